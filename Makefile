@@ -1,0 +1,58 @@
+# The only build file.  make: build/nin.  make demo, make test: see README.  BUILD=dir: everything generated lives there.
+BUILD ?= build
+CC = gcc
+LLVM_CONFIG ?= llvm-config-19
+OPT ?= -O2
+WARN = -Wall -Wextra -Wshadow -Wswitch-enum -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-missing-field-initializers -Werror
+CFLAGS = -std=gnu11 $(OPT) -g -ffp-contract=off -fvisibility=hidden -fPIC -pthread $(WARN) $(SANITIZE) \
+         -Icompiler -Iruntime -Ilang -I. -I$(BUILD)/gen
+LDFLAGS = -pthread $(SANITIZE)
+LIBS = -ljansson -larchive -lz -ldl -lm
+
+LAYERS = base syntax graph pass sema kernel emit driver
+GEN = $(BUILD)/gen/lexer.c $(BUILD)/gen/grammar.c $(BUILD)/gen/stdlib.c
+SRC = $(filter-out compiler/emit/llvm% compiler/driver/main.c compiler/driver/cli%,$(wildcard $(LAYERS:%=compiler/%/*.c))) $(wildcard runtime/*/*.c)
+OBJ = $(SRC:%.c=$(BUILD)/%.o) $(GEN:%.c=%.o)
+CLI_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/driver/main.c compiler/driver/cli*.c))
+LLVM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/emit/llvm*.c))
+UNIT = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
+
+.PHONY: all lib unit clean
+all: $(BUILD)/nin $(BUILD)/libnin-llvm.so
+lib: $(BUILD)/libnin.a
+unit: $(UNIT)
+
+$(BUILD)/nin: $(CLI_OBJ) $(BUILD)/libnin.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/libnin.a: $(OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+$(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
+	$(CC) $(LDFLAGS) -shared -o $@ $^ $$($(LLVM_CONFIG) --ldflags --libs)
+$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a -lcmocka $(LIBS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CFLAGS_$(notdir $(<:.c=))) -MMD -c -o $@ $<
+$(LLVM_OBJ): CFLAGS += $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	$(CC) $(filter-out -W%,$(CFLAGS)) -MMD -c -o $@ $<
+$(BUILD)/gen/lexer.c: lang/lexer.re
+	@mkdir -p $(@D)
+	re2c -W -Werror -i --no-generation-date -o $@ $<
+$(BUILD)/gen/grammar.c: lang/grammar.y
+	@mkdir -p $(@D)
+	lemon -q -l -d$(BUILD)/gen $<
+# The standard library travels inside the binary: one string per file.
+$(BUILD)/gen/stdlib.c: $(wildcard stdlib/*.nin)
+	@mkdir -p $(@D)
+	@{ echo '#include "sema/prelude.h"'; echo 'const PreludeFile prelude_files[] = {'; \
+	   for f in $(sort $^); do printf '{"%s", (const char[]){' $$f; od -An -v -td1 $$f | sed 's/ *\(-*[0-9][0-9]*\)/\1,/g'; echo '0}},'; done; \
+	   echo '{0, 0}};'; } > $@
+$(OBJ) $(CLI_OBJ): | $(BUILD)/gen/grammar.c
+
+clean:
+	rm -rf $(BUILD)
+-include $(OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(LLVM_OBJ:.o=.d)

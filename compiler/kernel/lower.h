@@ -1,0 +1,49 @@
+/* lower.h -- from a graph to kernels and the order in which they run.
+ *
+ * Two ways, chosen by size alone:
+ *  - a *neuron-sized* program (batch: all, few scalars) becomes one kernel that is the whole training loop: every
+ *    element of every example is an SSA scalar, the state block is loaded before the loop and stored after it;
+ *  - anything else becomes stages that the executor calls once per step: row kernels (fused element-wise work and
+ *    reductions inside an example), contractions, mapped cells, sums over the batch, updates.
+ * Both give the bits of the interpreter.  Requires: pass_simplify'd graph with program outputs. */
+#ifndef NIN_LOWER_H
+#define NIN_LOWER_H
+
+#include "graph/program.h"
+#include "kernel/kernel.h"
+
+typedef enum StageSplit {
+    STAGE_STEPS,      /* range = steps from..to; called once by the executor: the loop is inside */
+    STAGE_ONCE,       /* range = 0..1 */
+    STAGE_SHARDS,     /* range = shards of the batch; threads take disjoint ranges */
+    STAGE_RANGE       /* range = 0..count; threads take disjoint ranges */
+} StageSplit;
+typedef struct Stage { int func; StageSplit split; int64_t count; const char *what; } Stage;
+
+/* Where each entry of the pointer table comes from. */
+typedef enum EntryKind {
+    ENTRY_BLOCK,      /* the state block + slot offset (index = slot) */
+    ENTRY_ROWS,       /* feed->rows[index] */
+    ENTRY_ORDER,      /* int32: the example at each position of this batch; always present (identity if none) */
+    ENTRY_SETTINGS, ENTRY_KEYS,
+    ENTRY_OUT_ROWS,   /* feed->out_rows[index] + this batch's first row */
+    ENTRY_SERIES,     /* feed->series[index]; element step - series_first */
+    ENTRY_BUFFER,     /* a buffer of the program (index = buffer) */
+    ENTRY_SCRATCH,    /* a buffer of the calling thread (index = scratch buffer) */
+    ENTRY_SHAPE       /* int64[4]: step, examples in this batch, first position of this batch, series_first */
+} EntryKind;
+typedef struct Entry { EntryKind kind; int index; } Entry;
+typedef struct Buffer { size_t fixed, per_example, per_shard; bool scratch; } Buffer;   /* bytes; 64-byte aligned */
+
+typedef struct Lowered {
+    KModule *module;
+    Stage *stage; int stages;
+    Entry *entry; int entries;
+    Buffer *buffer; int buffers;
+    const Graph *graph; BlockLayout layout;
+} Lowered;
+
+/* examples: the number of examples per batch if it is fixed and known (batch: all), else 0. */
+Lowered *lower(Arena *arena, const Graph *graph, BlockLayout layout, int64_t examples, Target target);
+
+#endif
