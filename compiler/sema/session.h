@@ -1,0 +1,42 @@
+/* session.h -- what all work hangs off: arenas, sources, diagnostics, modules, builtins.  No other state.
+ * The laboratory registers its builtins and hooks here; sema knows them by name only. */
+#ifndef NIN_SESSION_H
+#define NIN_SESSION_H
+
+#include "sema/eval.h"
+
+/* Called by the evaluator for what belongs to the laboratory. */
+typedef struct LabHooks {
+    /* Runs (or checks) an experiment's `for`: the laboratory may run turns in threads; `turn` evaluates one. */
+    bool (*loop)(Eval *e, const Ast *loop, Scope *scope);
+} LabHooks;
+
+typedef struct Session {
+    Arena *arena; Intern *names; Sources *sources; Diags diags;
+    uint32_t next_id;
+    Map modules;                        /* Name (dotted path) -> LoadedModule */
+    Scope *prelude;
+    const BuiltinRow *builtins[4]; int builtin_tables;
+    const char *const *data_folders;    /* searched for data sets; ends with NULL */
+    const char *out_folder;             /* --out */
+    const char *library_folder;         /* for `use`, after the file's own folder; or NULL */
+    /* Reads a file of the program: NULL and *error if it cannot.  Set by the driver; the library reads no files itself. */
+    char *(*read_file)(Arena *arena, const char *path, size_t *length, const char **error);
+    DType precision;
+    LabHooks lab;
+} Session;
+
+Session *session_new(const BuiltinRow *lab_builtins);
+void session_free(Session *session);
+
+typedef struct LoadedModule {
+    Name path; const char *folder; const Module *module; Scope *scope;
+    VEC(const Ast *) experiments; VEC(const Ast *) tests;
+} LoadedModule;
+/* Parses a file, resolves its names (E03xx), binds its definitions.  NULL after errors that leave nothing. */
+LoadedModule *session_load(Session *session, const char *path);
+LoadedModule *session_load_text(Session *session, const char *path, const char *text);
+/* Everything that can be known without running: all definitions, bindings, experiments, tests. */
+bool session_check(Session *session, LoadedModule *module);
+
+#endif
