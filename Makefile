@@ -10,7 +10,7 @@ LDFLAGS = -pthread $(SANITIZE)
 LIBS = -ljansson -larchive -lz -ldl -lm
 
 LAYERS = base syntax graph pass sema kernel emit driver
-GEN = $(BUILD)/gen/lexer.c $(BUILD)/gen/grammar.c $(BUILD)/gen/stdlib.c
+GEN = $(patsubst lang/%,$(BUILD)/gen/%.c,$(basename $(wildcard lang/lexer.re lang/grammar.y))) $(BUILD)/gen/stdlib.c
 SRC = $(filter-out compiler/emit/llvm% compiler/driver/main.c compiler/driver/cli%,$(wildcard $(LAYERS:%=compiler/%/*.c))) $(wildcard runtime/*/*.c)
 OBJ = $(SRC:%.c=$(BUILD)/%.o) $(GEN:%.c=%.o)
 CLI_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/driver/main.c compiler/driver/cli*.c))
@@ -51,7 +51,7 @@ $(BUILD)/gen/stdlib.c: $(wildcard stdlib/*.nin)
 	@{ echo '#include "sema/prelude.h"'; echo 'const PreludeFile prelude_files[] = {'; \
 	   for f in $(sort $^); do printf '{"%s", (const char[]){' $$f; od -An -v -td1 $$f | sed 's/ *\(-*[0-9][0-9]*\)/\1,/g'; echo '0}},'; done; \
 	   echo '{0, 0}};'; } > $@
-$(OBJ) $(CLI_OBJ): | $(BUILD)/gen/grammar.c
+$(OBJ) $(CLI_OBJ): | $(filter %grammar.c,$(GEN))
 
 clean:
 	rm -rf $(BUILD)

@@ -21,6 +21,7 @@ Arena *arena_new(void);
 void arena_free(Arena *arena);
 void *arena_alloc(Arena *arena, size_t size);
 void arena_limit(Arena *arena, size_t bytes);          /* 0 = none; exceeding it counts as exhausted */
+void arena_on_exhausted(Arena *arena, void (*hook)(void *data), void *data);   /* must not return */
 size_t arena_used(const Arena *arena);
 char *arena_copy(Arena *arena, const char *text, size_t length);          /* adds the final NUL */
 char *arena_printf(Arena *arena, const char *format, ...) NIN_PRINTF(2, 3);
@@ -61,7 +62,8 @@ void buf_free(Buf *buf);
 char *buf_done(Buf *buf, Arena *arena);                                   /* copies to the arena, frees the buf */
 
 /* ---- numbers as text ---- */
-/* The shortest decimal that reads back to the same bits: "0.1", "1e-08", "-0", "inf", "nan". */
+/* The shortest decimal that reads back to the same bits: "0.1", "1e-08", "-0", "inf", "nan"; whole numbers
+ * below 1e9 print in full ("50000"). */
 void text_of_f64(char out[32], double x);
 void text_of_f32(char out[32], float x);
 /* Edit distance (insertions, deletions, replacements, swaps of neighbours), cut off at limit + 1. */

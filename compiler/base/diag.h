@@ -14,7 +14,8 @@ typedef struct Span { uint32_t lo, hi; } Span;                 /* [lo, hi); {0, 
 typedef struct Source { const char *path; const char *text; uint32_t base, length; } Source;
 typedef struct Sources Sources;
 Sources *sources_new(Arena *arena);
-/* Registers text (copied) under a path; offsets of its spans start at the returned source's base (>= 1). */
+/* Registers text (copied) under a path; offsets of its spans start at the returned source's base (>= 1).
+ * NULL if the offsets of all files together would no longer fit in 32 bits. */
 const Source *sources_add(Sources *sources, const char *path, const char *text, size_t length);
 const Source *sources_of(const Sources *sources, Span span);   /* NULL for nowhere */
 typedef struct Place { const char *path; int line, column; } Place;       /* both from 1; column in code points */
