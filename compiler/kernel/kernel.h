@@ -4,12 +4,15 @@
  * Instructions stand in one array; FOR ... END nest; a value is used only inside the block where it is made.
  *
  *   FOR   lo, hi, step(imm)  then one CARRY per carried value (operand: its value at the start), the body, one NEXT
- *         per CARRY in the same order (operand: its value for the next turn), END; then one RESULT per CARRY
- *         (imm = its number).  FOR's own value is the i64 index.  Zero turns give the starts.
+ *         per CARRY in the same order (operand: its value for the next turn; imm = its CARRY), END (imm = its FOR);
+ *         then one RESULT per CARRY that is wanted, in order (operand: the CARRY; imm = its number).
+ *         FOR's own value is the i64 index.  Zero turns give the starts.  hi + step does not overflow.
  *
  * Memory is reached through pointers: ARG (imm = entry of the pointer table), LOCAL (a 64-byte-aligned scratch
  * array), DATA (a constant of the module).  LOAD/STORE take (pointer, i64 element index) and the element type;
- * a vector LOAD takes 16 consecutive elements and needs no alignment.
+ * a vector LOAD takes 16 consecutive elements and needs no alignment.  A bool in memory is one byte, 0 or 1.
+ * Every operation is total: integers wrap; x / 0 = 0, x mod 0 = 0; shift counts are taken modulo the width;
+ * float to integer saturates and NaN gives 0.
  *
  * Both printers (emit/llvm.c, emit/c.c) are total functions over this array and decide nothing: no fast-math,
  * no contraction (MUL then ADD stays two roundings; FMA is one). */
@@ -33,7 +36,11 @@ typedef enum KOp {
 typedef uint32_t KVal;                                                  /* index into KFunc.code; 0 = none */
 typedef struct KInst { uint8_t op; KType type; KVal a, b, c; union { int64_t imm; double real; }; } KInst;
 
-typedef struct KFunc { const char *name; VEC(KInst) code; } KFunc;      /* code.at[0] is unused */
+typedef struct KFunc {
+    const char *name;
+    VEC(KInst) code;                                                    /* code.at[0] is unused */
+    VEC(KVal) open;                                                     /* the FORs not yet ended, while building */
+} KFunc;
 typedef struct KData { const void *bytes; size_t size; } KData;
 typedef struct KModule { Arena *arena; VEC(KFunc *) func; VEC(KData) data; } KModule;
 
@@ -48,6 +55,8 @@ KFunc *kfunc_new(KModule *module, const char *name);
 KVal k_arg(KModule *m, KFunc *f, int entry);                            /* PTR */
 KVal k_lo(KModule *m, KFunc *f), k_hi(KModule *m, KFunc *f);            /* I64: the range */
 KVal k_int(KModule *m, KFunc *f, KScalar type, int64_t x);
+KVal k_ints(KModule *m, KFunc *f, KType type, int64_t x);               /* splat if vector */
+KVal k_lanes(KModule *m, KFunc *f, KType type);                         /* the vector 0, 1, ..., 15 */
 KVal k_real(KModule *m, KFunc *f, KType type, double x);                /* splat if vector; exact after rounding to type */
 KVal k_1(KModule *m, KFunc *f, KOp op, KVal a);
 KVal k_2(KModule *m, KFunc *f, KOp op, KVal a, KVal b);
@@ -56,6 +65,8 @@ KVal k_cast(KModule *m, KFunc *f, KType to, KVal a);                    /* CONVE
 KVal k_bits(KModule *m, KFunc *f, KType to, KVal a);                    /* BITCAST, same width */
 KVal k_splat(KModule *m, KFunc *f, KVal a);
 KVal k_lane(KModule *m, KFunc *f, KVal vector, int lane);
+KVal k_insert(KModule *m, KFunc *f, KVal vector, int lane, KVal scalar);
+KVal k_rotate(KModule *m, KFunc *f, KVal vector, int by);               /* lane i becomes lane (i + by) mod 16 of vector */
 KVal k_load(KModule *m, KFunc *f, KType type, KVal pointer, KVal index);
 void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value);
 KVal k_local(KModule *m, KFunc *f, KScalar element, int64_t count);
@@ -67,9 +78,14 @@ KVal k_carry(KModule *m, KFunc *f, KVal start);
 void k_next(KModule *m, KFunc *f, KVal value);
 void k_end(KModule *m, KFunc *f);
 KVal k_result(KModule *m, KFunc *f, int number, KType type);            /* right after k_end, in order */
+static inline KType k_type(const KFunc *f, KVal v) { return f->code.at[v].type; }
 /* The fixed tree 16-8-4-2-1 over a vector's lanes: lane i + lane i+8, then i+4, i+2, i+1. */
 KVal k_tree(KModule *m, KFunc *f, KOp op, KVal vector);
 
+const char *kop_name(KOp op);
+int kop_operands(KOp op);
+int kscalar_bytes(KScalar scalar);                                      /* in memory */
+/* NULL if the module is well formed, else a description of the first violation. */
 const char *kernel_verify(const KModule *module, Arena *arena);
 void kernel_print(const KModule *module, Buf *out);
 
