@@ -1,0 +1,25 @@
+/* threads.h -- a pool of parked worker threads, for loops whose result does not depend on how they are split.
+ *
+ * The caller takes part, as thread 0; a call returns when all parts are done, and everything the parts wrote is
+ * visible to it.  A NULL pool, a pool of one thread, and a pool that is busy (a call from inside a part, or from a
+ * second thread) run the whole loop in the caller, as thread 0.  Workers block all signals. */
+#ifndef NIN_THREADS_H
+#define NIN_THREADS_H
+
+#include <stdint.h>
+
+typedef struct Pool Pool;
+/* threads counts the caller: threads - 1 workers are started (fewer if the system refuses).  NULL: out of memory. */
+Pool *pool_new(int threads);
+void pool_free(Pool *pool);
+int pool_threads(const Pool *pool);                    /* 1 for NULL */
+
+/* 0 .. count-1 cut into one contiguous range a thread: thread t gets [count t / T, count (t+1) / T); empty ones are
+ * not called. */
+void pool_run(Pool *pool, int64_t count, void (*work)(void *data, int thread, int64_t lo, int64_t hi), void *data);
+/* One index at a time, handed out in ascending order to whichever thread is free: for turns of unequal length. */
+void pool_each(Pool *pool, int64_t count, void (*work)(void *data, int thread, int64_t i), void *data);
+
+int threads_available(void);                           /* processors this process may use, at least 1 */
+
+#endif
