@@ -10,8 +10,14 @@
 
 typedef enum EvalMode { EVAL_CHECK, EVAL_RUN } EvalMode;
 
-/* One C implementation of a `builtin` definition.  args: by formal, in order (defaults filled in; a "...xs" formal gives
- * a list).  Returns false after a diagnostic. */
+/* One C implementation of a `builtin` definition.  args: by formal, in order, defaults filled in (a default `none` is
+ * accepted whatever the formal's type).  Returns false after a diagnostic.  Types of formals with a meaning of their own:
+ *   formula   not evaluated: V_FORMULA        rest      the remaining positional arguments: V_LIST
+ *   columns   the remaining labelled ones, not evaluated: V_RECORD of V_FORMULA
+ *   labels    the remaining labelled ones: V_RECORD of values
+ *   scope, norm, order, axis_scale: choices (names_choices); measure: a bare name such as valid_loss: V_CHOICE
+ *   axes: ints, `places`, `batch`, `all` and lists of them; selection: see sema/objects.h
+ * A binding `NAME = builtin` of the library is the V_CHOICE of its own name (places, cells, exact, last, solid, ...). */
 typedef struct BuiltinCall { const Value *settings; int settings_len; const Value *args; int args_len; Span span;
                              const Span *arg_spans; const Callable *callable; } BuiltinCall;
 typedef bool (*BuiltinFn)(Eval *e, const BuiltinCall *call, Value *out);
