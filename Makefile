@@ -17,10 +17,15 @@ CLI_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/driver/main.c compiler
 LLVM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/emit/llvm*.c))
 UNIT = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 
-.PHONY: all lib unit clean
+.PHONY: all lib unit tsan clean
 all: $(BUILD)/nin $(BUILD)/libnin-llvm.so
 lib: $(BUILD)/libnin.a
 unit: $(UNIT)
+# The thread pool under ThreadSanitizer.
+tsan:
+	@mkdir -p $(BUILD)/unit
+	$(CC) $(CFLAGS) -fsanitize=thread -o $(BUILD)/unit/tsan_threads tests/unit/test_threads.c runtime/support/threads.c -lcmocka
+	$(BUILD)/unit/tsan_threads
 
 $(BUILD)/nin: $(CLI_OBJ) $(BUILD)/libnin.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)

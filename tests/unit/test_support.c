@@ -1,0 +1,128 @@
+/* test_support.c -- SHA-256 known answers; files: limits, atomic writes, folders, exact errors. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "support/file.h"
+#include "support/sha256.h"
+
+/* FIPS 180-4 examples. */
+static void test_sha256(void **state) {
+    (void)state;
+    char hex[65];
+    sha256_hex("abc", 3, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    sha256_hex("", 0, hex);
+    assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56, hex);
+    assert_string_equal(hex, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    Sha256 sha;
+    sha256_start(&sha);
+    for (int i = 0, left = 1000000; left > 0; i++) {   /* a million a's in odd pieces */
+        char piece[211];
+        int n = i % 211 < left ? i % 211 : left;
+        memset(piece, 'a', sizeof piece);
+        sha256_add(&sha, piece, (size_t)n);
+        left -= n;
+    }
+    sha256_end_hex(&sha, hex);
+    assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+typedef struct Place { Arena *arena; char *folder; } Place;
+
+static int setup(void **state) {
+    Place *place = malloc(sizeof *place);
+    char template[] = P_tmpdir "/nin-test-XXXXXX";
+    place->arena = arena_new();
+    place->folder = mkdtemp(template);
+    place->folder = place->folder ? arena_copy(place->arena, template, strlen(template)) : NULL;
+    *state = place;
+    return place->folder ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    Place *place = *state;
+    char *command = arena_printf(place->arena, "rm -rf %s", place->folder);
+    int rc = system(command);
+    arena_free(place->arena);
+    free(place);
+    return rc;
+}
+
+static void test_write(void **state) {
+    Place *place = *state;
+    Arena *arena = place->arena;
+    char *error = NULL, *bytes, *path = path_join(arena, place->folder, "a/b//c/file");
+    size_t length;
+    assert_false(file_write(arena, path, "x", 1, FILE_SYNC, &error));
+    assert_non_null(strstr(error, "/a/b//c/file: cannot write: No such file or directory"));
+    assert_true(folder_make(arena, path_join(arena, place->folder, "a/b//c/"), &error));
+    assert_true(folder_make(arena, path_join(arena, place->folder, "a/b/c"), &error));
+    assert_true(file_write(arena, path, "first", 5, FILE_SYNC, &error));
+    assert_true(file_write(arena, path, "second\0!", 8, FILE_NO_SYNC, &error));
+    assert_true(file_read(arena, path, 0, &bytes, &length, &error));
+    assert_int_equal(length, 8);
+    assert_memory_equal(bytes, "second\0!", 9);
+    assert_true(file_append(arena, path, "more", 4, FILE_SYNC, &error));
+    assert_false(file_read(arena, path, 11, &bytes, &length, &error));
+    assert_non_null(strstr(error, "file: has 12 bytes; the limit is 11"));
+    assert_true(file_exists(path) && !folder_exists(path));
+    assert_false(folder_make(arena, path, &error));
+    assert_non_null(strstr(error, "cannot make this folder: Not a directory"));
+    assert_false(file_read(arena, place->folder, 0, &bytes, &length, &error));
+    assert_non_null(strstr(error, "is a folder, not a file"));
+    assert_false(file_read(arena, "/dev/null", 0, &bytes, &length, &error));
+    assert_string_equal(path_join(arena, "/", "x"), "/x");
+    assert_string_equal(path_join(arena, "y//", "x"), "y/x");
+}
+
+static void test_writer(void **state) {
+    Place *place = *state;
+    Arena *arena = place->arena;
+    FileWriter writer;
+    char *error = NULL, *bytes, *path = path_join(arena, place->folder, "large"), line[100];
+    size_t length;
+    assert_true(writer_open(&writer, arena, path, FILE_NO_SYNC, &error));
+    for (int i = 0; i < 3000; i++) {
+        memset(line, 'a' + i % 26, sizeof line);
+        writer_put(&writer, line, sizeof line);
+    }
+    assert_false(file_exists(path));
+    assert_true(writer_close(&writer, &error));
+    assert_true(file_read(arena, path, 0, &bytes, &length, &error));
+    assert_int_equal(length, 300000);
+    for (int i = 0; i < 3000; i++) assert_int_equal(bytes[i * 100 + 99], 'a' + i % 26);
+    assert_true(writer_open(&writer, arena, path, FILE_NO_SYNC, &error));
+    writer_put(&writer, "x", 1);
+    char *temporary = writer.temporary;
+    assert_true(file_exists(temporary));
+    writer_cancel(&writer);
+    assert_true(!file_exists(temporary) && file_exists(path));
+}
+
+/* /dev/full stands for a full disk. */
+static void test_full(void **state) {
+    Place *place = *state;
+    char *error = NULL;
+    if (access("/dev/full", W_OK) != 0) skip();
+    assert_false(file_append(place->arena, "/dev/full", "x", 1, FILE_NO_SYNC, &error));
+    assert_string_equal(error, "/dev/full: cannot write: the disk is full; what was there before is unchanged");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sha256),
+        cmocka_unit_test_setup_teardown(test_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_writer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("support", tests, NULL, NULL);
+}
