@@ -3,12 +3,17 @@
 #ifndef NIN_SESSION_H
 #define NIN_SESSION_H
 
+#include <pthread.h>
+
 #include "sema/eval.h"
 
 /* Called by the evaluator for what belongs to the laboratory. */
 typedef struct LabHooks {
     /* Runs (or checks) an experiment's `for`: the laboratory may run turns in threads; `turn` evaluates one. */
     bool (*loop)(Eval *e, const Ast *loop, Scope *scope);
+    /* Checks an experiment or a test (e->mode is EVAL_CHECK): sets e->lab, evaluates the body in a scope of
+     * eval_experiment_scope.  NULL: sema evaluates the body itself. */
+    bool (*check)(Eval *e, struct LoadedModule *module, const Ast *experiment_or_test);
 } LabHooks;
 
 typedef struct Session {
@@ -16,7 +21,9 @@ typedef struct Session {
     uint32_t next_id;
     Map modules;                        /* Name (dotted path) -> LoadedModule */
     Scope *prelude;
-    const BuiltinRow *builtins[4]; int builtin_tables;
+    const BuiltinRow *builtins[4]; int builtin_tables;        /* the last table that has a name wins */
+    pthread_mutex_t lock;               /* recursive: held while top-level bindings are evaluated */
+    struct Words *words;                /* interned names that the evaluator looks for */
     const char *const *data_folders;    /* searched for data sets; ends with NULL */
     const char *out_folder;             /* --out */
     const char *library_folder;         /* for `use`, after the file's own folder; or NULL */
@@ -38,5 +45,11 @@ LoadedModule *session_load(Session *session, const char *path);
 LoadedModule *session_load_text(Session *session, const char *path, const char *text);
 /* Everything that can be known without running: all definitions, bindings, experiments, tests. */
 bool session_check(Session *session, LoadedModule *module);
+/* The value of a top-level name of the module or the prelude; false (and no diagnostic if *found is false). */
+bool session_value(Eval *e, LoadedModule *module, const char *name, Value *out, bool *found);
+/* Static checks of names.c: unknown names, names bound twice or not used, cycles.  Called by session_load. */
+bool names_check(Session *session, LoadedModule *module);
+/* What a module or the prelude defines at its top: NULL, or the AST_DEF, AST_ALIAS, AST_BIND that binds the name. */
+const Ast *session_definition(const Scope *scope, Name name, Scope **home);
 
 #endif

@@ -21,7 +21,8 @@ typedef enum ValueKind {
     V_CALLABLE,       /* cell, net, fn, builtin: a definition with settings */
     V_FORMULA,        /* an argument of type formula: evaluated per group of rows */
     V_OBJECT,         /* a thing of the laboratory: data, run, model, distribution, table, ... */
-    V_ABSTRACT        /* known only when run; `type` says what it will be */
+    V_MODULE,         /* `use kim`: kim.inner */
+    V_ABSTRACT        /* known only when run; `type` says what it will be (NULL: anything) */
 } ValueKind;
 
 typedef struct Value Value;
@@ -45,6 +46,7 @@ struct Value {
         bool boolean; int64_t integer; double real; const char *text; Name choice;
         const ValueList *list; const ValueRecord *record; const ValueRange *range; const Tensor *tensor;
         const TypeValue *type; Callable *callable; const Formula *formula; Object *object;
+        struct LoadedModule *module;
     };
 };
 
@@ -57,16 +59,22 @@ struct ObjectClass {
     bool (*call)(Eval *e, Object *self, const Value *args, int n, Span span, Value *out);
     void (*identity)(const Object *self, Buf *out);                       /* canonical text: equality, hashes, keys */
     void (*show)(const Object *self, Buf *out);                           /* for people; NULL: identity */
+    /* For cell-like objects (a derivative, a fit, a trained cell's stand-in): traces a call on nodes; NULL: not traceable.
+     * `call` is used outside traces.  arity 0: not cell-like. */
+    bool (*trace)(Eval *e, Object *self, const Value *args, int n, Span span, Value *out);
+    int (*arity)(const Object *self);
 };
 
 /* Types as values: f32[64], list[int], cell, class[10], data, rate ... */
 typedef enum TypeKind { TYPE_ANY, TYPE_F32 /* working precision */, TYPE_F64, TYPE_INT, TYPE_REAL, TYPE_BOOL, TYPE_TEXT,
                         TYPE_CLASS, TYPE_LIST, TYPE_RANGE, TYPE_RECORD, TYPE_CELL, TYPE_CELLS, TYPE_NET, TYPE_FN,
-                        TYPE_CHOICE, TYPE_OBJECT, TYPE_RATE, TYPE_INITIALIZER, TYPE_FORMULA, TYPE_TYPE } TypeKind;
+                        TYPE_CHOICE, TYPE_OBJECT, TYPE_RATE, TYPE_INITIALIZER, TYPE_FORMULA, TYPE_TYPE,
+                        TYPE_REST, TYPE_LABELS, TYPE_COLUMNS /* formals that collect: see eval.h */ } TypeKind;
 struct TypeValue {
     TypeKind kind; Name name;                     /* choice or object class */
     bool shaped; Shape shape;                     /* F32, F64, INT, CLASS with a shape */
     int64_t classes; const TypeValue *of;         /* class[k]; list[of] */
+    const Ast *pattern;                           /* of a formal: the dimensions as written (AST_BRACKETS), not evaluated */
 };
 
 /* A definition made ready (or not yet): what brackets made it. */
@@ -74,6 +82,10 @@ typedef struct Definition {                       /* a cell, net or fn of a modu
     const Ast *ast;                               /* AST_DEF or AST_ALIAS */
     Name name; Scope *scope;                      /* where its body's free names are found */
     bool builtin;                                 /* body is `builtin`: implemented in C under its name */
+    bool library;                                 /* stands in a file of the prelude */
+    const TypeValue **setting_types, **formal_types;      /* by formal; ANY where no type is written */
+    const TypeValue *result_type;                 /* or NULL */
+    const struct BuiltinRow *row;                 /* of a builtin; NULL: its name is not registered */
 } Definition;
 struct Callable {
     const Definition *def;
@@ -82,7 +94,9 @@ struct Callable {
     Name type_name;                               /* of a cell type: its own name, that of its alias, or its copy */
     int copy;                                     /* copies(c, k): 1..k; else 0 */
     struct Instance *instance;                    /* inside a trace: the one layer that a name in a body holds */
+    const ValueRecord *weights;                   /* a trained cell: its parameters by path below the cell ("dense[1].w"); or NULL */
 };
+int callable_arity(Eval *e, const Value *callable);       /* numbers a cell takes; formals of a net or fn; -1: unknown */
 
 bool value_equal(const Value *a, const Value *b);
 /* Canonical text: equal values have equal text; settings spelt out; hashed for identities, shown as keys. */
