@@ -246,6 +246,7 @@ static const char *shape_BROADCAST(Rule *r) {
     if (from->rank > to->rank) return "the operand has more axes than the result";
     for (int i = 0; i < from->rank; i++)
         if (from->dim[i] != to->dim[i] && from->dim[i] != 1) return "an axis differs and is not 1";
+    r->out->batched = r->out->batched || r->like->batched;      /* one value may become one for each example */
     return NULL;
 }
 
