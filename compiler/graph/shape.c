@@ -243,6 +243,7 @@ static const char *shape_BROADCAST(Rule *r) {
     const char *why = like_shape(r);
     const Shape *from = &r->type[0].shape, *to = &r->out->shape;
     if (why) return why;
+    r->out->batched = r->out->batched || r->like->batched;
     if (from->rank > to->rank) return "the operand has more axes than the result";
     for (int i = 0; i < from->rank; i++)
         if (from->dim[i] != to->dim[i] && from->dim[i] != 1) return "an axis differs and is not 1";
