@@ -1,7 +1,7 @@
 /* kernel.c -- building kernel IR, one instruction at a time.
  *
  * Builders append to KFunc.code and derive result types from operands; misuse is an assertion here and a message in
- * verify.c.  KFunc.open holds the loops being built: NEXT, END and RESULT find their loop there or just before. */
+ * verify.c.  KFunc.open and KFunc.next hold the loops being built and their next values. */
 #include "kernel/kernel.h"
 
 #include <assert.h>
@@ -224,21 +224,32 @@ KVal k_carry(KModule *m, KFunc *f, KVal start)
     return add(m, f, (KInst){.op = K_CARRY, .type = k_type(f, start), .a = start});
 }
 
+static int carries(const KFunc *f, KVal loop)
+{
+    int n = 0;
+    while ((int)loop + 1 + n < f->code.len && f->code.at[loop + 1 + (KVal)n].op == K_CARRY)
+        n++;
+    return n;
+}
+
 void k_next(KModule *m, KFunc *f, KVal value)
 {
     assert(f->open.len);
-    int number = 0;
-    while (f->code.at[f->code.len - 1 - number].op == K_NEXT)
-        number++;
-    KVal carry = f->open.at[f->open.len - 1] + 1 + (KVal)number;
-    assert(f->code.at[carry].op == K_CARRY && same(k_type(f, carry), k_type(f, value)));
-    add(m, f, (KInst){.op = K_NEXT, .type = NONE, .a = value, .imm = carry});
+    vec_push(m->arena, &f->next, value);
 }
 
 void k_end(KModule *m, KFunc *f)
 {
     assert(f->open.len);
     KVal loop = f->open.at[--f->open.len];
+    int n = carries(f, loop);
+    assert(f->next.len >= n);
+    f->next.len -= n;
+    for (int k = 0; k < n; k++) {
+        KVal carry = loop + 1 + (KVal)k, value = f->next.at[f->next.len + k];
+        assert(same(k_type(f, carry), k_type(f, value)));
+        add(m, f, (KInst){.op = K_NEXT, .type = NONE, .a = value, .imm = carry});
+    }
     add(m, f, (KInst){.op = K_END, .type = NONE, .imm = loop});
 }
 

@@ -39,7 +39,8 @@ typedef struct KInst { uint8_t op; KType type; KVal a, b, c; union { int64_t imm
 typedef struct KFunc {
     const char *name;
     VEC(KInst) code;                                                    /* code.at[0] is unused */
-    VEC(KVal) open;                                                     /* the FORs not yet ended, while building */
+    VEC(KVal) open, next;                                               /* while building: FORs not yet ended, and */
+                                                                        /* the next values of the innermost ones */
 } KFunc;
 typedef struct KData { const void *bytes; size_t size; } KData;
 typedef struct KModule { Arena *arena; VEC(KFunc *) func; VEC(KData) data; } KModule;
@@ -72,7 +73,8 @@ void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value);
 KVal k_local(KModule *m, KFunc *f, KScalar element, int64_t count);
 KVal k_data(KModule *m, KFunc *f, int data);
 KVal k_offset(KModule *m, KFunc *f, KScalar element, KVal pointer, KVal index);   /* pointer + index elements */
-/* i = k_for(...); c = k_carry(start) ...; body; k_next(value) ...; k_end(); r = k_result(c) ... */
+/* i = k_for(...); c = k_carry(start) ...; body; k_next(value) ...; k_end(); r = k_result(number, type) ...
+ * The starts are made before k_for; k_next may stand anywhere in the body: k_end places the NEXTs. */
 KVal k_for(KModule *m, KFunc *f, KVal lo, KVal hi, int64_t step);
 KVal k_carry(KModule *m, KFunc *f, KVal start);
 void k_next(KModule *m, KFunc *f, KVal value);

@@ -1,0 +1,231 @@
+/* code.c -- code in memory, by either way: the LLVM plugin, or C and a compiler.
+ *
+ * The plugin stays loaded once it is (LLVM cannot be unloaded and loaded again safely).  Modules are verified before
+ * anything is printed, so a fault of lowering is a message here and not a crash further down. */
+#include "emit/plugin.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct Code {
+    const LlvmPlugin *plugin; Jitted *jitted;       /* from LLVM */
+    void *object;                                   /* from C */
+    KernelFn *functions;
+};
+
+/* Moves a message of malloc into the arena. */
+static void take_error(Arena *arena, char *message, const char **error)
+{
+    *error = arena_printf(arena, "%s", message ? message : "compilation failed");
+    free(message);
+}
+
+static const LlvmPlugin *load_plugin(Arena *arena, const char *path, const char **error)
+{
+    void *handle = path ? dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) : NULL;
+    if (!path) {
+        *error = "the path of the code generator is not set";
+        return NULL;
+    }
+    if (!handle) {
+        *error = arena_printf(arena, "the code generator cannot be loaded: %s", dlerror());
+        return NULL;
+    }
+    LlvmPluginFn *get = (LlvmPluginFn *)(uintptr_t)dlsym(handle, LLVM_PLUGIN_SYMBOL);
+    const LlvmPlugin *plugin = get ? get() : NULL;
+    if (!plugin || plugin->size != sizeof *plugin || plugin->instructions != K_COUNT) {
+        *error = arena_printf(arena, "%s is not the code generator of this build", path);
+        plugin = NULL;
+    }
+    dlclose(handle);
+    return plugin;
+}
+
+static bool well_formed(Arena *arena, const KModule *module, const char **error)
+{
+    const char *problem = kernel_verify(module, arena);
+    if (problem)
+        *error = arena_printf(arena, "internal error: %s", problem);
+    return !problem;
+}
+
+static Code *code_new(const KModule *module)
+{
+    Code *code = calloc(1, sizeof *code);
+    if (code)
+        code->functions = calloc((size_t)module->func.len + 1, sizeof *code->functions);
+    if (!code || !code->functions)
+        abort();                                            /* as base.h: out of memory has no return value */
+    return code;
+}
+
+Code *code_jit(Arena *arena, const KModule *module, const CodeOptions *options, const char **error)
+{
+    if (!well_formed(arena, module, error))
+        return NULL;
+    const LlvmPlugin *plugin = load_plugin(arena, options->plugin, error);
+    if (!plugin)
+        return NULL;
+    Code *code = code_new(module);
+    char *message = NULL;
+    code->jitted = plugin->compile(module, options, code->functions, &message);
+    code->plugin = plugin;
+    if (!code->jitted) {
+        take_error(arena, message, error);
+        code_free(code);
+        return NULL;
+    }
+    free(message);
+    return code;
+}
+
+bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, bool assembly, Buf *out, const char **error)
+{
+    const LlvmPlugin *plugin = well_formed(arena, module, error) ? load_plugin(arena, options->plugin, error) : NULL;
+    if (!plugin)
+        return false;
+    char *message = NULL, *text = plugin->text(module, options, assembly, &message);
+    if (!text) {
+        take_error(arena, message, error);
+        return false;
+    }
+    buf_text(out, text);
+    free(text);
+    free(message);
+    return true;
+}
+
+bool emit_target(const CodeOptions *options, Target *target, const char **error)
+{
+    Arena *arena = arena_new();
+    const char *reason = NULL;
+    const LlvmPlugin *plugin = load_plugin(arena, options->plugin, &reason);
+    char *message = NULL;
+    bool ok = plugin && plugin->target(options, target, &message);
+    if (!ok)
+        *error = plugin ? "unknown CPU" : "the code generator cannot be loaded";
+    free(message);
+    arena_free(arena);
+    return ok;
+}
+
+static bool write_text(const char *path, const Buf *text)
+{
+    FILE *file = fopen(path, "wb");
+    if (!file)
+        return false;
+    bool ok = fwrite(text->at, 1, text->len, file) == text->len;
+    return fclose(file) == 0 && ok;
+}
+
+/* The first bytes of a file, for a message. */
+static const char *read_start(Arena *arena, const char *path)
+{
+    char text[2000];
+    FILE *file = fopen(path, "rb");
+    size_t n = file ? fread(text, 1, sizeof text, file) : 0;
+    if (file)
+        fclose(file);
+    return arena_copy(arena, text, n);
+}
+
+/* Runs a program found in PATH, without a shell; its output goes to `log`.  True if it exits with 0. */
+static bool run_program(char *const argv[], const char *log)
+{
+    extern char **environ;
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&files, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
+    pid_t child;
+    int status = -1;
+    if (posix_spawnp(&child, argv[0], &files, NULL, argv, environ) == 0)
+        while (waitpid(child, &status, 0) < 0)
+            status = -1;
+    posix_spawn_file_actions_destroy(&files);
+    return status == 0;
+}
+
+static bool build_object(Arena *arena, const KModule *module, const char *compiler, const char *base, const char *object,
+                         const char **error)
+{
+    const char *source = arena_printf(arena, "%s.c", base), *log = arena_printf(arena, "%s.log", base);
+    Buf text = {0};
+    emit_c(module, &text);
+    bool written = write_text(source, &text);
+    buf_free(&text);
+    if (!written) {
+        *error = arena_printf(arena, "cannot write %s", source);
+        return false;
+    }
+    const char *argv[] = {compiler, "-std=c99", "-O1", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-w",
+                          "-o", object, source, "-lm", NULL};
+    if (!run_program((char *const *)argv, log)) {
+        *error = arena_printf(arena, "%s failed: %s", compiler, read_start(arena, log));
+        return false;
+    }
+    unlink(log);
+    return true;
+}
+
+static bool load_object(Arena *arena, const KModule *module, Code *code, const char *path, const char **error)
+{
+    code->object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!code->object) {
+        *error = arena_printf(arena, "cannot load the compiled C: %s", dlerror());
+        return false;
+    }
+    for (int k = 0; k < module->func.len; k++) {
+        char symbol[64];
+        kernel_symbol(symbol, module, k);
+        code->functions[k] = (KernelFn)(uintptr_t)dlsym(code->object, symbol);
+        if (!code->functions[k]) {
+            *error = arena_printf(arena, "the compiled C has no function %s", symbol);
+            return false;
+        }
+    }
+    return true;
+}
+
+Code *code_from_c(Arena *arena, const KModule *module, const char *compiler, const char *folder, const char **error)
+{
+    if (!well_formed(arena, module, error))
+        return NULL;
+    char *base = arena_printf(arena, "%s/kernels-XXXXXX", folder);
+    int fd = mkstemp(base);                                 /* holds the name */
+    if (fd < 0) {
+        *error = arena_printf(arena, "cannot write to %s", folder);
+        return NULL;
+    }
+    close(fd);
+    const char *object = arena_printf(arena, "%s.so", base);
+    Code *code = NULL;
+    if (build_object(arena, module, compiler, base, object, error)) {
+        code = code_new(module);
+        if (!load_object(arena, module, code, object, error)) {
+            code_free(code);
+            code = NULL;
+        }
+    }
+    unlink(base);
+    return code;
+}
+
+KernelFn code_function(const Code *code, int func) { return code->functions[func]; }
+
+void code_free(Code *code)
+{
+    if (!code)
+        return;
+    if (code->jitted)
+        code->plugin->release(code->jitted);
+    if (code->object)
+        dlclose(code->object);
+    free(code->functions);
+    free(code);
+}

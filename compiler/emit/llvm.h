@@ -1,0 +1,13 @@
+/* llvm.h -- between the two halves of the plugin: the printer (llvm.c) and what compiles its output (llvm_jit.c). */
+#ifndef NIN_LLVM_H
+#define NIN_LLVM_H
+
+#include "emit/plugin.h"
+
+#include <llvm-c/Core.h>
+
+/* Prints kernels as an LLVM module; cpu and features become attributes of every function.  The module is verified
+ * kernel IR: this cannot fail. */
+LLVMModuleRef llvm_module(LLVMContextRef context, const KModule *module, const char *cpu, const char *features);
+
+#endif
