@@ -21,6 +21,7 @@ typedef struct Session {
     uint32_t next_id;
     Map modules;                        /* Name (dotted path) -> LoadedModule */
     Scope *prelude;
+    VEC(struct LoadedModule *) library; /* the parsed files of the prelude: names_library */
     const BuiltinRow *builtins[4]; int builtin_tables;        /* the last table that has a name wins */
     pthread_mutex_t lock;               /* recursive: held while top-level bindings are evaluated */
     struct Words *words;                /* interned names that the evaluator looks for */

@@ -1,0 +1,106 @@
+/* names_words.c -- words that are no definitions: types, choices, and names that the design plans for the library.
+ * The near name of a mistaken one is chosen here too. */
+#include "sema/names.h"
+
+#include "sema/objects.h"
+
+static const char *const value_types[] = { "f32", "f64", "int", "real", "bool", "class", "list", NULL };
+static const char *const type_words[] = {
+    "f32", "f64", "int", "real", "bool", "class", "list", "text", "range", "record", "cell", "cells", "net", "fn", "data",
+    "model", "run", "session", "initializer", "distribution", "rate", "selection", "strategy", "scope", "axes", "protocol",
+    "corruption", "artifact", "progress", "formula", "rest", "columns", "labels", "measure", "norm", "order", "axis_scale",
+    "type", "any", NULL };
+static const char *const planned[] = {
+    "conv", "maxpool", "avgpool", "attack", "standard", "protocol", "fgsm", "pgd", "apgd", "apgd_targeted", "fab",
+    "fab_targeted", "square", "plus", "rand", "dlr", "margin", "corrupt", "common_corruptions", "gaussian_noise",
+    "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow", "frost", "fog",
+    "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression", "speckle_noise", "gaussian_blur",
+    "spatter", "saturate", "pad_crop", "flip", "cutout", "smooth_noise", "characters", "grid", "tabulated",
+    "quadratic_fit", "rational_fit", "polynomial_fit", "replace", "cell_inputs", "region", "box", "spectrum", "lipschitz",
+    "time_per_call", "artifact", NULL };
+
+static const char *const choices_scope[] = { "model", "layer", "feature", "unit", NULL };
+static const char *const choices_norm[] = { "linf", "l2", "l1", NULL };
+static const char *const choices_order[] = { "shuffled", "given", NULL };
+static const char *const choices_scale[] = { "linear", "log", NULL };
+static const char *const choices_measure[] = { "train_loss", "valid_loss", "test_loss", "train_accuracy",
+                                               "valid_accuracy", "test_accuracy", NULL };
+static const struct { const char *type; const char *const *members; } choice_types[] = {
+    { "scope", choices_scope }, { "norm", choices_norm }, { "order", choices_order }, { "axis_scale", choices_scale },
+    { "measure", choices_measure } };
+
+static bool listed(const char *const *list, const char *name)
+{
+    for (; *list; list++)
+        if (!strcmp(*list, name)) return true;
+    return false;
+}
+
+bool word_is_type(const char *name)
+{
+    return listed(type_words, name);
+}
+
+bool word_is_value_type(const char *name)
+{
+    return listed(value_types, name);
+}
+
+bool word_is_planned(const char *name)
+{
+    return listed(planned, name);
+}
+
+const char *const *names_choices(const char *type)
+{
+    for (int i = 0; i < COUNT(choice_types); i++)
+        if (!strcmp(choice_types[i].type, type)) return choice_types[i].members;
+    return NULL;
+}
+
+bool word_is_choice(const char *type, const char *name)
+{
+    const char *const *members = names_choices(type);
+    bool measure = !strncmp(name, "train_", 6) || !strncmp(name, "valid_", 6) || !strncmp(name, "test_", 5);
+    if (measure && !strcmp(type, "measure")) return true;
+    return members && listed(members, name);
+}
+
+bool word_is_any_choice(const char *name)
+{
+    for (int i = 0; i < COUNT(choice_types); i++)
+        if (word_is_choice(choice_types[i].type, name)) return true;
+    return false;
+}
+
+/* ---- near names ---- */
+
+void near_try(Near *near, const char *wanted, const char *name)
+{
+    int limit = strlen(wanted) <= 3 ? 1 : 2;
+    int distance = text_distance(wanted, name, limit);
+    if (distance <= limit && (!near->name || distance < near->distance)) *near = (Near){ name, distance };
+}
+
+void near_try_map(Near *near, const char *wanted, const Map *map)
+{
+    for (int i = 0; i < map->len; i++) near_try(near, wanted, map->key[i]);
+}
+
+void near_try_module(Near *near, const char *wanted, const Module *module)
+{
+    for (int i = 0; i < module->items.len; i++) {
+        const Ast *ast = module->items.at[i];
+        if (ast->kind == AST_DEF) near_try(near, wanted, ast->def.name);
+        if (ast->kind == AST_ALIAS) near_try(near, wanted, ast->alias.name);
+        if (ast->kind == AST_BIND && ast->bind.pattern->kind == AST_NAME)
+            near_try(near, wanted, ast->bind.pattern->name);
+    }
+}
+
+const char *near_type(const char *wanted)
+{
+    Near near = { 0 };
+    for (int i = 0; type_words[i]; i++) near_try(&near, wanted, type_words[i]);
+    return near.name;
+}
