@@ -10,7 +10,7 @@ LDFLAGS = -pthread $(SANITIZE)
 LIBS = -ljansson -larchive -lz -ldl -lm
 
 LAYERS = base syntax graph pass sema kernel emit driver
-GEN = $(patsubst lang/%,$(BUILD)/gen/%.c,$(basename $(wildcard lang/lexer.re lang/grammar.y))) $(BUILD)/gen/stdlib.c
+GEN = $(patsubst lang/%,$(BUILD)/gen/%.c,$(basename $(wildcard lang/lexer.re lang/grammar.y))) $(BUILD)/gen/stdlib.c $(BUILD)/gen/digits.c
 SRC = $(filter-out compiler/emit/llvm% compiler/driver/main.c compiler/driver/cli%,$(wildcard $(LAYERS:%=compiler/%/*.c))) $(wildcard runtime/*/*.c)
 OBJ = $(SRC:%.c=$(BUILD)/%.o) $(GEN:%.c=%.o)
 CLI_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/driver/main.c compiler/driver/cli*.c))
@@ -56,6 +56,11 @@ $(BUILD)/gen/stdlib.c: $(wildcard stdlib/*.nin)
 	@{ echo '#include "sema/prelude.h"'; echo 'const PreludeFile prelude_files[] = {'; \
 	   for f in $(sort $^); do printf '{"%s", (const char[]){' $$f; od -An -v -td1 $$f | sed 's/ *\(-*[0-9][0-9]*\)/\1,/g'; echo '0}},'; done; \
 	   echo '{0, 0}};'; } > $@
+# The built-in digits, as an array.
+$(BUILD)/gen/digits.c: stdlib/data/digits.csv.gz
+	@mkdir -p $(@D)
+	@{ echo '#include "data/builtin.h"'; echo 'const unsigned char digits_csv_gz[] = {'; od -An -v -tu1 $< | sed 's/ *\([0-9][0-9]*\)/\1,/g'; \
+	   echo '};'; echo 'const size_t digits_csv_gz_size = sizeof digits_csv_gz;'; } > $@
 $(OBJ) $(CLI_OBJ): | $(filter %grammar.c,$(GEN))
 
 clean:
