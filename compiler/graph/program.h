@@ -43,4 +43,11 @@ struct Program {
  * The program is allocated in the arena; scratch memory is its own. */
 Program *program_interpret(Arena *arena, const Graph *graph, BlockLayout layout);
 
+/* Direct evaluation, without a program: for tests, constants, predictions of a check, gradient checks.
+ * inputs by Graph.inputs order, batched ones [examples][size]; those of IN_STEP and IN_BATCH may be NULL: then
+ * `step` and `examples`.  outputs by Graph.outputs order, in the arena.  keys by key slot (NULL: all 0).
+ * False if out of memory. */
+bool graph_eval(Arena *arena, const Graph *graph, int64_t examples, const void *const *inputs, const void **outputs,
+                const uint64_t *keys, int32_t step);
+
 #endif
