@@ -36,36 +36,36 @@ static void test_sha256(void **state) {
     assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-typedef struct Place { Arena *arena; char *folder; } Place;
+typedef struct Desk { Arena *arena; char *folder; } Desk;
 
 static int setup(void **state) {
-    Place *place = malloc(sizeof *place);
+    Desk *desk = malloc(sizeof *desk);
     char template[] = P_tmpdir "/nin-test-XXXXXX";
-    place->arena = arena_new();
-    place->folder = mkdtemp(template);
-    place->folder = place->folder ? arena_copy(place->arena, template, strlen(template)) : NULL;
-    *state = place;
-    return place->folder ? 0 : -1;
+    desk->arena = arena_new();
+    desk->folder = mkdtemp(template);
+    desk->folder = desk->folder ? arena_copy(desk->arena, template, strlen(template)) : NULL;
+    *state = desk;
+    return desk->folder ? 0 : -1;
 }
 
 static int teardown(void **state) {
-    Place *place = *state;
-    char *command = arena_printf(place->arena, "rm -rf %s", place->folder);
+    Desk *desk = *state;
+    char *command = arena_printf(desk->arena, "rm -rf %s", desk->folder);
     int rc = system(command);
-    arena_free(place->arena);
-    free(place);
+    arena_free(desk->arena);
+    free(desk);
     return rc;
 }
 
 static void test_write(void **state) {
-    Place *place = *state;
-    Arena *arena = place->arena;
-    char *error = NULL, *bytes, *path = path_join(arena, place->folder, "a/b//c/file");
+    Desk *desk = *state;
+    Arena *arena = desk->arena;
+    char *error = NULL, *bytes, *path = path_join(arena, desk->folder, "a/b//c/file");
     size_t length;
     assert_false(file_write(arena, path, "x", 1, FILE_SYNC, &error));
     assert_non_null(strstr(error, "/a/b//c/file: cannot write: No such file or directory"));
-    assert_true(folder_make(arena, path_join(arena, place->folder, "a/b//c/"), &error));
-    assert_true(folder_make(arena, path_join(arena, place->folder, "a/b/c"), &error));
+    assert_true(folder_make(arena, path_join(arena, desk->folder, "a/b//c/"), &error));
+    assert_true(folder_make(arena, path_join(arena, desk->folder, "a/b/c"), &error));
     assert_true(file_write(arena, path, "first", 5, FILE_SYNC, &error));
     assert_true(file_write(arena, path, "second\0!", 8, FILE_NO_SYNC, &error));
     assert_true(file_read(arena, path, 0, &bytes, &length, &error));
@@ -77,7 +77,7 @@ static void test_write(void **state) {
     assert_true(file_exists(path) && !folder_exists(path));
     assert_false(folder_make(arena, path, &error));
     assert_non_null(strstr(error, "cannot make this folder: Not a directory"));
-    assert_false(file_read(arena, place->folder, 0, &bytes, &length, &error));
+    assert_false(file_read(arena, desk->folder, 0, &bytes, &length, &error));
     assert_non_null(strstr(error, "is a folder, not a file"));
     assert_false(file_read(arena, "/dev/null", 0, &bytes, &length, &error));
     assert_string_equal(path_join(arena, "/", "x"), "/x");
@@ -85,10 +85,10 @@ static void test_write(void **state) {
 }
 
 static void test_writer(void **state) {
-    Place *place = *state;
-    Arena *arena = place->arena;
+    Desk *desk = *state;
+    Arena *arena = desk->arena;
     FileWriter writer;
-    char *error = NULL, *bytes, *path = path_join(arena, place->folder, "large"), line[100];
+    char *error = NULL, *bytes, *path = path_join(arena, desk->folder, "large"), line[100];
     size_t length;
     assert_true(writer_open(&writer, arena, path, FILE_NO_SYNC, &error));
     for (int i = 0; i < 3000; i++) {
@@ -110,10 +110,10 @@ static void test_writer(void **state) {
 
 /* /dev/full stands for a full disk. */
 static void test_full(void **state) {
-    Place *place = *state;
+    Desk *desk = *state;
     char *error = NULL;
     if (access("/dev/full", W_OK) != 0) skip();
-    assert_false(file_append(place->arena, "/dev/full", "x", 1, FILE_NO_SYNC, &error));
+    assert_false(file_append(desk->arena, "/dev/full", "x", 1, FILE_NO_SYNC, &error));
     assert_string_equal(error, "/dev/full: cannot write: the disk is full; what was there before is unchanged");
 }
 
