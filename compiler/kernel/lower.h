@@ -33,7 +33,9 @@ typedef enum EntryKind {
     ENTRY_SHAPE       /* int64[4]: step, examples in this batch, first position of this batch, series_first */
 } EntryKind;
 typedef struct Entry { EntryKind kind; int index; } Entry;
-typedef struct Buffer { size_t fixed, per_example, per_shard; bool scratch; } Buffer;   /* bytes; 64-byte aligned */
+/* Bytes: fixed + per_shard * shards of the batch + per_example * examples (rounded up to whole blocks of `lanes`; of
+ * one shard at most if scratch); 64-byte aligned. */
+typedef struct Buffer { size_t fixed, per_example, per_shard; bool scratch; } Buffer;
 
 typedef struct Lowered {
     KModule *module;
@@ -41,6 +43,9 @@ typedef struct Lowered {
     Entry *entry; int entries;
     Buffer *buffer; int buffers;
     const Graph *graph; BlockLayout layout;
+    int lanes;                 /* examples in a block */
+    bool neuron;               /* one STAGE_STEPS kernel (CodeOptions.neuron) */
+    int64_t examples;          /* neuron: per batch; else 0 */
 } Lowered;
 
 /* examples: the number of examples per batch if it is fixed and known (batch: all), else 0. */

@@ -1,0 +1,257 @@
+/* execute.c -- runs a lowered program step by step.
+ *
+ * A call owns one piece of memory: for each thread a table of pointers and its scratch buffers, and the shared
+ * buffers.  Tables differ between threads in their scratch entries only.  A run of STAGE_SHARDS stages needs nothing
+ * of other shards, so each shard goes through all of them before the next (its values stay in the cache).
+ * Neither the number of threads nor the cuts of a session change a bit: shards are fixed by the batch. */
+#include "kernel/execute.h"
+#include "support/threads.h"
+
+#include <stdlib.h>
+
+enum { ALIGN = 64, SERIAL_BELOW = 256 };       /* ranges with fewer items stay on the calling thread */
+
+typedef struct Executable {
+    Program program;                           /* first: a Program * is an Executable * */
+    const Lowered *lowered;
+    const KernelFn *functions;
+    void *owner;
+    void (*free_owner)(void *);
+} Executable;
+
+typedef struct Run {
+    const Executable *it;
+    const Feed *feed;
+    Pool *pool;
+    int threads;
+    char *block, *memory;
+    size_t used;
+    int64_t batch, per_epoch;                  /* examples of a full batch, steps of an epoch */
+    int64_t shape[4];                          /* ENTRY_SHAPE */
+    int32_t *order;                            /* ENTRY_ORDER */
+    bool order_fixed;
+    uint64_t *no_keys;
+    void **buffer;                             /* [thread][buffer] */
+    void **table;                              /* [thread][entry] */
+    double *series[COUNT(((Feed *)0)->series)];
+    void *out_rows[COUNT(((Feed *)0)->out_rows)];
+    int first, stages;                         /* the run of stages that work_shards does */
+} Run;
+
+/* ---- memory: laid out twice, once for its size, once for real ---- */
+
+static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+static void *take(Run *r, size_t bytes) {
+    size_t at = r->used;
+    r->used = round_up(at + bytes, ALIGN);
+    return r->memory ? r->memory + at : NULL;
+}
+
+static size_t buffer_bytes(const Run *r, const Buffer *b) {
+    size_t shards = (size_t)(r->batch + SHARD - 1) / SHARD, rows = round_up((size_t)r->batch, (size_t)r->it->lowered->lanes);
+    if (b->scratch && rows > SHARD) rows = SHARD;
+    return b->fixed + b->per_shard * (shards ? shards : 1) + b->per_example * rows;
+}
+
+static size_t row_bytes(const Graph *graph, Val v) {
+    const Node *node = graph_node(graph, v);
+    return (size_t)shape_size(&node->shape) * dtype_size((DType)node->dtype);
+}
+
+/* Results that nobody asked for are written all the same, to the side. */
+static void lay_out_results(Run *r, int64_t steps) {
+    const Graph *graph = r->it->lowered->graph;
+    for (int k = 0; k < graph->outputs.len; k++) {
+        const GraphOutput *output = &graph->outputs.at[k];
+        if (output->kind == OUT_SERIES && output->index < COUNT(r->series)) {
+            r->series[output->index] = r->feed->series[output->index];
+            if (!r->series[output->index]) r->series[output->index] = take(r, sizeof(double) * (size_t)steps);
+        }
+        if (output->kind == OUT_ROWS && output->index < COUNT(r->out_rows)) {
+            r->out_rows[output->index] = r->feed->out_rows[output->index];
+            if (!r->out_rows[output->index])
+                r->out_rows[output->index] = take(r, row_bytes(graph, output->value) * (size_t)r->batch);
+        }
+    }
+}
+
+static void lay_out(Run *r, int64_t steps) {
+    const Lowered *low = r->it->lowered;
+    r->used = 0;
+    r->table = take(r, sizeof(void *) * (size_t)low->entries * (size_t)r->threads);
+    r->buffer = take(r, sizeof(void *) * (size_t)low->buffers * (size_t)r->threads);
+    r->order = take(r, sizeof(int32_t) * round_up((size_t)r->batch + 1, SHARD));
+    r->no_keys = take(r, sizeof(uint64_t) * (size_t)low->graph->keys);
+    lay_out_results(r, steps);
+    for (int b = 0; b < low->buffers; b++) {
+        void *shared = low->buffer[b].scratch ? NULL : take(r, buffer_bytes(r, &low->buffer[b]));
+        for (int t = 0; t < r->threads; t++) {
+            void *at = low->buffer[b].scratch ? take(r, buffer_bytes(r, &low->buffer[b])) : shared;
+            if (r->memory) r->buffer[t * low->buffers + b] = at;
+        }
+    }
+}
+
+/* ---- tables ---- */
+
+static void *series_start(const Run *r, int index) {
+    if (r->feed->series[index]) return r->series[index];
+    return (void *)((uintptr_t)r->series[index] - (uintptr_t)(r->shape[0] - r->shape[3]) * sizeof(double));
+}
+
+static void *entry_pointer(Run *r, const Entry *entry, int thread) {
+    const Lowered *low = r->it->lowered;
+    switch (entry->kind) {
+    case ENTRY_BLOCK: return r->block + low->layout.slot[entry->index].offset;
+    case ENTRY_ROWS: return (void *)(uintptr_t)r->feed->rows[entry->index];
+    case ENTRY_ORDER: return r->order;
+    case ENTRY_SETTINGS: return (void *)(uintptr_t)r->feed->settings;
+    case ENTRY_KEYS: return r->feed->keys ? (void *)(uintptr_t)r->feed->keys : r->no_keys;
+    case ENTRY_OUT_ROWS: return r->out_rows[entry->index];
+    case ENTRY_SERIES: return series_start(r, entry->index);
+    case ENTRY_BUFFER: case ENTRY_SCRATCH: return r->buffer[thread * low->buffers + entry->index];
+    case ENTRY_SHAPE: return r->shape;
+    }
+    return NULL;
+}
+
+static void fill_tables(Run *r) {
+    const Lowered *low = r->it->lowered;
+    for (int t = 0; t < r->threads; t++)
+        for (int e = 0; e < low->entries; e++) r->table[t * low->entries + e] = entry_pointer(r, &low->entry[e], t);
+}
+
+static void place_out_rows(Run *r) {
+    const Lowered *low = r->it->lowered;
+    for (int e = 0; e < low->entries; e++) {
+        if (low->entry[e].kind != ENTRY_OUT_ROWS || !r->feed->out_rows[low->entry[e].index]) continue;
+        for (int k = 0; k < low->graph->outputs.len; k++) {
+            const GraphOutput *output = &low->graph->outputs.at[k];
+            if (output->kind != OUT_ROWS || output->index != low->entry[e].index) continue;
+            size_t at = row_bytes(low->graph, output->value) * (size_t)r->shape[2];
+            for (int t = 0; t < r->threads; t++)
+                r->table[t * low->entries + e] = (char *)r->out_rows[output->index] + at;
+        }
+    }
+}
+
+/* ---- one step ---- */
+
+static void fill_order(Run *r, int64_t epoch) {
+    int64_t count = r->shape[1], first = r->shape[2], filled = (int64_t)round_up((size_t)count, SHARD);
+    if (r->order_fixed) return;
+    const int32_t *order = r->feed->order ? r->feed->order + (epoch - r->feed->order_epoch) * r->feed->examples : NULL;
+    for (int64_t i = 0; i < count; i++) r->order[i] = order ? order[first + i] : (int32_t)(first + i);
+    for (int64_t i = count; i < filled; i++) r->order[i] = count ? r->order[count - 1] : 0;
+    r->order_fixed = !r->feed->order && r->per_epoch == 1;
+}
+
+static void begin_step(Run *r, int64_t step) {
+    int64_t epoch = step / r->per_epoch, first = step % r->per_epoch * r->batch;
+    int64_t left = r->feed->examples - first;
+    r->shape[0] = step;
+    r->shape[1] = left < r->batch ? left : r->batch;
+    r->shape[2] = first;
+    fill_order(r, epoch);
+    if (r->per_epoch > 1) place_out_rows(r);
+}
+
+static void call(const Run *r, int stage, int thread, int64_t lo, int64_t hi) {
+    const Lowered *low = r->it->lowered;
+    r->it->functions[low->stage[stage].func](&r->table[thread * low->entries], lo, hi);
+}
+
+static void work_shards(void *data, int thread, int64_t lo, int64_t hi) {
+    Run *r = data;
+    for (int64_t shard = lo; shard < hi; shard++)
+        for (int s = r->first; s < r->first + r->stages; s++) call(r, s, thread, shard, shard + 1);
+}
+
+static void work_range(void *data, int thread, int64_t lo, int64_t hi) {
+    Run *r = data;
+    call(r, r->first, thread, lo, hi);
+}
+
+static void run_stages(Run *r) {
+    const Lowered *low = r->it->lowered;
+    int64_t shards = (r->shape[1] + SHARD - 1) / SHARD;
+    for (int s = 0; s < low->stages; s += r->stages) {
+        const Stage *stage = &low->stage[s];
+        r->first = s;
+        r->stages = 1;
+        switch (stage->split) {
+        case STAGE_SHARDS:
+            while (s + r->stages < low->stages && low->stage[s + r->stages].split == STAGE_SHARDS) r->stages++;
+            if (shards == 1) work_shards(r, 0, 0, 1);
+            else pool_run(r->pool, shards, work_shards, r);
+            break;
+        case STAGE_RANGE:
+            if (stage->count < SERIAL_BELOW) call(r, s, 0, 0, stage->count);
+            else pool_run(r->pool, stage->count, work_range, r);
+            break;
+        case STAGE_ONCE: call(r, s, 0, 0, 1); break;
+        case STAGE_STEPS: call(r, s, 0, r->shape[0], r->shape[0] + 1); break;
+        }
+    }
+}
+
+/* ---- programs ---- */
+
+/* The loop is inside the kernel; it is left only where the order or the rows of results change. */
+static int run_neuron(Run *r, int64_t from, int64_t to) {
+    bool whole = !r->feed->order && r->per_epoch == 1;
+    for (int64_t step = from; step < to; step = whole ? to : step + 1) {
+        begin_step(r, step);
+        if (r->shape[1] != r->it->lowered->examples) return -1;
+        call(r, 0, 0, step, whole ? to : step + 1);
+    }
+    return 0;
+}
+
+static int execute_run(Program *program, void *block, const Feed *feed, int64_t from, int64_t to, Pool *pool) {
+    const Executable *it = (const Executable *)program;
+    Run r = {.it = it, .feed = feed, .pool = pool, .block = block};
+    if (from >= to) return 0;
+    r.threads = it->lowered->neuron ? 1 : pool_threads(pool);
+    r.batch = feed->batch < feed->examples ? feed->batch : feed->examples;
+    if (r.batch < 0) r.batch = 0;
+    r.per_epoch = r.batch ? (feed->examples + r.batch - 1) / r.batch : 1;
+    r.shape[0] = from;
+    r.shape[3] = feed->series_first;
+    lay_out(&r, to - from);
+    size_t bytes = round_up(r.used + ALIGN, ALIGN);
+    r.memory = aligned_alloc(ALIGN, bytes);
+    if (!r.memory) return -1;
+    memset(r.memory, 0, bytes);
+    lay_out(&r, to - from);
+    fill_tables(&r);
+    int status = 0;
+    if (it->lowered->neuron) {
+        status = run_neuron(&r, from, to);
+    } else {
+        for (int64_t step = from; step < to; step++) {
+            begin_step(&r, step);
+            run_stages(&r);
+        }
+    }
+    free(r.memory);
+    return status;
+}
+
+static void execute_free(Program *program) {
+    Executable *it = (Executable *)program;
+    if (it->free_owner) it->free_owner(it->owner);
+    it->free_owner = NULL;
+}
+
+Program *program_execute(Arena *arena, const Lowered *lowered, const KernelFn *functions, void *owner,
+                         void (*free_owner)(void *)) {
+    Executable *it = arena_new_of(arena, Executable);
+    it->program = (Program){lowered->graph, lowered->layout, execute_run, execute_free};
+    it->lowered = lowered;
+    it->functions = functions;
+    it->owner = owner;
+    it->free_owner = free_owner;
+    return &it->program;
+}

@@ -1,0 +1,60 @@
+/* lower_parts.h -- the pieces of lowering, one file each.
+ *
+ *   lower.c          which way; tables of entries and buffers
+ *   lower_neuron.c   the whole training loop as one kernel of scalars
+ *   unroll.c         a graph's elements one by one, all indices known
+ *   lower_staged.c   phases and stages
+ *   ... */
+#ifndef NIN_LOWER_PARTS_H
+#define NIN_LOWER_PARTS_H
+
+#include "kernel/generate.h"
+#include "kernel/lower.h"
+
+/* The tables being built.  Entries are shared: asking twice gives the same number. */
+typedef struct Plan {
+    Arena *arena;
+    const Graph *graph;
+    Target target;
+    KModule *module;
+    int lanes;                             /* examples in a block: 16, or 1 for plain C */
+    VEC(Stage) stage;
+    VEC(Entry) entry;
+    VEC(Buffer) buffer;
+} Plan;
+
+int plan_entry(Plan *plan, EntryKind kind, int index);
+int plan_buffer(Plan *plan, Buffer buffer);                       /* its ENTRY_BUFFER or ENTRY_SCRATCH entry */
+void plan_stage(Plan *plan, Gen *g, StageSplit split, int64_t count, const char *what);
+Gen plan_function(Plan *plan, const char *name);
+
+/* ---- unroll.c ---- */
+
+/* A graph all of whose elements are values: of element i of example e of a batched node,
+ * value[node][e * size + i]; of others value[node][i]. */
+typedef struct Unrolled Unrolled;
+struct Unrolled {
+    Gen *g;
+    Arena *arena;
+    const Graph *graph;
+    int64_t examples;
+    int lanes;
+    KVal **value;
+    const Unrolled *outer;                 /* of a body: where its operands stand, */
+    Val map;                               /* the MAP, */
+    int64_t example, point;                /* and the point */
+    /* An INPUT of the program, NOISE, NORMAL. */
+    void (*leaf)(void *data, Unrolled *u, Val node, KVal *out);
+    void *leaf_data;
+};
+/* Scalars that unrolling takes, saturating at the limit. */
+int64_t unroll_cost(const Graph *graph, int64_t examples, int64_t limit);
+void unroll_init(Unrolled *u, Gen *g, Arena *arena, const Graph *graph, int64_t examples);
+void unroll_node(Unrolled *u, Val node);
+KVal unroll_at(const Unrolled *u, Val node, int64_t example, int64_t element);
+
+bool neuron_fits(const Graph *graph, int64_t examples);
+void neuron_lower(Plan *plan, int64_t examples);
+void staged_lower(Plan *plan);
+
+#endif
