@@ -23,15 +23,18 @@ typedef enum AstOp {                       /* of AST_UNARY and AST_BINARY */
 
 typedef enum AstDefKind { DEF_CELL, DEF_NET, DEF_FN } AstDefKind;
 
-/* An argument, element or record field: label NULL when positional; spread for "...x". */
-typedef struct AstArg { Name label; Span label_span; bool spread; Ast *value; } AstArg;
+/* An argument, element or record field: label NULL when positional; spread for "...x"; quoted: a string label. */
+typedef struct AstArg { Name label; Span label_span; bool spread, quoted; Ast *value; } AstArg;
 typedef struct AstFormal { Name name; Span span; Ast *type, *initial; const char *doc; } AstFormal;
 typedef struct AstIterator { Ast *pattern, *in; } AstIterator;     /* pattern: AST_NAME or AST_LIST of patterns */
+
+enum { AST_DEPTH = 1000 };                 /* no tree is deeper (E0210): recursion over trees is safe */
 
 struct Ast {
     AstKind kind;
     uint32_t id;
-    Span span;
+    Span span;                                                                /* with its parentheses, if any */
+    uint32_t depth;                                                           /* levels below and with it, <= AST_DEPTH */
     union {
         Name name;                                                            /* NAME, TEXT (unescaped) */
         bool boolean;                                                         /* BOOL */
@@ -46,9 +49,9 @@ struct Ast {
         struct { Ast *lo, *hi; } range;                                       /* RANGE lo..hi */
         struct { Ast *condition, *then, *otherwise; } branch;                 /* IF; blocks, otherwise may be NULL or IF */
         AstList block;                                                        /* BLOCK: statements */
-        struct { Ast *pattern, *type, *value; } bind;                         /* BIND; type may be NULL */
+        struct { Ast *pattern, *type, *value; const char *doc; } bind;        /* BIND; type may be NULL */
         struct { AstIterator *iterators; int len; Ast *body; } loop;          /* FOR */
-        struct { Name name; Span name_span; Ast *type, *per, *initial; } own; /* PARAM, STATE */
+        struct { Name name; Span name_span; Ast *type, *per, *initial; const char *doc; } own; /* PARAM, STATE */
         struct { Name *path; int path_len; Name *names; Span *name_spans; int names_len; } use;
         struct { AstDefKind what; Name name; Span name_span;                  /* DEF: cell, net, fn */
                  AstFormal *settings; int settings_len; bool has_settings;
@@ -70,14 +73,17 @@ typedef struct Module {
     bool complete;
 } Module;
 
-/* Parses one source.  Errors are added to diags; recovery is at statement level. */
-typedef struct ParseContext { Arena *arena; Intern *names; Diags *diags; uint32_t *next_id; } ParseContext;
+/* Parses one source.  Errors are added to diags; recovery is at statement level.  At the prompt any statement may
+ * stand at the top. */
+typedef struct ParseContext { Arena *arena; Intern *names; Diags *diags; uint32_t *next_id; bool prompt; } ParseContext;
 const Module *parse_module(const ParseContext *context, const Source *source);
 
 const char *ast_kind_name(AstKind kind);
 const char *ast_op_text(AstOp op);
 /* One line per node, indented; the text of --stage=ast. */
 void ast_dump(const Module *module, Buf *out);
+/* One line per token: place, kind, text; the text of --stage=tokens. */
+void tokens_dump(const Source *source, const ParseContext *context, Buf *out);
 /* Calls visit for each direct child, in source order. */
 void ast_children(const Ast *node, void (*visit)(void *data, Ast *child), void *data);
 
