@@ -43,7 +43,8 @@ static bool group_open(Work *w, Group *group, bool feature_fastest) {
     if (!value_alloc(w->frame, &offsets, 1)) return false;
     group->offset = offsets.data;
     for (int64_t j = 0; j < group->count; j++) {
-        int64_t feature = feature_fastest ? j % features : j / behind, place = feature_fastest ? j / features : j % behind;
+        int64_t feature = feature_fastest ? j % features : j / behind;
+        int64_t place = feature_fastest ? j / features : j % behind;
         group->offset[j] = feature * feature_stride + axes_offset(shape, places, place);
     }
     return true;
@@ -218,7 +219,7 @@ void eval_BATCH_EMBED(Work *w) {
 
 /* ---- contractions ---- */
 
-/* Two or more outputs: an fma chain over the features from the start.  One output: 16 partials, tree, then the start. */
+/* Two or more outputs: an fma chain over the features from the start.  One: 16 partials, tree, then the start. */
 #define MATMUL(dt, T, FMA)                                                                                             \
     static T matmul_##T(const T *row, const T *x, int64_t features, int64_t places, const T *start, bool single) {     \
         T p[PARTIALS] = {0}, acc = start && !single ? *start : 0;                                                      \

@@ -50,7 +50,8 @@ static void test_broadcast(void **state) {
     (void)state;
     Arena *arena = arena_new();
     Graph *g = graph_new(arena);
-    Val x = graph_input(g, IN_BLOCK, 0, "x", f32_23), b = graph_input(g, IN_ROWS, 0, "b", (NodeType){DT_F32, {1, {2}}, true});
+    Val x = graph_input(g, IN_BLOCK, 0, "x", f32_23);
+    Val b = graph_input(g, IN_ROWS, 0, "b", (NodeType){DT_F32, {1, {2}}, true});
     NodeType sum = graph_type(g, graph_2(g, G_ADD, x, b));
     assert_true(sum.batched && shape_equal(&sum.shape, &f32_23.shape));
     NodeType product = graph_type(g, graph_2(g, G_MUL, graph_const(g, DT_F32, 2), x));
@@ -165,7 +166,8 @@ static void add_leaves_and_elementwise(Graph *g, Val x, Val k) {
         truth = graph_2(g, i % 2 ? G_AND : G_OR, truth, graph_1(g, G_NOT, graph_2(g, compare[i], x, two)));
     any = graph_3(g, G_SELECT, truth, sum, graph_cast(g, graph_2(g, G_POWI, x, k), DT_F64));
     graph_output(g, OUT_ROWS, 0, "elements", any);
-    Val noise = graph_noise(g, G_NOISE, batch_3, "noise/a/1"), normal = graph_noise(g, G_NORMAL, batch_3, "noise/\"b\"\n/1");
+    Val noise = graph_noise(g, G_NOISE, batch_3, "noise/a/1");
+    Val normal = graph_noise(g, G_NORMAL, batch_3, "noise/\"b\"\n/1");
     graph_output(g, OUT_ROWS, 1, "noise", graph_2(g, G_ADD, noise, normal));
 }
 
@@ -193,7 +195,8 @@ static void add_views_and_sums(Graph *g, Val x, Val w, Val k) {
     graph_output(g, OUT_SERIES, 1, "total", graph_reduce(g, G_BATCH_SUM, all, 0));
     Val outer[2] = {x, x}, back[2] = {x, graph_input(g, IN_ROWS, 1, "class", (NodeType){DT_I32, {0}, true})};
     graph_output(g, OUT_VALUE, 0, "dw", add(g, G_BATCH_OUTER, outer, 2, (Attr){0}, f32_3));
-    graph_output(g, OUT_VALUE, 1, "de", add(g, G_BATCH_EMBED, back, 2, (Attr){0}, (NodeType){DT_F32, {2, {5, 3}}, false}));
+    NodeType rows = {DT_F32, {2, {5, 3}}, false};
+    graph_output(g, OUT_VALUE, 1, "de", add(g, G_BATCH_EMBED, back, 2, (Attr){0}, rows));
 }
 
 static Graph *every_op(Arena *arena) {
