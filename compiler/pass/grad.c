@@ -102,7 +102,8 @@ void ad_touch(Ad *ad, int i) {
 
 void ad_stop(Ad *ad, const char *what) {
     ad->failed = true;
-    if (ad->diags) diag_add(ad->diags, D_E0501, graph_node(ad->g, ad->y)->span, "%s has no useful derivative here", what);
+    if (!ad->diags) return;
+    diag_add(ad->diags, D_E0501, graph_node(ad->g, ad->y)->span, "%s has no useful derivative here", what);
 }
 
 Val ad_to_batch(Ad *ad, Val v) {

@@ -118,8 +118,9 @@ static void give_results(MapGrad *m) {
     Attr attr = {.mapped = m->in_mapped.len, .body = m->new};
     for (int i = 0; i < m->in_shared.len; i++) vec_push(ad->scratch, &m->in_mapped, m->in_shared.at[i]);
     if (m->in_mapped.len > MAX_OPERANDS) {
+        Span span = graph_node(ad->g, ad->y)->span;
         ad->failed = true;
-        if (ad->diags) diag_add(ad->diags, D_E0414, graph_node(ad->g, ad->y)->span, "too many arguments and parameters");
+        if (ad->diags) diag_add(ad->diags, D_E0414, span, "too many arguments and parameters of one cell");
         return;
     }
     Val map = graph_add(ad->g, G_MAP, m->in_mapped.at, m->in_mapped.len, &attr, NULL, graph_node(ad->g, ad->y)->span);

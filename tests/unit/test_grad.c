@@ -110,7 +110,8 @@ static Val weighed(Bench *b, Val v) {
 
 typedef struct UnaryCase { Op op; double lo, hi; int order; } UnaryCase;
 static const UnaryCase unary_cases[] = {
-    {G_NEG, -2, 2, 1}, {G_ABS, -2, 2, 2}, {G_SIGN, -2, 2, 1}, {G_SQRT, 0.5, 4, 2}, {G_EXP, -2, 2, 2}, {G_LOG, 0.5, 4, 2},
+    {G_NEG, -2, 2, 1}, {G_ABS, -2, 2, 2}, {G_SIGN, -2, 2, 1}, {G_SQRT, 0.5, 4, 2}, {G_EXP, -2, 2, 2}, {G_LOG, 0.5, 4,
+        2},
     {G_SIN, -3, 3, 2}, {G_COS, -3, 3, 2}, {G_TANH, -2, 2, 2}, {G_ERF, -2, 2, 2},
 };
 
@@ -120,7 +121,8 @@ static void unary_ops(void **state) {
         for (int batched = 0; batched < 2; batched++) {
             Bench b = bench_new((uint64_t)i);
             Val x = bench_in(&b, shape_of(2, INT64_C(2), INT64_C(3)), batched, unary_cases[i].lo, unary_cases[i].hi);
-            check(&b, op_name(unary_cases[i].op), weighed(&b, graph_1(b.g, unary_cases[i].op, x)), unary_cases[i].order);
+            check(&b, op_name(unary_cases[i].op), weighed(&b, graph_1(b.g, unary_cases[i].op, x)),
+                unary_cases[i].order);
             bench_free(&b);
         }
 }
@@ -155,8 +157,10 @@ static void selects(void **state) {
     for (int m = 0; m < COUNT(mixes); m++) {
         Bench b = bench_new((uint64_t)m);
         Shape shape[2] = {{mixes[m].rank[0], {2, 3}}, {mixes[m].rank[1], {2, 3}}};
-        Val x = bench_in(&b, shape[0], mixes[m].batched[0], -2, 2), y = bench_in(&b, shape[1], mixes[m].batched[1], -2, 2);
-        Val either = graph_3(b.g, G_SELECT, graph_2(b.g, G_LT, x, y), graph_2(b.g, G_MUL, x, y), graph_1(b.g, G_SIN, y));
+        Val x = bench_in(&b, shape[0], mixes[m].batched[0], -2, 2);
+        Val y = bench_in(&b, shape[1], mixes[m].batched[1], -2, 2);
+        Val either = graph_3(b.g, G_SELECT, graph_2(b.g, G_LT, x, y), graph_2(b.g, G_MUL, x, y), graph_1(b.g, G_SIN,
+            y));
         Val mod = graph_2(b.g, G_MOD, either, graph_const(b.g, DT_F64, 0.7));
         check(&b, "select", weighed(&b, either), 2);
         bench_free(&b);
@@ -187,7 +191,8 @@ static void powers(void **state) {
 static Val moved(Bench *b, Val x, int which) {
     Graph *g = b->g;
     const int64_t at[] = {1, 0, 1};
-    Shape part = shape_of(3, INT64_C(2), INT64_C(2), INT64_C(3)), whole = shape_of(3, INT64_C(5), INT64_C(3), INT64_C(6));
+    Shape part = shape_of(3, INT64_C(2), INT64_C(2), INT64_C(3)), whole = shape_of(3, INT64_C(5), INT64_C(3),
+        INT64_C(6));
     NodeType like = {DT_F64, whole, graph_node(g, x)->batched};
     Attr pad = {.starts = {1, 0, 1}};
     Val in[3];
@@ -314,7 +319,8 @@ static void matmuls(void **state) {
         for (int mix = 0; mix < 16; mix++) {
             const MatmulCase *c = &matmul_cases[i];
             Bench b = bench_new((uint64_t)(i * 16 + mix));
-            Shape w_shape = {c->w_rank, {c->w[0], c->w[1], c->w[2]}}, x_shape = {c->x_rank, {c->x[0], c->x[1], c->x[2]}};
+            Shape w_shape = {c->w_rank, {c->w[0], c->w[1], c->w[2]}}, x_shape = {c->x_rank, {c->x[0], c->x[1],
+                c->x[2]}};
             Shape init_shape = w_shape;
             init_shape.rank--;
             init_shape.dim[init_shape.rank] = 0;
@@ -331,7 +337,8 @@ static void outers(void **state) {
     (void)state;
     for (int mix = 0; mix < 4; mix++) {
         Bench b = bench_new((uint64_t)mix);
-        Val x = bench_in(&b, shape_of(1, INT64_C(3)), mix & 1, -1, 1), y = bench_in(&b, shape_of(1, INT64_C(4)), mix >> 1, -1, 1);
+        Val x = bench_in(&b, shape_of(1, INT64_C(3)), mix & 1, -1, 1);
+        Val y = bench_in(&b, shape_of(1, INT64_C(4)), mix >> 1, -1, 1);
         check(&b, "outer", square_sum(&b, graph_add(b.g, G_OUTER, (Val[]){x, y}, 2, NULL, NULL, (Span){0})), 2);
         bench_free(&b);
     }
@@ -458,7 +465,8 @@ static void cell_parameters(void **state) {
         y = graph_2(g, G_ADD, graph_2(g, G_MUL, y, bx), graph_2(g, G_MUL, c, bu));
     }
     graph_output(g, OUT_MAPPED, 0, "", graph_1(g, G_SIN, y));
-    Val in[4] = {x, graph_broadcast(b.g, unit, shape), graph_broadcast(b.g, graph_const(b.g, DT_F64, 0.5), shape), vector};
+    Val in[4] = {x, graph_broadcast(b.g, unit, shape), graph_broadcast(b.g, graph_const(b.g, DT_F64, 0.5), shape),
+        vector};
     check(&b, "parameters of a cell", square_sum(&b, graph_proj(b.g, map_of(&b, g, in, 3, 4), 0)), 2);
     bench_free(&b);
 }
@@ -468,7 +476,8 @@ static void cell_parameters(void **state) {
 static void seeds_and_zeros(void **state) {
     (void)state;
     Bench b = bench_new(1);
-    Val x = bench_in(&b, SHAPE0, true, -1, 1), z = bench_in(&b, SHAPE0, true, -1, 1), p = bench_in(&b, SHAPE0, false, -1, 1);
+    Val x = bench_in(&b, SHAPE0, true, -1, 1), z = bench_in(&b, SHAPE0, true, -1, 1);
+    Val p = bench_in(&b, SHAPE0, false, -1, 1);
     Val y = graph_2(b.g, G_MUL, x, p), seed = graph_const(b.g, DT_F64, 0.5), grad[4];
     Val wrt[4] = {x, z, p, y};
     assert_true(pass_grad(b.g, y, seed, wrt, 4, grad, NULL));
@@ -484,7 +493,8 @@ static void seeds_and_zeros(void **state) {
 static void weight_gradient_is_one_outer(void **state) {
     (void)state;
     Bench b = bench_new(1);
-    Val w = bench_in(&b, shape_of(2, INT64_C(3), INT64_C(20)), false, -1, 1), x = bench_in(&b, shape_of(1, INT64_C(20)), true, -1, 1);
+    Val w = bench_in(&b, shape_of(2, INT64_C(3), INT64_C(20)), false, -1, 1);
+    Val x = bench_in(&b, shape_of(1, INT64_C(20)), true, -1, 1);
     Val bias = bench_in(&b, shape_of(1, INT64_C(3)), false, -1, 1), wrt[3] = {w, x, bias}, grad[3];
     Val y = square_sum(&b, graph_matmul(b.g, w, x, bias));
     assert_true(pass_grad(b.g, y, 0, wrt, 3, grad, NULL));
@@ -498,7 +508,8 @@ static void weight_gradient_is_one_outer(void **state) {
 static void repeated_bias_is_one_sum(void **state) {
     (void)state;
     Bench b = bench_new(1);
-    Val x = bench_in(&b, shape_of(2, INT64_C(3), INT64_C(4)), true, -1, 1), p = bench_in(&b, shape_of(1, INT64_C(3)), false, -1, 1);
+    Val x = bench_in(&b, shape_of(2, INT64_C(3), INT64_C(4)), true, -1, 1);
+    Val p = bench_in(&b, shape_of(1, INT64_C(3)), false, -1, 1);
     Val grad, y = square_sum(&b, graph_2(b.g, G_ADD, x, p));
     assert_true(pass_grad(b.g, y, 0, &p, 1, &grad, NULL));
     assert_int_equal(graph_node(b.g, grad)->op, G_BATCH_SUM);
@@ -534,7 +545,8 @@ static void stops(void **state) {
     expect_stop(&b, weighed(&b, floor_x), wrt, 2, "floor has no useful derivative here");
     expect_stop(&b, weighed(&b, graph_1(b.g, G_CEIL, x)), wrt, 2, "ceil has no useful derivative here");
     expect_stop(&b, weighed(&b, graph_1(b.g, G_ROUND, x)), wrt, 2, "round has no useful derivative here");
-    expect_stop(&b, weighed(&b, graph_2(b.g, G_MOD, x, p)), wrt, 2, "the second argument of mod has no useful derivative here");
+    expect_stop(&b, weighed(&b, graph_2(b.g, G_MOD, x, p)), wrt, 2,
+        "the second argument of mod has no useful derivative here");
     expect_stop(&b, weighed(&b, graph_2(b.g, G_MOD, x, p)), wrt, 1, NULL);
     expect_stop(&b, weighed(&b, sum_p), wrt + 1, 1, NULL);
     expect_stop(&b, weighed(&b, sum_p), wrt, 1, "floor has no useful derivative here");
