@@ -136,7 +136,8 @@ static void test_special_values(void **state)
     BOTH(exp, NAN, (double)NAN); BOTH(log, NAN, (double)NAN); BOTH(sin, NAN, (double)NAN); BOTH(cos, NAN, (double)NAN);
     BOTH(tanh, NAN, (double)NAN); BOTH(erf, NAN, (double)NAN);
     for (double x = 0x1p46; x < 1e308; x *= 1.9)
-        assert_true(fabs(nin_sin_f64(x)) <= 1 && fabs(nin_cos_f64(-x)) <= 1 && fabsf(nin_sin_f32((float)fmin(x, 3e38))) <= 1);
+        assert_true(fabs(nin_sin_f64(x)) <= 1 && fabs(nin_cos_f64(-x)) <= 1 &&
+                    fabsf(nin_sin_f32((float)fmin(x, 3e38))) <= 1);
 }
 
 /* ---- the same bits everywhere ---- */
@@ -155,8 +156,10 @@ static void build_function(KModule *m, const Function *fn, KType type)
 
 static void fill_inputs(float *in32, double *in64)
 {
-    static const double special[] = {0, -0.0, INFINITY, -INFINITY, NAN, 1e-310, -1e-310, 1e-40, 5e-324, 1e308, -1e308, 1e38,
-                                     0.625, -0.625, 0.921875, 0.70710678118654752, 88.7, -103.9, 709.7, -745.1, 4, 6, 10};
+    static const double special[] = {
+        0, -0.0, INFINITY, -INFINITY, NAN, 1e-310, -1e-310, 1e-40, 5e-324, 1e308, -1e308, 1e38, 0.625, -0.625, 0.921875,
+        0.70710678118654752, 88.7, -103.9, 709.7, -745.1, 4, 6, 10,
+    };
     uint64_t random = 3;
     for (int k = 0; k < N; k++) {
         double x = k < COUNT(special) ? special[k] : sample(&random, pow(10, k % 20), -1074);
@@ -178,7 +181,8 @@ static void check_code(const Code *code, const char *way, const float *in32, con
                 float want32 = functions[k].f32(in32[n]);
                 double want64 = functions[k].f64(in64[n]);
                 if (isnan(want32) ? !isnan(out32[n]) : memcmp(&want32, &out32[n], 4) != 0)
-                    fail_msg("%s: %s f32 of %a: %a, not %a", way, functions[k].name, (double)in32[n], (double)out32[n], (double)want32);
+                    fail_msg("%s: %s f32 of %a: %a, not %a", way, functions[k].name, (double)in32[n],
+                             (double)out32[n], (double)want32);
                 if (isnan(want64) ? !isnan(out64[n]) : memcmp(&want64, &out64[n], 8) != 0)
                     fail_msg("%s: %s f64 of %a: %a, not %a", way, functions[k].name, in64[n], out64[n], want64);
             }
@@ -201,8 +205,10 @@ static void test_generated(void **state)
     float *in32 = arena_array(arena, float, N);
     double *in64 = arena_array(arena, double, N);
     fill_inputs(in32, in64);
-    static const CodeOptions ways[] = {{0, NULL, NIN_PLUGIN, false}, {2, NULL, NIN_PLUGIN, false}, {2, "haswell", NIN_PLUGIN, false},
-                                       {2, NULL, NIN_PLUGIN, true}};
+    static const CodeOptions ways[] = {
+        {0, NULL, NIN_PLUGIN, false}, {2, NULL, NIN_PLUGIN, false}, {2, "haswell", NIN_PLUGIN, false},
+        {2, NULL, NIN_PLUGIN, true},
+    };
     static const char *const names[] = {"-O0", "-O2", "haswell", "neuron"};
     const char *error = NULL;
     for (int w = 0; w < COUNT(ways); w++) {
