@@ -226,8 +226,7 @@ static void keep_report(void *context, LLVMErrorRef e) { failed(e, context); }
 static LLVMOrcLLJITRef make_jit(LLVMTargetMachineRef machine, char **error)
 {
     LLVMOrcLLJITBuilderRef builder = LLVMOrcCreateLLJITBuilder();
-    LLVMOrcJITTargetMachineBuilderRef host = LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(machine);
-    LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, host);
+    LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(machine));
     LLVMOrcLLJITRef jit = NULL;
     return failed(LLVMOrcCreateLLJIT(&jit, builder), error) ? NULL : jit;
 }

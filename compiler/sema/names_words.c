@@ -6,18 +6,18 @@
 
 static const char *const value_types[] = { "f32", "f64", "int", "real", "bool", "class", "list", NULL };
 static const char *const type_words[] = {
-    "f32", "f64", "int", "real", "bool", "class", "list", "text", "range", "record", "cell", "cells", "net", "fn", "data",
-    "model", "run", "session", "initializer", "distribution", "rate", "selection", "strategy", "scope", "axes", "protocol",
-    "corruption", "artifact", "progress", "formula", "rest", "columns", "labels", "measure", "norm", "order", "axis_scale",
-    "type", "any", NULL };
+    "f32", "f64", "int", "real", "bool", "class", "list", "text", "range", "record", "cell", "cells", "net", "fn",
+    "data", "model", "run", "session", "initializer", "distribution", "rate", "selection", "strategy", "scope", "axes",
+    "protocol", "corruption", "artifact", "progress", "formula", "rest", "columns", "labels", "measure", "norm",
+    "order", "axis_scale", "type", "any", NULL };
 static const char *const planned[] = {
     "conv", "maxpool", "avgpool", "attack", "standard", "protocol", "fgsm", "pgd", "apgd", "apgd_targeted", "fab",
     "fab_targeted", "square", "plus", "rand", "dlr", "margin", "corrupt", "common_corruptions", "gaussian_noise",
     "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow", "frost", "fog",
     "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression", "speckle_noise", "gaussian_blur",
     "spatter", "saturate", "pad_crop", "flip", "cutout", "smooth_noise", "characters", "grid", "tabulated",
-    "quadratic_fit", "rational_fit", "polynomial_fit", "replace", "cell_inputs", "region", "box", "spectrum", "lipschitz",
-    "time_per_call", "artifact", NULL };
+    "quadratic_fit", "rational_fit", "polynomial_fit", "replace", "cell_inputs", "region", "box", "spectrum",
+    "lipschitz", "time_per_call", "artifact", NULL };
 
 static const char *const choices_scope[] = { "model", "layer", "feature", "unit", NULL };
 static const char *const choices_norm[] = { "linf", "l2", "l1", NULL };

@@ -15,7 +15,9 @@ extern const ObjectClass distribution_class;
 const Distribution *value_distribution(const Value *value);              /* NULL if it is none */
 Value distribution_value(Arena *arena, DistributionKind kind, double a, double b);
 
-typedef enum SelectionKind { SELECT_ALL, SELECT_CELLS, SELECT_OUTER, SELECT_PARAMS, SELECT_NOT, SELECT_AND, SELECT_OR } SelectionKind;
+typedef enum SelectionKind {
+    SELECT_ALL, SELECT_CELLS, SELECT_OUTER, SELECT_PARAMS, SELECT_NOT, SELECT_AND, SELECT_OR
+} SelectionKind;
 typedef struct Selection {
     Object object; SelectionKind kind;
     const char *pattern;                                                 /* SELECT_PARAMS */
