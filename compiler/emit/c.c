@@ -161,7 +161,8 @@ static void operator(Writer *w, const KInst *i)
         [K_NE] = "!=", [K_AND] = "&", [K_OR] = "|", [K_XOR] = "^",
     };
     static const char *const names[] = {
-        [K_FMA] = "fma", [K_ABS] = "fabs", [K_SQRT] = "sqrt", [K_FLOOR] = "floor", [K_CEIL] = "ceil", [K_ROUND] = "rint",
+        [K_FMA] = "fma", [K_ABS] = "fabs", [K_SQRT] = "sqrt", [K_FLOOR] = "floor", [K_CEIL] = "ceil",
+        [K_ROUND] = "rint",
     };
     KOp op = i->op;
     if (op == K_NEG) {
@@ -241,7 +242,8 @@ static void store(Writer *w, const KInst *i)
 {
     KType t = type_at(w, i->c);
     indent(w);
-    buf_printf(w->out, "store_%s%s(v%u, v%u, v%u);\n", short_type(t.scalar), t.lanes == 16 ? "x16" : "", i->a, i->b, i->c);
+    buf_printf(w->out, "store_%s%s(v%u, v%u, v%u);\n", short_type(t.scalar), t.lanes == 16 ? "x16" : "", i->a, i->b,
+               i->c);
 }
 
 /* All next values are read before any carried variable is set. */
@@ -306,14 +308,15 @@ static void locals(Writer *w)
         if (i->op != K_LOCAL)
             continue;
         indent(w);
-        buf_printf(w->out, "double local_%u[%lld]; char *v%u = (char *)local_%u;\n", at, (long long)(i->imm + 7) / 8, at, at);
+        buf_printf(w->out, "double local_%u[%lld]; char *v%u = (char *)local_%u;\n", at, (long long)(i->imm + 7) / 8, at,
+                   at);
     }
 }
 
 static void data(const KData *d, int number, Buf *out)
 {
-    buf_printf(out, "\nstatic const union { unsigned char bytes[%zu]; double align; } data_%d = {{", d->size ? d->size : 1,
-               number);
+    buf_printf(out, "\nstatic const union { unsigned char bytes[%zu]; double align; } data_%d = {{",
+               d->size ? d->size : 1, number);
     for (size_t k = 0; k < d->size; k++)
         buf_printf(out, "%s%u,", k % 24 ? "" : "\n    ", ((const unsigned char *)d->bytes)[k]);
     buf_text(out, d->size ? "\n}};\n" : "0}};\n");

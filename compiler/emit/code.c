@@ -83,7 +83,8 @@ Code *code_jit(Arena *arena, const KModule *module, const CodeOptions *options, 
     return code;
 }
 
-bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, bool assembly, Buf *out, const char **error)
+bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, bool assembly, Buf *out,
+               const char **error)
 {
     const LlvmPlugin *plugin = well_formed(arena, module, error) ? load_plugin(arena, options->plugin, error) : NULL;
     if (!plugin)
@@ -151,8 +152,8 @@ static bool run_program(char *const argv[], const char *log)
     return status == 0;
 }
 
-static bool build_object(Arena *arena, const KModule *module, const char *compiler, const char *base, const char *object,
-                         const char **error)
+static bool build_object(Arena *arena, const KModule *module, const char *compiler, const char *base,
+                         const char *object, const char **error)
 {
     const char *source = arena_printf(arena, "%s.c", base), *log = arena_printf(arena, "%s.log", base);
     Buf text = {0};

@@ -24,7 +24,8 @@ void code_free(Code *code);
 
 /* Text: C99; LLVM IR; assembly of the CPU. */
 void emit_c(const KModule *module, Buf *out);
-bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, bool assembly, Buf *out, const char **error);
+bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, bool assembly, Buf *out,
+               const char **error);
 /* The vector width and registers of a CPU (NULL: the host), for kernel/lower. */
 bool emit_target(const CodeOptions *options, Target *target, const char **error);
 

@@ -91,7 +91,8 @@ static LLVMValueRef call(Printer *p, const char *intrinsic, LLVMTypeRef *types, 
     return LLVMBuildCall2(p->b, LLVMIntrinsicGetType(p->cx, id, types, count), f, args, nargs, "");
 }
 
-static LLVMValueRef call_same(Printer *p, const char *intrinsic, KType t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c)
+static LLVMValueRef call_same(Printer *p, const char *intrinsic, KType t, LLVMValueRef a, LLVMValueRef b,
+                              LLVMValueRef c)
 {
     LLVMTypeRef type = type_of(p, t);
     LLVMValueRef args[] = {a, b, c};
@@ -207,8 +208,8 @@ static LLVMValueRef move(Printer *p, const KInst *i, LLVMValueRef a)
     case K_SPLAT:
         if (LLVMIsConstant(a))
             return splat_constant(a, i->type);
-        return shuffle(p, LLVMBuildInsertElement(p->b, LLVMGetPoison(type_of(p, i->type)), a, LLVMConstInt(i32, 0, false), ""),
-                       0, true);
+        lane = LLVMConstInt(i32, 0, false);
+        return shuffle(p, LLVMBuildInsertElement(p->b, LLVMGetPoison(type_of(p, i->type)), a, lane, ""), 0, true);
     case K_LANE: return LLVMBuildExtractElement(p->b, a, lane, "");
     case K_INSERT: return LLVMBuildInsertElement(p->b, a, p->value[i->b], lane, "");
     default: return shuffle(p, a, (int)i->imm, false);

@@ -226,7 +226,8 @@ static void keep_report(void *context, LLVMErrorRef e) { failed(e, context); }
 static LLVMOrcLLJITRef make_jit(LLVMTargetMachineRef machine, char **error)
 {
     LLVMOrcLLJITBuilderRef builder = LLVMOrcCreateLLJITBuilder();
-    LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(machine));
+    LLVMOrcJITTargetMachineBuilderRef host = LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(machine);
+    LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, host);
     LLVMOrcLLJITRef jit = NULL;
     return failed(LLVMOrcCreateLLJIT(&jit, builder), error) ? NULL : jit;
 }

@@ -2,14 +2,9 @@
  *
  * EACH1, EACH2 run an expression over a, b (the operands' elements) for all rows.  i32 arithmetic wraps. */
 #include "graph/eval.h"
+#include "support/math.h"
 
 #include <math.h>
-
-/* Of support/math.h: the language's own elementary functions. */
-float nin_exp_f32(float x), nin_log_f32(float x), nin_sin_f32(float x), nin_cos_f32(float x), nin_tanh_f32(float x),
-      nin_erf_f32(float x);
-double nin_exp_f64(double x), nin_log_f64(double x), nin_sin_f64(double x), nin_cos_f64(double x),
-       nin_tanh_f64(double x), nin_erf_f64(double x);
 
 #define EACH1(A, T, expression)                                                                                        \
     for (int64_t e = 0; e < w->rows; e++) {                                                                            \

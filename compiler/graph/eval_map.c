@@ -169,9 +169,7 @@ static bool map_alloc(Work *w, const Graph *body, Value *acc) {
 void eval_MAP(Work *w) {
     const Graph *body = w->attr->body;
     Value acc[256] = {0};
-    if (body->inputs.len > 255 || body->outputs.len > 255 || !map_alloc(w, body, acc)) {
-        w->frame->exhausted = true;
-    } else {
+    if (map_alloc(w, body, acc)) {
         bool whole = w->node->batched;
         int64_t size = shape_size(&w->node->shape);
         Group g = {.w = w, .body = body, .part = w->out->part, .acc = acc, .size = size, .shards = whole};
@@ -180,5 +178,5 @@ void eval_MAP(Work *w) {
         int64_t groups = whole ? 1 : w->rows;
         for (g.row = 0; g.row < groups && !w->frame->exhausted; g.row++) eval_group(&g);
     }
-    for (int i = 0; i < body->outputs.len && i < 256; i++) value_free(&acc[i]);
+    for (int i = 0; i < body->outputs.len; i++) value_free(&acc[i]);
 }

@@ -412,6 +412,7 @@ static const char *map_operands(const Rule *r, int mapped) {
 
 static const char *map_inputs(const Rule *r, int mapped) {
     const Graph *body = r->attr->body;
+    if (body->inputs.len > 255) return "the body has too many inputs";
     for (int i = 0; i < body->inputs.len; i++) {
         const GraphInput *input = &body->inputs.at[i];
         bool is_mapped = input->kind == IN_MAPPED;
@@ -427,6 +428,7 @@ static const char *map_inputs(const Rule *r, int mapped) {
 
 static const char *map_outputs(const Graph *body) {
     if (body->outputs.len < 1) return "the body has no output";
+    if (body->outputs.len > 255) return "the body has more than 255 outputs";
     for (int i = 0; i < body->outputs.len; i++) {
         const GraphOutput *output = &body->outputs.at[i];
         const Node *node = graph_node(body, output->value);

@@ -58,7 +58,7 @@ KVal k_lo(KModule *m, KFunc *f), k_hi(KModule *m, KFunc *f);            /* I64: 
 KVal k_int(KModule *m, KFunc *f, KScalar type, int64_t x);
 KVal k_ints(KModule *m, KFunc *f, KType type, int64_t x);               /* splat if vector */
 KVal k_lanes(KModule *m, KFunc *f, KType type);                         /* the vector 0, 1, ..., 15 */
-KVal k_real(KModule *m, KFunc *f, KType type, double x);                /* splat if vector; exact after rounding to type */
+KVal k_real(KModule *m, KFunc *f, KType type, double x);                /* splat if vector; rounded to the type */
 KVal k_1(KModule *m, KFunc *f, KOp op, KVal a);
 KVal k_2(KModule *m, KFunc *f, KOp op, KVal a, KVal b);
 KVal k_3(KModule *m, KFunc *f, KOp op, KVal a, KVal b, KVal c);
@@ -67,7 +67,7 @@ KVal k_bits(KModule *m, KFunc *f, KType to, KVal a);                    /* BITCA
 KVal k_splat(KModule *m, KFunc *f, KVal a);
 KVal k_lane(KModule *m, KFunc *f, KVal vector, int lane);
 KVal k_insert(KModule *m, KFunc *f, KVal vector, int lane, KVal scalar);
-KVal k_rotate(KModule *m, KFunc *f, KVal vector, int by);               /* lane i becomes lane (i + by) mod 16 of vector */
+KVal k_rotate(KModule *m, KFunc *f, KVal vector, int by);               /* lane i: lane (i + by) mod 16 of vector */
 KVal k_load(KModule *m, KFunc *f, KType type, KVal pointer, KVal index);
 void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value);
 KVal k_local(KModule *m, KFunc *f, KScalar element, int64_t count);

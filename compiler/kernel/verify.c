@@ -17,7 +17,7 @@ static bool fail(Verify *v, KVal at, const char *what)
 {
     if (!v->problem)
         v->problem = arena_printf(v->arena, "kernel %s, %%%u (%s): %s", v->func->name, at,
-                                  at && v->func->code.at[at].op < K_COUNT ? kop_name(v->func->code.at[at].op) : "?", what);
+                                  v->func->code.at[at].op < K_COUNT ? kop_name(v->func->code.at[at].op) : "?", what);
     return false;
 }
 
@@ -99,7 +99,8 @@ static bool check_movement(Verify *v, KVal at)
             return fail(v, at, "the condition is not a fitting bool");
         return (same(t, type_of(v, i->b)) && same(t, type_of(v, i->c))) || fail(v, at, "operand types differ");
     case K_CONVERT:
-        return (is_value(a) && is_value(t) && t.scalar != KS_BOOL && a.lanes == t.lanes) || fail(v, at, "no such conversion");
+        return (is_value(a) && is_value(t) && t.scalar != KS_BOOL && a.lanes == t.lanes) ||
+               fail(v, at, "no such conversion");
     case K_BITCAST:
         return (is_value(a) && is_value(t) && t.scalar != KS_BOOL && a.scalar != KS_BOOL && a.lanes == t.lanes &&
                 kscalar_bytes(a.scalar) == kscalar_bytes(t.scalar)) || fail(v, at, "widths differ");
@@ -112,7 +113,8 @@ static bool check_movement(Verify *v, KVal at)
         return (is_value(a) && a.lanes == 16 && same(t, a) && is_scalar(type_of(v, i->b), a.scalar) && i->imm >= 0 &&
                 i->imm < 16) || fail(v, at, "not a scalar into a lane of a vector");
     default:
-        return (is_value(a) && a.lanes == 16 && same(t, a) && i->imm >= 0 && i->imm < 16) || fail(v, at, "not a vector");
+        return (is_value(a) && a.lanes == 16 && same(t, a) && i->imm >= 0 && i->imm < 16) ||
+               fail(v, at, "not a vector");
     }
 }
 

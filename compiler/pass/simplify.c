@@ -13,7 +13,8 @@
  *   logic        !!c = c           c & true = c     c & false = false and so on; c & c = c
  *   casts        back from a wider dtype; twice widened = once
  *   integers     x + 0, x - 0, x * 1 = x; x == x is true, x <= x too
- *   repetition   f(repeat x, repeat y) = repeat f(x, y), element by element
+ *   repetition   f(repeat x, repeat y) = repeat f(x, y), element by element; no repetition over the batch where
+ *                another operand is batched
  *   views        see simplify_moves.c
  *   constants    folded as the interpreter computes them (fold.c)
  * Not in the list because they are wrong: x + 0 (-0), x * 0 (inf, NaN, -x), x - x, x / x, -(x - y), (x + y) + z. */
@@ -128,14 +129,14 @@ static Val rule_powi(Simplifier *s, const Draft *d) {
     Val a = d->in[0];
     if (!simple_number(s, d->in[1], &n) || fabs(n) > 64) return 0;
     unsigned power = (unsigned)fabs(n), top = 64;
-    Val one = simple_splat(s, 1, d->type), out = a;
-    if (power == 0) return one;
+    Val out = a;
+    if (power == 0) return simple_splat(s, 1, d->type);
     while (!(power & top)) top /= 2;
     for (unsigned bit = top / 2; bit; bit /= 2) {
         out = simple_2(s, G_MUL, out, out);
         if (power & bit) out = simple_2(s, G_MUL, out, a);
     }
-    return n < 0 ? simple_2(s, G_DIV, one, out) : out;
+    return n < 0 ? simple_2(s, G_DIV, simple_splat(s, 1, d->type), out) : out;
 }
 
 /* ---- order, logic, choice, casts ---- */
@@ -231,6 +232,25 @@ static Val sink_repeats(Simplifier *s, const Draft *d) {
     return simple_view(s, G_BROADCAST, v, NULL, d->type);
 }
 
+/* A value repeated for each example need not be where another operand is there for each example. */
+static Val drop_batch(Simplifier *s, const Draft *d) {
+    OpClass class = op_class(d->op);
+    Val in[3];
+    bool batched = false, changed = false;
+    if ((class != CLASS_BINARY && class != CLASS_TERNARY) || !d->type.batched) return 0;
+    for (int i = 0; i < d->nin; i++) {
+        NodeType like = graph_type(s->g, d->in[i]);
+        in[i] = d->in[i];
+        if (like.batched && is(s, in[i], G_BROADCAST) && !graph_node(s->g, simple_arg(s, in[i], 0))->batched) {
+            like.batched = false;
+            in[i] = simple_view(s, G_BROADCAST, simple_arg(s, in[i], 0), NULL, like);
+            changed = true;
+        }
+        batched = batched || like.batched;
+    }
+    return batched && changed ? simple_add(s, d->op, in, d->nin, d->attr, NULL) : 0;
+}
+
 Val simple_add(Simplifier *s, Op op, const Val *in, int nin, const Attr *attr, const NodeType *like) {
     Draft d = {op, in, nin, attr, {0}};
     const char *reason = NULL;
@@ -238,6 +258,7 @@ Val simple_add(Simplifier *s, Op op, const Val *in, int nin, const Attr *attr, c
     if (graph_infer(s->g, op, in, nin, attr, like, &d.type, &reason)) {
         v = simple_fold(s, &d);
         if (!v) v = sink_repeats(s, &d);
+        if (!v) v = drop_batch(s, &d);
         if (!v && rules[op]) v = rules[op](s, &d);
     }
     if (v) {

@@ -110,8 +110,8 @@ static Val weighed(Bench *b, Val v) {
 
 typedef struct UnaryCase { Op op; double lo, hi; int order; } UnaryCase;
 static const UnaryCase unary_cases[] = {
-    {G_NEG, -2, 2, 1}, {G_ABS, -2, 2, 2}, {G_SIGN, -2, 2, 1}, {G_SQRT, 0.5, 4, 2}, {G_EXP, -2, 2, 2}, {G_LOG, 0.5, 4,
-        2},
+    {G_NEG, -2, 2, 1}, {G_ABS, -2, 2, 2}, {G_SIGN, -2, 2, 1}, {G_SQRT, 0.5, 4, 2}, {G_EXP, -2, 2, 2},
+    {G_LOG, 0.5, 4, 2},
     {G_SIN, -3, 3, 2}, {G_COS, -3, 3, 2}, {G_TANH, -2, 2, 2}, {G_ERF, -2, 2, 2},
 };
 
@@ -159,8 +159,8 @@ static void selects(void **state) {
         Shape shape[2] = {{mixes[m].rank[0], {2, 3}}, {mixes[m].rank[1], {2, 3}}};
         Val x = bench_in(&b, shape[0], mixes[m].batched[0], -2, 2);
         Val y = bench_in(&b, shape[1], mixes[m].batched[1], -2, 2);
-        Val either = graph_3(b.g, G_SELECT, graph_2(b.g, G_LT, x, y), graph_2(b.g, G_MUL, x, y), graph_1(b.g, G_SIN,
-            y));
+        Val either = graph_3(b.g, G_SELECT, graph_2(b.g, G_LT, x, y), graph_2(b.g, G_MUL, x, y),
+                             graph_1(b.g, G_SIN, y));
         Val mod = graph_2(b.g, G_MOD, either, graph_const(b.g, DT_F64, 0.7));
         check(&b, "select", weighed(&b, either), 2);
         bench_free(&b);
@@ -191,8 +191,8 @@ static void powers(void **state) {
 static Val moved(Bench *b, Val x, int which) {
     Graph *g = b->g;
     const int64_t at[] = {1, 0, 1};
-    Shape part = shape_of(3, INT64_C(2), INT64_C(2), INT64_C(3)), whole = shape_of(3, INT64_C(5), INT64_C(3),
-        INT64_C(6));
+    Shape part = shape_of(3, INT64_C(2), INT64_C(2), INT64_C(3)),
+          whole = shape_of(3, INT64_C(5), INT64_C(3), INT64_C(6));
     NodeType like = {DT_F64, whole, graph_node(g, x)->batched};
     Attr pad = {.starts = {1, 0, 1}};
     Val in[3];
@@ -319,8 +319,8 @@ static void matmuls(void **state) {
         for (int mix = 0; mix < 16; mix++) {
             const MatmulCase *c = &matmul_cases[i];
             Bench b = bench_new((uint64_t)(i * 16 + mix));
-            Shape w_shape = {c->w_rank, {c->w[0], c->w[1], c->w[2]}}, x_shape = {c->x_rank, {c->x[0], c->x[1],
-                c->x[2]}};
+            Shape w_shape = {c->w_rank, {c->w[0], c->w[1], c->w[2]}},
+                  x_shape = {c->x_rank, {c->x[0], c->x[1], c->x[2]}};
             Shape init_shape = w_shape;
             init_shape.rank--;
             init_shape.dim[init_shape.rank] = 0;

@@ -75,8 +75,9 @@ static void compare_ways(const Ways *ways, int func, void **table, KScalar type,
 }
 
 static const double reals[] = {
-    0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.25, 1e10, -1e10, 3e38, -3e38, 1e-40, -1e-40, 1e-45, INFINITY, -INFINITY,
-    NAN, 2147483647.0, 2147483648.0, -2147483648.0, -2147483904.0, 9.3e18, -9.3e18, 0.1, 1.0 / 3, 8388609.0, 4194304.5, 1e300, 5e-324,
+    0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.25, 1e10, -1e10, 3e38, -3e38, 1e-40, -1e-40, 1e-45,
+    INFINITY, -INFINITY, NAN, 2147483647.0, 2147483648.0, -2147483648.0, -2147483904.0, 9.3e18, -9.3e18, 0.1, 1.0 / 3,
+    8388609.0, 4194304.5, 1e300, 5e-324,
 };
 static const int64_t ints[] = {
     0, 1, -1, 2, 3, -3, 7, 31, 32, 33, 63, 64, -7, 100, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, 0x123456789abcdef,
@@ -372,7 +373,8 @@ static void test_text(void **state)
     Buf text = {0};
     kernel_print(m, &text);
     assert_string_equal(buf_done(&text, arena),
-                        "kernel sum of x\n  %1 = arg 0 : ptr\n  %2 = int 0 : i64\n  %3 = hi : i64\n  %4 = real 0 : f32\n"
+                        "kernel sum of x\n  %1 = arg 0 : ptr\n  %2 = int 0 : i64\n  %3 = hi : i64\n"
+                        "  %4 = real 0 : f32\n"
                         "  %5 = for %2, %3 step 1 : i64\n    %6 = carry %4 : f32\n    %7 = load %1, %5 : f32\n"
                         "    %8 = add %6, %7 : f32\n    next %8\n  end\n  %11 = result %6 : f32\n  %12 = int 0 : i64\n"
                         "  store %1, %12, %11\n");
