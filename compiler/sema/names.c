@@ -106,6 +106,7 @@ static void bind_name(Names *n, Name name, Span span)
         if (local) {
             local->assigned = true;
             if (crossed) {
+                local->used = true;
                 Diag *diag = diag_add(n->diags, D_E0802, span, "`%s` is changed by every turn of the loop", name);
                 diag_label(diag, local->span, "bound outside the loop here");
                 diag_hint(diag, "turns are independent: `record(...)` what each gives, then make a table");
@@ -523,16 +524,12 @@ static void visit_formals(Names *n, const AstFormal *formals, int len)
 {
     for (int i = 0; i < len; i++) {
         const AstFormal *formal = &formals[i];
-        Local *before = frame_find(n->frame, formal->name);
         if (formal->type) visit_type(n, formal->type, true);
         if (formal->initial) {
             AstArg arg = { .value = formal->initial };
             bool formula = formal_is(formal, "formula");
             visit_argument(n, formula ? NULL : formal, &arg);
         }
-        if (before && before->kind == LOCAL_FORMAL)
-            diag_label(diag_add(n->diags, D_E0302, formal->span, "`%s` is already a parameter", formal->name),
-                       before->span, "here");
         local_add(n, formal->name, formal->span, LOCAL_FORMAL);
     }
 }
