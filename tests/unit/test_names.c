@@ -44,7 +44,8 @@ static char *found(Session *s)
     Buf out = { 0 };
     for (int i = 0; i < s->diags.list.len; i++) {
         const Diag *diag = s->diags.list.at[i];
-        buf_printf(&out, "%s%s(%s)", i ? " " : "", diag_name(diag->code), sources_text(s->sources, s->arena, diag->span));
+        buf_printf(&out, "%s%s(%s)", i ? " " : "", diag_name(diag->code),
+                   sources_text(s->sources, s->arena, diag->span));
     }
     return buf_done(&out, s->arena);
 }
@@ -104,7 +105,8 @@ static const Case cases[] = {
     { "experiment e { for lr in [1, 2] { record(a: lr) }\ntable(\"t\", by: lr, a: mean(a)) }", "" },
     { "experiment e { for lr in [1, 2] { record(a: lr) }\ntable(\"t\", by: l, a: mean(aa)) }", "E0801(l) E0801(aa)" },
     { "experiment e { for lr in [1, 2] { record(a: lr) }\ntable(\"t\", by: lr, a: at(mean(a), lt: 2)) }", "E0801(lt)" },
-    { "experiment e { for x in [1], y in [2] { record(z: x) }\nfigure(\"f\", lines(x: x, y: mean(z)), columns: marks) }", "" },
+    { "experiment e { for x in [1], y in [2] { record(z: x) }\n"
+      "figure(\"f\", lines(x: x, y: mean(z)), columns: marks) }", "" },
     { "experiment e { best_one = 0\nfor x in [1] { best_one = x } }", "E0802(best_one)" },
     { "experiment e { for x in [1] { y = x; y = 2 * y; record(y: y) } }", "" },
     { "fn f(xs) { s = 0\nfor x in xs { s = s + x }\ns }", "" },
