@@ -1,72 +1,93 @@
 /* provenance.c -- see provenance.h. */
 #include "report/provenance.h"
 
-#include <jansson.h>
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-static json_t *json_of(const Datum *datum) {
-    char number[32];
-    switch (datum->kind) {
-    case DATUM_NULL: return json_null();
-    case DATUM_BOOL: return json_boolean(datum->boolean);
-    case DATUM_INT: return json_integer(datum->integer);
-    case DATUM_NUMBER:
-        if (isfinite(datum->number)) return json_real(datum->number);
-        text_of_f64(number, datum->number);
-        return json_string(number);
-    case DATUM_TEXT: return json_string(datum->text);
-    case DATUM_LIST: break;
+/* ---- an object under construction: members are given in sorted order ---- */
+typedef struct Object { Buf *out; int indent; bool any; } Object;
+
+static void member(Object *object, const char *key) {
+    buf_text(object->out, object->any ? ",\n" : "{\n");
+    buf_printf(object->out, "%*s", object->indent + 2, "");
+    json_text(object->out, key);
+    buf_text(object->out, ": ");
+    object->any = true;
+}
+
+static void object_end(Object *object) {
+    if (object->any) buf_printf(object->out, "\n%*s}", object->indent, "");
+    else buf_text(object->out, "{}");
+}
+
+static void set_text(Object *object, const char *key, const char *text) {
+    if (!text) return;
+    member(object, key);
+    json_text(object->out, text);
+}
+
+static void set_int(Object *object, const char *key, int x) {
+    member(object, key);
+    buf_printf(object->out, "%d", x);
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(((const Field *)a)->name, ((const Field *)b)->name); }
+
+static void set_fields(Object *object, Arena *arena, const char *key, const Field *fields, int count) {
+    Object inner = {object->out, object->indent + 2, false};
+    Field *sorted = arena_array(arena, Field, count + 1);
+    if (count) memcpy(sorted, fields, sizeof *sorted * (size_t)count);
+    qsort(sorted, (size_t)count, sizeof *sorted, by_name);
+    member(object, key);
+    for (int i = 0; i < count; i++) {
+        member(&inner, sorted[i].name);
+        json_datum(inner.out, &sorted[i].value);
     }
-    json_t *list = json_array();
-    for (int i = 0; i < datum->list.len; i++) json_array_append_new(list, json_of(&datum->list.at[i]));
-    return list;
+    object_end(&inner);
 }
 
-static void set_text(json_t *object, const char *key, const char *text) {
-    if (text) json_object_set_new(object, key, json_string(text));
-}
-
-static void set_fields(json_t *object, const char *key, const Field *fields, int count) {
-    json_t *inner = json_object();
-    for (int i = 0; i < count; i++) json_object_set_new(inner, fields[i].name, json_of(&fields[i].value));
-    json_object_set_new(object, key, inner);
-}
-
-static json_t *run_object(const Provenance *p) {
-    json_t *run = json_object(), *data = json_object(), *notes = json_array(), *machine = json_object();
-    set_text(run, "nin", p->version);
-    json_object_set_new(run, "semantics", json_integer(p->semantics));
-    set_text(run, "compiler", p->compiler);
-    set_text(run, "program", p->program);
-    set_text(run, "program_sha256", p->program_sha256);
-    set_text(run, "experiment", p->experiment);
-    set_text(run, "precision", p->precision);
-    for (int i = 0; i < p->data_count; i++) set_text(data, p->data[i].name, p->data[i].sha256);
-    json_object_set_new(run, "data", data);
-    set_fields(run, "settings", p->settings, p->setting_count);
-    set_fields(run, "seeds", p->seeds, p->seed_count);
-    set_fields(run, "defaults", p->defaults, p->default_count);
-    for (int i = 0; i < p->note_count; i++) json_array_append_new(notes, json_string(p->notes[i]));
-    json_object_set_new(run, "notes", notes);
-    set_text(machine, "cpu", p->cpu);
-    set_text(machine, "target", p->target);
-    json_object_set_new(machine, "threads", json_integer(p->threads));
-    json_object_set_new(run, "machine", machine);
-    return run;
-}
-
-bool provenance_write(Arena *arena, const char *path, const Provenance *provenance, FileSync sync, char **error) {
-    json_t *run = run_object(provenance);
-    char *text = json_dumps(run, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    json_decref(run);
-    if (!text) {
-        *error = arena_printf(arena, "%s: out of memory", path);
-        return false;
+static void set_notes(Object *object, const Provenance *p) {
+    member(object, "notes");
+    buf_text(object->out, "[");
+    for (int i = 0; i < p->note_count; i++) {
+        if (i) buf_text(object->out, ", ");
+        json_text(object->out, p->notes[i]);
     }
-    char *line = arena_printf(arena, "%s\n", text);
-    free(text);
-    return file_write(arena, path, line, strlen(line), sync, error);
+    buf_text(object->out, "]");
+}
+
+static void set_machine(Object *object, const Provenance *p) {
+    Object machine = {object->out, object->indent + 2, false};
+    member(object, "machine");
+    set_text(&machine, "cpu", p->cpu);
+    set_text(&machine, "target", p->target);
+    set_int(&machine, "threads", p->threads);
+    object_end(&machine);
+}
+
+bool provenance_write(Arena *arena, const char *path, const Provenance *p, FileSync sync, char **error) {
+    Buf text = {0};
+    Object run = {&text, 0, false};
+    Field *data = arena_array(arena, Field, p->data_count + 1);
+    for (int i = 0; i < p->data_count; i++) data[i] = (Field){p->data[i].name, datum_text(p->data[i].sha256)};
+    set_text(&run, "compiler", p->compiler);
+    set_fields(&run, arena, "data", data, p->data_count);
+    set_fields(&run, arena, "defaults", p->defaults, p->default_count);
+    set_text(&run, "experiment", p->experiment);
+    set_machine(&run, p);
+    set_text(&run, "nin", p->version);
+    set_notes(&run, p);
+    set_text(&run, "precision", p->precision);
+    set_text(&run, "program", p->program);
+    set_text(&run, "program_sha256", p->program_sha256);
+    set_fields(&run, arena, "seeds", p->seeds, p->seed_count);
+    set_int(&run, "semantics", p->semantics);
+    set_fields(&run, arena, "settings", p->settings, p->setting_count);
+    object_end(&run);
+    buf_text(&text, "\n");
+    bool ok = file_write(arena, path, text.at, text.len, sync, error);
+    buf_free(&text);
+    return ok;
 }
 
 /* The kernel's description of the first processor; files below /proc have no size, so they are read piece by piece. */

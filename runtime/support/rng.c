@@ -5,9 +5,7 @@
 #include <math.h>
 
 #include "base/base.h"
-
-/* Of support/math.h. */
-float nin_log_f32(float x), nin_cos_f32(float x), nin_sin_f32(float x);
+#include "support/math.h"
 
 /* One round: c0' = hi(M1 c2) ^ c1 ^ k0, c1' = lo(M1 c2), c2' = hi(M0 c0) ^ c3 ^ k1, c3' = lo(M0 c0). */
 void rng_words(uint64_t key, const uint32_t counter[4], uint32_t out[4]) {

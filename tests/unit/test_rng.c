@@ -53,16 +53,27 @@ static void test_uniform(void **state) {
     assert_true(rng_uniform_of(UINT32_MAX) < 1.0f && rng_uniform_of(255) == 0.0f);
 }
 
+static uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 static void test_normal(void **state) {
     (void)state;
     static const double value[8] = {-2.208237601406849, 0.25634386100289036, -0.48558257059289467, -1.4206397385353533,
                                     -1.380260365467501, -0.24741881699588916, -1.8153432058356547, 0.10109870848560107};
+    static const uint32_t bits[8] = {0xc00d53c4, 0x3e833f75, 0xbef89e4e, 0xbfb5d786, 0xbfb0ac5f, 0xbe7d5b6e, 0xbfe85d2b,
+                                     0x3dcf0cc6};
     float filled[7];
     rng_fill_normal(KEY, 7, filled);
     for (uint32_t i = 0; i < 8; i++) {
+        assert_int_equal(bits_of(rng_normal(KEY, i, 0, 0)), bits[i]);
         assert_true(fabs(rng_normal(KEY, i, 0, 0) - value[i]) < 1e-6);
         if (i < 7) assert_true(filled[i] == rng_normal(KEY, i, 0, 0));
     }
+    assert_int_equal(bits_of(rng_normal(KEY, 3, 5, 9)), 0x3f138e50);
+    assert_int_equal(bits_of(rng_truncated(KEY, 0, 0, 0, 2.0f)), 0xbf2f7bb5);
     float least[2], most[2];
     rng_normals_of(UINT32_MAX, 0, least);              /* u1 = 1: r = 0 */
     rng_normals_of(0, 0, most);                        /* u1 = 2^-24: the largest r, 5.768 */
