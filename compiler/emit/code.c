@@ -6,16 +6,28 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { MAX_PARTS = 8 };
+
 struct Code {
-    const LlvmPlugin *plugin; Jitted *jitted;       /* from LLVM */
-    void *object;                                   /* from C */
+    const LlvmPlugin *plugin; Jitted *jitted[MAX_PARTS];        /* from LLVM */
+    void *object;                                               /* from C */
     KernelFn *functions;
 };
+
+/* Some of a module's functions, compiled by one thread. */
+typedef struct Part {
+    const LlvmPlugin *plugin; const CodeOptions *options;
+    KModule module; int *number; KernelFn *functions;           /* module.func.at[i] is function number[i] */
+    int64_t size;
+    Jitted *jitted; char *message;
+    pthread_t thread; bool started;
+} Part;
 
 /* Moves a message of malloc into the arena. */
 static void take_error(Arena *arena, char *message, const char **error)
@@ -63,24 +75,79 @@ static Code *code_new(const KModule *module)
     return code;
 }
 
+/* Each function goes to the part that is smallest so far. */
+static void share_functions(Arena *arena, const KModule *module, Part *part, int parts)
+{
+    for (int p = 0; p < parts; p++) {
+        part[p].module = (KModule){.arena = arena};
+        part[p].module.data.at = module->data.at;
+        part[p].module.data.len = module->data.len;
+        part[p].number = arena_array(arena, int, module->func.len + 1);
+        part[p].functions = arena_array(arena, KernelFn, module->func.len + 1);
+    }
+    for (int k = 0; k < module->func.len; k++) {
+        Part *to = part;
+        for (int p = 1; p < parts; p++)
+            if (part[p].size < to->size)
+                to = &part[p];
+        to->number[to->module.func.len] = k;
+        to->size += module->func.at[k]->code.len;
+        vec_push(arena, &to->module.func, module->func.at[k]);
+    }
+}
+
+static void *compile_part(void *at)
+{
+    Part *part = at;
+    part->jitted = part->plugin->compile(&part->module, part->options, part->functions, &part->message);
+    return NULL;
+}
+
+static void compile_parts(Part *part, int parts)
+{
+    for (int p = 1; p < parts; p++)
+        part[p].started = pthread_create(&part[p].thread, NULL, compile_part, &part[p]) == 0;
+    for (int p = 0; p < parts; p++) {
+        if (part[p].started)
+            pthread_join(part[p].thread, NULL);
+        else
+            compile_part(&part[p]);
+    }
+}
+
+static int count_parts(const KModule *module, const CodeOptions *options)
+{
+    int parts = options->threads < MAX_PARTS ? options->threads : MAX_PARTS;
+    parts = parts < module->func.len ? parts : module->func.len;
+    return parts > 1 ? parts : 1;
+}
+
 Code *code_jit(Arena *arena, const KModule *module, const CodeOptions *options, const char **error)
 {
-    if (!well_formed(arena, module, error))
-        return NULL;
-    const LlvmPlugin *plugin = load_plugin(arena, options->plugin, error);
+    const LlvmPlugin *plugin = well_formed(arena, module, error) ? load_plugin(arena, options->plugin, error) : NULL;
     if (!plugin)
         return NULL;
+    Part part[MAX_PARTS] = {0};
+    int parts = count_parts(module, options);
+    share_functions(arena, module, part, parts);
+    for (int p = 0; p < parts; p++)
+        part[p].plugin = plugin, part[p].options = options;
+    compile_parts(part, parts);
     Code *code = code_new(module);
-    char *message = NULL;
-    code->jitted = plugin->compile(module, options, code->functions, &message);
     code->plugin = plugin;
-    if (!code->jitted) {
-        take_error(arena, message, error);
-        code_free(code);
-        return NULL;
+    bool ok = true;
+    for (int p = 0; p < parts; p++) {
+        code->jitted[p] = part[p].jitted;
+        if (!part[p].jitted && ok)
+            take_error(arena, part[p].message, error), ok = false;
+        else
+            free(part[p].message);
+        for (int k = 0; k < part[p].module.func.len; k++)
+            code->functions[part[p].number[k]] = part[p].functions[k];
     }
-    free(message);
-    return code;
+    if (!ok)
+        code_free(code);
+    return ok ? code : NULL;
 }
 
 bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, bool assembly, Buf *out,
@@ -223,8 +290,9 @@ void code_free(Code *code)
 {
     if (!code)
         return;
-    if (code->jitted)
-        code->plugin->release(code->jitted);
+    for (int p = 0; p < MAX_PARTS; p++)
+        if (code->jitted[p])
+            code->plugin->release(code->jitted[p]);
     if (code->object)
         dlclose(code->object);
     free(code->functions);

@@ -11,7 +11,8 @@ typedef struct CodeOptions {
     int opt_level;            /* 0: no optimisation; 2: code generation as KERNELS recommends, light IR passes */
     const char *cpu;          /* NULL: the host; else an LLVM CPU name ("haswell") */
     const char *plugin;       /* path of libnin-llvm.so */
-    bool neuron;              /* the module is a whole training loop of scalars: run the scalar clean-up passes too */
+    bool neuron;              /* the module is a whole training loop of scalars: pack them into vectors */
+    int threads;              /* compile on so many threads (0: this one alone); the code is the same */
 } CodeOptions;
 
 typedef struct Code Code;

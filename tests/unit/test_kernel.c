@@ -20,7 +20,7 @@ static void make_ways(Arena *arena, const KModule *module, Ways *ways)
     static const CodeOptions options[] = {
         {.opt_level = 0, .plugin = NIN_PLUGIN}, {.opt_level = 2, .plugin = NIN_PLUGIN},
         {.opt_level = 2, .cpu = "x86-64-v3", .plugin = NIN_PLUGIN},
-        {.opt_level = 2, .neuron = true, .plugin = NIN_PLUGIN},
+        {.opt_level = 2, .neuron = true, .threads = 3, .plugin = NIN_PLUGIN},
     };
     const char *error = NULL;
     const char *problem = kernel_verify(module, arena);

@@ -206,8 +206,8 @@ static void test_generated(void **state)
     double *in64 = arena_array(arena, double, N);
     fill_inputs(in32, in64);
     static const CodeOptions ways[] = {
-        {0, NULL, NIN_PLUGIN, false}, {2, NULL, NIN_PLUGIN, false}, {2, "haswell", NIN_PLUGIN, false},
-        {2, NULL, NIN_PLUGIN, true},
+        {0, NULL, NIN_PLUGIN, false, 2}, {2, NULL, NIN_PLUGIN, false, 2}, {2, "haswell", NIN_PLUGIN, false, 2},
+        {2, NULL, NIN_PLUGIN, true, 2},
     };
     static const char *const names[] = {"-O0", "-O2", "haswell", "neuron"};
     const char *error = NULL;
