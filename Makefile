@@ -7,7 +7,7 @@ WARN = -Wall -Wextra -Wshadow -Wswitch-enum -Wstrict-prototypes -Wmissing-protot
 CFLAGS = -std=gnu11 $(OPT) -g -ffp-contract=off -fvisibility=hidden -fPIC -pthread $(WARN) $(SANITIZE) \
          -Icompiler -Iruntime -Ilang -I. -I$(BUILD)/gen
 LDFLAGS = -pthread $(SANITIZE)
-LIBS = -ljansson -larchive -lz -ldl -lm
+LIBS = -ljansson -lz -ldl -lm
 
 LAYERS = base syntax graph pass sema kernel emit driver
 GEN = $(patsubst lang/%,$(BUILD)/gen/%.c,$(basename $(wildcard lang/lexer.re lang/grammar.y))) $(BUILD)/gen/stdlib.c $(BUILD)/gen/digits.c
@@ -16,11 +16,48 @@ OBJ = $(SRC:%.c=$(BUILD)/%.o) $(GEN:%.c=%.o)
 CLI_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/driver/main.c compiler/driver/cli*.c))
 LLVM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/emit/llvm*.c))
 UNIT = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
+NINTEST = $(wildcard tests/nintest/*.c)
+JOBS ?= 2
+FUZZ_SECONDS ?= 600
+ASAN ?= detect_leaks=0
 
-.PHONY: all lib unit tsan clean
+.PHONY: all lib unit demo test test-long suite deps asan layers bench fuzz tsan clean
 all: $(BUILD)/nin $(BUILD)/libnin-llvm.so
 lib: $(BUILD)/libnin.a
 unit: $(UNIT)
+
+# What a newcomer runs.  Both install missing Debian packages first, and say so.
+deps:
+	@tools/install-deps.sh
+demo: deps
+	@echo "Building (some minutes the first time) ..."
+	@$(MAKE) -s -j$(JOBS) all
+	$(BUILD)/nin run examples/xor.nin
+	@echo "Figures and tables:" && ls -d results/xor/*/*.png results/xor/*/*.tsv
+test: deps
+	@$(MAKE) -s -j$(JOBS) suite
+test-long: deps
+	@$(MAKE) -s -j$(JOBS) suite NINTEST_FLAGS=--long
+# Everything, then the test runner: its last line is "N passed, N failed, N skipped".
+suite: all unit $(BUILD)/nintest
+	@$(BUILD)/nintest $(BUILD) -j$(JOBS) $(NINTEST_FLAGS)
+# The same under AddressSanitizer and UBSan, in a build folder of its own.
+asan: deps
+	@echo "Building and testing with sanitizers ..."
+	@ASAN_OPTIONS=$(ASAN) UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) -s -j$(JOBS) suite BUILD=$(BUILD)/asan OPT=-O1 \
+	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+layers:
+	@tools/layers.sh
+# tests/bench/NAME.c, each a program that prints what it measured.
+bench: $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+	@for b in $^; do echo "== $${b##*/}"; $$b || exit 1; done
+# Needs clang: FUZZ_SECONDS of any bytes through the parser.
+fuzz:
+	@$(MAKE) -s BUILD=$(BUILD)/fuzz CC=clang OPT=-O1 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" fuzz-run
+fuzz-run: lib
+	$(CC) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $(BUILD)/fuzz-parser tests/fuzz/parser.c $(BUILD)/libnin.a $(LIBS)
+	@mkdir -p $(BUILD)/corpus
+	$(BUILD)/fuzz-parser -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -artifact_prefix=$(BUILD)/ $(BUILD)/corpus examples tests/lang tests/diagnostics
 # The thread pool under ThreadSanitizer.
 tsan:
 	@mkdir -p $(BUILD)/unit
@@ -37,6 +74,11 @@ $(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a -lcmocka $(LIBS)
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a $(LIBS)
+$(BUILD)/nintest: $(NINTEST) tests/nintest/nintest.h $(BUILD)/libnin.a
+	$(CC) $(CFLAGS) -Itests $(LDFLAGS) -o $@ $(NINTEST) $(BUILD)/libnin.a $(LIBS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

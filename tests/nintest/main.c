@@ -1,0 +1,252 @@
+/* main.c -- finds the tests, runs them in worker processes, prints what failed and one closing line.
+ *
+ *   nintest BUILD [--long] [-jN] [--list] [FILTER...]
+ *
+ * Run from the repository's root.  Exit code 1 if anything failed; with CI=true also if anything was skipped.
+ * Looks at tests/(*)/(*).nin (but tests/data), examples/(*).nin, tests/data/targets/(*).nin and the binaries in BUILD/unit;
+ * and at lang/diagnostics.def: a code that no test mentions and tests/diagnostics/later.txt does not name is a failure. */
+#include "nintest/nintest.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef enum JobKind { JOB_UNIT, JOB_FILE, JOB_TARGET, JOB_CODES } JobKind;
+typedef struct Job { JobKind kind; const char *path; pid_t pid; int fd; Buf answer; double started, seconds; } Job;
+typedef struct Runner { Arena *arena; Options options; VEC(Job) jobs; Report total; const char *allowed; } Runner;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- finding ---- */
+
+static bool wanted(const Options *options, const char *path)
+{
+    for (int i = 0; i < options->filters_len; i++)
+        if (strstr(path, options->filters[i]))
+            return true;
+    return options->filters_len == 0;
+}
+
+static void add_job(Runner *r, JobKind kind, const char *path)
+{
+    if (wanted(&r->options, path))
+        vec_push(r->arena, &r->jobs, ((Job){.kind = kind, .path = path, .fd = -1}));
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* Jobs of the folder and those below it, in order of name; names that begin with _ are modules of other tests. */
+static void find(Runner *r, const char *folder, JobKind kind, const char *except)
+{
+    struct dirent **entry;
+    int n = scandir(folder, &entry, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        const char *name = entry[i]->d_name, *path = arena_printf(r->arena, "%s/%s", folder, name);
+        bool is_folder = entry[i]->d_type == DT_DIR, hidden = name[0] == '.' || name[0] == '_';
+        if (!hidden && is_folder && (!except || strcmp(name, except) != 0))
+            find(r, path, kind, NULL);
+        else if (!hidden && !is_folder && (kind == JOB_UNIT ? !strchr(name, '.') : ends_with(name, ".nin")))
+            add_job(r, kind, path);
+        free(entry[i]);
+    }
+    if (n >= 0)
+        free(entry);
+}
+
+static char *file_text(Arena *arena, const char *path)
+{
+    Buf text = {0};
+    char chunk[4096];
+    FILE *f = fopen(path, "rb");
+    buf_text(&text, "\n");
+    for (size_t n; f && (n = fread(chunk, 1, sizeof chunk, f)) > 0;)
+        buf_put(&text, chunk, n);
+    if (f)
+        fclose(f);
+    return buf_done(&text, arena);
+}
+
+static void find_all(Runner *r)
+{
+    find(r, arena_printf(r->arena, "%s/unit", r->options.build), JOB_UNIT, "asan");
+    find(r, r->options.tests, JOB_FILE, "data");
+    find(r, "examples", JOB_FILE, NULL);
+    find(r, arena_printf(r->arena, "%s/data/targets", r->options.tests), JOB_TARGET, NULL);
+    add_job(r, JOB_CODES, "lang/diagnostics.def");
+    r->allowed = file_text(r->arena, arena_printf(r->arena, "%s/data/targets/allowed.txt", r->options.tests));
+}
+
+/* ---- every code has a test ---- */
+
+static void collect_texts(Arena *arena, const char *folder, Buf *out)
+{
+    struct dirent **entry;
+    int n = scandir(folder, &entry, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        const char *name = entry[i]->d_name, *path = arena_printf(arena, "%s/%s", folder, name);
+        if (name[0] != '.' && entry[i]->d_type == DT_DIR)
+            collect_texts(arena, path, out);
+        else if (ends_with(name, ".nin") || ends_with(name, ".c"))
+            buf_text(out, file_text(arena, path));
+        free(entry[i]);
+    }
+    if (n >= 0)
+        free(entry);
+}
+
+static void check_codes(Arena *arena, const Options *options, Report *report)
+{
+    Buf texts = {0}, missing = {0};
+    collect_texts(arena, options->tests, &texts);
+    buf_put(&texts, "", 1);
+    char *later = file_text(arena, arena_printf(arena, "%s/diagnostics/later.txt", options->tests));
+    for (int code = 0; code < DIAG_COUNT; code++) {
+        const char *name = diag_name((DiagCode)code);
+        bool tested = count_words(texts.at, name) > 0, is_later = count_words(later, name) > 0;
+        if (!tested && !is_later)
+            buf_printf(&missing, "  %s %s: no test\n", name, diag_title((DiagCode)code));
+        if (tested && is_later && strstr(texts.at, arena_printf(arena, "#: error %s", name)))
+            buf_printf(&missing, "  %s is tested: take it out of tests/diagnostics/later.txt\n", name);
+    }
+    if (missing.len)
+        report_fail(report, "lang/diagnostics.def: codes without a test\n%s", buf_done(&missing, arena));
+    else
+        report_pass(report);
+}
+
+/* ---- workers ---- */
+
+static void work(Runner *r, const Job *job, int fd)
+{
+    Report report = {0};
+    Arena *arena = arena_new();
+    switch (job->kind) {
+    case JOB_UNIT: check_unit(arena, job->path, &report); break;
+    case JOB_FILE: check_file(arena, &r->options, job->path, &report); break;
+    case JOB_TARGET: check_target(arena, &r->options, job->path, r->allowed, &report); break;
+    case JOB_CODES: check_codes(arena, &r->options, &report); break;
+    }
+    FILE *f = fdopen(fd, "w");
+    fprintf(f, "%d %d %d\n", report.passed, report.failed, report.skipped);
+    fwrite(report.text.at, 1, report.text.len, f);
+    fclose(f);
+    _exit(0);
+}
+
+static bool start(Runner *r, Job *job)
+{
+    int fds[2];
+    if (pipe(fds))
+        return false;
+    fflush(NULL);
+    job->started = now();
+    job->pid = fork();
+    if (job->pid == 0) {
+        close(fds[0]);
+        work(r, job, fds[1]);
+    }
+    close(fds[1]);
+    job->fd = fds[0];
+    return job->pid > 0;
+}
+
+/* Reads the worker's answer to its end; then the worker is done. */
+static void finish(Runner *r, Job *job)
+{
+    char chunk[4096];
+    int passed = 0, failed = 0, skips = 0, used = 0, status;
+    for (ssize_t n; (n = read(job->fd, chunk, sizeof chunk)) != 0;) {
+        if (n > 0)
+            buf_put(&job->answer, chunk, (size_t)n);
+        else if (errno != EINTR)
+            break;
+    }
+    close(job->fd);
+    while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    buf_put(&job->answer, "", 1);
+    job->seconds = now() - job->started;
+    if (sscanf(job->answer.at, "%d %d %d\n%n", &passed, &failed, &skips, &used) < 3) {
+        printf("FAIL %s: its worker ended early\n", job->path);
+        failed = 1;
+    } else if (job->answer.at[used]) {
+        printf("%s", job->answer.at + used);
+    }
+    r->total.passed += passed;
+    r->total.failed += failed;
+    r->total.skipped += skips;
+    fflush(stdout);
+}
+
+/* At most `jobs` workers at a time; answers are printed in the order in which the jobs were found. */
+static void run_all(Runner *r)
+{
+    int next = 0;
+    for (int done = 0; done < r->jobs.len; done++) {
+        int running = next - done;
+        for (; next < r->jobs.len && running < r->options.jobs; next++, running++)
+            if (!start(r, &r->jobs.at[next])) {
+                perror("nintest");
+                exit(1);
+            }
+        finish(r, &r->jobs.at[done]);
+    }
+}
+
+static bool options_read(Runner *r, int argc, char **argv)
+{
+    Options *o = &r->options;
+    VEC(const char *) filters = {0};
+    o->tests = "tests";
+    o->jobs = 2;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--long") == 0)
+            o->long_too = true;
+        else if (strcmp(argv[i], "--list") == 0)
+            o->list = true;
+        else if (strncmp(argv[i], "-j", 2) == 0)
+            o->jobs = atoi(argv[i] + 2) > 0 ? atoi(argv[i] + 2) : 1;
+        else if (argv[i][0] == '-')
+            return false;
+        else if (!o->build)
+            o->build = argv[i];
+        else
+            vec_push(r->arena, &filters, argv[i]);
+    }
+    o->filters = filters.at;
+    o->filters_len = filters.len;
+    return o->build;
+}
+
+int main(int argc, char **argv)
+{
+    Runner r = {.arena = arena_new()};
+    if (!options_read(&r, argc, argv)) {
+        fprintf(stderr, "usage: nintest BUILD [--long] [-jN] [--list] [FILTER...]\n");
+        return 2;
+    }
+    find_all(&r);
+    if (r.options.list) {
+        for (int i = 0; i < r.jobs.len; i++)
+            printf("%s\n", r.jobs.at[i].path);
+        return 0;
+    }
+    run_all(&r);
+    const char *ci = getenv("CI");
+    bool strict = ci && strcmp(ci, "true") == 0;
+    printf("%d passed, %d failed, %d skipped\n", r.total.passed, r.total.failed, r.total.skipped);
+    return r.total.failed || !r.jobs.len || (strict && r.total.skipped) ? 1 : 0;
+}
