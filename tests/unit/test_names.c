@@ -142,6 +142,29 @@ static void test_library_is_clean(void **state)
     session_end(&s);
 }
 
+/* lang/library.md has an entry for every name of the library. */
+static void test_reference_is_complete(void **state)
+{
+    Session s;
+    (void)state;
+    session_start(&s);
+    FILE *file = fopen(NIN_TESTS "/../lang/library.md", "rb");
+    assert_non_null(file);
+    char *text = arena_alloc(s.arena, 1 << 18), entry[100];
+    assert_true(fread(text, 1, (1 << 18) - 1, file) > 0);
+    fclose(file);
+    for (int i = 0; i < s.library.len; i++) {
+        const Module *module = s.library.at[i]->module;
+        for (int k = 0; k < module->items.len; k++) {
+            const Ast *ast = module->items.at[k];
+            Name name = ast->kind == AST_DEF ? ast->def.name : ast->kind == AST_BIND ? ast->bind.pattern->name : NULL;
+            snprintf(entry, sizeof entry, "**%s**", name ? name : "");
+            if (name && !strstr(text, entry)) fail_msg("lang/library.md has no `%s`", name);
+        }
+    }
+    session_end(&s);
+}
+
 static void test_near_names(void **state)
 {
     Session s;
@@ -170,7 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases), cmocka_unit_test(test_library_is_clean), cmocka_unit_test(test_near_names),
-        cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_choices), cmocka_unit_test(test_reference_is_complete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
