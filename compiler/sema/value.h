@@ -74,6 +74,7 @@ struct TypeValue {
     TypeKind kind; Name name;                     /* choice or object class */
     bool shaped; Shape shape;                     /* F32, F64, INT, CLASS with a shape */
     int64_t classes; const TypeValue *of;         /* class[k]; list[of] */
+    const Ast *count;                             /* of a formal's class[k]: k as written */
     const Ast *pattern;                           /* of a formal: the dimensions as written (AST_BRACKETS), not evaluated */
 };
 
@@ -86,11 +87,13 @@ typedef struct Definition {                       /* a cell, net or fn of a modu
     const TypeValue **setting_types, **formal_types;      /* by formal; ANY where no type is written */
     const TypeValue *result_type;                 /* or NULL */
     const struct BuiltinRow *row;                 /* of a builtin; NULL: its name is not registered */
+    bool has_state;                               /* a fn with `state`: an instance of its own wherever it is used */
 } Definition;
 struct Callable {
     const Definition *def;
     AstDefKind what;
     Value *settings; int settings_len;            /* by formal, defaults filled in; NULL while not ready */
+    uint64_t given;                               /* bit i: setting i was written in the brackets, not defaulted */
     Name type_name;                               /* of a cell type: its own name, that of its alias, or its copy */
     int copy;                                     /* copies(c, k): 1..k; else 0 */
     struct Instance *instance;                    /* inside a trace: the one layer that a name in a body holds */
