@@ -1,0 +1,342 @@
+/* figure_layers.c -- from marks to layers of numbers, the legend and the ranges. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "report/figure_parts.h"
+#include "report/statistics.h"
+
+enum { LEVELS = 10, MOST_LEVELS = 64, LEAST_BINS = 5, MOST_BINS = 60 };
+
+void figure_note(Figure *figure, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vec_push(figure->arena, &figure->result->notes, arena_vprintf(figure->arena, format, args));
+    va_end(args);
+}
+
+static Layer *add_layer(Figure *figure, PanelPlot *plot, LayerKind kind, int columns, int64_t rows, double **at) {
+    double *numbers = *at = arena_array(figure->arena, double, rows * columns + 1);
+    vec_push(figure->arena, &plot->layers, ((Layer){.kind = kind, .columns = columns, .rows = rows, .at = numbers, .color = -1}));
+    return &plot->layers.at[plot->layers.len - 1];
+}
+
+static void style_as(Figure *figure, Layer *layer, const FigureSeries *series, const FigureMark *mark, bool legend) {
+    layer->color = series->color;
+    layer->style = series->style != STYLE_SOLID ? series->style : mark->style;
+    layer->legend = legend && series->label;
+    layer->label = series->label;
+    if (series->color >= figure->groups) figure->groups = series->color + 1;
+}
+
+/* ---- marks with x and y ---- */
+static void lines_layer(Figure *figure, PanelPlot *plot, const FigureMark *mark, const FigureSeries *s) {
+    double *at;
+    Layer *layer = add_layer(figure, plot, mark->kind == MARK_POINTS ? LAYER_POINTS : LAYER_LINE, 2, s->n, &at);
+    for (int64_t i = 0; i < s->n; i++) at[2 * i] = s->x[i], at[2 * i + 1] = s->y[i];
+    style_as(figure, layer, s, mark, true);
+}
+
+static void band_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark, const FigureSeries *s) {
+    double *at;
+    Layer *layer = add_layer(figure, plot, LAYER_FILL, 3, s->n, &at);
+    for (int64_t i = 0; i < s->n; i++) at[3 * i] = s->x[i], at[3 * i + 1] = s->lo[i], at[3 * i + 2] = s->hi[i];
+    style_as(figure, layer, s, mark, false);
+}
+
+static double least_gap(const FigureMark *mark) {
+    double gap = INFINITY;
+    for (int k = 0; k < mark->count; k++)
+        for (int64_t i = 1; i < mark->series[k].n; i++) {
+            double d = fabs(mark->series[k].x[i] - mark->series[k].x[i - 1]);
+            if (d > 0 && d < gap) gap = d;
+        }
+    return isfinite(gap) ? gap : 1;
+}
+
+/* The series of a mark stand side by side around x. */
+static void bars_layer(Figure *figure, PanelPlot *plot, const FigureMark *mark, int k) {
+    const FigureSeries *s = &mark->series[k];
+    double *at, room = 0.8 * (figure->spec->x.categories ? 1 : least_gap(mark)), width = room / mark->count;
+    Layer *layer = add_layer(figure, plot, LAYER_BOXES, 3, s->n, &at);
+    for (int64_t i = 0; i < s->n; i++) {
+        at[3 * i] = s->x[i] - room / 2 + width * (k + 0.5);
+        at[3 * i + 1] = s->y[i];
+        at[3 * i + 2] = width * (mark->count > 1 ? 0.94 : 1);
+    }
+    style_as(figure, layer, s, mark, true);
+}
+
+/* ---- distributions ---- */
+static double on_axis(const Figure *figure, double x) { return figure->spec->x.log ? log10(x) : x; }
+static double off_axis(const Figure *figure, double x) { return figure->spec->x.log ? pow(10, x) : x; }
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The finite values of a series on the axis' scale, sorted. */
+static double *values_of(Figure *figure, const FigureSeries *s, int64_t *n) {
+    double *out = arena_array(figure->arena, double, s->n + 1);
+    *n = 0;
+    for (int64_t i = 0; i < s->n; i++) {
+        double x = on_axis(figure, s->x[i]);
+        if (isfinite(x)) out[(*n)++] = x;
+    }
+    qsort(out, (size_t)*n, sizeof *out, ascending);
+    return out;
+}
+
+typedef struct Bins { double lo, width; int count; } Bins;
+
+/* Common to all series of a kind in the figure, so that panels compare: width 2 IQR / n^(1/3) over the pooled values. */
+static Bins choose_bins(Figure *figure, int wanted) {
+    VEC(double) pool = {0};
+    for (int p = 0; p < figure->spec->panel_count; p++)
+        for (int m = 0; m < figure->spec->panels[p].count; m++) {
+            const FigureMark *mark = &figure->spec->panels[p].marks[m];
+            for (int k = 0; mark->kind == MARK_HIST && k < mark->count; k++) {
+                int64_t n;
+                double *x = values_of(figure, &mark->series[k], &n);
+                for (int64_t i = 0; i < n; i++) vec_push(figure->arena, &pool, x[i]);
+            }
+        }
+    if (pool.len == 0) return (Bins){0, 1, 1};
+    double lo = stat_min(pool.at, pool.len), hi = stat_max(pool.at, pool.len);
+    double spread = stat_quantile(pool.at, pool.len, 0.75) - stat_quantile(pool.at, pool.len, 0.25);
+    if (!(hi > lo)) return (Bins){lo - 0.5, 1, 1};
+    double width = 2 * spread / cbrt(pool.len), count = width > 0 ? ceil((hi - lo) / width) : MOST_BINS;
+    int bins = wanted > 0 ? wanted : count < LEAST_BINS ? LEAST_BINS : count > MOST_BINS ? MOST_BINS : (int)count;
+    return (Bins){lo, (hi - lo) / bins, bins};
+}
+
+static double *bin_counts(Figure *figure, const FigureSeries *s, const Bins *bins) {
+    int64_t n;
+    double *x = values_of(figure, s, &n), *count = arena_array(figure->arena, double, bins->count);
+    for (int64_t i = 0; i < n; i++) {
+        int b = (int)((x[i] - bins->lo) / bins->width);
+        count[b < 0 ? 0 : b >= bins->count ? bins->count - 1 : b]++;
+    }
+    return count;
+}
+
+/* A filled outline: two points a bin, and the way down to zero at both ends. */
+static void hist_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark, const FigureSeries *s, const Bins *bins) {
+    double *count = bin_counts(figure, s, bins), *fill, *line;
+    Layer *filled = add_layer(figure, plot, LAYER_FILL, 3, 2 * bins->count, &fill);
+    style_as(figure, filled, s, mark, false);
+    Layer *outline = add_layer(figure, plot, LAYER_LINE, 2, 2 * bins->count + 2, &line);
+    style_as(figure, outline, s, mark, true);
+    for (int b = 0; b < bins->count; b++)
+        for (int side = 0; side < 2; side++) {
+            double x = off_axis(figure, bins->lo + (b + side) * bins->width), *f = fill + 3 * (2 * b + side);
+            f[0] = x, f[1] = 0, f[2] = count[b];
+            line[2 * (2 * b + side) + 2] = x, line[2 * (2 * b + side) + 3] = count[b];
+        }
+    line[0] = line[2], line[1] = 0;
+    line[4 * bins->count + 2] = line[4 * bins->count], line[4 * bins->count + 3] = 0;
+}
+
+/* The share of values up to x: up at each value, then on to the next. */
+static void cdf_layer(Figure *figure, PanelPlot *plot, const FigureMark *mark, const FigureSeries *s) {
+    int64_t n;
+    double *x = values_of(figure, s, &n), *at;
+    Layer *layer = add_layer(figure, plot, LAYER_LINE, 2, 2 * n, &at);
+    style_as(figure, layer, s, mark, true);
+    for (int64_t i = 0; i < n; i++)
+        for (int up = 0; up < 2; up++) {
+            at[4 * i + 2 * up] = off_axis(figure, x[i]);
+            at[4 * i + 2 * up + 1] = (double)(i + up) / (double)n;
+        }
+}
+
+/* ---- surfaces ---- */
+static void surface_range(Figure *figure, const FigureGrid *grid, double *lo, double *hi) {
+    *lo = INFINITY, *hi = -INFINITY;
+    for (int64_t i = 0; i < (int64_t)grid->nx * grid->ny; i++) {
+        if (!isfinite(grid->z[i])) continue;
+        *lo = fmin(*lo, grid->z[i]), *hi = fmax(*hi, grid->z[i]);
+    }
+    figure->z_lo = fmin(figure->z_lo, *lo), figure->z_hi = fmax(figure->z_hi, *hi);
+}
+
+static void heat_layer(Figure *figure, PanelPlot *plot, const FigureGrid *grid) {
+    double *at, lo, hi, dx = (grid->x_hi - grid->x_lo) / (grid->nx - 1), dy = (grid->y_hi - grid->y_lo) / (grid->ny - 1);
+    Layer *layer = add_layer(figure, plot, LAYER_IMAGE, 3, (int64_t)grid->nx * grid->ny, &at);
+    layer->color = -1;
+    surface_range(figure, grid, &lo, &hi);
+    figure->surface = true;
+    for (int iy = 0; iy < grid->ny; iy++)
+        for (int ix = 0; ix < grid->nx; ix++, at += 3)
+            at[0] = grid->x_lo + ix * dx, at[1] = grid->y_lo + iy * dy, at[2] = grid->z[iy * grid->nx + ix];
+}
+
+static bool over_surface(const FigurePanel *panel) {
+    for (int m = 0; m < panel->count; m++)
+        if (panel->marks[m].kind == MARK_HEAT) return true;
+    return false;
+}
+
+/* Over a surface in one ink, with the level beside the line; alone coloured by level. */
+static void contour_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark) {
+    double lo, hi, own[MOST_LEVELS];
+    bool over = over_surface(plot->panel);
+    const FigureGrid *grid = mark->grid;
+    if (over) {
+        double kept_lo = figure->z_lo, kept_hi = figure->z_hi;
+        surface_range(figure, grid, &lo, &hi);
+        figure->z_lo = kept_lo, figure->z_hi = kept_hi;
+    } else {
+        surface_range(figure, grid, &lo, &hi);
+        figure->surface = true;
+    }
+    const double *levels = mark->level_count ? mark->levels : own;
+    int count = mark->level_count ? mark->level_count : contour_levels(lo, hi, LEVELS, own, MOST_LEVELS);
+    for (int l = 0; l < count; l++) {
+        LevelText text;
+        double *at;
+        Polyline line = contour_lines(figure->arena, grid, levels[l], &text);
+        if (line.points == 0) continue;
+        Layer *layer = add_layer(figure, plot, over ? LAYER_LINE : LAYER_LEVELS, over ? 2 : 3, line.points, &at);
+        layer->style = mark->style;
+        for (int64_t i = 0; i < line.points; i++) {
+            memcpy(at + layer->columns * i, line.xy + 2 * i, 2 * sizeof *at);
+            if (!over) at[3 * i + 2] = levels[l];
+        }
+        if (over) vec_push(figure->arena, &plot->texts, text);
+    }
+}
+
+/* ---- panels ---- */
+static void mark_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark, const Bins *bins) {
+    double *at;
+    switch (mark->kind) {
+    case MARK_HEAT: heat_layer(figure, plot, mark->grid); return;
+    case MARK_CONTOUR: contour_layers(figure, plot, mark); return;
+    case MARK_RULE: {
+        Layer *layer = add_layer(figure, plot, LAYER_RULE, 0, 0, &at);
+        layer->rule = mark->at, layer->vertical = mark->vertical, layer->style = mark->style;
+        return;
+    }
+    case MARK_BAND:
+        for (int k = 0; k < mark->count; k++) band_layers(figure, plot, mark, &mark->series[k]);
+        for (int k = 0; k < mark->count; k++) lines_layer(figure, plot, mark, &mark->series[k]);
+        return;
+    case MARK_LINES: case MARK_POINTS: case MARK_BARS: case MARK_HIST: case MARK_CDF: break;
+    }
+    for (int k = 0; k < mark->count; k++) {
+        if (mark->kind == MARK_BARS) bars_layer(figure, plot, mark, k);
+        else if (mark->kind == MARK_HIST) hist_layers(figure, plot, mark, &mark->series[k], bins);
+        else if (mark->kind == MARK_CDF) cdf_layer(figure, plot, mark, &mark->series[k]);
+        else lines_layer(figure, plot, mark, &mark->series[k]);
+    }
+}
+
+static void add_legend(Figure *figure, const Layer *layer) {
+    for (int i = 0; i < figure->legend.len; i++) {
+        const LegendEntry *entry = &figure->legend.at[i];
+        if (strcmp(entry->label, layer->label) == 0 && entry->color == layer->color) return;
+    }
+    vec_push(figure->arena, &figure->legend, ((LegendEntry){layer->label, layer->color, layer->style, layer->kind}));
+}
+
+/* ---- ranges ---- */
+typedef struct Range { double lo, hi; bool zero; int64_t lost; } Range;
+
+static void extend(Range *range, double x, bool log) {
+    if (!isfinite(x)) return;
+    if (log && x <= 0) {
+        range->lost++;
+        return;
+    }
+    range->lo = fmin(range->lo, x), range->hi = fmax(range->hi, x);
+}
+
+static void layer_ranges(const Figure *figure, const Layer *layer, Range *x, Range *y) {
+    bool log_x = figure->spec->x.log, log_y = figure->spec->y.log;
+    for (int64_t i = 0; i < layer->rows; i++) {
+        const double *at = layer->at + i * layer->columns;
+        double half = layer->kind == LAYER_BOXES ? at[2] / 2 : 0;
+        if (isnan(at[0]) || isnan(at[1])) continue;
+        extend(x, at[0] - half, log_x), extend(x, at[0] + half, log_x);
+        extend(y, at[1], log_y && layer->kind != LAYER_FILL);
+        if (layer->kind == LAYER_FILL) extend(y, at[2], log_y);
+    }
+    if (layer->kind == LAYER_BOXES) y->zero = true;
+    if (layer->kind == LAYER_RULE) extend(layer->vertical ? x : y, layer->rule, layer->vertical ? log_x : log_y);
+}
+
+/* A little room around the data (none around a surface); from zero where bars stand on it or it is near. */
+static void settle(Range *range, const FigureAxis *axis, bool tight) {
+    if (!(range->lo <= range->hi)) range->lo = axis->log ? 0.1 : 0, range->hi = 1;
+    double lo = axis->log ? log10(range->lo) : range->lo, hi = axis->log ? log10(range->hi) : range->hi;
+    if (lo == hi) lo -= fabs(lo) > 0 && !axis->log ? fabs(lo) / 2 : 0.5, hi += fabs(hi) > 0 && !axis->log ? fabs(hi) / 2 : 0.5;
+    double room = tight ? 0 : 0.04 * (hi - lo);
+    if (range->zero && !axis->log) {
+        lo = fmin(lo, 0), hi = fmax(hi, 0);
+        range->lo = lo < 0 ? lo - room : 0, range->hi = hi > 0 ? hi + room : 0;
+    } else {
+        range->lo = lo - room, range->hi = hi + room;
+    }
+    if (axis->log) range->lo = pow(10, range->lo), range->hi = pow(10, range->hi);
+    if (axis->ranged) range->lo = axis->lo, range->hi = axis->hi;
+    if (axis->categories && !axis->ranged) range->lo = -0.6, range->hi = axis->categories - 0.4;
+}
+
+static bool has_surface(const PanelPlot *plot) {
+    for (int i = 0; i < plot->layers.len; i++)
+        if (plot->layers.at[i].kind == LAYER_IMAGE || plot->layers.at[i].kind == LAYER_LEVELS) return true;
+    return false;
+}
+
+static void note_lost(Figure *figure, const Range *range, const char *axis) {
+    if (!range->lost) return;
+    figure_note(figure, "%s: %lld value%s at or below 0 %s no place on the log axis %s", figure->spec->name,
+                (long long)range->lost, range->lost == 1 ? "" : "s", range->lost == 1 ? "has" : "have", axis);
+}
+
+static void figure_ranges(Figure *figure) {
+    const Range empty = {INFINITY, -INFINITY, false, 0};
+    Range x = empty, y = empty;
+    bool tight = false;
+    for (int p = 0; p < figure->count; p++) {
+        PanelPlot *plot = &figure->plots[p];
+        if (figure->spec->free_scales) x.lo = y.lo = INFINITY, x.hi = y.hi = -INFINITY, x.zero = y.zero = tight = false;
+        for (int i = 0; i < plot->layers.len; i++) layer_ranges(figure, &plot->layers.at[i], &x, &y);
+        tight |= has_surface(plot);
+        Range own_x = x, own_y = y;
+        settle(&own_x, &figure->spec->x, tight), settle(&own_y, &figure->spec->y, tight);
+        plot->x_lo = own_x.lo, plot->x_hi = own_x.hi, plot->y_lo = own_y.lo, plot->y_hi = own_y.hi;
+    }
+    note_lost(figure, &x, "x"), note_lost(figure, &y, "y");
+    const PanelPlot *last = &figure->plots[figure->count - 1];
+    for (int p = 0; !figure->spec->free_scales && p < figure->count; p++) {
+        PanelPlot *plot = &figure->plots[p];
+        plot->x_lo = last->x_lo, plot->x_hi = last->x_hi, plot->y_lo = last->y_lo, plot->y_hi = last->y_hi;
+    }
+    figure->square = tight;
+}
+
+void figure_layers(Figure *figure) {
+    const FigureSpec *spec = figure->spec;
+    int wanted = 0;
+    figure->z_lo = INFINITY, figure->z_hi = -INFINITY;
+    figure->count = spec->panel_count;
+    figure->plots = arena_array(figure->arena, PanelPlot, figure->count + 1);
+    for (int p = 0; p < figure->count; p++)
+        for (int m = 0; m < spec->panels[p].count; m++)
+            if (spec->panels[p].marks[m].kind == MARK_HIST) wanted = spec->panels[p].marks[m].bins;
+    Bins bins = choose_bins(figure, wanted);
+    for (int p = 0; p < figure->count; p++) {
+        PanelPlot *plot = &figure->plots[p];
+        plot->panel = &spec->panels[p];
+        for (int m = 0; m < plot->panel->count; m++) mark_layers(figure, plot, &plot->panel->marks[m], &bins);
+        for (int i = 0; i < plot->layers.len; i++)
+            if (plot->layers.at[i].legend) add_legend(figure, &plot->layers.at[i]);
+    }
+    if (!(figure->z_lo < figure->z_hi)) {
+        double z = isfinite(figure->z_lo) ? figure->z_lo : 0;
+        figure->z_lo = z - 0.5, figure->z_hi = z + 0.5;
+    }
+    figure_ranges(figure);
+}

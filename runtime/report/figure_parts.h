@@ -1,0 +1,69 @@
+/* figure_parts.h -- between the files of the figure writer.
+ *
+ * A mark becomes one or more layers, and a layer one block of numbers in its panel's data file and one element of a plot
+ * command.  figure_layers.c makes them, contour.c finds level lines, figure_script.c writes the script, figure.c lays out. */
+#ifndef NIN_FIGURE_PARTS_H
+#define NIN_FIGURE_PARTS_H
+
+#include "report/figure.h"
+
+typedef enum LayerKind {
+    LAYER_IMAGE,                    /* x y z */
+    LAYER_FILL,                     /* x lo hi */
+    LAYER_BOXES,                    /* x y width */
+    LAYER_LINE,                     /* x y; NaN breaks */
+    LAYER_LEVELS,                   /* x y z: level lines coloured by z; NaN breaks */
+    LAYER_POINTS,                   /* x y */
+    LAYER_RULE                      /* at; style only */
+} LayerKind;
+
+typedef struct Layer {
+    LayerKind kind; LineStyle style;
+    int color;                      /* colour group; -1: ink (level lines over a surface, rules) */
+    int columns; int64_t rows; const double *at;
+    double rule; bool vertical;
+    bool legend; const char *label; /* legend: shows itself there */
+} Layer;
+
+typedef struct LevelText { double x, y, level; } LevelText;
+
+typedef struct PanelPlot {
+    const FigurePanel *panel;
+    VEC(Layer) layers;
+    VEC(LevelText) texts;           /* beside level lines over a surface */
+    double x_lo, x_hi, y_lo, y_hi;  /* what it shows, after figure_ranges */
+    double left, right, bottom, top;/* on the screen, 0 .. 1 */
+    bool show_x, show_y;            /* tick labels */
+    const char *title, *side;       /* above; to the right */
+} PanelPlot;
+
+typedef struct LegendEntry { const char *label; int color; LineStyle style; LayerKind kind; } LegendEntry;
+
+typedef struct Figure {
+    Arena *arena; const FigureSpec *spec; FigureResult *result;
+    PanelPlot *plots; int count;
+    int groups;                     /* colour groups */
+    bool surface, square;           /* something has a z; panels are square */
+    double z_lo, z_hi;
+    VEC(LegendEntry) legend;
+    int width, height;              /* pixels */
+    double legend_x, legend_y, bar_x, bar_y, bar_height;               /* on the screen */
+} Figure;
+
+void figure_note(Figure *figure, const char *format, ...) NIN_PRINTF(2, 3);
+/* Layers of every panel, the legend, the ranges. */
+void figure_layers(Figure *figure);
+/* Level lines of a grid: points (x, y), NaN between lines.  *text gets the middle of the longest line of a level. */
+typedef struct Polyline { double *xy; int64_t points; } Polyline;
+Polyline contour_lines(Arena *arena, const FigureGrid *grid, double level, LevelText *text);
+/* About `wanted` round numbers strictly between lo and hi. */
+int contour_levels(double lo, double hi, int wanted, double *out, int room);
+void figure_data_text(const Figure *figure, const PanelPlot *plot, Buf *out);
+void figure_script_text(const Figure *figure, Buf *out);
+void figure_plot_text(const Figure *figure, const char *name, Buf *out);
+void figure_lay_out(Figure *figure);
+/* Runs the program in a folder.  False with a one-line reason. */
+bool gnuplot_run(Arena *arena, const char *program, const char *folder, const char *script, double seconds, char **why);
+const char *gnuplot_find(void);     /* NULL if it is in none of the usual folders */
+
+#endif
