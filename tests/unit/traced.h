@@ -92,7 +92,8 @@ static const Way ways[] = {
 static inline void way_code_free(void *code) { code_free(code); }
 
 /* examples: of a batch if fixed (batch: all), else 0. */
-static inline Program *way_program(Arena *arena, const Way *way, const Graph *graph, BlockLayout layout, int64_t examples) {
+static inline Program *way_program(Arena *arena, const Way *way, const Graph *graph, BlockLayout layout,
+                                   int64_t examples) {
     if (way->kind == WAY_INTERPRET) return program_interpret(arena, graph, layout);
     CodeOptions options = {.opt_level = way->opt_level, .cpu = way->cpu, .plugin = NIN_PLUGIN, .threads = 2};
     Target target = {.vector_bytes = 4, .registers = 16};
