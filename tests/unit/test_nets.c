@@ -1,8 +1,8 @@
 /* test_nets.c -- the reference networks of tests/data/nets, written in Nin: logits, losses, gradients by inputs and by
  * parameters within the tolerances of its README, in f64 and f32; every way to run gives the interpreter's bits.
  *
- * Two programs per net and precision: `look` gives the logits of 200 images in batches of 70, `slope` the losses and all
- * gradients of 16 images in one batch. */
+ * Two programs per net and precision: `look` gives the logits of 200 images in batches of 70, `slope` the losses and
+ * all gradients of 16 images in one batch. */
 #include "traced.h"
 
 #include "data/data.h"
@@ -48,7 +48,7 @@ static const char *const loss_fn[LOSSES] = {"ce", "dlr", "dlr_aimed"}, *const lo
 
 /* ---- files ---- */
 
-static DataArray read(Arena *arena, const char *format, ...) {
+static DataArray read_file(Arena *arena, const char *format, ...) {
     va_list args;
     va_start(args, format);
     const char *name = arena_vprintf(arena, format, args);
@@ -137,7 +137,7 @@ static void build_slope(Job *j) {
 }
 
 static void job_data(Job *j) {
-    DataArray images = read(j->arena, "images_u8");
+    DataArray images = read_file(j->arena, "images_u8");
     assert_int_equal(images.rows, IMAGES);
     j->x = arena_alloc(j->arena, IMAGES * PIXELS * width(j));
     for (int64_t i = 0; i < IMAGES * PIXELS; i++) {
@@ -145,14 +145,14 @@ static void job_data(Job *j) {
         if (j->precision == DT_F32) ((float *)j->x)[i] = (float)pixel;
         else ((double *)j->x)[i] = pixel;
     }
-    j->label = read(j->arena, "labels").bytes;
-    j->aim = read(j->arena, "%s/dlrt_target_16", j->fixture->folder).bytes;
+    j->label = read_file(j->arena, "labels").bytes;
+    j->aim = read_file(j->arena, "%s/dlrt_target_16", j->fixture->folder).bytes;
 }
 
 static void load_weights(Job *j, const BlockLayout *layout, char *block) {
     for (int i = 0; i < j->params; i++) {
         const Slot *slot = &layout->slot[i];
-        DataArray w = read(j->arena, "%s/%s", j->fixture->folder, file_of(j->arena, slot->path));
+        DataArray w = read_file(j->arena, "%s/%s", j->fixture->folder, file_of(j->arena, slot->path));
         assert_int_equal(w.rows * shape_size(&w.shape), shape_size(&slot->shape));
         for (int64_t k = 0; k < shape_size(&slot->shape); k++) {
             if (j->precision == DT_F32) ((float *)(block + slot->offset))[k] = (float)data_at(&w, k);
@@ -227,7 +227,7 @@ static int predicted(const double *logits) {
 }
 
 static void compare_predictions(const Job *j, const Result *r) {
-    DataArray logits = read(j->arena, "%s/logits_200", j->fixture->folder);
+    DataArray logits = read_file(j->arena, "%s/logits_200", j->fixture->folder);
     for (int i = 0; i < IMAGES; i++) {
         double ours[CLASSES];
         for (int k = 0; k < CLASSES; k++) ours[k] = number(j, r->logits, i * CLASSES + k);
@@ -238,16 +238,16 @@ static void compare_predictions(const Job *j, const Result *r) {
 static void compare_reference(Job *j, const Result *r) {
     const char *folder = j->fixture->folder;
     bool relative = j->precision == DT_F32;
-    DataArray theirs = read(j->arena, "%s/logits_200", folder);
+    DataArray theirs = read_file(j->arena, "%s/logits_200", folder);
     raise_to(&j->logits_error, distance(j, r->logits, &theirs, false));
     for (int k = 0; k < LOSSES; k++) {
-        theirs = read(j->arena, "%s/%s_16", folder, loss_file[k]);
+        theirs = read_file(j->arena, "%s/%s_16", folder, loss_file[k]);
         raise_to(&j->loss_error, distance(j, r->loss[k], &theirs, false));
-        theirs = read(j->arena, "%s/grad_%s_input_16", folder, loss_file[k]);
+        theirs = read_file(j->arena, "%s/grad_%s_input_16", folder, loss_file[k]);
         raise_to(&j->input_error, distance(j, r->slope[k], &theirs, relative));
     }
     for (int i = 0; i < j->params && j->fixture->parameters; i++) {
-        theirs = read(j->arena, "%s/grad_ce_sum16_%s", folder, file_of(j->arena, j->slots[i].path));
+        theirs = read_file(j->arena, "%s/grad_ce_sum16_%s", folder, file_of(j->arena, j->slots[i].path));
         const char *ours = (const char *)r->block + j->slope_layout.slot[j->params + i].offset;
         raise_to(&j->parameter_error, distance(j, ours, &theirs, relative));
     }
@@ -256,8 +256,8 @@ static void compare_reference(Job *j, const Result *r) {
 static void compare_bits(const Job *j, const char *way, const char *what, const void *a, const void *b, size_t bytes) {
     int64_t at = first_difference(a, b, width(j), bytes);
     if (at < 0) return;
-    fail_msg("%s %s, %s: %s[%lld] is %.17g, by the interpreter %.17g", j->fixture->folder, dtype_name(j->precision), way, what,
-             (long long)at, number(j, b, at), number(j, a, at));
+    fail_msg("%s %s, %s: %s[%lld] is %.17g, by the interpreter %.17g", j->fixture->folder, dtype_name(j->precision),
+             way, what, (long long)at, number(j, b, at), number(j, a, at));
 }
 
 static void compare_results(const Job *j, const char *way, const Result *a, const Result *b) {
