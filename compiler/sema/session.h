@@ -9,6 +9,7 @@
 
 /* Called by the evaluator for what belongs to the laboratory. */
 typedef struct LabHooks {
+    void *state;                        /* the Lab */
     /* Runs (or checks) an experiment's `for`: the laboratory may run turns in threads; `turn` evaluates one. */
     bool (*loop)(Eval *e, const Ast *loop, Scope *scope);
     /* Checks an experiment or a test (e->mode is EVAL_CHECK): sets e->lab, evaluates the body in a scope of

@@ -1,0 +1,111 @@
+/* experiment.h -- experiments: loops whose turns are independent, rows recorded in them, formulas over groups of rows,
+ * tables and figures (LANGUAGE 4.13).
+ *
+ * A turn is one pass through the body of an experiment's `for`.  Turns of the outermost loop run on several threads;
+ * their rows are put in the order of the turns afterwards, so no result depends on the threads.  A turn's memory goes
+ * when it ends, unless it recorded something other than numbers, texts and lists of these. */
+#ifndef NIN_EXPERIMENT_H
+#define NIN_EXPERIMENT_H
+
+#include "experiment/train.h"
+#include "report/datum.h"
+
+typedef struct RowSet RowSet;
+typedef struct Turn Turn;
+
+/* One row: the keys of all loops around its `record`, and its columns.  around: the turn it was recorded in. */
+typedef struct Row { RowSet *set; const Turn *turn; Value *key, *column; } Row;
+struct RowSet {
+    const Ast *call;                              /* the `record`; NULL: the rows of a table */
+    Name *key; int keys; Name *column; bool *measured; int columns;
+    VEC(Row *) rows;
+};
+struct Turn {
+    Turn *outer; struct Experiment *experiment;
+    const Name *name; Value *value; int names;    /* of its loop */
+    VEC(Row *) rows;                              /* recorded in this turn, and in the turns inside it */
+    VEC(const Run *) runs;                        /* trained in it */
+    Arena *arena; bool keeps;                     /* keeps: something recorded points into the arena */
+};
+
+typedef struct LinkedRun { const Row *row; const Run *run; } LinkedRun;
+typedef struct Experiment {
+    Lab *lab; Arena *arena; LoadedModule *module; const Ast *ast; Name name;
+    const char *folder;                           /* OUT/PROGRAM/EXPERIMENT */
+    VEC(RowSet *) sets; VEC(Arena *) kept;
+    bool measures_time;                           /* uses .seconds or time_per_call: one trial at a time */
+    bool wide;                                    /* its trainings use the threads themselves: turns one at a time */
+    int64_t turns, turns_done, rows;
+    VEC(const char *) reports;                    /* names of tables and figures so far: E0811 */
+    VEC(const char *) files;                      /* written, for the closing lines */
+    VEC(LinkedRun) linked;                        /* runs trained beside a row, for KEYS.safetensors */
+    VEC(const DataObject *) data;                 /* trained on */
+    Field *settings; int setting_count;           /* --set, as given */
+    double started;
+    pthread_mutex_t lock;
+} Experiment;
+
+/* ---- loop.c ---- */
+bool lab_loop(Eval *e, const Ast *loop, Scope *scope);                    /* LabHooks.loop */
+bool lab_check(Eval *e, LoadedModule *module, const Ast *experiment_or_test);    /* LabHooks.check */
+/* Runs one experiment of a checked module; false after diagnostics, or when interrupted. */
+bool experiment_run(Lab *lab, LoadedModule *module, const Ast *ast, const Name *names, const Value *values, int n);
+/* Runs one test: true if all its checks held. */
+bool test_run(Lab *lab, LoadedModule *module, const Ast *ast);
+
+bool ast_measures_time(const Ast *ast);
+void loop_flush(Experiment *x, Turn *turn);
+void experiment_progress(Experiment *x);          /* may be called from any thread */
+bool experiment_open(Experiment *x, Eval *e);     /* the folder; E0901, R0103 */
+bool experiment_close(Experiment *x, Eval *e);    /* run.json, links, closing lines */
+bool lab_interrupted(const Lab *lab);
+void lab_adopt(Lab *lab, Arena *arena);           /* frees the arena with the lab */
+
+/* ---- record.c ---- */
+void row_add(Experiment *x, Row *row);
+bool row_around(const Row *row);                  /* does a turn around it have rows of its own? */
+extern const BuiltinRow builtins_record[];
+Value value_keep(Arena *arena, const Value *value, bool *plain);          /* a copy; *plain = false if it still shares memory */
+void row_set_sort(Experiment *x);
+/* A column or key as seen from a row, its own or of a `record` around it. */
+bool row_value(const Row *row, Name name, Value *out);
+bool records_write(Experiment *x, Eval *e);                               /* records.jsonl, measured.jsonl */
+/* What stands for a key: the name it was bound to, else its canonical text. */
+void key_label(const Value *value, Buf *out);
+Datum value_datum(Arena *arena, const Value *value), key_datum(Arena *arena, const Value *key);
+
+/* ---- formula.c ---- */
+typedef struct Point { const Row *row; int index; } Point;                /* index: of an unfolded column; -1: none */
+typedef struct Group { Point *at; int len; const Name *key; const Value *value; int keys;     /* the keys it was grouped by */
+                       const struct Group *all; } Group;                  /* all: what `at` looks into */
+typedef struct Compiled Compiled;
+Compiled *formula_compile(Eval *e, const Formula *formula);
+bool formula_aggregates(const Compiled *formula);
+/* Of a group as a whole: a value; without an aggregate a list over its points (or the one value of its keys). */
+bool formula_group(Eval *e, const Compiled *formula, const Group *group, Value *out);
+bool formula_point(Eval *e, const Compiled *formula, const Group *group, const Point *point, Value *out);
+/* The set whose rows have everything that the formulas name: E0801, E0804. */
+RowSet *formula_rows(Eval *e, Experiment *x, Compiled *const *formulas, int n, Span span);
+/* All rows of a set that satisfy `where`, unfolded where a formula uses a column of a table. */
+bool group_all(Eval *e, RowSet *set, Compiled *const *formulas, int n, const Compiled *where, Group *out);
+/* Splits by the values of formulas (keys, mostly), in the order of first appearance. */
+bool group_split(Eval *e, const Group *group, Compiled *const *by, const Name *names, int n, Group **out, int *count);
+/* `by: [net, lr]`: the formulas of its elements and their names. */
+int formula_list(Eval *e, const Value *by, Compiled **out, Name *names, int most);
+
+/* The mean of functions of numbers (models, cells), as a function. */
+bool mean_function(Eval *e, const Value *fns, int n, Span span, Value *out);
+
+/* ---- table.c, figure.c ---- */
+extern const ObjectClass table_class;
+typedef struct TableObject { Object object; RowSet *set; const char *name; bool known; } TableObject;
+extern const BuiltinRow builtins_train[], builtins_table[], builtins_figure[], builtins_misc[];
+/* A function of two numbers at points xy[i][2]. */
+bool function_grid(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);
+bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);
+/* Surfaces: z over a grid of x and y. */
+extern const ObjectClass surface_class;
+typedef struct Surface { Object object; int nx, ny; double *x, *y, *z; const char *x_name, *y_name; bool known; } Surface;
+bool report_name(Eval *e, Experiment *x, const char *name, Span span);    /* E0811, E0901 */
+
+#endif

@@ -1,0 +1,259 @@
+/* figure.c -- figure(name, marks ..., rows:, columns:, x:, y:, where:, of:): from marks and rows to panels to files. */
+#include "experiment/mark.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { ARG_NAME, ARG_MARKS, ARG_ROWS, ARG_COLUMNS, ARG_X, ARG_Y, ARG_WHERE, ARG_OF, MAX_MARKS = 24, MAX_FORMULAS = 256 };
+
+typedef struct Drawing {
+    Eval *e; Experiment *x; const BuiltinCall *call; const char *name;
+    const Mark *mark[MAX_MARKS]; int marks;
+    Compiled *where, *by[2]; Name by_name[2]; bool by_given[2], by_marks[2];      /* 0: rows, 1: columns */
+    RowSet *rows;
+    VEC(Value) labels[2];                                                          /* of rows and columns of panels */
+    VEC(Value) colors;                                                             /* in order of first appearance */
+    VEC(FigurePanel) panels;
+    const char **category; int categories;
+} Drawing;
+
+static bool drawing_marks(Drawing *d) {
+    const ValueList *list = d->call->args[ARG_MARKS].list;
+    for (int i = 0; i < list->len; i++) {
+        const Value *mark = &list->at[i];
+        if (mark->kind == V_ERROR) return false;
+        if (mark->kind != V_OBJECT || mark->object->class != &mark_class || d->marks == MAX_MARKS) {
+            diag_add(d->e->diags, D_E0314, d->call->span, "a figure is made of marks (lines, points, band, ...); this is %s",
+                     value_kind_name(mark));
+            return false;
+        }
+        d->mark[d->marks++] = (const Mark *)mark->object;
+    }
+    if (!d->marks) diag_add(d->e->diags, D_E0805, d->call->span, "figure \"%s\" has no marks", d->name);
+    return d->marks > 0;
+}
+
+static void drawing_by(Drawing *d, int which) {
+    const Value *by = &d->call->args[which ? ARG_COLUMNS : ARG_ROWS];
+    if (by->kind != V_FORMULA) return;
+    const Ast *ast = by->formula->ast;
+    d->by_marks[which] = ast->kind == AST_NAME && strcmp(ast->name, "marks") == 0;
+    d->by_given[which] = !d->by_marks[which] && formula_list(d->e, by, &d->by[which], &d->by_name[which], 1) == 1;
+}
+
+/* All formulas, to find the rows that have what they name. */
+static int drawing_formulas(const Drawing *d, Compiled **all) {
+    int n = 0;
+    for (int i = 0; i < d->marks; i++) {
+        const Mark *m = d->mark[i];
+        Compiled *parts[] = {m->x, m->y, m->z, m->over, m->color};
+        for (int k = 0; k < COUNT(parts); k++)
+            if (parts[k]) all[n++] = parts[k];
+        for (int k = 0; k < m->groups; k++) all[n++] = m->group[k];
+    }
+    for (int i = 0; i < 2; i++)
+        if (d->by_given[i]) all[n++] = d->by[i];
+    if (d->where) all[n++] = d->where;
+    return n;
+}
+
+static bool drawing_rows(Drawing *d) {
+    const Value *of = &d->call->args[ARG_OF];
+    Compiled *all[MAX_FORMULAS];
+    if (of->kind == V_OBJECT && of->object->class == &table_class) d->rows = ((const TableObject *)of->object)->set;
+    else {
+        /* marks of different records may lie over each other: each mark finds its own rows (mark_rows) */
+        int n = drawing_formulas(d, all);
+        int mark = diags_mark(d->e->diags);
+        d->rows = formula_rows(d->e, d->x, all, n, d->call->span);
+        if (!d->rows && d->marks > 1) diags_discard(d->e->diags, mark);
+        else if (!d->rows) return false;
+    }
+    return true;
+}
+
+/* The points a mark looks at. */
+static bool mark_points(Drawing *d, const Mark *mark, Group *out) {
+    Compiled *own[24];
+    int n = 0;
+    Compiled *parts[] = {mark->x, mark->y, mark->z, mark->over, mark->color, d->where};
+    for (int k = 0; k < COUNT(parts); k++)
+        if (parts[k]) own[n++] = parts[k];
+    for (int k = 0; k < mark->groups; k++) own[n++] = mark->group[k];
+    for (int i = 0; i < 2; i++)
+        if (d->by_given[i]) own[n++] = d->by[i];
+    RowSet *rows = d->rows ? d->rows : formula_rows(d->e, d->x, own, n, mark->span);
+    if (rows && d->rows && d->call->args[ARG_OF].kind != V_OBJECT) {     /* a mark whose columns another record holds */
+        RowSet *better = formula_rows(d->e, d->x, own, n, mark->span);
+        if (!better) return false;
+        rows = better;
+    }
+    return rows && group_all(d->e, rows, own, n, d->where, out);
+}
+
+static int label_number(Drawing *d, int which, const Value *value) {
+    for (int i = 0; i < d->labels[which].len; i++)
+        if (value_equal(&d->labels[which].at[i], value)) return i;
+    vec_push(d->e->arena, &d->labels[which], *value);
+    return d->labels[which].len - 1;
+}
+
+static int color_number(Drawing *d, const Series *s, int mark) {
+    if (!s->colored) return d->colors.len ? d->colors.len + mark : mark;
+    for (int i = 0; i < d->colors.len; i++)
+        if (value_equal(&d->colors.at[i], &s->color_key)) return i;
+    vec_push(d->e->arena, &d->colors, s->color_key);
+    return d->colors.len - 1;
+}
+
+static LineStyle line_style(const Mark *mark) {
+    return strcmp(mark->style, "dashed") == 0 ? STYLE_DASHED : strcmp(mark->style, "dotted") == 0 ? STYLE_DOTTED : STYLE_SOLID;
+}
+
+static void take_categories(Drawing *d, const Series *s) {
+    if (!s->text || s->n <= d->categories) return;
+    d->category = s->text;
+    d->categories = s->n;
+}
+
+/* The figure's marks for a mark's series: grids and rules one by one, the others together. */
+static void figure_marks(Drawing *d, int number, const SeriesList *list, FigureMark *out, int *n) {
+    const Mark *mark = d->mark[number];
+    Arena *arena = d->e->arena;
+    FigureSeries *series = arena_array(arena, FigureSeries, list->at.len + 1);
+    int count = 0;
+    for (int i = 0; i < list->at.len; i++) {
+        const Series *s = &list->at.at[i];
+        if (mark->kind == MARK_HEAT || mark->kind == MARK_CONTOUR) {
+            FigureGrid *grid = arena_new_of(arena, FigureGrid);
+            *grid = (FigureGrid){s->nx, s->ny, s->x[0], s->x[s->nx - 1], s->y[0], s->y[s->ny - 1], s->z};
+            out[(*n)++] = (FigureMark){.kind = mark->kind, .style = line_style(mark), .grid = grid, .levels = mark->level, .level_count = mark->levels};
+        } else if (mark->kind == MARK_RULE) {
+            for (int k = 0; k < s->n && k < 8; k++)
+                out[(*n)++] = (FigureMark){.kind = MARK_RULE, .style = line_style(mark), .at = s->x ? s->x[k] : s->y[k], .vertical = s->x != NULL};
+        } else {
+            take_categories(d, s);
+            series[count++] = (FigureSeries){s->colored ? s->label : NULL, color_number(d, s, number), line_style(mark), s->x, s->y, s->lo, s->hi, s->n};
+        }
+    }
+    if (count) out[(*n)++] = (FigureMark){.kind = mark->kind, .style = line_style(mark), .series = series, .count = count, .bins = mark->bins};
+}
+
+enum { MOST_FIGURE_MARKS = 512 };
+static FigurePanel *panel_at(Drawing *d, int row, int column) {
+    for (int i = 0; i < d->panels.len; i++)
+        if (d->panels.at[i].row == row && d->panels.at[i].column == column) return &d->panels.at[i];
+    FigurePanel panel = {row, column, arena_array(d->e->arena, FigureMark, MOST_FIGURE_MARKS), 0};
+    vec_push(d->e->arena, &d->panels, panel);
+    return &d->panels.at[d->panels.len - 1];
+}
+
+static bool draw_mark(Drawing *d, int number) {
+    Group all, *groups;
+    Compiled *by[2];
+    Name names[2];
+    int n = 0, count;
+    if (!mark_points(d, d->mark[number], &all)) return false;
+    for (int i = 0; i < 2; i++)
+        if (d->by_given[i]) { by[n] = d->by[i]; names[n++] = d->by_name[i]; }
+    if (!group_split(d->e, &all, by, names, n, &groups, &count)) return false;
+    for (int g = 0; g < count; g++) {
+        SeriesList list = {0};
+        int at[2] = {0, 0}, k = 0;
+        for (int i = 0; i < 2; i++) {
+            if (d->by_given[i]) at[i] = label_number(d, i, &groups[g].value[k++]);
+            if (d->by_marks[i]) at[i] = number;
+        }
+        if (!mark_series(d->e, d->mark[number], &groups[g], &list)) return false;
+        FigurePanel *panel = panel_at(d, at[0], at[1]);
+        if (panel->count + 2 * list.at.len + 8 > MOST_FIGURE_MARKS) {
+            diag_add(d->e->diags, D_E0414, d->mark[number]->span, "more than %d things in one panel", MOST_FIGURE_MARKS);
+            return false;
+        }
+        figure_marks(d, number, &list, (FigureMark *)(uintptr_t)panel->marks, &panel->count);
+    }
+    return true;
+}
+
+static const char **panel_titles(Drawing *d, int which) {
+    if (!d->labels[which].len) return NULL;
+    const char **titles = arena_array(d->e->arena, const char *, d->labels[which].len + 1);
+    for (int i = 0; i < d->labels[which].len; i++) {
+        Buf text = {0};
+        const Value *label = &d->labels[which].at[i];
+        if (label->kind == V_INT || label->kind == V_REAL || label->kind == V_BOOL) buf_printf(&text, "%s = ", d->by_name[which]);
+        key_label(label, &text);
+        buf_put(&text, "", 1);
+        titles[i] = buf_done(&text, d->e->arena);
+    }
+    return titles;
+}
+
+static FigureAxis figure_axis(const Value *given, const char *title) {
+    FigureAxis axis = {.title = title};
+    if (given->kind != V_OBJECT || given->object->class != &axis_class) return axis;
+    const Axis *a = (const Axis *)given->object;
+    return (FigureAxis){.title = a->title ? a->title : title, .log = a->log, .ranged = a->bounded, .lo = a->lo, .hi = a->hi};
+}
+
+static const char *axis_title(const Drawing *d, bool x) {
+    for (int i = 0; i < d->marks; i++) {
+        const Mark *m = d->mark[i];
+        if (x && m->x_text) return m->x_text;
+        if (!x && m->y_text && m->kind != MARK_RULE) return m->y_text;
+        if (m->kind == MARK_HIST && !x) return "count";
+        if (m->kind == MARK_CDF && !x) return "share";
+    }
+    return NULL;
+}
+
+static bool drawing_write(Drawing *d) {
+    const Value *args = d->call->args;
+    FigureSpec spec = {.name = d->name, .x = figure_axis(&args[ARG_X], axis_title(d, true)), .y = figure_axis(&args[ARG_Y], axis_title(d, false)),
+                       .panels = d->panels.at, .panel_count = d->panels.len, .row_title = panel_titles(d, 0), .column_title = panel_titles(d, 1)};
+    spec.rows = d->by_marks[0] ? d->marks : d->labels[0].len ? d->labels[0].len : 1;
+    spec.columns = d->by_marks[1] ? d->marks : d->labels[1].len ? d->labels[1].len : 1;
+    spec.x.category = d->category;
+    spec.x.categories = d->categories;
+    for (int i = 0; i < d->marks && !spec.legend_title; i++)
+        if (d->mark[i]->color) spec.legend_title = d->mark[i]->color_name;
+    for (int i = 0; i < d->marks && !spec.z_title; i++)
+        if (d->mark[i]->kind == MARK_HEAT) spec.z_title = d->mark[i]->z_text;
+    FigureTools tools = {.sync = FILE_NO_SYNC};
+    FigureResult result = {0};
+    char *error = NULL;
+    if (!d->x->folder) return true;
+    if (!figure_write(d->e->arena, d->x->folder, &spec, &tools, &result, &error)) {
+        diag_add(d->e->diags, D_R0103, d->call->span, "%s", error);
+        return false;
+    }
+    const LabOptions *o = &d->x->lab->options;
+    for (int i = 0; i < result.notes.len; i++)
+        if (o->say) o->say(o->say_data, arena_printf(d->e->arena, "%s: %s\n", d->name, result.notes.at[i]));
+    const char *files[] = {result.svg, result.png};
+    for (int i = 0; i < 2; i++)
+        if (files[i]) vec_push(d->x->arena, &d->x->files, arena_copy(d->x->arena, files[i], strlen(files[i])));
+    return true;
+}
+
+static bool builtin_figure(Eval *e, const BuiltinCall *call, Value *out) {
+    Turn *turn = lab_turn(e) ? lab_turn(e)->turn : NULL;
+    *out = value_none();
+    if (!turn) {
+        diag_add(e->diags, D_E0802, call->span, "figure stands inside an experiment");
+        return eval_fail(out);
+    }
+    Drawing d = {.e = e, .x = turn->experiment, .call = call, .name = call->args[ARG_NAME].text};
+    if (!report_name(e, d.x, d.name, call->arg_spans[ARG_NAME]) || !drawing_marks(&d)) return eval_fail(out);
+    if (e->mode == EVAL_CHECK) return true;
+    loop_flush(d.x, turn);
+    drawing_by(&d, 0);
+    drawing_by(&d, 1);
+    if (call->args[ARG_WHERE].kind == V_FORMULA) d.where = formula_compile(e, call->args[ARG_WHERE].formula);
+    if (!drawing_rows(&d)) return eval_fail(out);
+    for (int i = 0; i < d.marks; i++)
+        if (!draw_mark(&d, i)) return eval_fail(out);
+    return drawing_write(&d) || eval_fail(out);
+}
+
+const BuiltinRow builtins_figure[] = {{"figure", builtin_figure}, {NULL, NULL}};

@@ -1,0 +1,298 @@
+/* loop.c -- running experiments and tests: loops, turns, threads. */
+#include "experiment/experiment.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { MAX_LOOP_NAMES = 16 };
+
+/* ---- the turns of a loop ---- */
+
+typedef struct TurnList { VEC(Value *) at; const Name *name; int names; } TurnList;
+
+static int pattern_names(const Ast *pattern, Name *names, int n) {
+    if (pattern->kind == AST_NAME) {
+        if (n < MAX_LOOP_NAMES) names[n++] = pattern->name;
+        return n;
+    }
+    for (int i = 0; i < pattern->list.len; i++) n = pattern_names(pattern->list.args[i].value, names, n);
+    return n;
+}
+
+static int pattern_values(Eval *e, const Ast *pattern, const Value *value, Value *values, int n) {
+    if (pattern->kind == AST_NAME) {
+        if (n < MAX_LOOP_NAMES) values[n++] = *value;
+        return n;
+    }
+    ValueList parts;
+    if (!eval_elements(e, value, pattern->span, &parts)) return -1;
+    if (parts.len != pattern->list.len) {
+        diag_add(e->diags, D_E0410, pattern->span, "%d names for a list of %d", pattern->list.len, parts.len);
+        return -1;
+    }
+    for (int i = 0; i < parts.len && n >= 0; i++) n = pattern_values(e, pattern->list.args[i].value, &parts.at[i], values, n);
+    return n;
+}
+
+static bool all_numbers(const ValueList *list) {
+    for (int i = 0; i < list->len; i++)
+        if (list->at[i].kind != V_INT && list->at[i].kind != V_REAL) return false;
+    return true;
+}
+
+/* Every combination of the iterators from k on; later ones may use earlier names.  In check mode a list of numbers is
+ * visited at its first element. */
+static bool turns_list(Eval *e, const Ast *loop, int k, Scope *scope, Value *values, int n, TurnList *out) {
+    if (k == loop->loop.len) {
+        Value *copy = arena_array(e->arena, Value, n + 1);
+        memcpy(copy, values, sizeof *values * (size_t)n);
+        vec_push(e->arena, &out->at, copy);
+        return true;
+    }
+    const AstIterator *it = &loop->loop.iterators[k];
+    Value in;
+    ValueList list;
+    if (!eval_expr(e, it->in, scope, &in)) return false;
+    if (in.kind == V_ABSTRACT) {
+        diag_add(e->diags, D_E0411, it->in->span, "a loop runs over a list that is known before");
+        return false;
+    }
+    if (!eval_elements(e, &in, it->in->span, &list)) return false;
+    int len = e->mode == EVAL_CHECK && list.len > 1 && all_numbers(&list) ? 1 : list.len;
+    for (int i = 0; i < len; i++) {
+        Scope *inner = scope_new(e->arena, scope, SCOPE_TURN);
+        int m = pattern_values(e, it->pattern, &list.at[i], values, n);
+        if (m < 0 || !eval_pattern(e, it->pattern, &list.at[i], inner)) return false;
+        if (!turns_list(e, loop, k + 1, inner, values, m, out)) return false;
+    }
+    return true;
+}
+
+static bool loop_turns(Eval *e, const Ast *loop, Scope *scope, TurnList *out) {
+    *out = (TurnList){0};
+    Name names[MAX_LOOP_NAMES];
+    Value values[MAX_LOOP_NAMES];
+    for (int i = 0; i < loop->loop.len; i++) out->names = pattern_names(loop->loop.iterators[i].pattern, names, out->names);
+    Name *copy = arena_array(e->arena, Name, out->names + 1);
+    memcpy(copy, names, sizeof *names * (size_t)out->names);
+    out->name = copy;
+    return turns_list(e, loop, 0, scope, values, 0, out);
+}
+
+/* ---- one turn ---- */
+
+static bool turn_run(Eval *e, const Ast *loop, Scope *scope, const TurnList *list, int i, Turn *turn) {
+    Scope *inner = scope_new(e->arena, scope, SCOPE_TURN);
+    for (int k = 0; k < list->names; k++) scope_bind(inner, list->name[k], &list->at.at[i][k], loop->span);
+    turn->name = list->name;
+    turn->value = list->at.at[i];
+    turn->names = list->names;
+    LabTurn here = *lab_turn(e);
+    here.turn = turn;
+    void *before = e->lab;
+    e->lab = &here;
+    Value ignored;
+    bool ok = eval_block(e, loop->loop.body, inner, &ignored);
+    e->lab = before;
+    return ok;
+}
+
+static void turn_done(Experiment *x, Turn *turn) {
+    pthread_mutex_lock(&x->lock);
+    x->turns_done++;
+    if (turn->keeps) vec_push(x->arena, &x->kept, turn->arena);
+    pthread_mutex_unlock(&x->lock);
+    if (!turn->keeps) arena_free(turn->arena);
+}
+
+/* Turns inside a turn, or in check mode: one after the other, in the same arena. */
+static bool loop_inline(Eval *e, const Ast *loop, Scope *scope, const TurnList *list) {
+    Turn *outer = lab_turn(e)->turn;
+    bool ok = true;
+    for (int i = 0; i < list->at.len && (ok || e->mode == EVAL_CHECK); i++) {
+        Turn *turn = arena_new_of(e->arena, Turn);
+        *turn = (Turn){.outer = outer, .experiment = outer->experiment, .arena = outer->arena};
+        ok &= turn_run(e, loop, scope, list, i, turn);
+        for (int k = 0; k < turn->rows.len; k++) vec_push(e->arena, &outer->rows, turn->rows.at[k]);
+        outer->keeps |= turn->keeps;
+    }
+    return ok;
+}
+
+/* ---- turns of the outermost loop, on threads ---- */
+
+typedef struct LoopWork {
+    Eval *e; const Ast *loop; Scope *scope; const TurnList *list; Turn *turn; Diags *diags; bool *ok; Experiment *x; bool parallel;
+    volatile bool stop;
+} LoopWork;
+
+bool lab_interrupted(const Lab *lab) { return lab->options.interrupted && lab->options.interrupted(lab->options.interrupted_data); }
+
+static void loop_work(void *data, int thread, int64_t i) {
+    LoopWork *w = data;
+    (void)thread;
+    if (w->stop) return;
+    Turn *turn = &w->turn[i];
+    turn->arena = arena_new();
+    diags_init(&w->diags[i], turn->arena, w->e->diags->sources);
+    Eval e = *w->e;
+    LabTurn here = *lab_turn(w->e);
+    e.arena = turn->arena;
+    e.diags = &w->diags[i];
+    here.pool = w->parallel ? NULL : here.pool;
+    here.keep = turn->arena;
+    e.lab = &here;
+    w->ok[i] = turn_run(&e, w->loop, w->scope, w->list, (int)i, turn);
+    if (!w->ok[i] || lab_interrupted(w->x->lab)) w->stop = true;
+    turn->keeps |= w->diags[i].list.len > 0;
+    experiment_progress(w->x);
+}
+
+static void loop_work_rest(void *data, int thread, int64_t i) { loop_work(data, thread, i + 1); }
+
+static void diags_take(Diags *to, const Diags *from) {
+    for (int i = 0; i < from->list.len; i++) {
+        vec_push(to->arena, &to->list, from->list.at[i]);
+        if (diag_severity(from->list.at[i]->code) == SEVERITY_ERROR) to->errors++;
+    }
+}
+
+static bool loop_parallel(Eval *e, const Ast *loop, Scope *scope, const TurnList *list) {
+    Turn *outer = lab_turn(e)->turn;
+    Experiment *x = outer->experiment;
+    int n = list->at.len;
+    LoopWork w = {.e = e, .loop = loop, .scope = scope, .list = list, .x = x};
+    w.turn = arena_array(e->arena, Turn, n + 1);
+    w.diags = arena_array(e->arena, Diags, n + 1);
+    w.ok = arena_array(e->arena, bool, n + 1);
+    for (int i = 0; i < n; i++) w.turn[i] = (Turn){.outer = outer, .experiment = x};
+    x->turns += n;
+    if (n) loop_work(&w, 0, 0);                   /* the first turn alone tells whether its trainings use the threads themselves */
+    w.parallel = x->lab->pool && !x->measures_time && !x->wide;
+    pool_each(w.parallel ? x->lab->pool : NULL, n - 1, loop_work_rest, &w);
+    bool ok = true;
+    for (int i = 0; i < n; i++) {
+        Turn *turn = &w.turn[i];
+        if (!turn->arena) { ok = false; continue; }                      /* never begun: stopped */
+        ok &= w.ok[i];
+        diags_take(e->diags, &w.diags[i]);
+        for (int k = 0; k < turn->rows.len; k++) row_add(x, turn->rows.at[k]);
+        turn_done(x, turn);
+    }
+    return ok;
+}
+
+bool lab_loop(Eval *e, const Ast *loop, Scope *scope) {
+    LabTurn *here = e->lab;
+    TurnList list;
+    if (!loop_turns(e, loop, scope, &list)) return false;
+    if (!here || !here->turn) {                                          /* a `for` in a test */
+        bool ok = true;
+        for (int i = 0; i < list.at.len && ok; i++) {
+            Scope *inner = scope_new(e->arena, scope, SCOPE_BLOCK);
+            for (int k = 0; k < list.names; k++) scope_bind(inner, list.name[k], &list.at.at[i][k], loop->span);
+            Value ignored;
+            ok = eval_block(e, loop->loop.body, inner, &ignored);
+        }
+        return ok;
+    }
+    bool outermost = !here->turn->outer && e->mode == EVAL_RUN;
+    return outermost ? loop_parallel(e, loop, scope, &list) : loop_inline(e, loop, scope, &list);
+}
+
+/* ---- experiments ---- */
+
+static double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Does the text use what the clock says? */
+static void find_measured(void *data, Ast *node) {
+    bool *found = data;
+    if (node->kind == AST_SELECT && strcmp(node->select.field, "seconds") == 0) *found = true;
+    if (node->kind == AST_NAME && strcmp(node->name, "time_per_call") == 0) *found = true;
+    if (!*found) ast_children(node, find_measured, data);
+}
+
+bool ast_measures_time(const Ast *ast) {
+    bool found = false;
+    find_measured(&found, (Ast *)(uintptr_t)ast);
+    return found;
+}
+
+static Experiment *experiment_new(Lab *lab, Arena *arena, LoadedModule *module, const Ast *ast) {
+    Experiment *x = arena_new_of(arena, Experiment);
+    *x = (Experiment){.lab = lab, .arena = arena, .module = module, .ast = ast, .name = ast->experiment.name, .started = seconds_now()};
+    pthread_mutex_init(&x->lock, NULL);
+    x->measures_time = ast_measures_time(ast->experiment.body);
+    return x;
+}
+
+/* Rows recorded outside all loops, before a table or figure looks for them. */
+void loop_flush(Experiment *x, Turn *turn) {
+    for (int i = 0; i < turn->rows.len; i++) row_add(x, turn->rows.at[i]);
+    turn->rows.len = 0;
+}
+
+static bool experiment_body(Eval *e, Experiment *x, const Name *names, const Value *values, int n) {
+    Turn *top = arena_new_of(e->arena, Turn);
+    *top = (Turn){.experiment = x, .arena = e->arena, .keeps = true};
+    LabTurn here = {.lab = x->lab, .pool = x->lab->pool, .keep = e->arena, .turn = top};
+    e->lab = &here;
+    Scope *scope = eval_experiment_scope(e, x->module->scope, x->ast, names, values, n);
+    Value ignored;
+    bool ok = scope && eval_block(e, x->ast->experiment.body, scope, &ignored);
+    loop_flush(x, top);
+    e->lab = NULL;
+    return ok;
+}
+
+bool lab_check(Eval *e, LoadedModule *module, const Ast *ast) {
+    Lab *lab = e->session->lab.state;
+    if (ast->kind == AST_EXPERIMENT) {
+        Experiment *x = experiment_new(lab, e->arena, module, ast);
+        bool ok = experiment_body(e, x, NULL, NULL, 0);
+        pthread_mutex_destroy(&x->lock);
+        return ok;
+    }
+    LabTurn here = {.lab = lab, .keep = e->arena};
+    e->lab = &here;
+    Value ignored;
+    bool ok = eval_block(e, ast->test.body, scope_new(e->arena, module->scope, SCOPE_TEST), &ignored);
+    e->lab = NULL;
+    return ok;
+}
+
+bool experiment_run(Lab *lab, LoadedModule *module, const Ast *ast, const Name *names, const Value *values, int n) {
+    Arena *arena = arena_new();
+    Experiment *x = experiment_new(lab, arena, module, ast);
+    Eval e;
+    eval_init(&e, lab->session, arena, &lab->session->diags, EVAL_RUN);
+    lab->experiment = x;
+    x->settings = arena_array(arena, Field, n + 1);
+    for (int i = 0; i < n; i++) x->settings[x->setting_count++] = (Field){names[i], value_datum(arena, &values[i])};
+    bool ok = experiment_open(x, &e) && experiment_body(&e, x, names, values, n);
+    if (x->rows) ok &= records_write(x, &e);
+    ok &= experiment_close(x, &e);
+    lab->experiment = NULL;
+    /* diagnostics point into the arenas: they are the session's to show before the lab goes */
+    lab_adopt(lab, arena);
+    for (int i = 0; i < x->kept.len; i++) lab_adopt(lab, x->kept.at[i]);
+    pthread_mutex_destroy(&x->lock);
+    return ok && !lab_interrupted(lab);
+}
+
+bool test_run(Lab *lab, LoadedModule *module, const Ast *ast) {
+    Arena *arena = arena_new();
+    Eval e;
+    eval_init(&e, lab->session, arena, &lab->session->diags, EVAL_RUN);
+    LabTurn here = {.lab = lab, .pool = lab->pool, .keep = arena};
+    e.lab = &here;
+    int before = lab->session->diags.errors;
+    Value ignored;
+    bool ok = eval_block(&e, ast->test.body, scope_new(arena, module->scope, SCOPE_TEST), &ignored);
+    lab_adopt(lab, arena);
+    return ok && lab->session->diags.errors == before;
+}

@@ -1,0 +1,336 @@
+/* mark.c -- lines, points, band, bars, heat, contour, hist, cdf, rule; axis: the calls that make them, and their series.
+ *
+ * Arguments that are keys (color, group) split a panel's rows into series.  If y has an aggregate, a series has one
+ * point for each value of x; else one for each row, or for each entry of lists in the rows. */
+#include "experiment/mark.h"
+#include "report/statistics.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { HEAT_POINTS = 161, LINE_POINTS = 201 };
+
+static const char *const mark_names[] = {"lines", "points", "band", "bars", "heat", "contour", "hist", "cdf", "rule"};
+static void mark_identity(const Object *self, Buf *out) { buf_text(out, mark_names[((const Mark *)self)->kind]); }
+const ObjectClass mark_class = {.name = "mark", .identity = mark_identity};
+static void axis_identity(const Object *self, Buf *out) { buf_text(out, ((const Axis *)self)->log ? "axis(scale: log)" : "axis()"); }
+const ObjectClass axis_class = {.name = "axis", .identity = axis_identity};
+
+/* ---- calls: arguments are found by the names of the declaration (stdlib/laboratory.nin) ---- */
+
+static const Value *arg(const BuiltinCall *call, const char *name) {
+    const Ast *def = call->callable->def->ast;
+    for (int i = 0; i < def->def.formals_len; i++)
+        if (strcmp(def->def.formals[i].name, name) == 0) return call->args[i].kind == V_NONE ? NULL : &call->args[i];
+    return NULL;
+}
+
+static Compiled *arg_formula(Eval *e, const BuiltinCall *call, const char *name, const char **text) {
+    const Value *value = arg(call, name);
+    if (!value || value->kind != V_FORMULA) return NULL;
+    if (text) *text = sources_text(e->diags->sources, e->arena, value->formula->ast->span);
+    return formula_compile(e, value->formula);
+}
+
+static bool mark_levels(Eval *e, const BuiltinCall *call, Mark *mark) {
+    const Value *levels = arg(call, "levels");
+    const Tensor *t;
+    if (!levels) return true;
+    if (!value_as_tensor(e, levels, DT_F64, call->span, &t)) return false;
+    mark->levels = (int)shape_size(&t->shape);
+    mark->level = t->data;
+    return true;
+}
+
+static bool mark_needs(Eval *e, const Mark *mark) {
+    bool xy = mark->x && mark->y, z = mark->z != NULL;
+    const char *lacks = NULL;
+    switch (mark->kind) {
+    case MARK_LINES: lacks = z || xy ? NULL : mark->x ? "y" : "x"; break;
+    case MARK_POINTS: case MARK_BAND: case MARK_BARS: lacks = xy ? NULL : mark->x ? "y" : "x"; break;
+    case MARK_HEAT: case MARK_CONTOUR: lacks = z ? NULL : "z"; break;
+    case MARK_HIST: case MARK_CDF: lacks = mark->x ? NULL : "x"; break;
+    case MARK_RULE: lacks = mark->x || mark->y ? NULL : "x or y"; break;
+    }
+    if (lacks) diag_add(e->diags, D_E0805, mark->span, "%s needs %s", mark_names[mark->kind], lacks);
+    return !lacks;
+}
+
+static bool mark_make(Eval *e, const BuiltinCall *call, MarkKind kind, Value *out) {
+    Mark *mark = arena_new_of(e->arena, Mark);
+    *mark = (Mark){.object = {&mark_class}, .kind = kind, .span = call->span, .style = "solid"};
+    mark->x = arg_formula(e, call, "x", &mark->x_text);
+    mark->y = arg_formula(e, call, "y", &mark->y_text);
+    mark->z = arg_formula(e, call, "z", &mark->z_text);
+    mark->over = arg_formula(e, call, "over", NULL);
+    const Value *color = arg(call, "color"), *group = arg(call, "group"), *style = arg(call, "style"), *bins = arg(call, "bins");
+    Compiled *one[1];
+    if (color && formula_list(e, color, one, &mark->color_name, 1)) mark->color = one[0];
+    if (group) mark->groups = formula_list(e, group, mark->group, mark->group_name, 8);
+    if (style && style->kind == V_CHOICE) mark->style = style->choice;
+    if (bins && bins->kind == V_INT) mark->bins = (int)bins->integer;
+    *out = value_object(&mark->object);
+    return (mark_levels(e, call, mark) && mark_needs(e, mark)) || eval_fail(out);
+}
+
+#define MARK_BUILTIN(name, kind) \
+    static bool builtin_##name(Eval *e, const BuiltinCall *call, Value *out) { return mark_make(e, call, kind, out); }
+MARK_BUILTIN(lines, MARK_LINES)
+MARK_BUILTIN(points, MARK_POINTS)
+MARK_BUILTIN(band, MARK_BAND)
+MARK_BUILTIN(bars, MARK_BARS)
+MARK_BUILTIN(heat, MARK_HEAT)
+MARK_BUILTIN(contour, MARK_CONTOUR)
+MARK_BUILTIN(hist, MARK_HIST)
+MARK_BUILTIN(cdf, MARK_CDF)
+MARK_BUILTIN(rule, MARK_RULE)
+
+static bool builtin_axis(Eval *e, const BuiltinCall *call, Value *out) {
+    Axis *axis = arena_new_of(e->arena, Axis);
+    *axis = (Axis){.object = {&axis_class}};
+    const Value *scale = arg(call, "scale"), *title = arg(call, "title"), *over = arg(call, "over");
+    axis->log = scale && scale->kind == V_CHOICE && strcmp(scale->choice, "log") == 0;
+    if (title && title->kind == V_TEXT) axis->title = title->text;
+    if (over && over->kind == V_RANGE) { axis->bounded = true; axis->lo = over->range->lo; axis->hi = over->range->hi; }
+    *out = value_object(&axis->object);
+    return true;
+}
+
+/* ---- numbers out of values ---- */
+
+static bool flat(Eval *e, const Value *value, Span span, double **out, int *n) {
+    const Tensor *t;
+    if (!value_as_tensor(e, value, DT_F64, span, &t)) return false;
+    *out = t->data;
+    *n = (int)shape_size(&t->shape);
+    return true;
+}
+
+static bool is_list(const Value *value) {
+    return value->kind == V_LIST || (value->kind == V_TENSOR && value->tensor->shape.rank > 0);
+}
+
+/* A place on the x axis: a number, or a category by its label. */
+static bool series_x(Eval *e, const Value *value, Span span, Series *s, int i) {
+    if (value->kind == V_INT || value->kind == V_REAL || value->kind == V_BOOL) {
+        s->x[i] = value->kind == V_INT ? (double)value->integer : value->kind == V_REAL ? value->real : value->boolean;
+        return true;
+    }
+    if (value->kind == V_TENSOR && shape_size(&value->tensor->shape) == 1) {
+        double *x;
+        int n;
+        if (!flat(e, value, span, &x, &n)) return false;
+        s->x[i] = x[0];
+        return true;
+    }
+    Buf label = {0};
+    key_label(value, &label);
+    buf_put(&label, "", 1);
+    if (!s->text) s->text = arena_array(e->arena, const char *, s->n + 1);
+    s->text[i] = buf_done(&label, e->arena);
+    s->x[i] = i;
+    return true;
+}
+
+static void series_space(Eval *e, Series *s, int n) {
+    s->n = n;
+    s->x = arena_array(e->arena, double, n + 1);
+    s->y = arena_array(e->arena, double, n + 1);
+    s->lo = arena_array(e->arena, double, n + 1);
+    s->hi = arena_array(e->arena, double, n + 1);
+}
+
+/* ---- series of one group ---- */
+
+/* One point for each value of x; y of the rows that share it. */
+static bool series_grouped(Eval *e, const Mark *mark, const Group *group, Series *s) {
+    Group *at;
+    int n;
+    Name name = intern_text(e->session->names, "x");
+    if (!group_split(e, group, &mark->x, &name, 1, &at, &n)) return false;
+    series_space(e, s, n);
+    for (int i = 0; i < n; i++) {
+        Value y;
+        double *numbers;
+        int count;
+        at[i].key++;                                                     /* x is no key that `at` could name */
+        const Value *x = at[i].value++;
+        at[i].keys--;
+        if (!series_x(e, x, mark->span, s, i)) return false;
+        if (!formula_group(e, mark->y, &at[i], &y) || !flat(e, &y, mark->span, &numbers, &count)) return false;
+        s->y[i] = stat_mean(numbers, count);
+        double sd = count > 1 ? stat_sd(numbers, count) : 0;
+        s->lo[i] = s->y[i] - sd;
+        s->hi[i] = s->y[i] + sd;
+    }
+    return true;
+}
+
+/* Rows that hold lists: one line for each row. */
+static bool series_lists(Eval *e, const Mark *mark, const Group *group, const Series *like, SeriesList *out) {
+    for (int i = 0; i < group->len; i++) {
+        Value x, y;
+        Series s = *like;
+        int n, m;
+        if (!formula_point(e, mark->x, group, &group->at[i], &x) || !formula_point(e, mark->y, group, &group->at[i], &y)) return false;
+        if (!flat(e, &x, mark->span, &s.x, &n) || !flat(e, &y, mark->span, &s.y, &m)) return false;
+        s.n = n < m ? n : m;
+        vec_push(e->arena, &out->at, s);
+    }
+    return true;
+}
+
+static bool series_points(Eval *e, const Mark *mark, const Group *group, Series *s, SeriesList *out) {
+    Value x, y;
+    if (!group->len) return true;
+    if (!formula_point(e, mark->x, group, &group->at[0], &x)) return false;
+    if (is_list(&x)) return series_lists(e, mark, group, s, out);
+    series_space(e, s, group->len);
+    for (int i = 0; i < group->len; i++) {
+        if (!formula_point(e, mark->x, group, &group->at[i], &x) || !formula_point(e, mark->y, group, &group->at[i], &y)) return false;
+        if (!series_x(e, &x, mark->span, s, i) || !value_as_real(e, &y, mark->span, &s->y[i])) return false;
+    }
+    vec_push(e->arena, &out->at, *s);
+    return true;
+}
+
+static bool series_values(Eval *e, const Mark *mark, const Group *group, Series *s) {
+    VEC(double) all = {0};
+    for (int i = 0; i < group->len; i++) {
+        Value x;
+        double *numbers;
+        int n;
+        if (!formula_point(e, mark->x, group, &group->at[i], &x) || !flat(e, &x, mark->span, &numbers, &n)) return false;
+        for (int k = 0; k < n; k++) vec_push(e->arena, &all, numbers[k]);
+    }
+    s->x = all.at;
+    s->n = all.len;
+    return true;
+}
+
+/* `over`: one range, or a list of two. */
+static bool region(Eval *e, const Mark *mark, const Group *group, double *lo, double *hi, int *axes) {
+    Value over;
+    ValueList list;
+    if (!mark->over) {
+        diag_add(e->diags, D_E0805, mark->span, "%s of a function needs over:", mark_names[mark->kind]);
+        return false;
+    }
+    if (!formula_group(e, mark->over, group, &over)) return false;
+    if (over.kind == V_RANGE) list = (ValueList){&over, 1};
+    else if (!eval_elements(e, &over, mark->span, &list)) return false;
+    for (int i = 0; i < list.len && i < 2; i++) {
+        if (list.at[i].kind != V_RANGE) {
+            diag_add(e->diags, D_E0314, mark->span, "over: is a range such as -2..2, or a list of two");
+            return false;
+        }
+        lo[i] = list.at[i].range->lo;
+        hi[i] = list.at[i].range->hi;
+    }
+    *axes = list.len;
+    return true;
+}
+
+static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series *s) {
+    Value z;
+    if (!formula_group(e, mark->z, group, &z)) return false;
+    if (z.kind == V_LIST && z.list->len) z = z.list->at[0];              /* several rows: the first */
+    if (z.kind == V_OBJECT && z.object->class == &surface_class) {
+        const Surface *surface = (const Surface *)z.object;
+        s->nx = surface->nx; s->ny = surface->ny;
+        s->x = surface->x; s->y = surface->y; s->z = surface->z;
+        return true;
+    }
+    double lo[2], hi[2];
+    int axes;
+    if (!region(e, mark, group, lo, hi, &axes)) return false;
+    if (axes != 2) {
+        diag_add(e->diags, D_E0806, mark->span, "%s draws a function of two numbers; over: has %d range", mark_names[mark->kind], axes);
+        return false;
+    }
+    s->nx = s->ny = HEAT_POINTS;
+    s->x = arena_array(e->arena, double, HEAT_POINTS);
+    s->y = arena_array(e->arena, double, HEAT_POINTS);
+    s->z = arena_array(e->arena, double, HEAT_POINTS * HEAT_POINTS);
+    double *xy = arena_array(e->arena, double, 2 * HEAT_POINTS * HEAT_POINTS);
+    for (int i = 0; i < HEAT_POINTS; i++) {
+        s->x[i] = lo[0] + (hi[0] - lo[0]) * i / (HEAT_POINTS - 1);
+        s->y[i] = lo[1] + (hi[1] - lo[1]) * i / (HEAT_POINTS - 1);
+    }
+    for (int i = 0; i < HEAT_POINTS * HEAT_POINTS; i++) {
+        xy[2 * i] = s->x[i % HEAT_POINTS];
+        xy[2 * i + 1] = s->y[i / HEAT_POINTS];
+    }
+    return function_grid(e, &z, xy, HEAT_POINTS * HEAT_POINTS, mark->span, s->z);
+}
+
+/* lines(z: f, over: a..b): a function of one number. */
+static bool series_function(Eval *e, const Mark *mark, const Group *group, Series *s) {
+    Value f;
+    double lo[2], hi[2];
+    int axes;
+    if (!formula_group(e, mark->z, group, &f) || !region(e, mark, group, lo, hi, &axes)) return false;
+    if (f.kind == V_LIST && f.list->len) f = f.list->at[0];
+    series_space(e, s, LINE_POINTS);
+    for (int i = 0; i < LINE_POINTS; i++) {
+        s->x[i] = lo[0] + (hi[0] - lo[0]) * i / (LINE_POINTS - 1);
+        Value x = value_real(s->x[i]), y;
+        if (!eval_call(e, &f, &x, 1, mark->span, &y) || !value_as_real(e, &y, mark->span, &s->y[i])) return false;
+    }
+    return true;
+}
+
+static bool series_rule(Eval *e, const Mark *mark, const Group *group, Series *s) {
+    Value at;
+    double *numbers;
+    int n;
+    if (!formula_group(e, mark->x ? mark->x : mark->y, group, &at) || !flat(e, &at, mark->span, &numbers, &n)) return false;
+    s->n = n;
+    if (mark->x) s->x = numbers;
+    else s->y = numbers;
+    return true;
+}
+
+static bool group_series(Eval *e, const Mark *mark, const Group *group, Series s, SeriesList *out) {
+    bool ok = true, push = true;
+    switch (mark->kind) {
+    case MARK_LINES: case MARK_POINTS: case MARK_BARS:
+        if (mark->z) ok = series_function(e, mark, group, &s);
+        else if (formula_aggregates(mark->y)) ok = series_grouped(e, mark, group, &s);
+        else { ok = series_points(e, mark, group, &s, out); push = false; }
+        break;
+    case MARK_BAND: ok = series_grouped(e, mark, group, &s); break;
+    case MARK_HEAT: case MARK_CONTOUR: ok = series_surface(e, mark, group, &s); break;
+    case MARK_HIST: case MARK_CDF: ok = series_values(e, mark, group, &s); break;
+    case MARK_RULE: ok = series_rule(e, mark, group, &s); break;
+    }
+    if (ok && push) vec_push(e->arena, &out->at, s);
+    return ok;
+}
+
+bool mark_series(Eval *e, const Mark *mark, const Group *panel, SeriesList *out) {
+    Compiled *by[9];
+    Name names[9];
+    int n = 0, count;
+    if (mark->color) { by[n] = mark->color; names[n++] = mark->color_name; }
+    for (int i = 0; i < mark->groups; i++) { by[n] = mark->group[i]; names[n++] = mark->group_name[i]; }
+    Group *groups;
+    if (!group_split(e, panel, by, names, n, &groups, &count)) return false;
+    for (int i = 0; i < count; i++) {
+        Series s = {.mark = mark, .label = ""};
+        if (mark->color) {
+            Buf label = {0};
+            key_label(&groups[i].value[0], &label);
+            buf_put(&label, "", 1);
+            s.label = buf_done(&label, e->arena);
+            s.color_key = groups[i].value[0];
+            s.colored = true;
+        }
+        if (!group_series(e, mark, &groups[i], s, out)) return false;
+    }
+    return true;
+}
+
+const BuiltinRow builtins_mark[] = {
+    {"lines", builtin_lines}, {"points", builtin_points}, {"band", builtin_band}, {"bars", builtin_bars}, {"heat", builtin_heat},
+    {"contour", builtin_contour}, {"hist", builtin_hist}, {"cdf", builtin_cdf}, {"rule", builtin_rule}, {"axis", builtin_axis}, {NULL, NULL}};

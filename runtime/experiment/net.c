@@ -1,0 +1,129 @@
+/* net.c -- a net applied to a type of input: its parameter table, block layout, counts and hash. */
+#include "experiment/train.h"
+#include "pass/pass.h"
+#include "support/sha256.h"
+
+#include <stdlib.h>
+
+typedef struct NetRequest { Eval *e; const Value *net; const Column *input; DType precision; Span span; } NetRequest;
+typedef struct NetEntry { NetInfo info; Arena *arena; } NetEntry;
+
+void net_info_free(NetInfo *info) { arena_free(((NetEntry *)info)->arena); }
+
+int net_param_index(const NetInfo *info, const char *path) {
+    for (int i = 0; i < info->params; i++)
+        if (strcmp(info->param[i].path, path) == 0) return i;
+    return -1;
+}
+
+/* One trace of the net on one row of the input's type. */
+static bool net_traced(Eval *e, const NetRequest *r, bool training, Trace **out, Val *y) {
+    Trace *trace = trace_new(e, r->precision, training);
+    DType dtype = r->input->dtype == DT_I32 ? DT_I32 : r->precision;
+    NodeType type = {dtype, r->input->shape, true};
+    Value x = {.kind = V_NODE, .node = graph_input(trace->graph, IN_ROWS, 0, "x", type)}, result;
+    if (!trace_net(e, trace, r->net, &x, 1, r->span, &result)) return false;
+    e->trace = trace;
+    bool fits = value_as_node(e, &result, r->span, y);
+    e->trace = NULL;
+    graph_output(trace->graph, OUT_VALUE, 0, "y", fits ? *y : 0);
+    *out = trace;
+    return fits;
+}
+
+static void net_params(NetInfo *info, const Trace *trace, Arena *arena) {
+    info->params = trace->params.len;
+    info->param = arena_array(arena, NetParam, info->params + 1);
+    Slot *slot = arena_array(arena, Slot, info->params + 1);
+    for (int i = 0; i < info->params; i++) {
+        const ParamInfo *p = &trace->params.at[i];
+        info->param[i] = (NetParam){p->path, p->shape, p->initial, p->state, p->cell, 0, p->span};
+        slot[i] = (Slot){p->path, p->dtype, p->shape, 0};
+        if (p->state) continue;
+        info->count += shape_size(&p->shape);
+        if (p->cell) info->count_cells += shape_size(&p->shape);
+    }
+    block_layout(slot, info->params, &info->layout);
+    for (int i = 0; i < info->params; i++) info->param[i].offset = info->layout.slot[i].offset;
+}
+
+/* The hash of a net: semantics, its evaluation graph, paths, shapes and settings as values. */
+static void net_hash(NetInfo *info, const Graph *graph, const Trace *trace) {
+    Buf text = {0};
+    buf_printf(&text, "nin %d net\n", SEMANTICS_VERSION);
+    graph_print(graph, &text);
+    for (int i = 0; i < trace->settings.len; i++) buf_printf(&text, "setting %.17g\n", trace->settings.at[i].value);
+    for (int i = 0; i < info->params; i++) {
+        buf_printf(&text, "%s ", info->param[i].path);
+        shape_print(&info->param[i].shape, &text);
+        buf_text(&text, " = ");
+        value_identity(&info->param[i].initial, &text);
+        buf_text(&text, "\n");
+    }
+    sha256_hex(text.at, text.len, info->hash);
+    buf_free(&text);
+}
+
+static void *net_make(void *data) {
+    const NetRequest *r = data;
+    Arena *arena = arena_new();
+    NetEntry *entry = arena_new_of(arena, NetEntry);
+    entry->arena = arena;
+    Eval sub = *r->e;
+    sub.arena = arena;
+    sub.trace = NULL;
+    Trace *evaluated, *trained;
+    Val y, y_training;
+    int before = r->e->diags->errors;
+    if (!net_traced(&sub, r, false, &evaluated, &y) || !net_traced(&sub, r, true, &trained, &y_training)
+        || r->e->diags->errors > before) {
+        arena_free(arena);
+        return NULL;
+    }
+    NetInfo *info = &entry->info;
+    info->net = *r->net;
+    info->input = *r->input;
+    info->input.rows = NULL;
+    info->precision = r->precision;
+    info->output = graph_type(evaluated->graph, y);
+    /* the training trace names every parameter; a state that only training writes is in both */
+    net_params(info, trained, arena);
+    info->random = trained->graph->keys > 0;
+    Graph *graph = graph_copy(arena, evaluated->graph);
+    info->same_in_training = !info->random && graph_hash(graph) == graph_hash(graph_copy(arena, trained->graph));
+    for (int i = 0; i < info->params; i++) info->same_in_training &= !info->param[i].state;
+    net_hash(info, graph, evaluated);
+    return info;
+}
+
+const NetInfo *net_info(Eval *e, const Value *net, const Column *input, DType precision, Span span) {
+    NetRequest request = {e, net, input, precision, span};
+    Buf key = {0};
+    value_identity(net, &key);
+    buf_printf(&key, "|%s %s ", dtype_name(precision), dtype_name(input->dtype));
+    shape_print(&input->shape, &key);
+    const NetInfo *info = cache_get(lab_of(e)->nets, key.at, key.len, net_make, &request);
+    buf_free(&key);
+    return info;
+}
+
+/* ---- inputs a net declares ---- */
+
+bool net_declared_input(Eval *e, const Value *net, Span span, Column *out) {
+    *out = (Column){.dtype = DT_F32};
+    if (net->kind != V_CALLABLE || net->callable->what != DEF_NET) {
+        diag_add(e->diags, D_E0314, span, "this must be a net; it is %s", value_kind_name(net));
+        return false;
+    }
+    Value result;
+    Trace *trace = net_trace(e, net, e->session->precision, false, NULL, 0, span, &result);
+    if (!trace) return false;
+    for (int i = 0; i < trace->graph->inputs.len; i++) {
+        const GraphInput *in = &trace->graph->inputs.at[i];
+        if (in->kind != IN_ROWS) continue;
+        out->dtype = in->dtype == DT_I32 ? DT_I32 : DT_F32;
+        out->shape = in->shape;
+        return true;
+    }
+    return false;
+}

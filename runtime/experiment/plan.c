@@ -1,0 +1,430 @@
+/* plan.c -- programs: from a net, a loss and an optimizer to one graph of a training step, or from a net and fns to
+ * one graph of an evaluation; simplified, lowered, compiled, cached.
+ *
+ * A real number in brackets is lifted to a setting of the graph before tracing, so one program serves a sweep over it.
+ * What a program depends on is its signature: identities with such reals left out.  A real whose number a trace needed
+ * (an `if`, a floor) is pinned: it is part of the key from then on. */
+#include "experiment/train.h"
+#include "pass/pass.h"
+#include "support/rng.h"
+
+#include <stdlib.h>
+
+/* Everything of a request that is a value, in one order for signing and for lifting (trace_lift). */
+enum { MAX_PARTS = 24 };
+static int request_parts(const PlanRequest *r, const Value **part) {
+    int n = 0;
+    part[n++] = &r->info->net;
+    if (r->session) {
+        part[n++] = r->session->loss;
+    }
+    for (int i = 0; i < r->measure_count; i++) part[n++] = &r->measures[i];
+    if (r->session) {
+        const Value *optimizer = r->session->optimizer;
+        if (optimizer->kind == V_RECORD)
+            for (int i = 0; i < optimizer->record->len && n < MAX_PARTS - 8; i++) part[n++] = &optimizer->record->at[i];
+        else part[n++] = optimizer;
+    }
+    return n;
+}
+
+static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
+    const Value *part[MAX_PARTS + 8];
+    int n = request_parts(r, part);
+    buf_printf(out, "%s %d%d %s|", r->session ? "train" : "look", r->outputs, r->accuracy, dtype_name(r->info->precision));
+    for (int i = 0; i < n; i++) {
+        value_kernel_identity(part[i], out, reals);
+        buf_text(out, "|");
+    }
+    buf_printf(out, "%s", dtype_name(r->x.dtype));
+    shape_print(&r->x.shape, out);
+    buf_printf(out, "%s", dtype_name(r->y.dtype));
+    shape_print(&r->y.shape, out);
+    buf_printf(out, "%lld %lld|", (long long)r->y.classes, (long long)r->examples);
+    if (r->session && r->session->optimizer->kind == V_RECORD)
+        for (int i = 0; i < r->session->optimizer->record->len; i++) buf_printf(out, "%s;", r->session->optimizer->record->name[i]);
+    for (int i = 0; r->learn && i < r->info->params; i++) buf_text(out, r->learn[i] ? "1" : "0");
+}
+
+/* ---- building the graph ---- */
+
+typedef struct Build {
+    const PlanRequest *r; Eval e; Arena *arena; Trace *trace; TrainPlan *plan;
+    const Value *part[MAX_PARTS]; int parts;
+    Val out, target, batch;                       /* the net's output, the target, the batch size as a number */
+} Build;
+
+static NodeType row_type(const Column *column, DType precision) {
+    return (NodeType){column->dtype == DT_I32 ? DT_I32 : precision, column->shape, true};
+}
+
+/* What a rate is called with: now.step and now.epoch from 0, now.done from 0 to 1.  Steps per epoch and in all are
+ * settings of their own, after the lifted ones. */
+static void build_progress(Build *b) {
+    Graph *g = b->trace->graph;
+    static const char *const text[] = {"epoch", "step", "done"};
+    Name *names = arena_array(b->arena, Name, 3);
+    for (int i = 0; i < 3; i++) names[i] = intern_text(b->e.session->names, text[i]);
+    b->plan->per_epoch_setting = b->trace->settings.len;
+    Value per_epoch = trace_setting(&b->e, 1);
+    b->plan->total_setting = b->trace->settings.len;
+    Value total = trace_setting(&b->e, 1);
+    Val step = graph_input(g, IN_STEP, 0, "step", (NodeType){DT_I32, SHAPE0, false}), real = graph_cast(g, step, DT_F64);
+    Value at[3] = {trace_value(graph_1(g, G_FLOOR, graph_2(g, G_DIV, real, per_epoch.node))), trace_value(real),
+                   trace_value(graph_2(g, G_DIV, real, total.node))};
+    b->trace->progress = value_record(b->arena, names, at, 3);
+}
+
+static bool build_start(Build *b) {
+    const PlanRequest *r = b->r;
+    b->e = *r->e;
+    b->e.arena = b->arena;
+    b->trace = trace_new(&b->e, r->info->precision, r->session != NULL);
+    b->e.trace = b->trace;
+    b->parts = request_parts(r, b->part);
+    for (int i = 0; i < b->parts; i++)
+        if (b->part[i]->kind == V_CALLABLE) trace_lift(&b->e, b->trace, b->part[i]);
+    if (r->session) build_progress(b);
+    Value x = {.kind = V_NODE, .node = graph_input(b->trace->graph, IN_ROWS, 0, "x", row_type(&r->x, r->info->precision))}, y;
+    if (!trace_net(&b->e, b->trace, b->part[0], &x, 1, r->span, &y)) return false;
+    b->e.trace = b->trace;
+    if (!value_as_node(&b->e, &y, r->span, &b->out)) return false;
+    b->target = graph_input(b->trace->graph, IN_ROWS, 1, "target", row_type(&r->y, r->info->precision));
+    if (r->y.classes) trace_mark_classes(b->trace, b->target, r->y.classes);
+    return true;
+}
+
+/* fn(y, target) as a node, one number per example. */
+static bool build_per_example(Build *b, const Value *fn, Val *out) {
+    Value args[2] = {{.kind = V_NODE, .node = b->out}, {.kind = V_NODE, .node = b->target}}, result;
+    if (!trace_call(&b->e, b->trace, "loss", fn, args, 2, b->r->span, &result) || !value_as_node(&b->e, &result, b->r->span, out)) return false;
+    Graph *g = b->trace->graph;
+    NodeType type = graph_type(g, *out);
+    if (shape_size(&type.shape) != 1) {
+        Buf shape = {0};
+        shape_print(&type.shape, &shape);
+        diag_add(b->e.diags, D_E0604, b->r->span, "a loss or measure gives one number for each example; this gives %.*s",
+                 (int)shape.len, shape.at);
+        buf_free(&shape);
+        return false;
+    }
+    if (type.shape.rank) *out = graph_reshape(g, *out, SHAPE0);
+    if (!type.batched) *out = graph_add(g, G_BROADCAST, out, 1, NULL, &(NodeType){type.dtype, SHAPE0, true}, b->r->span);
+    return true;
+}
+
+/* Class targets: is the largest output the target's class? */
+static Val build_accuracy(Build *b) {
+    Graph *g = b->trace->graph;
+    return graph_2(g, G_EQ, graph_1(g, G_ARGMAX, b->out), b->target);
+}
+
+static Val batch_size(Build *b) {
+    if (!b->batch) {
+        Val n = graph_input(b->trace->graph, IN_BATCH, 0, "batch", (NodeType){DT_I32, SHAPE0, false});
+        b->batch = graph_cast(b->trace->graph, n, b->r->info->precision);
+    }
+    return b->batch;
+}
+
+/* The batch sum of a number per example; divided by the batch size if `mean`. */
+static Val batch_total(Build *b, Val each, bool mean) {
+    Graph *g = b->trace->graph;
+    Val sum = graph_reduce(g, G_BATCH_SUM, graph_cast(g, each, b->r->info->precision), 0);
+    return mean ? graph_2(g, G_DIV, sum, batch_size(b)) : sum;
+}
+
+static const Value *build_optimizer(Build *b, int param, Value *scratch) {
+    const Value *optimizer = b->r->session->optimizer;
+    int first = 2 + b->r->measure_count;
+    if (optimizer->kind != V_RECORD) return b->part[first];
+    bool *mask = arena_array(b->e.arena, bool, b->r->info->params + 1);
+    for (int i = 0; i < optimizer->record->len; i++) {
+        Name label = optimizer->record->name[i];
+        Value choice = {.kind = V_CHOICE, .choice = label};
+        if (value_selection(b->e.arena, &choice)) *scratch = choice;
+        else {
+            Selection *pattern = arena_new_of(b->e.arena, Selection);
+            *pattern = (Selection){.object = {&selection_class}, .kind = SELECT_PARAMS, .pattern = label};
+            *scratch = value_object(&pattern->object);
+        }
+        if (!selection_mask(&b->e, scratch, b->r->info, b->r->span, mask)) return NULL;
+        if (mask[param]) return b->part[first + i];
+    }
+    diag_add(b->e.diags, D_E0606, b->r->span, "no optimizer is given for %s", b->r->info->param[param].path);
+    return NULL;
+}
+
+/* The new value of one learned parameter: optimizer(w, g). */
+static bool build_update(Build *b, int param, Val w, Val g) {
+    Value scratch, result;
+    const Value *optimizer = build_optimizer(b, param, &scratch);
+    if (!optimizer) return false;
+    Graph *graph = b->trace->graph;
+    NodeType type = graph_type(graph, w);
+    if (!g) g = graph_broadcast(graph, graph_const(graph, type.dtype, 0), type.shape);
+    Value args[2] = {{.kind = V_NODE, .node = w}, {.kind = V_NODE, .node = g}};
+    Val next;
+    const char *path = arena_printf(b->arena, "optimizer/%s", b->r->info->param[param].path);
+    if (!trace_call(&b->e, b->trace, path, optimizer, args, 2, b->r->span, &result)
+        || !value_as_node(&b->e, &result, b->r->span, &next))
+        return false;
+    next = graph_cast(graph, next, type.dtype);
+    NodeType after = graph_type(graph, next);
+    if (!shape_equal(&after.shape, &type.shape) || after.batched) {
+        diag_add(b->e.diags, D_E0409, b->r->span, "the optimizer's result has another shape than %s", b->r->info->param[param].path);
+        return false;
+    }
+    for (int i = 0; i < b->trace->params.len; i++)
+        if (b->trace->params.at[i].node == w) graph_output(graph, OUT_BLOCK, i, b->trace->params.at[i].path, next);
+    return true;
+}
+
+static bool build_gradient(Build *b, Val loss, int net_params) {
+    const PlanRequest *r = b->r;
+    Graph *g = b->trace->graph;
+    Val *wrt = arena_array(b->arena, Val, net_params + 1), *grad = arena_array(b->arena, Val, net_params + 1);
+    int *param = arena_array(b->arena, int, net_params + 1), n = 0;
+    for (int i = 0; i < net_params; i++) {
+        int k = net_param_index(r->info, b->trace->params.at[i].path);
+        if (k < 0 || !r->learn[k]) continue;
+        param[n] = k;
+        wrt[n++] = b->trace->params.at[i].node;
+    }
+    Val seed = graph_2(g, G_DIV, graph_const(g, r->info->precision, 1), batch_size(b));
+    if (!pass_grad(g, loss, seed, wrt, n, grad, b->e.diags)) return false;
+    for (int i = 0; i < n; i++)
+        if (!build_update(b, param[i], wrt[i], grad[i])) return false;
+    return true;
+}
+
+static bool build_training(Build *b) {
+    const PlanRequest *r = b->r;
+    Graph *g = b->trace->graph;
+    int net_params = b->trace->params.len;
+    Val loss, each;
+    if (!build_per_example(b, b->part[1], &loss)) return false;
+    bool in_loop = r->examples > 0 && r->info->same_in_training;
+    graph_output(g, OUT_SERIES, 0, "train_loss", batch_total(b, loss, in_loop));
+    b->plan->loss_series = in_loop;
+    b->plan->series = 1;
+    if (r->accuracy) graph_output(g, OUT_SERIES, b->plan->series++, "train_accuracy", batch_total(b, build_accuracy(b), in_loop));
+    for (int i = 0; i < r->measure_count; i++) {
+        if (!build_per_example(b, b->part[2 + i], &each)) return false;
+        graph_output(g, OUT_SERIES, b->plan->series++, "measure", batch_total(b, each, in_loop));
+    }
+    if (!build_gradient(b, graph_cast(g, loss, r->info->precision), net_params)) return false;
+    for (int i = 0; i < b->trace->params.len; i++) {
+        const ParamInfo *p = &b->trace->params.at[i];
+        if (p->state && p->next) graph_output(g, OUT_BLOCK, i, p->path, p->next);
+    }
+    return true;
+}
+
+static bool build_evaluation(Build *b) {
+    const PlanRequest *r = b->r;
+    Graph *g = b->trace->graph;
+    Val out[9];
+    int n = 0;
+    if (r->outputs) out[n++] = b->out;
+    if (r->accuracy) out[n++] = build_accuracy(b);
+    for (int i = 0; i < r->measure_count; i++, n++)
+        if (!build_per_example(b, b->part[1 + i], &out[n])) return false;
+    for (int i = 0; i < n; i++) {
+        NodeType type = graph_type(g, out[i]);
+        if (!type.batched) out[i] = graph_add(g, G_BROADCAST, &out[i], 1, NULL, &(NodeType){type.dtype, type.shape, true}, r->span);
+        b->plan->row_type[i] = (DType)type.dtype;
+        b->plan->row_shape[i] = type.shape;
+        graph_output(g, OUT_ROWS, i, "row", out[i]);
+    }
+    b->plan->rows = n;
+    return true;
+}
+
+/* ---- slots, settings and code ---- */
+
+static bool plan_slots(Build *b, BlockLayout *layout) {
+    const NetInfo *info = b->r->info;
+    TrainPlan *plan = b->plan;
+    plan->slots = b->trace->params.len;
+    plan->slot_of_param = arena_array(b->arena, int, info->params + 1);
+    plan->is_optimizer = arena_array(b->arena, bool, plan->slots + 1);
+    plan->start = arena_array(b->arena, double, plan->slots + 1);
+    for (int i = 0; i < info->params; i++) plan->slot_of_param[i] = -1;
+    Slot *slot = arena_array(b->arena, Slot, plan->slots + 1);
+    for (int i = 0; i < plan->slots; i++) {
+        const ParamInfo *p = &b->trace->params.at[i];
+        slot[i] = (Slot){p->path, p->dtype, p->shape, 0};
+        int k = net_param_index(info, p->path);
+        if (k >= 0) { plan->slot_of_param[k] = i; continue; }
+        plan->is_optimizer[i] = true;
+        if (p->initial.kind == V_INT) plan->start[i] = (double)p->initial.integer;
+        else if (p->initial.kind == V_REAL) plan->start[i] = p->initial.real;
+        else if (p->initial.kind == V_TENSOR && shape_size(&p->initial.tensor->shape)) {
+            const Tensor *t = p->initial.tensor;                    /* zeros(w.shape), ones(...): all equal */
+            plan->start[i] = t->dtype == DT_F64 ? *(double *)t->data : t->dtype == DT_F32 ? *(float *)t->data : *(int32_t *)t->data;
+        }
+    }
+    block_layout(slot, plan->slots, layout);
+    return true;
+}
+
+static void owner_free(void *code) { code_free(code); }
+
+static Program *plan_compile(Build *b, const Graph *graph, BlockLayout layout) {
+    Lab *lab = lab_of(b->r->e);
+    const LabOptions *options = &lab->options;
+    if (options->backend == BACKEND_INTERPRET) return program_interpret(b->arena, graph, layout);
+    const char *error = NULL;
+    CodeOptions code_options = options->code;
+    Target target = {.vector_bytes = 4, .registers = 16};
+    if (options->backend == BACKEND_JIT && !emit_target(&code_options, &target, &error)) goto failed;
+    Graph *simple = pass_simplify(b->arena, graph);
+    Lowered *lowered = lower(b->arena, simple, layout, b->r->examples, target);
+    b->plan->neuron = code_options.neuron = lowered->stages == 1 && lowered->stage[0].split == STAGE_STEPS;
+    Code *code = options->backend == BACKEND_C
+                     ? code_from_c(b->arena, lowered->module, options->c_compiler, options->c_folder, &error)
+                     : code_jit(b->arena, lowered->module, &code_options, &error);
+    if (!code) goto failed;
+    KernelFn *fns = arena_array(b->arena, KernelFn, lowered->module->func.len + 1);
+    for (int i = 0; i < lowered->module->func.len; i++) fns[i] = code_function(code, i);
+    return program_execute(b->arena, lowered, fns, code, owner_free);
+failed:
+    diag_add(b->r->e->diags, D_R0103, b->r->span, "cannot compile: %s", error ? error : "unknown reason");
+    return NULL;
+}
+
+static void *plan_make(void *data) {
+    const PlanRequest *r = data;
+    Arena *arena = arena_new();
+    TrainPlan *plan = arena_new_of(arena, TrainPlan);
+    plan->arena = arena;
+    plan->examples = r->examples;
+    plan->per_epoch_setting = plan->total_setting = -1;
+    Build b = {.r = r, .arena = arena, .plan = plan};
+    BlockLayout layout;
+    int before = r->e->diags->errors;
+    bool ok = build_start(&b) && (r->session ? build_training(&b) : build_evaluation(&b)) && r->e->diags->errors == before
+              && plan_slots(&b, &layout);
+    if (ok) {
+        plan->settings = b.trace->settings.len;
+        plan->setting = arena_array(arena, double, plan->settings + 1);
+        plan->keys = b.trace->graph->keys;
+        plan->key_names = b.trace->graph->key_names.at;
+        plan->program = plan_compile(&b, graph_copy(arena, b.trace->graph), layout);
+    }
+    if (!ok || !plan->program) {
+        arena_free(arena);
+        return NULL;
+    }
+    plan->pinned = arena_array(arena, bool, plan->settings + 1);
+    for (int i = 0; i < plan->settings; i++) {
+        plan->setting[i] = b.trace->settings.at[i].value;
+        plan->pinned[i] = b.trace->settings.at[i].pinned;
+    }
+    return plan;
+}
+
+static void *check_make(void *data) {
+    const PlanRequest *r = data;
+    Arena *arena = arena_new();
+    TrainPlan *plan = arena_new_of(arena, TrainPlan);
+    plan->per_epoch_setting = plan->total_setting = -1;
+    Build b = {.r = r, .arena = arena, .plan = plan};
+    int before = r->e->diags->errors;
+    bool ok = build_start(&b) && (r->session ? build_training(&b) : build_evaluation(&b)) && r->e->diags->errors == before;
+    arena_free(arena);
+    return ok ? calloc(1, 1) : NULL;
+}
+
+/* A graph that was built once without diagnostics is not built again. */
+bool plan_check(const PlanRequest *r) {
+    Buf key = {0};
+    RealList reals = {.arena = r->e->arena};
+    buf_text(&key, "check ");
+    request_sign(r, &key, &reals);
+    bool ok = cache_get(lab_of(r->e)->families, key.at, key.len, check_make, (void *)(uintptr_t)r) != NULL;
+    buf_free(&key);
+    return ok;
+}
+
+void plan_free(TrainPlan *plan) {
+    plan->program->free(plan->program);
+    arena_free(plan->arena);
+}
+
+/* ---- plans of one signature differ in the values of pinned settings only ---- */
+
+enum { MAX_PINNED = 64 };
+typedef struct PlanFamily { int len, index[MAX_PINNED]; } PlanFamily;
+
+static void *family_new(void *data) {
+    (void)data;
+    return calloc(1, sizeof(PlanFamily));
+}
+
+void plan_family_free(void *family) { free(family); }
+
+/* Adds what the plan pinned to the family; false if that was news, so that the key must be made again. */
+static bool family_covers(PlanFamily *family, const TrainPlan *plan) {
+    bool covers = true;
+    for (int i = 0; i < plan->settings; i++) {
+        bool known = !plan->pinned[i];
+        for (int k = 0; k < family->len; k++) known |= family->index[k] == i;
+        if (known || family->len == MAX_PINNED) continue;
+        family->index[family->len++] = i;
+        covers = false;
+    }
+    return covers;
+}
+
+static TrainPlan *plan_find(const PlanRequest *r, Buf *key, const RealList *reals) {
+    Lab *lab = lab_of(r->e);
+    size_t signature = key->len;
+    PlanFamily *family = cache_get(lab->families, key->at, key->len, family_new, NULL);
+    TrainPlan *plan;
+    pthread_mutex_lock(&lab->lock);
+    do {
+        key->len = signature;
+        for (int i = 0; i < family->len; i++) buf_printf(key, "|%d=%.17g", family->index[i], reals->list.at[family->index[i]]);
+        plan = cache_get(lab->plans, key->at, key->len, plan_make, (void *)(uintptr_t)r);
+    } while (plan && !family_covers(family, plan));
+    pthread_mutex_unlock(&lab->lock);
+    return plan;
+}
+
+TrainPlan *plan_get(const PlanRequest *r, const double **settings) {
+    Buf key = {0};
+    RealList reals = {.arena = r->e->arena};
+    request_sign(r, &key, &reals);
+    TrainPlan *plan = plan_find(r, &key, &reals);
+    buf_free(&key);
+    if (plan && settings) {
+        double *own = arena_array(r->e->arena, double, plan->settings + 1);
+        for (int i = 0; i < plan->settings; i++) own[i] = i < reals.list.len ? reals.list.at[i] : plan->setting[i];
+        *settings = own;
+    }
+    return plan;
+}
+
+/* "purpose/path/occurrence" -> the purpose's seed. */
+static uint64_t seed_of(const Seeds *seeds, const char *purpose, size_t length) {
+    static const char *const name[] = {"init", "order", "dropout", "noise", "augment", "attack", "split"};
+    const uint64_t seed[] = {seeds->init, seeds->order, seeds->dropout, seeds->noise, seeds->augment, seeds->attack, seeds->split};
+    for (int i = 0; i < COUNT(name); i++)
+        if (strlen(name[i]) == length && strncmp(name[i], purpose, length) == 0) return seed[i];
+    return seeds->noise;
+}
+
+const uint64_t *plan_keys(Eval *e, const TrainPlan *plan, const Seeds *seeds, uint32_t session) {
+    uint64_t *key = arena_array(e->arena, uint64_t, plan->keys + 1);
+    for (int i = 0; i < plan->keys; i++) {
+        const char *name = plan->key_names[i], *slash = strchr(name, '/'), *last = strrchr(name, '/');
+        size_t length = slash ? (size_t)(slash - name) : strlen(name);
+        char *purpose = arena_copy(e->arena, name, length);
+        char *path = slash && last > slash ? arena_copy(e->arena, slash + 1, (size_t)(last - slash - 1)) : arena_copy(e->arena, "", 0);
+        uint32_t occurrence = last ? (uint32_t)strtoul(last + 1, NULL, 10) : 0;
+        key[i] = rng_key(seed_of(seeds, purpose, length), purpose, session, path, occurrence);
+    }
+    return key;
+}

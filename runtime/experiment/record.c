@@ -1,0 +1,260 @@
+/* record.c -- rows: `record`, what they keep, how they are written. */
+#include "experiment/experiment.h"
+#include "support/file.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- copies that outlive the turn ---- */
+
+Value value_keep(Arena *arena, const Value *value, bool *plain) {
+    Value copy = *value;
+    copy.node = 0;
+    switch (value->kind) {
+    case V_TEXT: copy.text = arena_copy(arena, value->text, strlen(value->text)); break;
+    case V_LIST: {
+        Value *at = arena_array(arena, Value, value->list->len + 1);
+        for (int i = 0; i < value->list->len; i++) at[i] = value_keep(arena, &value->list->at[i], plain);
+        copy = value_list(arena, at, value->list->len);
+        copy.label = value->label;
+        break;
+    }
+    case V_RECORD: {
+        Value *at = arena_array(arena, Value, value->record->len + 1);
+        Name *name = arena_array(arena, Name, value->record->len + 1);
+        for (int i = 0; i < value->record->len; i++) {
+            at[i] = value_keep(arena, &value->record->at[i], plain);
+            name[i] = value->record->name[i];
+        }
+        copy = value_record(arena, name, at, value->record->len);
+        copy.label = value->label;
+        break;
+    }
+    case V_RANGE: {
+        ValueRange *range = arena_new_of(arena, ValueRange);
+        *range = *value->range;
+        copy.range = range;
+        break;
+    }
+    case V_TENSOR: {
+        Tensor *t = arena_new_of(arena, Tensor);
+        size_t size = (size_t)shape_size(&value->tensor->shape) * dtype_size(value->tensor->dtype);
+        *t = *value->tensor;
+        t->data = arena_alloc(arena, size + 1);
+        memcpy(t->data, value->tensor->data, size);
+        copy.tensor = t;
+        break;
+    }
+    case V_TYPE: case V_CALLABLE: case V_FORMULA: case V_OBJECT: case V_MODULE: *plain = false; break;
+    case V_ERROR: case V_NONE: case V_BOOL: case V_INT: case V_REAL: case V_CHOICE: case V_NODE: case V_ABSTRACT: break;
+    }
+    return copy;
+}
+
+/* ---- row sets ---- */
+
+static int turn_keys(const Turn *turn, Name *names, Value *values) {
+    int n = 0;
+    if (turn->outer) n = turn_keys(turn->outer, names, values);
+    for (int i = 0; i < turn->names; i++, n++) {
+        if (names) names[n] = turn->name[i];
+        if (values) values[n] = turn->value[i];
+    }
+    return n;
+}
+
+/* The set of a `record` in the text; made at its first row.  The caller holds the experiment's lock. */
+static RowSet *row_set(Experiment *x, const Turn *turn, const BuiltinCall *call) {
+    for (int i = 0; i < x->sets.len; i++)
+        if (x->sets.at[i]->call == call->ast) return x->sets.at[i];
+    const ValueRecord *labels = call->args[0].record;
+    RowSet *set = arena_new_of(x->arena, RowSet);
+    set->call = call->ast;
+    set->keys = turn_keys(turn, NULL, NULL);
+    set->key = arena_array(x->arena, Name, set->keys + 1);
+    turn_keys(turn, set->key, NULL);
+    set->columns = labels->len;
+    set->column = arena_array(x->arena, Name, labels->len + 1);
+    set->measured = arena_array(x->arena, bool, labels->len + 1);
+    for (int i = 0; i < labels->len; i++) {
+        set->column[i] = labels->name[i];
+        for (int k = 0; call->ast && k < call->ast->call.len; k++)
+            if (call->ast->call.args[k].label == labels->name[i]) set->measured[i] = ast_measures_time(call->ast->call.args[k].value);
+    }
+    vec_push(x->arena, &x->sets, set);
+    return set;
+}
+
+static bool builtin_record(Eval *e, const BuiltinCall *call, Value *out) {
+    Turn *turn = lab_turn(e)->turn;
+    *out = value_none();
+    if (!turn) {
+        diag_add(e->diags, D_E0802, call->span, "record stands inside an experiment");
+        return eval_fail(out);
+    }
+    Experiment *x = turn->experiment;
+    pthread_mutex_lock(&x->lock);
+    RowSet *set = row_set(x, turn, call);
+    pthread_mutex_unlock(&x->lock);
+    Row *row = arena_new_of(turn->arena, Row);
+    row->set = set;
+    row->turn = turn;
+    row->key = arena_array(turn->arena, Value, set->keys + 1);
+    row->column = arena_array(turn->arena, Value, set->columns + 1);
+    turn_keys(turn, NULL, row->key);
+    for (int i = 0; i < set->columns; i++) row->column[i] = call->args[0].record->at[i];
+    vec_push(turn->arena, &turn->rows, row);
+    return true;
+}
+
+/* Puts a finished turn's row among the experiment's: plain values are copied, others keep their turn's memory. */
+void row_add(Experiment *x, Row *row) {
+    bool plain = true;
+    Row *copy = arena_new_of(x->arena, Row);
+    *copy = *row;
+    copy->key = arena_array(x->arena, Value, row->set->keys + 1);
+    copy->column = arena_array(x->arena, Value, row->set->columns + 1);
+    bool keys_plain = true;
+    for (int i = 0; i < row->set->keys; i++) copy->key[i] = value_keep(x->arena, &row->key[i], &keys_plain);
+    for (int i = 0; i < row->set->columns; i++) copy->column[i] = value_keep(x->arena, &row->column[i], &plain);
+    Turn *turn = (Turn *)(uintptr_t)row->turn;
+    if (turn->outer && turn->outer->outer) plain = false;                /* rows around it are found through its turn */
+    Turn *top = turn;
+    while (top->outer && top->outer->outer) top = top->outer;
+    if (!plain || row_around(row) || turn->runs.len) top->keeps = true;
+    else copy->turn = NULL;
+    if (turn->runs.len == 1) {
+        LinkedRun link = {copy, turn->runs.at[0]};
+        vec_push(x->arena, &x->linked, link);
+    }
+    vec_push(x->arena, &row->set->rows, copy);
+    x->rows++;
+}
+
+bool row_around(const Row *row) {
+    for (const Turn *turn = row->turn ? row->turn->outer : NULL; turn; turn = turn->outer)
+        if (turn->rows.len) return true;
+    return false;
+}
+
+static bool row_own(const Row *row, Name name, Value *out) {
+    for (int i = 0; i < row->set->keys; i++)
+        if (row->set->key[i] == name) { *out = row->key[i]; return true; }
+    for (int i = 0; i < row->set->columns; i++)
+        if (row->set->column[i] == name) { *out = row->column[i]; return true; }
+    return false;
+}
+
+bool row_value(const Row *row, Name name, Value *out) {
+    if (row_own(row, name, out)) return true;
+    for (const Turn *turn = row->turn ? row->turn->outer : NULL; turn; turn = turn->outer)
+        for (int i = 0; i < turn->rows.len; i++)
+            if (turn->rows.at[i]->set != row->set && turn->rows.at[i]->turn == turn && row_own(turn->rows.at[i], name, out)) return true;
+    return false;
+}
+
+/* ---- writing ---- */
+
+void key_label(const Value *value, Buf *out) {
+    if (value->label) buf_text(out, value->label);
+    else if (value->kind == V_TEXT) buf_text(out, value->text);
+    else value_identity(value, out);
+}
+
+static Datum tensor_datum(Arena *arena, const Tensor *t, int axis, int64_t *at) {
+    if (axis == t->shape.rank) {
+        int64_t i = (*at)++;
+        switch (t->dtype) {
+        case DT_BOOL: return datum_bool(((const uint8_t *)t->data)[i]);
+        case DT_I32: return datum_int(((const int32_t *)t->data)[i]);
+        case DT_F32: return datum_number(((const float *)t->data)[i]);
+        case DT_F64: return datum_number(((const double *)t->data)[i]);
+        }
+    }
+    int n = (int)t->shape.dim[axis];
+    Datum *list = arena_array(arena, Datum, n + 1);
+    for (int i = 0; i < n; i++) list[i] = tensor_datum(arena, t, axis + 1, at);
+    return datum_list(list, n);
+}
+
+/* What files hold of a value: numbers, texts and lists; of anything else its canonical text. */
+Datum value_datum(Arena *arena, const Value *value) {
+    int64_t at = 0;
+    switch (value->kind) {
+    case V_NONE: case V_ERROR: case V_ABSTRACT: return datum_null();
+    case V_BOOL: return datum_bool(value->boolean);
+    case V_INT: return datum_int(value->integer);
+    case V_REAL: return datum_number(value->real);
+    case V_TEXT: return datum_text(value->text);
+    case V_TENSOR: return tensor_datum(arena, value->tensor, 0, &at);
+    case V_LIST: {
+        Datum *list = arena_array(arena, Datum, value->list->len + 1);
+        for (int i = 0; i < value->list->len; i++) list[i] = value_datum(arena, &value->list->at[i]);
+        return datum_list(list, value->list->len);
+    }
+    case V_RECORD: case V_RANGE: case V_NODE: case V_TYPE: case V_CHOICE: case V_CALLABLE: case V_FORMULA: case V_OBJECT: case V_MODULE: break;
+    }
+    Buf text = {0};
+    value_identity(value, &text);
+    buf_put(&text, "", 1);
+    return datum_text(buf_done(&text, arena));
+}
+
+Datum key_datum(Arena *arena, const Value *key) {
+    bool number = key->kind == V_INT || key->kind == V_REAL || key->kind == V_BOOL;
+    if (number && !key->label) return value_datum(arena, key);
+    Buf label = {0};
+    key_label(key, &label);
+    buf_put(&label, "", 1);
+    return datum_text(buf_done(&label, arena));
+}
+
+/* A record's fields become columns of their own: "curve.epoch". */
+static void put_fields(Arena *arena, const char *name, const Value *value, Field *fields, int *n, int most) {
+    if (value->kind != V_RECORD) {
+        if (*n < most) fields[(*n)++] = (Field){name, value_datum(arena, value)};
+        return;
+    }
+    for (int i = 0; i < value->record->len; i++)
+        put_fields(arena, arena_printf(arena, "%s.%s", name, value->record->name[i]), &value->record->at[i], fields, n, most);
+}
+
+enum { MAX_FIELDS = 256 };
+static void row_json(Arena *arena, const Row *row, bool measured, Buf *out) {
+    Field *fields = arena_array(arena, Field, MAX_FIELDS);
+    int n = 0;
+    for (int i = 0; i < row->set->keys; i++) fields[n++] = (Field){row->set->key[i], key_datum(arena, &row->key[i])};
+    for (int i = 0; i < row->set->columns; i++)
+        if (row->set->measured[i] == measured) put_fields(arena, row->set->column[i], &row->column[i], fields, &n, MAX_FIELDS);
+    json_fields(out, fields, n);
+    buf_text(out, "\n");
+}
+
+static bool records_file(Experiment *x, Eval *e, const char *name, bool measured) {
+    Buf text = {0};
+    bool any = false;
+    for (int s = 0; s < x->sets.len; s++) {
+        const RowSet *set = x->sets.at[s];
+        bool has = !measured;
+        for (int i = 0; i < set->columns; i++) has |= set->measured[i] == measured;
+        for (int i = 0; has && i < set->rows.len; i++) {
+            Arena *scratch = arena_new();
+            row_json(scratch, set->rows.at[i], measured, &text);
+            arena_free(scratch);
+        }
+        any |= has && set->rows.len;
+    }
+    char *error = NULL;
+    const char *path = path_join(e->arena, x->folder, name);
+    bool ok = !any || file_write(e->arena, path, text.at, text.len, FILE_SYNC, &error);
+    buf_free(&text);
+    if (!ok) diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", error);
+    else if (any) vec_push(x->arena, &x->files, path);
+    return ok;
+}
+
+bool records_write(Experiment *x, Eval *e) {
+    return records_file(x, e, "records.jsonl", false) && records_file(x, e, "measured.jsonl", true);
+}
+
+const BuiltinRow builtins_record[] = {{"record", builtin_record}, {NULL, NULL}};

@@ -1,0 +1,389 @@
+/* train.c -- training: a schedule of sessions from a net's start to a Run.
+ *
+ * The run's block holds weights, optimizer and layer states of the current session; between sessions the weights and
+ * the net's own states go on.  The compiled loop is cut where the host must look: at every epoch if something is
+ * evaluated or kept there, else at most every 100 ms.  Cuts never change a bit. */
+#include "experiment/experiment.h"
+#include "support/rng.h"
+#include "support/sha256.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* One session under way. */
+typedef struct Training {
+    Eval *e; const TrainRequest *r; const NetInfo *info; Model *model; Run *run;
+    const SessionSpec *s; int number;                                    /* of the session, from 1 */
+    TrainPlan *plan; const double *settings; const uint64_t *keys;
+    char *block, *before;                                                /* before: as the cut began */
+    Value measure[7]; int measures;
+    double *series[8]; int64_t batch, per_epoch, total, done;
+    uint32_t *order;
+    double best; int64_t best_epoch, since_best; char *best_block;
+    double lowest; int64_t since_lowest;
+    bool by_epoch, stop;
+} Training;
+
+static double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void *aligned(Arena *arena, size_t size) {
+    return (void *)(((uintptr_t)arena_alloc(arena, size + 64) + 63) & ~(uintptr_t)63);
+}
+
+/* ---- curve ---- */
+
+static CurveColumn *curve_column(Training *t, const char *name, int row) {
+    Curve *curve = &t->run->curve;
+    for (int i = 0; i < curve->columns; i++)
+        if (strcmp(curve->column[i].name, name) == 0) return &curve->column[i];
+    CurveColumn *column = &curve->column[curve->columns++];
+    column->name = arena_printf(t->e->arena, "%s", name);
+    column->at = arena_array(t->e->arena, double, curve->cap);
+    for (int i = 0; i < row; i++) column->at[i] = NAN;
+    return column;
+}
+
+static void curve_put(Training *t, int row, const char *part, const char *what, double x) {
+    char name[96];
+    snprintf(name, sizeof name, "%s_%s", part, what);
+    curve_column(t, name, row)->at[row] = x;
+}
+
+static int curve_row(Training *t, int64_t epoch) {
+    Curve *curve = &t->run->curve;
+    int row = curve->rows++;
+    curve->session[row] = t->number;
+    curve->session_name[row] = t->s->name;
+    curve->epoch[row] = (int)epoch;
+    for (int i = 0; i < curve->columns; i++) curve->column[i].at[row] = NAN;
+    return row;
+}
+
+static void curve_metrics(Training *t, int row, const char *part, const Metrics *m, bool classes) {
+    curve_put(t, row, part, "loss", m->loss);
+    if (classes) curve_put(t, row, part, "accuracy", m->accuracy);
+    for (int i = 0; i < t->measures; i++) curve_put(t, row, part, t->r->measures->name[i], m->measure[i]);
+}
+
+double curve_value(const Curve *curve, const char *name, int row) {
+    for (int i = 0; i < curve->columns; i++)
+        if (strcmp(curve->column[i].name, name) == 0) return curve->column[i].at[row];
+    return NAN;
+}
+
+/* ---- the block between model and program ---- */
+
+static void copy_params(const Training *t, bool to_model) {
+    for (int i = 0; i < t->info->params; i++) {
+        int slot = t->plan->slot_of_param[i];
+        if (slot < 0) continue;
+        const Slot *s = &t->plan->program->layout.slot[slot];
+        char *in_model = (char *)t->model->block + t->info->param[i].offset, *in_block = t->block + s->offset;
+        size_t size = (size_t)shape_size(&s->shape) * dtype_size(s->dtype);
+        memcpy(to_model ? in_model : in_block, to_model ? in_block : in_model, size);
+    }
+}
+
+static void fill_slot(const Slot *slot, void *at, double x) {
+    int64_t n = shape_size(&slot->shape);
+    for (int64_t i = 0; i < n; i++) switch (slot->dtype) {
+        case DT_F32: ((float *)at)[i] = (float)x; break;
+        case DT_F64: ((double *)at)[i] = x; break;
+        case DT_I32: ((int32_t *)at)[i] = (int32_t)x; break;
+        case DT_BOOL: ((uint8_t *)at)[i] = x != 0; break;
+        }
+}
+
+static void block_start(Training *t) {
+    const BlockLayout *layout = &t->plan->program->layout;
+    t->block = aligned(t->e->arena, layout->size);
+    t->before = aligned(t->e->arena, layout->size);
+    for (int i = 0; i < t->plan->slots; i++)
+        if (t->plan->is_optimizer[i]) fill_slot(&layout->slot[i], t->block + layout->slot[i].offset, t->plan->start[i]);
+    copy_params(t, false);
+}
+
+/* ---- one session ---- */
+
+static bool session_supported(Training *t) {
+    const SessionSpec *s = t->s;
+    const char *what = s->fit ? "fit" : s->against ? "against" : s->augment ? "augment" : s->clip ? "clip" : NULL;
+    if (s->cells && !(s->cells->kind == V_CHOICE
+                      && (strcmp(s->cells->choice, "exact") == 0 || strcmp(s->cells->choice, "as_given") == 0)))
+        what = "cells";
+    if (what) diag_add(t->e->diags, D_E0618, t->r->span, "%s of session %s is not in this version", what, s->name);
+    return !what;
+}
+
+static bool session_plan(Training *t) {
+    const DataObject *data = data_part(t->r->data, "train");
+    bool *learn = arena_array(t->e->arena, bool, t->info->params + 1);
+    if (!selection_mask(t->e, t->s->learn, t->info, t->r->span, learn)) return false;
+    t->batch = t->s->batch && t->s->batch < data->size ? t->s->batch : data->size;
+    t->per_epoch = (data->size + t->batch - 1) / t->batch;
+    t->total = t->s->epochs * t->per_epoch;
+    PlanRequest request = {.e = t->e, .info = t->info, .x = data->x, .y = data->y, .session = t->s, .learn = learn,
+                           .measures = t->measure, .measure_count = t->measures, .accuracy = data_has_classes(data),
+                           .examples = t->s->batch ? 0 : data->size, .span = t->r->span};
+    t->plan = plan_get(&request, &t->settings);
+    if (!t->plan) return false;
+    double *settings = (double *)t->settings;                            /* the progress of this session */
+    if (t->plan->per_epoch_setting >= 0) settings[t->plan->per_epoch_setting] = (double)t->per_epoch;
+    if (t->plan->total_setting >= 0) settings[t->plan->total_setting] = (double)t->total;
+    t->keys = plan_keys(t->e, t->plan, &t->r->seeds, (uint32_t)t->number);
+    return true;
+}
+
+static bool keeps(const Training *t, int64_t epoch) {
+    const Value *keep = t->r->keep;
+    if (!keep || keep->kind == V_NONE) return false;
+    if (keep->kind == V_CHOICE) return true;                             /* every_epoch, every_step */
+    if (keep->kind != V_LIST) return false;
+    for (int i = 0; i < keep->list->len; i++)
+        if (keep->list->at[i].kind == V_INT && keep->list->at[i].integer == epoch) return true;
+    return false;
+}
+
+static void snapshot_add(Training *t, int64_t epoch) {
+    Run *run = t->run;
+    copy_params(t, true);
+    void *copy = arena_alloc(t->e->arena, t->info->layout.size);
+    memcpy(copy, t->model->block, t->info->layout.size);
+    if (run->snapshots == run->snapshot_cap) {
+        Snapshot *grown = arena_array(t->e->arena, Snapshot, run->snapshot_cap ? 2 * run->snapshot_cap : 16);
+        if (run->snapshots) memcpy(grown, run->snapshot, sizeof *grown * (size_t)run->snapshots);
+        run->snapshot = grown;
+        run->snapshot_cap = run->snapshot_cap ? 2 * run->snapshot_cap : 16;
+    }
+    run->snapshot[run->snapshots++] = (Snapshot){t->number, (int)epoch, t->done, copy};
+}
+
+/* Metrics of the parts of the data after an epoch (or before training): one row of the curve. */
+static bool epoch_row(Training *t, int64_t epoch, const Metrics *train) {
+    copy_params(t, true);
+    int row = curve_row(t, epoch);
+    const DataObject *part = data_part(t->r->data, "train");
+    Metrics m;
+    if (train) curve_metrics(t, row, "train", train, data_has_classes(part));
+    static const char *const names[] = {"train", "valid", "test"};
+    for (int i = 0; i < COUNT(names); i++) {
+        part = data_part(t->r->data, names[i]);
+        bool whole = i > 0 || (!train && (t->s->batch == 0 || epoch == 0));
+        if (!part || !whole) continue;
+        if (!model_metrics(t->e, t->model, part, t->s->loss, t->measure, t->measures, t->r->span, &m)) return false;
+        curve_metrics(t, row, names[i], &m, data_has_classes(part));
+    }
+    return true;
+}
+
+static bool first_bad(Training *t, int64_t steps, int64_t *at) {
+    for (int64_t i = 0; i < steps; i++)
+        if (!isfinite(t->series[0][i])) {
+            *at = i;
+            return true;
+        }
+    return false;
+}
+
+static void feed_fill(Training *t, Feed *feed, int64_t epoch) {
+    const DataObject *data = data_part(t->r->data, "train");
+    Lab *lab = lab_of(t->e);
+    DType precision = t->info->precision;
+    *feed = (Feed){.rows = {data_rows(lab, data, 0, precision), data_rows(lab, data, 1, precision)},
+                   .examples = data->size, .batch = t->batch, .settings = t->settings, .keys = t->keys, .order_epoch = epoch,
+                   .series_first = t->done};
+    if (t->s->batch && !t->s->given_order) {                             /* batch: all takes the examples as they stand */
+        uint64_t key = rng_key(t->r->seeds.order, "order", (uint32_t)t->number, "", 0);
+        rng_permutation(key, (uint32_t)epoch, (uint32_t)data->size, t->order);
+        feed->order = (const int32_t *)t->order;
+    }
+    for (int i = 0; i < t->plan->series; i++) feed->series[i] = t->series[i];
+}
+
+static void diverge(Training *t, const Feed *feed, int64_t step) {
+    t->run->diverged = true;
+    t->stop = true;
+    Diag *diag = diag_add(t->e->diags, D_R0102, t->r->span, "the loss is not a finite number in epoch %lld, step %lld of session %s",
+                          (long long)(step / t->per_epoch + 1), (long long)step, t->s->name);
+    train_explain_divergence(diag, t->plan, t->before, feed, step);
+    diag_note(diag, "the run stops there and is recorded as diverged");
+}
+
+/* Steps from t->done to `to`; series hold them.  Stops before the first step whose loss is not finite. */
+static bool advance(Training *t, int64_t to, int64_t *advanced) {
+    Feed feed;
+    feed_fill(t, &feed, t->done / t->per_epoch);
+    size_t size = t->plan->program->layout.size;
+    memcpy(t->before, t->block, size);
+    Program *program = t->plan->program;
+    Pool *pool = lab_turn(t->e)->pool;
+    *advanced = to - t->done;
+    if (program->run(program, t->block, &feed, t->done, to, pool)) goto out_of_memory;
+    int64_t bad;
+    if (first_bad(t, *advanced, &bad)) {
+        memcpy(t->block, t->before, size);
+        if (bad && program->run(program, t->block, &feed, t->done, t->done + bad, pool)) goto out_of_memory;
+        memcpy(t->before, t->block, size);
+        diverge(t, &feed, t->done + bad);
+        *advanced = bad;
+    }
+    t->done += *advanced;
+    return true;
+out_of_memory:
+    diag_add(t->e->diags, D_R0103, t->r->span, "out of memory while training");
+    return false;
+}
+
+static bool interrupted(const Training *t) {
+    const LabOptions *o = &lab_of(t->e)->options;
+    return o->interrupted && o->interrupted(o->interrupted_data);
+}
+
+/* batch: all, nothing to look at between steps: the series of the loop are the curve. */
+static bool run_whole(Training *t) {
+    int64_t chunk = 1024;
+    while (t->done < t->total && !t->stop) {
+        int64_t from = t->done, steps, to = from + chunk < t->total ? from + chunk : t->total;
+        double start = seconds_now();
+        if (!advance(t, to, &steps)) return false;
+        for (int64_t i = 0; i < steps; i++) {
+            int row = curve_row(t, from + i);
+            Metrics m = {.loss = t->series[0][i]};
+            bool classes = data_has_classes(data_part(t->r->data, "train"));
+            if (classes) m.accuracy = t->series[1][i];
+            for (int k = 0; k < t->measures; k++) m.measure[k] = t->series[1 + classes + k][i];
+            curve_metrics(t, row, "train", &m, classes);
+        }
+        if (interrupted(t)) return false;
+        if (seconds_now() - start < 0.03 && chunk < CUT_STEPS) chunk *= 2;
+    }
+    return t->run->diverged || epoch_row(t, t->done, NULL);
+}
+
+/* The mean over an epoch's examples of what its steps saw: batch sums added in f64 in step order. */
+static Metrics epoch_means(Training *t, int64_t steps) {
+    const DataObject *data = data_part(t->r->data, "train");
+    double sum[8] = {0}, n = (double)data->size;
+    for (int k = 0; k < t->plan->series; k++)
+        for (int64_t i = 0; i < steps; i++) sum[k] += t->series[k][i];
+    bool classes = data_has_classes(data);
+    Metrics m = {.loss = sum[0] / n};
+    if (classes) m.accuracy = sum[1] / n;
+    for (int k = 0; k < t->measures; k++) m.measure[k] = sum[1 + classes + k] / n;
+    return m;
+}
+
+/* After an epoch: is this the best so far; has patience run out? */
+static void judge(Training *t, int64_t epoch) {
+    const Curve *curve = &t->run->curve;
+    int row = curve->rows - 1;
+    if (t->s->patience) {
+        double x = curve_value(curve, t->s->patience_measure, row);
+        if (x < t->lowest) { t->lowest = x; t->since_lowest = 0; }
+        else if (epoch > 0 && ++t->since_lowest >= t->s->patience) t->stop = true;
+    }
+    if (t->s->best_measure) {
+        double x = curve_value(curve, t->s->best_measure, row);
+        bool accuracy = strstr(t->s->best_measure, "accuracy") != NULL;
+        if (accuracy ? x > t->best : x < t->best) {
+            t->best = x;
+            memcpy(t->best_block, t->block, t->plan->program->layout.size);
+        }
+    }
+}
+
+static bool run_epochs(Training *t) {
+    if (!epoch_row(t, 0, NULL)) return false;
+    judge(t, 0);
+    if (keeps(t, 0)) snapshot_add(t, 0);
+    for (int64_t epoch = 1; epoch <= t->s->epochs && !t->stop; epoch++) {
+        int64_t steps;
+        if (!advance(t, epoch * t->per_epoch, &steps)) return false;
+        if (t->stop) break;
+        Metrics m = epoch_means(t, steps);
+        if (!epoch_row(t, epoch, t->s->batch ? &m : NULL)) return false;
+        judge(t, epoch);
+        if (keeps(t, epoch)) snapshot_add(t, epoch);
+        lab_progress(t->e, t->s->name, epoch, t->s->epochs, &t->run->curve);
+        if (interrupted(t)) return false;
+    }
+    if (t->s->best_measure && t->best_block && isfinite(t->best)) memcpy(t->block, t->best_block, t->plan->program->layout.size);
+    return true;
+}
+
+static bool reset_params(Training *t) {
+    if (!t->s->reset) return true;
+    bool *which = arena_array(t->e->arena, bool, t->info->params + 1);
+    if (!selection_mask(t->e, t->s->reset, t->info, t->r->span, which)) return false;
+    return model_draw(t->e, t->info, &t->r->seeds, (uint32_t)t->number, which, t->model->block, t->r->span);
+}
+
+static bool run_session(Training *t) {
+    if (!session_supported(t) || !reset_params(t) || !session_plan(t)) return false;
+    block_start(t);
+    int64_t most = t->per_epoch > CUT_STEPS ? t->per_epoch : CUT_STEPS;
+    for (int i = 0; i < t->plan->series; i++) t->series[i] = arena_array(t->e->arena, double, most < t->total ? most : t->total + 1);
+    const DataObject *data = data_part(t->r->data, "train");
+    t->order = arena_array(t->e->arena, uint32_t, data->size + 1);
+    t->best = t->s->best_measure && strstr(t->s->best_measure, "accuracy") ? -INFINITY : INFINITY;
+    t->lowest = INFINITY;
+    if (t->s->best_measure) t->best_block = aligned(t->e->arena, t->plan->program->layout.size);
+    bool kept = t->r->keep && t->r->keep->kind != V_NONE;
+    t->by_epoch = !t->plan->loss_series || data_part(t->r->data, "valid") || data_part(t->r->data, "test") || t->s->patience
+                  || t->s->best_measure || kept;
+    t->run->cheap = t->plan->neuron;
+    if (!t->plan->neuron && lab_turn(t->e)->turn) lab_turn(t->e)->turn->experiment->wide = true;
+    if (!(t->by_epoch ? run_epochs(t) : run_whole(t))) return false;
+    copy_params(t, true);
+    return true;
+}
+
+/* ---- a run ---- */
+
+static void curve_space(Training *t) {
+    int64_t rows = 1;
+    for (int i = 0; i < t->r->schedule.sessions; i++) rows += t->r->schedule.session[i].epochs + 2;
+    Curve *curve = &t->run->curve;
+    curve->cap = (int)rows;
+    curve->session = arena_array(t->e->arena, int, rows);
+    curve->epoch = arena_array(t->e->arena, int, rows);
+    curve->session_name = arena_array(t->e->arena, const char *, rows);
+    curve->column = arena_array(t->e->arena, CurveColumn, 3 * (t->measures + 2) + 1);
+}
+
+bool train_run(Eval *e, const TrainRequest *r, Run **out) {
+    const DataObject *data = data_part(r->data, "train");
+    const NetInfo *info = r->from ? r->from->info : net_info(e, r->net, &data->x, r->precision, r->span);
+    if (!info) return false;
+    Run *run = arena_new_of(e->arena, Run);
+    Model *model = arena_new_of(e->arena, Model);
+    *model = (Model){.object = {&model_class}, .info = info, .block = aligned(e->arena, info->layout.size), .data = r->data, .known = true};
+    *run = (Run){.object = {&run_class}, .model = model, .known = true, .data = r->data, .sessions = r->schedule.sessions};
+    Training t = {.e = e, .r = r, .info = info, .model = model, .run = run, .measures = r->measures ? r->measures->len : 0};
+    for (int i = 0; i < t.measures; i++) t.measure[i] = r->measures->at[i];
+    double start = seconds_now();
+    if (r->from) memcpy(model->block, r->from->block, info->layout.size);
+    else if (!model_draw(e, info, &r->seeds, 0, NULL, model->block, r->span)) return false;
+    if (r->start && !model_start(e, model, r->start, r->span)) return false;
+    curve_space(&t);
+    run->session_name = arena_array(e->arena, const char *, r->schedule.sessions + 1);
+    bool ok = true;
+    for (int i = 0; ok && i < r->schedule.sessions && !run->diverged; i++) {
+        t.s = &r->schedule.session[i];
+        run->session_name[i] = t.s->name;
+        t.number = i + 1;
+        t.done = 0;
+        t.since_lowest = 0;
+        t.stop = false;
+        ok = run_session(&t);
+    }
+    run->seconds = seconds_now() - start;
+    *out = run;
+    return ok;
+}

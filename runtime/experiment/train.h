@@ -1,0 +1,115 @@
+/* train.h -- what training is made of: sessions as checked records, paths and selections, plans, runs. */
+#ifndef NIN_TRAIN_H
+#define NIN_TRAIN_H
+
+#include "experiment/lab.h"
+#include "sema/objects.h"
+#include "support/file.h"
+
+/* ---- paths and selections (path.c) ---- */
+typedef struct PathRef { int param; bool element; int64_t offset; } PathRef;     /* offset: of the element */
+bool path_select(Eval *e, const NetInfo *info, const char *pattern, Span span, bool *mask);    /* E0603 */
+bool path_find(Eval *e, const NetInfo *info, const char *text, Span span, PathRef *out);       /* E0603, E0405 */
+bool selection_mask(Eval *e, const Value *selection, const NetInfo *info, Span span, bool *mask);
+
+/* ---- sessions (session.c): LANGUAGE 4.10 ---- */
+typedef struct SessionSpec {
+    const char *name;                             /* its label in the schedule, or "session" */
+    const Value *learn, *reset, *loss, *optimizer, *take, *clip, *augment, *against, *cells, *fit, *to;    /* NULL: not given */
+    int64_t batch, epochs;                        /* batch 0: all */
+    int patience; const char *patience_measure;   /* 0: no stopping */
+    const char *best_measure;                     /* take: best(...); NULL: last */
+    bool given_order;
+    const Value *record;                          /* the session as values: its identity */
+} SessionSpec;
+typedef struct Schedule { SessionSpec *session; int sessions; } Schedule;
+/* Reads a session, or a record of sessions.  E0606, E0312, E0314, E0609, ... */
+bool schedule_read(Eval *e, const Value *with, Span span, Schedule *out);
+
+/* ---- nets (net.c) ---- */
+void net_info_free(NetInfo *info);
+/* Where a parameter of a trace stands in the net's table; -1: an optimizer's state. */
+/* The type of input that a net declares; E0416 if it is open. */
+bool net_declared_input(Eval *e, const Value *net, Span span, Column *out);
+int net_param_index(const NetInfo *info, const char *path);
+
+/* ---- plans (plan.c) ---- */
+typedef struct PlanRequest {
+    Eval *e; const NetInfo *info; Column x, y;
+    const SessionSpec *session;                   /* NULL: evaluation */
+    const bool *learn;                            /* by parameter of info */
+    const Value *measures; int measure_count;     /* fns of (y, target); evaluation rows, or series of the training loop */
+    int64_t examples;                             /* known number of examples per step (batch: all), else 0 */
+    bool outputs;                                 /* evaluation: the net's own output as rows 0 */
+    bool accuracy;                                /* class targets: right or not, before the measures */
+    Span span;
+} PlanRequest;
+struct TrainPlan {
+    Arena *arena;
+    Program *program;
+    int *slot_of_param;                           /* info's parameter -> slot of the program; -1: not used there */
+    int slots; bool *is_optimizer;                /* slots that are not the net's start at `start` */
+    double *start;                                /* of optimizer states: a number each */
+    int settings; double *setting; bool *pinned; int per_epoch_setting, total_setting;     /* -1: none */
+    int keys; const char *const *key_names;
+    bool loss_series; int series;                 /* series 0: train_loss, then one per measure */
+    int rows; DType row_type[8]; Shape row_shape[8];
+    int64_t examples; bool neuron;                /* neuron: one kernel is the whole loop */
+};
+typedef struct TrainPlan TrainPlan;
+/* Cached by what the program depends on; reals in brackets do not count: `settings` receives this request's, in the
+ * plan's order (arena of the Eval). */
+TrainPlan *plan_get(const PlanRequest *request, const double **settings);
+/* Only builds the graph, for its diagnostics. */
+bool plan_check(const PlanRequest *request);
+void plan_free(TrainPlan *plan);
+void plan_family_free(void *family);
+/* Philox keys of a plan under seeds, in its order. */
+const uint64_t *plan_keys(Eval *e, const TrainPlan *plan, const Seeds *seeds, uint32_t session);
+
+/* ---- evaluation (measure.c) ---- */
+/* Rows of fns over a data set: result[k] has data->size rows of the request's row_type/shape.  Arena of the Eval. */
+bool model_rows(Eval *e, const Model *model, const DataObject *data, const Value *fns, int n, bool outputs, bool accuracy,
+                Span span, const TrainPlan **plan, void **result);
+/* The mean of n f32/f64/bool rows in the order of arithmetic: shards of SHARD examples. */
+double rows_mean(const void *rows, DType dtype, int64_t n, DType precision);
+/* loss, accuracy (if class targets) and measures of a block; NaN where there is none. */
+typedef struct Metrics { double loss, accuracy; double measure[8]; } Metrics;
+bool model_metrics(Eval *e, const Model *model, const DataObject *data, const Value *loss, const Value *measures, int n,
+                   Span span, Metrics *out);
+
+/* The rows of a column (0 = x, 1 = y) in the working precision; converted once and kept. */
+const void *data_rows(Lab *lab, const DataObject *data, int column, DType precision);
+static inline bool data_has_classes(const DataObject *data) { return data->y.classes > 0 && data->y.shape.rank == 0; }
+
+/* ---- training (train.c) ---- */
+typedef struct TrainRequest {
+    const Value *net; const DataObject *data; Schedule schedule; Seeds seeds; uint64_t seed_text;
+    const Value *start;                           /* NULL; a model; a record of paths */
+    const Model *from;                            /* goes on from a model */
+    const Value *keep; const ValueRecord *measures;
+    DType precision; Span span; int threads;
+} TrainRequest;
+bool train_run(Eval *e, const TrainRequest *request, Run **out);
+bool seeds_read(Eval *e, const Value *seed, Span span, Seeds *out);       /* a number, or a record by purpose */
+
+double curve_value(const Curve *curve, const char *name, int row);        /* NaN if there is no such column */
+/* Notes where in the step the first value that is not finite arises, by the interpreter. */
+void train_explain_divergence(Diag *diag, const TrainPlan *plan, const void *block, const Feed *feed, int64_t step);
+bool model_start(Eval *e, Model *model, const Value *start, Span span);   /* start: a model, or values by path: E0605 */
+void lab_progress(Eval *e, const char *session, int64_t epoch, int64_t epochs, const Curve *curve);
+/* ---- runs on disk (store.c) ---- */
+bool store_find(Eval *e, const TrainRequest *request, const NetInfo *info, const char *hash, Run **out);
+bool store_put(Eval *e, Run *run, bool recorded, Span span);
+bool model_write(Eval *e, const Model *model, const char *path, FileSync sync, Span span);
+bool model_read(Eval *e, const NetInfo *info, void *block, const char *path, Span span, bool quiet);   /* E0601, E0902 */
+
+enum { CUT_STEPS = 8192 };                        /* most steps between two looks of the host */
+
+
+/* ---- data (data.c, dataset.c) ---- */
+DataObject *data_slice(Arena *arena, const DataObject *data, int64_t from, int64_t count, const char *part);
+void data_split(Arena *arena, DataObject *data, int64_t valid, int64_t test);
+extern const BuiltinRow builtins_data[], builtins_dataset[];
+
+#endif
