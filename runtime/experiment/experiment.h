@@ -91,6 +91,7 @@ bool group_all(Eval *e, RowSet *set, Compiled *const *formulas, int n, const Com
 /* Splits by the values of formulas (keys, mostly), in the order of first appearance. */
 bool group_split(Eval *e, const Group *group, Compiled *const *by, const Name *names, int n, Group **out, int *count);
 /* `by: [net, lr]`: the formulas of its elements and their names. */
+bool formula_given(const Value *value);           /* a formula, and not the default `none` */
 int formula_list(Eval *e, const Value *by, Compiled **out, Name *names, int most);
 
 /* The mean of functions of numbers (models, cells), as a function. */

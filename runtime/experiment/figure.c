@@ -35,7 +35,7 @@ static bool drawing_marks(Drawing *d) {
 
 static void drawing_by(Drawing *d, int which) {
     const Value *by = &d->call->args[which ? ARG_COLUMNS : ARG_ROWS];
-    if (by->kind != V_FORMULA) return;
+    if (!formula_given(by)) return;
     const Ast *ast = by->formula->ast;
     d->by_marks[which] = ast->kind == AST_NAME && strcmp(ast->name, "marks") == 0;
     d->by_given[which] = !d->by_marks[which] && formula_list(d->e, by, &d->by[which], &d->by_name[which], 1) == 1;
@@ -249,7 +249,7 @@ static bool builtin_figure(Eval *e, const BuiltinCall *call, Value *out) {
     loop_flush(d.x, turn);
     drawing_by(&d, 0);
     drawing_by(&d, 1);
-    if (call->args[ARG_WHERE].kind == V_FORMULA) d.where = formula_compile(e, call->args[ARG_WHERE].formula);
+    if (formula_given(&call->args[ARG_WHERE])) d.where = formula_compile(e, call->args[ARG_WHERE].formula);
     if (!drawing_rows(&d)) return eval_fail(out);
     for (int i = 0; i < d.marks; i++)
         if (!draw_mark(&d, i)) return eval_fail(out);

@@ -492,11 +492,16 @@ bool group_split(Eval *e, const Group *group, Compiled *const *by, const Name *n
     return true;
 }
 
+bool formula_given(const Value *value) {
+    if (!value || value->kind != V_FORMULA) return false;
+    const Ast *ast = value->formula->ast;
+    return ast->kind != AST_NAME || strcmp(ast->name, "none") != 0;
+}
+
 int formula_list(Eval *e, const Value *by, Compiled **out, Name *names, int most) {
-    if (by->kind != V_FORMULA) return 0;
+    if (!formula_given(by)) return 0;
     const Ast *ast = by->formula->ast;
     int n = ast->kind == AST_LIST ? ast->list.len : 1;
-    if (ast->kind == AST_NAME && strcmp(ast->name, "none") == 0) return 0;
     for (int i = 0; i < n && i < most; i++) {
         const Ast *item = ast->kind == AST_LIST ? ast->list.args[i].value : ast;
         Formula part = {item, by->formula->scope};

@@ -21,13 +21,16 @@ const ObjectClass axis_class = {.name = "axis", .identity = axis_identity};
 static const Value *arg(const BuiltinCall *call, const char *name) {
     const Ast *def = call->callable->def->ast;
     for (int i = 0; i < def->def.formals_len; i++)
-        if (strcmp(def->def.formals[i].name, name) == 0) return call->args[i].kind == V_NONE ? NULL : &call->args[i];
+        if (strcmp(def->def.formals[i].name, name) == 0) {
+            const Value *value = &call->args[i];
+            return value->kind == V_NONE || (value->kind == V_FORMULA && !formula_given(value)) ? NULL : value;
+        }
     return NULL;
 }
 
 static Compiled *arg_formula(Eval *e, const BuiltinCall *call, const char *name, const char **text) {
     const Value *value = arg(call, name);
-    if (!value || value->kind != V_FORMULA) return NULL;
+    if (!formula_given(value)) return NULL;
     if (text) *text = sources_text(e->diags->sources, e->arena, value->formula->ast->span);
     return formula_compile(e, value->formula);
 }

@@ -24,8 +24,8 @@ static bool read_count(Eval *e, const SessionSpec *s, const Value *value, const 
         return true;
     }
     if (value && value->kind == V_ABSTRACT) { *out = 1; return true; }
-    if (!value) diag_add(e->diags, D_E0606, span, "say how many %s %s has", what, s->name);
-    else diag_add(e->diags, D_E0314, span, "%s is a whole number from 1; this is %s", what, value_kind_name(value));
+    if (!value) diag_add(e->diags, D_E0606, span, "%s lacks %s", s->name, what);
+    else diag_add(e->diags, D_E0314, span, "%s: is a whole number from 1; this is %s", what, value_kind_name(value));
     return false;
 }
 
@@ -67,6 +67,13 @@ static bool read_stop(Eval *e, SessionSpec *s, const Value *record, Span span) {
     return true;
 }
 
+/* `batch: all`: the bare name, as a choice or as the library's function of that name. */
+static bool names_all(const Value *value) {
+    if (!value) return false;
+    if (value->kind == V_CALLABLE) return value->callable->def->library && strcmp(value->callable->def->name, "all") == 0;
+    return value->kind == V_CHOICE && strcmp(value->choice, "all") == 0;
+}
+
 static bool known_field(Name name) {
     for (int i = 0; session_fields[i]; i++)
         if (strcmp(session_fields[i], name) == 0) return true;
@@ -97,8 +104,8 @@ static bool session_read(Eval *e, const char *name, const Value *record, Span sp
         return false;
     }
     const Value *batch = given(record, "batch"), *order = given(record, "order");
-    bool all = batch && batch->kind == V_CHOICE && strcmp(batch->choice, "all") == 0;
-    if (!all && !read_count(e, s, batch, "examples a batch of", span, &s->batch)) return false;
+    bool all = names_all(batch);
+    if (!all && !read_count(e, s, batch, "batch", span, &s->batch)) return false;
     if (!read_count(e, s, given(record, "epochs"), "epochs", span, &s->epochs)) return false;
     s->given_order = order && order->kind == V_CHOICE && strcmp(order->choice, "given") == 0;
     return read_stop(e, s, record, span);

@@ -37,7 +37,7 @@ static bool making_read(Making *m) {
     const Value *args = m->call->args;
     m->name = args[0].text;
     m->bys = formula_list(m->e, &args[1], m->by, m->by_name, MAX_BY);
-    if (args[2].kind == V_FORMULA) m->where = formula_compile(m->e, args[2].formula);
+    if (formula_given(&args[2])) m->where = formula_compile(m->e, args[2].formula);
     const ValueRecord *columns = args[4].kind == V_RECORD ? args[4].record : NULL;
     for (int i = 0; columns && i < columns->len && i < MAX_COLUMNS; i++) {
         m->column_name[m->columns] = columns->name[i];
