@@ -111,7 +111,7 @@ void vjp_DIV(Ad *ad) {
     GIVE(1, neg(ad, over(ad, mul(ad, DY, Y), B)));
 }
 
-/* y = a - b floor(a / b).  da = dy; db = -dy floor(a / b) between jumps that hide the slope: none */
+/* y = a - b floor(a / b).  da = dy; b decides where it jumps: no useful derivative */
 void vjp_MOD(Ad *ad) {
     GIVE(0, DY);
     if (ad_wants(ad, 1)) ad_stop(ad, "the second argument of mod");

@@ -16,7 +16,7 @@ bool pass_grad(Graph *graph, Val y, Val seed, const Val *wrt, int n, Val *out, D
  * them.  The list stands in pass/simplify.c, each with its test.  Ensures: graph_verify holds; outputs in order. */
 Graph *pass_simplify(Arena *arena, const Graph *graph);
 
-/* Free algebra, for printed formulas only: the result never runs.  Renders output `k` of a graph of scalars as
+/* Free algebra, for printed formulas only: the result never runs.  Renders a value of a graph of scalars as
  * a person would write it: "cos(x) - x * sin(x)"; latex: "\cos x - x \sin x". */
 char *pass_pretty(Arena *arena, const Graph *graph, Val value, bool latex);
 
