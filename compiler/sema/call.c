@@ -365,8 +365,7 @@ static bool result_fits(Eval *e, const Callable *c, Scope *body, Value *out) {
 }
 
 static bool site_moves(const Eval *e, const Callable *c, Span span) {
-    const Source *source = sources_of(e->session->sources, span);
-    return c->def->library && source && strncmp(source->path, "stdlib/", 7) != 0;
+    return c->def->library && span.lo && !eval_in_library(e, span);
 }
 
 bool callable_body(Eval *e, const Callable *c, Scope *body, Span span, Value *out) {

@@ -1,5 +1,6 @@
 /* eval.c -- expressions.  One walk over the tree for checking, tracing and running: see eval.h. */
 #include "sema/internal.h"
+#include "sema/names.h"
 
 #include <stdio.h>
 
@@ -23,13 +24,13 @@ static bool already_told(const Diags *diags, DiagCode code, Span span) {
     return false;
 }
 
-static bool in_library(const Eval *e, Span span) {
+bool eval_in_library(const Eval *e, Span span) {
     const Source *source = sources_of(e->session->sources, span);
     return source && strncmp(source->path, "stdlib/", 7) == 0;
 }
 
 Diag *eval_diag(Eval *e, DiagCode code, Span span, const char *format, ...) {
-    bool moved = e->site.lo && in_library(e, span);
+    bool moved = e->site.lo && eval_in_library(e, span);
     Span at = moved ? e->site : span;
     va_list args;
     va_start(args, format);
@@ -65,7 +66,18 @@ static bool name_end(Eval *e, const Ast *ast, Value *out) {
     return true;
 }
 
+/* names.c tells each unknown name once for each definition; what it could not see is told here. */
+static bool name_told(Eval *e, const char *name) {
+    const Diags *diags = &e->session->diags;
+    for (int i = 0; i < diags->list.len; i++) {
+        const Diag *d = diags->list.at[i];
+        if (d->code == D_E0301 && strcmp(sources_text(e->session->sources, e->arena, d->span), name) == 0) return true;
+    }
+    return false;
+}
+
 static bool name_unknown(Eval *e, const Ast *ast, Scope *scope, Value *out) {
+    if (e->mode == EVAL_CHECK && name_told(e, ast->name)) return eval_fail(out);
     Diag *d = eval_diag(e, D_E0301, ast->span, "nothing is called %s", ast->name);
     const char *near = scope_nearest(scope, ast->name);
     if (near) diag_hint(d, "did you mean %s?", near);
@@ -85,7 +97,7 @@ static bool eval_name(Eval *e, const Ast *ast, Scope *scope, Value *out) {
     if (ast->name == words->none) return *out = value_none(), true;
     if (ast->name == words->is_training) return *out = value_bool(e->trace && trace_root(e->trace)->is_training), true;
     if (ast->name == words->end && e->index) return name_end(e, ast, out);
-    const TypeValue *type = type_named(e, ast->name);
+    const TypeValue *type = word_is_value_type(ast->name) ? type_named(e, ast->name) : NULL;
     if (type) return *out = (Value){.kind = V_TYPE, .type = type}, true;
     return name_unknown(e, ast, scope, out);
 }

@@ -56,6 +56,8 @@ void callable_show_signature(const Definition *def, Buf *out);
 /* An argument of a choice type: a bare name may be a choice. */
 bool eval_choice(Eval *e, const TypeValue *type, const Ast *ast, Scope *scope, Value *out);
 
+bool eval_in_library(const Eval *e, Span span);
+
 /* ---- statements and indexing ---- */
 typedef struct IndexContext { const Value *of; int axis; const struct IndexContext *outer; } IndexContext;
 bool eval_index_ast(Eval *e, const Value *of, const Ast *ast, Scope *scope, Value *out);

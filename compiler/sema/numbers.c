@@ -186,23 +186,25 @@ static bool op_outside(Eval *e, void *data, Value *out) {
     return eval_op(e, work->op, args, work->n, work->span, out);
 }
 
+/* What `keep: true` leaves of a list, an axis of size 1, stretches as it does in a graph; only the library makes it. */
 static bool list_op(Eval *e, Op op, const Value *args, int n, Span span, Value *out) {
     ValueList parts[3];
     int len = -1;
     for (int i = 0; i < n; i++) {
         if (args[i].kind != V_LIST && args[i].kind != V_RANGE) continue;
         if (!eval_elements(e, &args[i], span, &parts[i])) return eval_fail(out);
-        if (len >= 0 && parts[i].len != len) {
+        bool stretch = len >= 0 && (len == 1 || parts[i].len == 1) && eval_in_library(e, span);
+        if (len >= 0 && parts[i].len != len && !stretch) {
             eval_diag(e, D_E0401, span, "lists of %d and of %d elements do not agree", len, parts[i].len);
             return eval_fail(out);
         }
-        len = parts[i].len;
+        if (parts[i].len > len) len = parts[i].len;
     }
     Value *at = arena_array(e->arena, Value, len);
     for (int k = 0; k < len; k++) {
         Value one[3];
         for (int i = 0; i < n; i++)
-            one[i] = args[i].kind == V_LIST || args[i].kind == V_RANGE ? parts[i].at[k] : args[i];
+            one[i] = args[i].kind == V_LIST || args[i].kind == V_RANGE ? parts[i].at[parts[i].len == 1 ? 0 : k] : args[i];
         if (!eval_op(e, op, one, n, span, &at[k])) return eval_fail(out);
     }
     *out = value_list(e->arena, at, len);
