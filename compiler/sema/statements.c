@@ -102,8 +102,12 @@ static bool eval_statement(Eval *e, const Ast *ast, Scope *scope, Value *out) {
     switch (ast->kind) {
     case AST_BIND: return eval_bind(e, ast, scope);
     case AST_FOR: return eval_for(e, ast, scope);
-    case AST_PARAM: return eval_param(e, ast, scope);
-    case AST_STATE: return eval_state(e, ast, scope);
+    case AST_PARAM: case AST_STATE: {
+        Value error = value_error();
+        bool ok = ast->kind == AST_PARAM ? eval_param(e, ast, scope) : eval_state(e, ast, scope);
+        if (!ok) scope_bind(scope, ast->own.name, &error, ast->own.name_span);
+        return ok;
+    }
     case AST_ERROR: return false;
     case AST_NAME: case AST_TEXT: case AST_BOOL: case AST_INT: case AST_REAL: case AST_HOLE: case AST_WHOLE: case AST_LIST:
     case AST_COMPREHENSION: case AST_RECORD: case AST_SELECT: case AST_CALL: case AST_BRACKETS: case AST_UNARY: case AST_BINARY:
