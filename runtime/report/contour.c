@@ -89,9 +89,13 @@ Polyline contour_lines(Arena *arena, const FigureGrid *grid, double level, Level
     return (Polyline){points.at, points.len / 2};
 }
 
-int contour_levels(double lo, double hi, int wanted, double *out, int room) {
+double round_step(double lo, double hi, int wanted) {
     double rough = (hi - lo) / wanted, power = pow(10, floor(log10(rough))), rest = rough / power;
-    double step = power * (rest < 1.5 ? 1 : rest < 3.5 ? 2 : rest < 7.5 ? 5 : 10);
+    return power * (rest < 1.5 ? 1 : rest < 3.5 ? 2 : rest < 7.5 ? 5 : 10);
+}
+
+int contour_levels(double lo, double hi, int wanted, double *out, int room) {
+    double step = round_step(lo, hi, wanted);
     int n = 0;
     if (!(hi > lo) || !isfinite(step)) return 0;
     for (double k = ceil(lo / step); k * step < hi && n < room; k++)

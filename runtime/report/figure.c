@@ -52,10 +52,15 @@ static double left_room(const Figure *figure) {
     return EDGE + labels + (y->title ? LABEL : 0);
 }
 
+bool figure_slanted(const Figure *figure, double pixels) {
+    const FigureAxis *x = &figure->spec->x;
+    return x->categories && (LETTER * widest(x->category, x->categories) + 10.0) * x->categories > pixels;
+}
+
 static double bottom_room(const Figure *figure, const Cells *cells) {
     const FigureAxis *x = &figure->spec->x;
     double labels = 24;
-    if (x->categories && cells->width < 62.0 * x->categories) labels = 14 + 0.5 * LETTER * fmin(40, widest(x->category, x->categories));
+    if (figure_slanted(figure, cells->width)) labels = 14 + 0.5 * LETTER * fmin(40, widest(x->category, x->categories));
     return EDGE / 2.0 + labels + (x->title ? LABEL : 0);
 }
 

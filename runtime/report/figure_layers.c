@@ -89,24 +89,25 @@ static double *values_of(Figure *figure, const FigureSeries *s, int64_t *n) {
 
 typedef struct Bins { double lo, width; int count; } Bins;
 
-/* Common to all series of a kind in the figure, so that panels compare: width 2 IQR / n^(1/3) over the pooled values. */
+/* Common to all series in the figure, so that panels compare: by Freedman and Diaconis 2 IQR / n^(1/3) wide, the mean
+ * of that over the series. */
 static Bins choose_bins(Figure *figure, int wanted) {
-    VEC(double) pool = {0};
+    double lo = INFINITY, hi = -INFINITY, width = 0;
+    int series = 0;
     for (int p = 0; p < figure->spec->panel_count; p++)
         for (int m = 0; m < figure->spec->panels[p].count; m++) {
             const FigureMark *mark = &figure->spec->panels[p].marks[m];
             for (int k = 0; mark->kind == MARK_HIST && k < mark->count; k++) {
                 int64_t n;
                 double *x = values_of(figure, &mark->series[k], &n);
-                for (int64_t i = 0; i < n; i++) vec_push(figure->arena, &pool, x[i]);
+                if (n == 0) continue;
+                lo = fmin(lo, x[0]), hi = fmax(hi, x[n - 1]), series++;
+                width += 2 * (stat_quantile(x, n, 0.75) - stat_quantile(x, n, 0.25)) / cbrt((double)n);
             }
         }
-    if (pool.len == 0) return (Bins){0, 1, 1};
-    double lo = stat_min(pool.at, pool.len), hi = stat_max(pool.at, pool.len);
-    double spread = stat_quantile(pool.at, pool.len, 0.75) - stat_quantile(pool.at, pool.len, 0.25);
-    if (!(hi > lo)) return (Bins){lo - 0.5, 1, 1};
-    double width = 2 * spread / cbrt(pool.len), count = width > 0 ? ceil((hi - lo) / width) : MOST_BINS;
-    int bins = wanted > 0 ? wanted : count < LEAST_BINS ? LEAST_BINS : count > MOST_BINS ? MOST_BINS : (int)count;
+    if (!(hi > lo)) return (Bins){series ? lo - 0.5 : 0, 1, 1};
+    double count = width > 0 ? ceil((hi - lo) / (width / series)) : MOST_BINS;
+    int bins = wanted > 0 ? wanted < 1000 ? wanted : 1000 : count < LEAST_BINS ? LEAST_BINS : count > MOST_BINS ? MOST_BINS : (int)count;
     return (Bins){lo, (hi - lo) / bins, bins};
 }
 
@@ -120,21 +121,22 @@ static double *bin_counts(Figure *figure, const FigureSeries *s, const Bins *bin
     return count;
 }
 
-/* A filled outline: two points a bin, and the way down to zero at both ends. */
+/* A filled area of two points a bin, and its outline, which leaves out the empty bins. */
 static void hist_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark, const FigureSeries *s, const Bins *bins) {
     double *count = bin_counts(figure, s, bins), *fill, *line;
     Layer *filled = add_layer(figure, plot, LAYER_FILL, 3, 2 * bins->count, &fill);
     style_as(figure, filled, s, mark, false);
-    Layer *outline = add_layer(figure, plot, LAYER_LINE, 2, 2 * bins->count + 2, &line);
+    Layer *outline = add_layer(figure, plot, LAYER_LINE, 2, 5 * bins->count, &line);
     style_as(figure, outline, s, mark, true);
-    for (int b = 0; b < bins->count; b++)
-        for (int side = 0; side < 2; side++) {
-            double x = off_axis(figure, bins->lo + (b + side) * bins->width), *f = fill + 3 * (2 * b + side);
-            f[0] = x, f[1] = 0, f[2] = count[b];
-            line[2 * (2 * b + side) + 2] = x, line[2 * (2 * b + side) + 3] = count[b];
-        }
-    line[0] = line[2], line[1] = 0;
-    line[4 * bins->count + 2] = line[4 * bins->count], line[4 * bins->count + 3] = 0;
+    outline->rows = 0;
+    for (int b = 0; b < bins->count; b++) {
+        double x[2] = {off_axis(figure, bins->lo + b * bins->width), off_axis(figure, bins->lo + (b + 1) * bins->width)};
+        bool first = b == 0 || count[b - 1] == 0, last = b + 1 == bins->count || count[b + 1] == 0;
+        for (int side = 0; side < 2; side++, fill += 3) fill[0] = x[side], fill[1] = 0, fill[2] = count[b];
+        if (count[b] == 0) continue;
+        const double way[5][2] = {{x[0], 0}, {x[0], count[b]}, {x[1], count[b]}, {x[1], 0}, {NAN, NAN}};
+        for (int i = first ? 0 : 1; i < (last ? 5 : 3); i++) memcpy(line + 2 * outline->rows++, way[i], sizeof way[i]);
+    }
 }
 
 /* The share of values up to x: up at each value, then on to the next. */
@@ -210,6 +212,10 @@ static void contour_layers(Figure *figure, PanelPlot *plot, const FigureMark *ma
 /* ---- panels ---- */
 static void mark_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark, const Bins *bins) {
     double *at;
+    if (mark->grid && (mark->grid->nx < 2 || mark->grid->ny < 2)) {
+        figure_note(figure, "%s: a surface needs at least 2 x 2 points", figure->spec->name);
+        return;
+    }
     switch (mark->kind) {
     case MARK_HEAT: heat_layer(figure, plot, mark->grid); return;
     case MARK_CONTOUR: contour_layers(figure, plot, mark); return;
@@ -253,16 +259,18 @@ static void extend(Range *range, double x, bool log) {
 }
 
 static void layer_ranges(const Figure *figure, const Layer *layer, Range *x, Range *y) {
-    bool log_x = figure->spec->x.log, log_y = figure->spec->y.log;
+    bool log_x = figure->spec->x.log, log_y = figure->spec->y.log, from_zero = layer->rows > 0;
     for (int64_t i = 0; i < layer->rows; i++) {
         const double *at = layer->at + i * layer->columns;
         double half = layer->kind == LAYER_BOXES ? at[2] / 2 : 0;
         if (isnan(at[0]) || isnan(at[1])) continue;
         extend(x, at[0] - half, log_x), extend(x, at[0] + half, log_x);
-        extend(y, at[1], log_y && layer->kind != LAYER_FILL);
+        if (layer->kind == LAYER_FILL && at[1] == 0 && log_y) y->lost--;           /* an area may begin at 0 */
+        from_zero &= at[1] == 0;
+        extend(y, at[1], log_y);
         if (layer->kind == LAYER_FILL) extend(y, at[2], log_y);
     }
-    if (layer->kind == LAYER_BOXES) y->zero = true;
+    if (layer->kind == LAYER_BOXES || (layer->kind == LAYER_FILL && from_zero)) y->zero = true;
     if (layer->kind == LAYER_RULE) extend(layer->vertical ? x : y, layer->rule, layer->vertical ? log_x : log_y);
 }
 
@@ -317,6 +325,14 @@ static void figure_ranges(Figure *figure) {
     figure->square = tight;
 }
 
+/* A range that all but reaches a round number is taken to it: 0.003 .. 0.998 is shown as 0 .. 1. */
+static void round_surface(Figure *figure) {
+    double width = figure->z_hi - figure->z_lo, step = round_step(figure->z_lo, figure->z_hi, 5);
+    double lo = floor(figure->z_lo / step) * step, hi = ceil(figure->z_hi / step) * step;
+    if (figure->z_lo - lo < 0.03 * width) figure->z_lo = lo;
+    if (hi - figure->z_hi < 0.03 * width) figure->z_hi = hi;
+}
+
 void figure_layers(Figure *figure) {
     const FigureSpec *spec = figure->spec;
     int wanted = 0;
@@ -338,5 +354,6 @@ void figure_layers(Figure *figure) {
         double z = isfinite(figure->z_lo) ? figure->z_lo : 0;
         figure->z_lo = z - 0.5, figure->z_hi = z + 0.5;
     }
+    round_surface(figure);
     figure_ranges(figure);
 }

@@ -56,6 +56,8 @@ void figure_layers(Figure *figure);
 /* Level lines of a grid: points (x, y), NaN between lines.  *text gets the middle of the longest line of a level. */
 typedef struct Polyline { double *xy; int64_t points; } Polyline;
 Polyline contour_lines(Arena *arena, const FigureGrid *grid, double level, LevelText *text);
+double round_step(double lo, double hi, int wanted);               /* 1, 2 or 5 times a power of ten */
+bool figure_slanted(const Figure *figure, double pixels);          /* texts of x do not fit beside each other */
 /* About `wanted` round numbers strictly between lo and hi. */
 int contour_levels(double lo, double hi, int wanted, double *out, int room);
 void figure_data_text(const Figure *figure, const PanelPlot *plot, Buf *out);

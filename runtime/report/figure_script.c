@@ -49,19 +49,19 @@ static int channel(const char *color, int k) {
     return (int)strtol(pair, NULL, 16);
 }
 
+static void put_viridis(double share, Buf *out) {
+    double at = fmin(1, fmax(0, share)) * (COUNT(viridis) - 1);
+    int from = at < COUNT(viridis) - 1 ? (int)at : COUNT(viridis) - 2;
+    buf_text(out, "#");
+    for (int k = 0; k < 3; k++)
+        buf_printf(out, "%02x", (int)lround((1 - at + from) * channel(viridis[from], k) + (at - from) * channel(viridis[from + 1], k)));
+}
+
 /* More groups than there are colours to tell apart are shown in order, along viridis (without its palest end). */
 static void put_color(const Figure *figure, int group, Buf *out) {
-    if (group < 0) {
-        buf_text(out, INK);
-    } else if (figure->groups <= COUNT(qualitative)) {
-        buf_text(out, qualitative[group]);
-    } else {
-        double at = 0.92 * (COUNT(viridis) - 1) * group / (figure->groups - 1);
-        int from = (int)at;
-        buf_text(out, "#");
-        for (int k = 0; k < 3; k++)
-            buf_printf(out, "%02x", (int)lround((1 - at + from) * channel(viridis[from], k) + (at - from) * channel(viridis[from + 1], k)));
-    }
+    if (group < 0) buf_text(out, INK);
+    else if (figure->groups <= COUNT(qualitative)) buf_text(out, qualitative[group]);
+    else put_viridis(0.92 * group / (figure->groups - 1), out);
 }
 
 static void put_stroke(const Figure *figure, int group, LineStyle style, double width, Buf *out) {
@@ -96,61 +96,61 @@ void figure_data_text(const Figure *figure, const PanelPlot *plot, Buf *out) {
 }
 
 /* ---- ticks: "('0' 0, '0.5' 0.5)" ---- */
-static void put_tick(Buf *out, const char *text, double at, bool minor) {
-    buf_text(out, out->at[out->len - 1] == '(' ? "" : ", ");
-    quote(out, text);
-    buf_text(out, " ");
-    number(out, at);
-    if (minor) buf_text(out, " 1");
+typedef struct Ticks { Buf *out; bool labels, any; } Ticks;          /* labels: else marks alone */
+
+static void put_tick(Ticks *ticks, const char *text, double at, bool minor) {
+    buf_text(ticks->out, ticks->any ? ", " : "");
+    quote(ticks->out, ticks->labels ? text : "");
+    buf_text(ticks->out, " ");
+    number(ticks->out, at);
+    if (minor) buf_text(ticks->out, " 1");
+    ticks->any = true;
 }
 
-static void linear_ticks(double lo, double hi, int wanted, Buf *out) {
-    double rough = (hi - lo) / wanted, power = pow(10, floor(log10(rough))), rest = rough / power;
-    double step = power * (rest < 1.5 ? 1 : rest < 3.5 ? 2 : rest < 7.5 ? 5 : 10), slack = 1e-9 * (hi - lo);
-    for (double k = ceil((lo - slack) / step); k * step <= hi + slack; k++) {
-        Buf text = {0};
-        label_number(&text, k == 0 ? 0 : k * step);
-        buf_put(&text, "", 1);
-        put_tick(out, text.at, k == 0 ? 0 : k * step, false);
-        buf_free(&text);
-    }
+static void put_number_tick(Ticks *ticks, double at) {
+    Buf text = {0};
+    label_number(&text, at);
+    buf_put(&text, "", 1);
+    put_tick(ticks, text.at, at, false);
+    buf_free(&text);
 }
 
-static void put_decade(Buf *out, int k, bool plain) {
+static void linear_ticks(double lo, double hi, int wanted, Ticks *ticks) {
+    double step = round_step(lo, hi, wanted), slack = 1e-9 * (hi - lo);
+    for (double k = ceil((lo - slack) / step); k * step <= hi + slack; k++) put_number_tick(ticks, k == 0 ? 0 : k * step);
+}
+
+static void put_decade(Ticks *ticks, int k, bool plain) {
     Buf text = {0};
     if (plain) label_number(&text, pow(10, k));
     else buf_printf(&text, "10^{%s%d}", k < 0 ? "\xe2\x88\x92" : "", abs(k));
     buf_put(&text, "", 1);
-    put_tick(out, text.at, pow(10, k), false);
+    put_tick(ticks, text.at, pow(10, k), false);
     buf_free(&text);
 }
 
-/* Decades, thinned out to what was wanted; within about one decade 1, 2 and 5 of each. */
-static void log_ticks(double lo, double hi, int wanted, Buf *out) {
-    int from = (int)floor(log10(lo)), to = (int)ceil(log10(hi)), every = (to - from) / (wanted > 1 ? wanted : 2) + 1;
-    bool few = log10(hi / lo) < 1.6, plain = from >= -3 && to <= 4;
-    for (int k = from; k <= to; k++)
+/* Decades, thinned out to what was wanted; where there are less than two, 2 and 5 times a decade as well. */
+static void log_ticks(double lo, double hi, int wanted, Ticks *ticks) {
+    int from = (int)ceil(log10(lo) - 1e-9), to = (int)floor(log10(hi) + 1e-9), decades = to - from + 1;
+    int every = wanted > 0 && decades > wanted ? (decades + wanted - 1) / wanted : 1;
+    bool few = decades < 2, plain = from >= -3 && to <= 4;
+    for (int k = from - 1; k <= to; k++)
         for (int digit = 1; digit < 10; digit++) {
             double at = digit * pow(10, k);
             if (at < lo * (1 - 1e-9) || at > hi * (1 + 1e-9)) continue;
-            bool shown = digit == 1 ? ((k % every) + every) % every == 0 : few && (digit == 2 || digit == 5);
-            if (shown && digit == 1 && !few) put_decade(out, k, plain);
-            else if (shown) {
-                Buf text = {0};
-                label_number(&text, at);
-                buf_put(&text, "", 1);
-                put_tick(out, text.at, at, false);
-                buf_free(&text);
-            } else if (to - from <= 12) put_tick(out, "", at, true);
+            if (digit == 1 && (k - from) % every == 0) put_decade(ticks, k, plain);
+            else if (few && (digit == 2 || digit == 5)) put_number_tick(ticks, at);
+            else if (decades <= 12) put_tick(ticks, "", at, true);
         }
 }
 
-static void put_ticks(const FigureAxis *axis, double lo, double hi, int wanted, Buf *out) {
+static void put_ticks(const FigureAxis *axis, double lo, double hi, int wanted, bool labels, Buf *out) {
+    Ticks ticks = {out, labels, false};
     buf_text(out, "(");
     if (axis && axis->categories)
-        for (int i = 0; i < axis->categories; i++) put_tick(out, axis->category[i], i, false);
-    else if (axis && axis->log) log_ticks(lo, hi, wanted, out);
-    else linear_ticks(lo, hi, wanted < 2 ? 2 : wanted, out);
+        for (int i = 0; i < axis->categories; i++) put_tick(&ticks, axis->category[i], i, false);
+    else if (axis && axis->log) log_ticks(lo, hi, wanted, &ticks);
+    else linear_ticks(lo, hi, wanted < 2 ? 2 : wanted, &ticks);
     buf_text(out, ")");
 }
 
@@ -166,18 +166,20 @@ static void put_axis(const Figure *figure, const PanelPlot *plot, char name, Buf
     buf_text(out, ":");
     number(out, hi);
     buf_printf(out, "]\nset %ctics nomirror out scale 0.5,0.25 %s %s ", name, axis->categories ? "noenhanced" : "enhanced",
-               axis->categories && name == 'x' && figure->spec->x.log == 0 && pixels < 62.0 * axis->categories
-                   ? "rotate by 30 right" : "norotate autojustify");
-    put_ticks(axis, lo, hi, (int)(pixels / (name == 'x' ? 75 : 50)), out);
-    buf_printf(out, "\nset format %c %s\n", name, shown ? "'%g'" : "''");
-    if (!shown) {
-        buf_printf(out, "set for [i=0:0] %ctics format ''\n", name);
-    }
+               name == 'x' && figure_slanted(figure, pixels) ? "rotate by 30 right" : "norotate autojustify");
+    put_ticks(axis, lo, hi, (int)(pixels / (name == 'x' ? 75 : 50)), shown, out);
+    buf_printf(out, "\n%s\n", axis->categories ? name == 'x' ? "set grid noxtics" : "set grid noytics" : "");
     buf_printf(out, "unset %clabel\n", name);
     if (!shown || !axis->title) return;
     buf_printf(out, "set %clabel ", name);
     quote(out, axis->title);
     buf_text(out, " noenhanced\n");
+}
+
+static bool stands_on_zero(const PanelPlot *plot) {
+    for (int i = 0; i < plot->layers.len; i++)
+        if (plot->layers.at[i].kind == LAYER_BOXES) return plot->y_lo < 0;
+    return false;
 }
 
 static void put_rules(const Figure *figure, const PanelPlot *plot, Buf *out) {
@@ -221,14 +223,19 @@ static void put_layer(const Figure *figure, const Layer *layer, int panel, int b
         put_stroke(figure, layer->color, STYLE_SOLID, 1, out);
         break;
     case LAYER_BOXES:
-        buf_text(out, "with boxes fs solid 0.9 noborder");
+        buf_text(out, "with boxes fs solid noborder");
         put_stroke(figure, layer->color, STYLE_SOLID, 1, out);
         break;
     case LAYER_LINE:
         buf_text(out, "with lines");
         put_stroke(figure, layer->color, layer->style, layer->color < 0 ? 1.2 : 1.8, out);
         break;
-    case LAYER_LEVELS: buf_text(out, "with lines lc palette lw 1.5"); break;
+    case LAYER_LEVELS:                                 /* a dot, hidden by the line, has the colour box drawn */
+        buf_printf(out, "every ::0::0 with dots lc palette notitle, 'panel-%d.tsv' index %d using 1:2 with lines lw 1.5 lc rgb '",
+                   panel, block);
+        put_viridis((layer->at[2] - figure->z_lo) / (figure->z_hi - figure->z_lo), out);
+        buf_text(out, "'");
+        break;
     case LAYER_POINTS:
         buf_text(out, "with points pt 7 ps 0.45");
         put_stroke(figure, layer->color, STYLE_SOLID, 1, out);
@@ -244,6 +251,7 @@ static void put_panel(const Figure *figure, const PanelPlot *plot, int panel, bo
     put_axis(figure, plot, 'x', out);
     put_axis(figure, plot, 'y', out);
     buf_text(out, "unset title\nunset label\nunset arrow\n");
+    buf_text(out, stands_on_zero(plot) ? "set xzeroaxis lt 1 lw 0.8 lc rgb '" INK "'\n" : "unset xzeroaxis\n");
     if (plot->title) {
         buf_text(out, "set title ");
         quote(out, plot->title);
@@ -275,7 +283,7 @@ static void put_panel(const Figure *figure, const PanelPlot *plot, int panel, bo
 
 /* ---- the legend: a plot of nothing, whose key is what is wanted ---- */
 static void put_entry(const Figure *figure, const LegendEntry *entry, Buf *out) {
-    if (entry->kind == LAYER_BOXES) buf_text(out, "NaN with boxes fs solid 0.9 noborder");
+    if (entry->kind == LAYER_BOXES) buf_text(out, "NaN with boxes fs solid noborder");
     else if (entry->kind == LAYER_POINTS) buf_text(out, "NaN with points pt 7 ps 0.7");
     else buf_text(out, "NaN with lines");
     put_stroke(figure, entry->color, entry->style, 2.2, out);
@@ -292,7 +300,7 @@ static void put_legend(const Figure *figure, Buf *out) {
     if (n == 0) return;
     buf_text(out, "\n# legend\nset lmargin at screen 0\nset rmargin at screen 1\nset bmargin at screen 0\nset tmargin at screen 1\n");
     buf_text(out, "unset border\nunset xtics\nunset ytics\nunset xlabel\nunset ylabel\nunset title\nunset label\nunset arrow\n"
-                  "unset grid\nunset colorbox\nunset logscale\nset xrange [0:1]\nset yrange [0:1]\n");
+                  "unset grid\nunset xzeroaxis\nunset colorbox\nunset logscale\nset xrange [0:1]\nset yrange [0:1]\n");
     buf_printf(out, "set key at screen %.5f, screen %.5f left top vertical Left reverse noenhanced samplen 2 spacing 1.25 width 0",
                figure->legend_x, figure->legend_y);
     if (figure->spec->legend_title) {
@@ -318,12 +326,12 @@ static void put_palette(const Figure *figure, Buf *out) {
     buf_text(out, ":");
     number(out, figure->z_hi);
     buf_text(out, "]\nset cbtics out scale 0.4 ");
-    put_ticks(NULL, figure->z_lo, figure->z_hi, (int)(figure->bar_height * figure->height / 45), out);
+    put_ticks(NULL, figure->z_lo, figure->z_hi, (int)(figure->bar_height * figure->height / 45), true, out);
     buf_text(out, "\n");
     if (!figure->spec->z_title) return;
     buf_text(out, "set cblabel ");
     quote(out, figure->spec->z_title);
-    buf_text(out, " noenhanced\n");
+    buf_text(out, " noenhanced offset 1,0\n");
 }
 
 static void put_terminal(const Figure *figure, bool svg, const char *name, Buf *out) {

@@ -55,9 +55,8 @@ static void put_time(Buf *out, double seconds) {
 static void put_rate(Buf *out, const Progress *progress) {
     if (progress->rate <= 0) return;
     buf_text(out, "  ");
-    if (progress->rate >= 1) text_of_number(out, progress->rate, progress->rate < 100 ? 2 : 3);
-    else text_of_number(out, progress->rate * 60, 2);
-    buf_text(out, progress->rate >= 1 ? "/s" : "/min");
+    double shown = progress->rate >= 1 ? progress->rate : progress->rate * 60;
+    buf_printf(out, shown >= 10 ? "%.0f%s" : "%.1f%s", shown, progress->rate >= 1 ? "/s" : "/min");
 }
 
 static void put_bar(Buf *out, double share) {
@@ -70,7 +69,7 @@ static void put_bar(Buf *out, double share) {
 }
 
 /* "name  [bar]  120 of 400 trials  35/s  8 s left  detail" */
-static void put_line(Buf *out, const Progress *p, bool bar) {
+static void put_line(Buf *out, const Progress *p, bool bar, bool detail) {
     double share = p->total > 0 ? fmin(1, (double)p->done / (double)p->total) : 0;
     buf_text(out, p->name);
     if (bar && p->total > 0) buf_text(out, "  "), put_bar(out, share);
@@ -83,7 +82,7 @@ static void put_line(Buf *out, const Progress *p, bool bar) {
         put_time(out, (double)(p->total - p->done) / p->rate);
         buf_text(out, " left");
     }
-    if (p->detail[0]) buf_printf(out, "  %s", p->detail);
+    if (detail && p->detail[0]) buf_printf(out, "  %s", p->detail);
 }
 
 /* ---- drawing; the lock is held ---- */
@@ -92,12 +91,18 @@ static void erase(Progress *progress, Buf *out) {
     progress->drawn = false;
 }
 
+/* Where the screen is too narrow, first the detail goes, then the end of the line. */
 static void draw(Progress *progress, Buf *out) {
+    int room = progress->width > 8 ? progress->width - 1 : 79;
     Buf line = {0};
-    put_line(&line, progress, progress->width >= 72);
-    buf_put(&line, "", 1);
+    for (int detail = 1; detail >= 0; detail--) {
+        line.len = 0;
+        put_line(&line, progress, progress->width >= 72, detail);
+        buf_put(&line, "", 1);
+        if (text_width(line.at) <= room) break;
+    }
     buf_text(out, "\r\033[K");
-    text_cut(out, line.at, progress->width > 8 ? progress->width - 1 : 79);
+    text_cut(out, line.at, room);
     buf_free(&line);
     progress->drawn = true;
 }
@@ -116,7 +121,7 @@ static void refresh(Progress *progress, double now, Buf *out) {
     if (progress->mode == PROGRESS_QUIET || now - progress->shown < (terminal ? REDRAW : PLAIN)) return;
     measure(progress, now);
     if (terminal) draw(progress, out);
-    else put_line(out, progress, false), buf_text(out, "\n");
+    else put_line(out, progress, false, true), buf_text(out, "\n");
     progress->shown = now;
 }
 
