@@ -61,7 +61,36 @@ bool builtin_linspace(Eval *e, const BuiltinCall *call, Value *out)
     return true;
 }
 
-/* a (b/a)^(i/(n-1)) as exp(log a + (log b - log a) i/(n-1)); the ends exactly. */
+/* A double and what it lacks: about 106 bits.  Products and sums of these, by fma (Dekker 1971). */
+typedef struct Double2 { double hi, lo; } Double2;
+
+static Double2 double2_multiply(Double2 a, Double2 b)
+{
+    double hi = a.hi * b.hi, lo = __builtin_fma(a.hi, b.hi, -hi) + (a.hi * b.lo + a.lo * b.hi);
+    return (Double2){ hi + lo, lo - ((hi + lo) - hi) };
+}
+
+static Double2 double2_power(Double2 x, int64_t n)
+{
+    Double2 y = { 1, 0 };
+    for (; n; n >>= 1, x = double2_multiply(x, x))
+        if (n & 1) y = double2_multiply(y, x);
+    return y;
+}
+
+/* The m-th root of b / a: exp(log(b / a) / m), then Newton steps g += g (b / (a g^m) - 1) / m in double the precision. */
+static Double2 double2_ratio(Eval *e, double a, double b, int64_t m)
+{
+    Double2 g = { real_op(e, G_EXP, (real_op(e, G_LOG, b) - real_op(e, G_LOG, a)) / (double)m), 0 };
+    for (int i = 0; i < 3; i++) {
+        Double2 p = double2_multiply(double2_power(g, m), (Double2){ a, 0 });
+        double step = g.hi * (((b - p.hi) - p.lo) / p.hi) / (double)m, hi = g.hi + (g.lo + step);
+        g = (Double2){ hi, (g.hi - hi) + (g.lo + step) };
+    }
+    return g;
+}
+
+/* a g^i with g^(n-1) = b / a, in double the precision, rounded once: logspace(1, 100, 3) is 1, 10, 100. */
 bool builtin_logspace(Eval *e, const BuiltinCall *call, Value *out)
 {
     double a, b;
@@ -69,11 +98,12 @@ bool builtin_logspace(Eval *e, const BuiltinCall *call, Value *out)
     if (builtin_absorbs(call, out)) return out->kind != V_ERROR;
     if (!bounds(e, call, &a, &b, &n, out)) return false;
     if (!(a > 0) || !(b > 0)) return call_fail(e, call, out, D_E0504, "logspace needs two positive ends");
-    double from = real_op(e, G_LOG, a), to = real_op(e, G_LOG, b);
+    Double2 ratio = double2_ratio(e, a, b, n > 1 ? n - 1 : 1);
     Value *at = arena_array(e->arena, Value, n);
-    for (int64_t i = 0; i < n; i++)
-        at[i] = value_real(i == 0 ? a : i == n - 1 ? b
-                           : real_op(e, G_EXP, from + (to - from) * (double)i / (double)(n - 1)));
+    for (int64_t i = 0; i < n; i++) {
+        Double2 x = double2_multiply(double2_power(ratio, i), (Double2){ a, 0 });
+        at[i] = value_real(i == 0 ? a : i == n - 1 ? b : x.hi + x.lo);
+    }
     *out = value_list(e->arena, at, (int)n);
     return true;
 }
