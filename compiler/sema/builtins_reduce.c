@@ -216,6 +216,22 @@ static Value reduced_value(Eval *e, Reduction what, const Grid *grid, const doub
     return grid_value(e, &result);
 }
 
+/* With keep: true a tensor, of the working precision if the numbers came in lists. */
+static bool kept_tensor(Eval *e, const Grid *grid, const double *y, Shape shape, Value *out)
+{
+    bool number = grid->tensor && (grid->dtype == DT_F32 || grid->dtype == DT_F64);
+    DType dtype = number ? grid->dtype : trace_precision(e);
+    Grid kept = grid_new(e, &(Grid){ .tensor = true, .dtype = dtype, .size = dtype_size(dtype) }, shape);
+    for (int64_t i = 0, n = shape_size(&shape); i < n; i++) {
+        if (dtype == DT_F32) ((float *)(void *)kept.data)[i] = (float)y[i];
+        else ((double *)(void *)kept.data)[i] = y[i];
+    }
+    Tensor *tensor = arena_new_of(e->arena, Tensor);
+    *tensor = (Tensor){ dtype, shape, kept.data, true };
+    *out = (Value){ .kind = V_TENSOR, .tensor = tensor };
+    return true;
+}
+
 static bool reduce_known(Eval *e, Reduction what, const Value *value, const Value *over, bool keep,
                          const BuiltinCall *call, Value *out)
 {
@@ -234,8 +250,11 @@ static bool reduce_known(Eval *e, Reduction what, const Value *value, const Valu
         return call_fail(e, call, out, D_E0314, "there are no numbers to reduce");
     double *y = arena_array(e->arena, double, shape_size(&walk.outer) + 1);
     reduce_grid(e, what, x, &walk, grid.tensor && grid.dtype == DT_F32, y);
-    *out = reduced_value(e, what, &grid, y, keep ? kept_shape(&grid.shape, axes.mask) : walk.outer, whole);
-    return true;
+    if (!keep) {
+        *out = reduced_value(e, what, &grid, y, walk.outer, whole);
+        return true;
+    }
+    return kept_tensor(e, &grid, y, kept_shape(&grid.shape, axes.mask), out);
 }
 
 /* ---- the mean of functions ---- */

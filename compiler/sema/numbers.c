@@ -105,6 +105,7 @@ static bool int_op(Op op, int64_t a, int64_t b, int64_t *out) {
         return true;
     case G_POW:
         if (b < 0) return false;
+        if (a >= -1 && a <= 1) return *out = a < 0 && b % 2 == 0 ? 1 : b == 0 ? 1 : a, true;
         *out = 1;
         for (int64_t i = 0; i < b; i++) {
             if (__builtin_mul_overflow(*out, a, out)) return false;
@@ -240,9 +241,15 @@ Val node_of_tensor(Eval *e, const Tensor *t, DType dtype) {
         store_number(dtype, (void *)blob->data, i, x);
         same = same && memcmp((const char *)blob->data + (size_t)i * dtype_size(dtype), blob->data, dtype_size(dtype)) == 0;
     }
-    if (same) return graph_broadcast(g, graph_const(g, dtype, tensor_element(t, 0)), t->shape);
-    blob->hash = fnv1a(blob->data, (size_t)n * dtype_size(dtype), FNV1A_START);
-    return graph_add(g, G_TABLE, NULL, 0, &(Attr){.blob = blob}, NULL, t->shape.rank ? (Span){0} : (Span){0});
+    Val node;
+    if (same) {
+        node = graph_broadcast(g, graph_const(g, dtype, tensor_element(t, 0)), t->shape);
+    } else {
+        blob->hash = fnv1a(blob->data, (size_t)n * dtype_size(dtype), FNV1A_START);
+        node = graph_add(g, G_TABLE, NULL, 0, &(Attr){.blob = blob}, NULL, (Span){0});
+    }
+    if (t->stretch) trace_mark_stretch(e->trace, node);
+    return node;
 }
 
 /* A list with nodes in it: stacked along a new first axis. */

@@ -264,7 +264,8 @@ static Value outputs_take(Eval *e, const Trace *t, const void **outputs, const V
     if (value->kind != V_NODE) return known;
     NodeType type = graph_type(t->graph, value->node);
     Tensor *tensor = arena_new_of(e->arena, Tensor);
-    *tensor = (Tensor){type.dtype, type.shape, (void *)(uintptr_t)outputs[(*k)++]};
+    bool stretch = value->node < (Val)t->facts->stretch.len && t->facts->stretch.at[value->node];
+    *tensor = (Tensor){type.dtype, type.shape, (void *)(uintptr_t)outputs[(*k)++], stretch};
     return (Value){.kind = V_TENSOR, .tensor = tensor};
 }
 

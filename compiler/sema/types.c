@@ -17,7 +17,7 @@ static const struct { const char *name; TypeKind kind; } type_table[] = {
     {"axes", TYPE_ANY}, {"selection", TYPE_ANY}, {"strategy", TYPE_ANY}, {"optimizer", TYPE_FN}, {"attack", TYPE_FN},
     /* Things of the laboratory, by the name of their class. */
     {"data", TYPE_OBJECT}, {"model", TYPE_OBJECT}, {"run", TYPE_OBJECT}, {"distribution", TYPE_OBJECT},
-    {"protocol", TYPE_OBJECT}, {"corruption", TYPE_FN}, {"artifact", TYPE_OBJECT}, {"progress", TYPE_OBJECT},
+    {"protocol", TYPE_OBJECT}, {"corruption", TYPE_FN}, {"artifact", TYPE_OBJECT}, {"progress", TYPE_RECORD},
     {"table", TYPE_OBJECT}, {"mark", TYPE_OBJECT}, {"axis", TYPE_OBJECT},
 };
 

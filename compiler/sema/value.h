@@ -30,7 +30,8 @@ typedef struct Eval Eval;
 typedef struct ValueList { Value *at; int len; } ValueList;
 typedef struct ValueRecord { Name *name; Value *at; int len; } ValueRecord;
 typedef struct ValueRange { double lo, hi; bool whole; } ValueRange;                  /* whole: both ends are ints */
-typedef struct Tensor { DType dtype; Shape shape; void *data; } Tensor;               /* dense, row-major */
+/* Dense, row-major.  stretch: made by keep: true, its axes of size 1 agree with any size. */
+typedef struct Tensor { DType dtype; Shape shape; void *data; bool stretch; } Tensor;
 typedef struct Callable Callable;
 typedef struct TypeValue TypeValue;
 typedef struct Scope Scope;
