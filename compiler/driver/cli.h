@@ -1,0 +1,64 @@
+/* cli.h -- the command line: what its files share.
+ *
+ * Only these files print, read the environment, install signal handlers and end the process.  Exit codes:
+ * 0 done, 1 the program's fault, 2 wrong use of the command line, 3 the machine's fault (a file that is missing or
+ * cannot be read or written, no memory, an interrupt). */
+#ifndef NIN_CLI_H
+#define NIN_CLI_H
+
+#include <stdio.h>
+
+#include "experiment/lab.h"
+#include "report/progress.h"
+
+enum { EXIT_DONE = 0, EXIT_PROGRAM = 1, EXIT_USAGE = 2, EXIT_MACHINE = 3 };
+
+struct Cli;
+typedef struct Command { const char *name, *arguments; int fewest, most; const char *help; int (*run)(struct Cli *cli); } Command;
+
+typedef struct Cli {
+    Arena *arena;
+    const Command *command;
+    VEC(const char *) arguments;                        /* positional */
+    VEC(const char *) experiments, sets, data;
+    const char *out, *cell, *stage, *net;
+    int argument;                                       /* 0: all */
+    bool quiet, latex, training, help;
+    DiagStyle style;
+    DType precision;
+    LabOptions lab_options;
+
+    bool out_terminal, err_terminal, color; int width;  /* of the terminal; 0: there is none */
+    Session *session; Lab *lab;
+    Progress *progress; const char *progress_what; int64_t progress_done; pthread_mutex_t progress_lock;
+    const char *c_folder;                               /* made for --backend=c; removed at the end */
+    bool machine, at_fault;                             /* something of the machine failed; the program is at fault */
+} Cli;
+
+/* ---- cli_options.c ---- */
+extern const Command commands[];
+/* Reads argv into cli; -1 to go on, else an exit code. */
+int options_read(Cli *cli, int argc, char **argv);
+
+/* ---- cli_session.c ---- */
+/* A session and its laboratory, as the options say. */
+void cli_open(Cli *cli);
+void cli_close(Cli *cli);
+/* Reads and loads a program.  NULL after messages. */
+LoadedModule *cli_load(Cli *cli, const char *path);
+/* Shows the diagnostics so far and forgets them.  True if none was an error. */
+bool cli_show(Cli *cli, FILE *to);
+/* An expression in the scope of a module; false after diagnostics. */
+bool cli_evaluate(Cli *cli, Eval *e, LoadedModule *module, const char *title, const char *text, Value *out);
+int cli_status(const Cli *cli, bool ok);
+/* One line on stderr. */
+void cli_error(const Cli *cli, const char *format, ...) NIN_PRINTF(2, 3);
+/* The near one of some names, or NULL. */
+const char *cli_near(const char *name, const char *const *names, int n);
+bool cli_interrupted(void *unused);                     /* main.c */
+
+/* ---- commands ---- */
+int command_run(Cli *cli), command_check(Cli *cli), command_test(Cli *cli), command_eval(Cli *cli), command_grad(Cli *cli),
+    command_explain(Cli *cli), command_dump(Cli *cli);
+
+#endif

@@ -1,0 +1,264 @@
+/* cli_session.c -- a session as the options and the environment say: folders, the plugin, output, progress; loading of
+ * programs; diagnostics shown; exit codes. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "driver/cli.h"
+#include "support/file.h"
+#include "support/sha256.h"
+
+enum { PROGRAM_LIMIT = 64 << 20, MOST_SHOWN = 20 };
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void cli_error(const Cli *cli, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, cli->color && cli->err_terminal ? "\033[1mnin:\033[0m " : "nin: ");
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+/* ---- folders ---- */
+
+static void add_folder(Cli *cli, const char *folder)
+{
+    if (*folder)
+        vec_push(cli->arena, &cli->data, folder);
+}
+
+/* --data, then NIN_DATA (several with ':' between), the user's data folder, the system's. */
+static const char *const *data_folders(Cli *cli)
+{
+    const char *given = getenv("NIN_DATA"), *user = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    char *rest = given ? arena_copy(cli->arena, given, strlen(given)) : NULL;
+    for (char *folder; (folder = strsep(&rest, ":"));)
+        add_folder(cli, folder);
+    if (user && *user)
+        add_folder(cli, path_join(cli->arena, user, "nin"));
+    else if (home && *home)
+        add_folder(cli, path_join(cli->arena, home, ".local/share/nin"));
+    add_folder(cli, "/usr/share/nin");
+    vec_push(cli->arena, &cli->data, (const char *)NULL);
+    cli->data.len--;
+    return cli->data.at;
+}
+
+/* libnin-llvm.so beside the executable, or in ../lib/nin. */
+static const char *plugin_find(Cli *cli)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
+    if (!slash)
+        return "libnin-llvm.so";
+    const char *folder = arena_copy(cli->arena, self, (size_t)(slash - self));
+    const char *beside = path_join(cli->arena, folder, "libnin-llvm.so");
+    return access(beside, R_OK) == 0 ? beside : path_join(cli->arena, folder, "../lib/nin/libnin-llvm.so");
+}
+
+static char *read_file(Arena *arena, const char *path, size_t *length, const char **error)
+{
+    char *bytes, *why = NULL;
+    if (file_read(arena, path, PROGRAM_LIMIT, &bytes, length, &why))
+        return bytes;
+    *error = why;
+    return NULL;
+}
+
+static int thread_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+        return CPU_COUNT(&set);
+    return 1;
+}
+
+/* ---- what the laboratory says: tables and prints to stdout, progress to stderr ---- */
+
+static void put_progress(void *data, const char *text, size_t length)
+{
+    (void)data;
+    fwrite(text, 1, length, stderr);
+}
+
+static void say(void *data, const char *text)
+{
+    Cli *cli = data;
+    pthread_mutex_lock(&cli->progress_lock);
+    if (cli->out_terminal && cli->err_terminal) {
+        progress_say(cli->progress, seconds_now(), text);
+    } else {
+        fputs(text, stdout);
+        fflush(stdout);
+    }
+    pthread_mutex_unlock(&cli->progress_lock);
+}
+
+static void show_progress(void *data, const char *what, int64_t done, int64_t total, const char *detail)
+{
+    Cli *cli = data;
+    double now = seconds_now();
+    pthread_mutex_lock(&cli->progress_lock);
+    if (!cli->progress_what || strcmp(cli->progress_what, what) != 0 || done < cli->progress_done) {
+        cli->progress_what = arena_copy(cli->arena, what, strlen(what));
+        progress_start(cli->progress, now, what, "done", total);
+    }
+    cli->progress_done = done;
+    progress_update(cli->progress, now, done, detail);
+    pthread_mutex_unlock(&cli->progress_lock);
+}
+
+static void progress_open(Cli *cli)
+{
+    ProgressMode mode = cli->quiet ? PROGRESS_QUIET : cli->err_terminal ? PROGRESS_TERMINAL : PROGRESS_PLAIN;
+    cli->progress = progress_new(mode, cli->width ? cli->width : 80, put_progress, cli);
+    cli->lab_options.progress = show_progress;
+    cli->lab_options.progress_data = cli;
+    cli->lab_options.say = say;
+    cli->lab_options.say_data = cli;
+}
+
+/* ---- the session ---- */
+
+static const char *c_folder(Cli *cli)
+{
+    const char *base = getenv("TMPDIR");
+    char *folder = path_join(cli->arena, base && *base ? base : "/tmp", "nin-XXXXXX");
+    return mkdtemp(folder);
+}
+
+void cli_open(Cli *cli)
+{
+    LabOptions *o = &cli->lab_options;
+    Session *session = cli->session = session_new(lab_builtins);
+    session->data_folders = data_folders(cli);
+    session->out_folder = cli->out;
+    session->read_file = read_file;
+    session->precision = cli->precision;
+    if (!o->threads)
+        o->threads = thread_count();
+    o->code.plugin = plugin_find(cli);
+    o->interrupted = cli_interrupted;
+    o->width = cli->out_terminal ? cli->width : 0;
+    o->bold = cli->out_terminal && cli->color;
+    if (o->backend == BACKEND_C) {
+        o->c_compiler = "gcc";
+        o->c_folder = cli->c_folder = c_folder(cli);
+    }
+    progress_open(cli);
+}
+
+static void folder_remove(const char *path)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir)))
+        if (entry->d_name[0] != '.')
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+    rmdir(path);
+}
+
+void cli_close(Cli *cli)
+{
+    if (cli->progress) {
+        progress_finish(cli->progress, seconds_now(), cli->progress_done);
+        progress_free(cli->progress);
+    }
+    lab_free(cli->lab);
+    if (cli->session)
+        session_free(cli->session);
+    if (cli->c_folder)
+        folder_remove(cli->c_folder);
+}
+
+/* "xor" of "studies/xor.nin". */
+static const char *program_name(Cli *cli, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+    return arena_copy(cli->arena, base, dot && dot > base ? (size_t)(dot - base) : strlen(base));
+}
+
+LoadedModule *cli_load(Cli *cli, const char *path)
+{
+    char *text, *error, *hex = arena_alloc(cli->arena, 65);
+    size_t length;
+    if (!cli->session)
+        cli_open(cli);
+    if (!file_read(cli->arena, path, PROGRAM_LIMIT, &text, &length, &error)) {
+        cli_error(cli, "%s", error);
+        cli->machine = true;
+        return NULL;
+    }
+    sha256_hex(text, length, hex);
+    cli->lab_options.program = program_name(cli, path);
+    cli->lab_options.program_hash = hex;
+    if (!cli->lab)
+        cli->lab = lab_new(cli->session, &cli->lab_options);
+    return session_load(cli->session, path);
+}
+
+bool cli_show(Cli *cli, FILE *to)
+{
+    Diags *diags = &cli->session->diags;
+    Buf text = {0};
+    bool errors = false, terminal = to == stdout ? cli->out_terminal : cli->err_terminal;
+    for (int i = 0; i < diags->list.len; i++) {
+        DiagCode code = diags->list.at[i]->code;
+        errors |= diag_severity(code) == SEVERITY_ERROR || diag_severity(code) == SEVERITY_RUNTIME;
+        if (code == D_R0103 || code == D_E0601)
+            cli->machine = true;
+        else
+            cli->at_fault |= diag_severity(code) == SEVERITY_ERROR || diag_severity(code) == SEVERITY_RUNTIME;
+    }
+    if (diags->list.len || cli->style == DIAG_JSON) {
+        diags_render(diags, cli->style, cli->color && terminal, cli->width ? cli->width : 100, cli->style == DIAG_HUMAN ? MOST_SHOWN : 0,
+                     &text);
+        if (cli->progress)
+            progress_finish(cli->progress, seconds_now(), cli->progress_done);
+        fflush(stdout);
+        fwrite(text.at, 1, text.len, to);
+        fflush(to);
+        buf_free(&text);
+    }
+    diags_discard(diags, 0);
+    return !errors;
+}
+
+int cli_status(const Cli *cli, bool ok)
+{
+    if (cli->at_fault)
+        return EXIT_PROGRAM;
+    return cli->machine || (!ok && cli_interrupted(NULL)) ? EXIT_MACHINE : ok ? EXIT_DONE : EXIT_PROGRAM;
+}
+
+bool cli_evaluate(Cli *cli, Eval *e, LoadedModule *module, const char *title, const char *text, Value *out)
+{
+    Session *session = cli->session;
+    int before = session->diags.errors;
+    const Source *source = sources_add(session->sources, title, text, strlen(text));
+    ParseContext context = {session->arena, session->names, &session->diags, &session->next_id, true};
+    const Module *parsed = source ? parse_module(&context, source) : NULL;
+    if (!parsed || session->diags.errors > before)
+        return false;
+    if (parsed->items.len != 1) {
+        diag_add(&session->diags, D_E0201, (Span){source->base, source->base + source->length}, "here one expression is expected");
+        return false;
+    }
+    return eval_expr(e, parsed->items.at[0], module->scope, out);
+}

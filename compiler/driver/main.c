@@ -1,0 +1,90 @@
+/* main.c -- the command line's start and end: environment, terminal, signals, exit code.
+ *
+ * Ctrl-C raises a flag that the laboratory looks at: what was recorded is kept.  A second one ends the process. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "driver/cli.h"
+
+static volatile sig_atomic_t interrupts;                /* the one thing that a signal handler can reach */
+
+static void on_interrupt(int number)
+{
+    interrupts = interrupts + 1;
+    if (interrupts > 1) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
+}
+
+bool cli_interrupted(void *unused)
+{
+    (void)unused;
+    return interrupts > 0;
+}
+
+static void signals_set(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);                           /* a closed pipe is an error of a write: see flush */
+}
+
+/* Columns of the terminal that messages go to; COLUMNS decides where it is set. */
+static int terminal_width(void)
+{
+    struct winsize size;
+    const char *columns = getenv("COLUMNS");
+    int given = columns ? atoi(columns) : 0;
+    if (given > 0)
+        return given;
+    if ((ioctl(2, TIOCGWINSZ, &size) == 0 || ioctl(1, TIOCGWINSZ, &size) == 0) && size.ws_col > 0)
+        return size.ws_col;
+    return 0;
+}
+
+static void terminal_look(Cli *cli)
+{
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    bool dumb = term && strcmp(term, "dumb") == 0;
+    cli->out_terminal = isatty(1) && !dumb;
+    cli->err_terminal = isatty(2) && !dumb;
+    cli->color = !(no_color && *no_color) && !dumb;
+    cli->width = terminal_width();
+}
+
+/* Output that could not be written is the machine's fault, unless nobody reads it any more. */
+static int flush(const Cli *cli, int status)
+{
+    bool failed = fflush(stdout) != 0 || ferror(stdout);
+    if (!failed || status != EXIT_DONE)
+        return status;
+    cli_error(cli, "the output could not be written");
+    return EXIT_MACHINE;
+}
+
+int main(int argc, char **argv)
+{
+    Arena *arena = arena_new();
+    Cli *cli = arena_new_of(arena, Cli);
+    cli->arena = arena;
+    cli->lab_options.code.opt_level = 2;
+    cli->out = "results";
+    pthread_mutex_init(&cli->progress_lock, NULL);
+    terminal_look(cli);
+    signals_set();
+    int status = options_read(cli, argc, argv);
+    if (status < 0) {
+        status = cli->command->run(cli);
+        cli_close(cli);
+    }
+    status = flush(cli, status);
+    pthread_mutex_destroy(&cli->progress_lock);
+    arena_free(arena);
+    return status;
+}
