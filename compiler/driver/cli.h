@@ -44,7 +44,7 @@ int options_read(Cli *cli, int argc, char **argv);
 /* A session and its laboratory, as the options say. */
 void cli_open(Cli *cli);
 void cli_close(Cli *cli);
-/* Reads and loads a program.  NULL after messages. */
+/* Reads and loads a program; path NULL: an empty one.  NULL after messages. */
 LoadedModule *cli_load(Cli *cli, const char *path);
 /* Shows the diagnostics so far and forgets them.  True if none was an error. */
 bool cli_show(Cli *cli, FILE *to);

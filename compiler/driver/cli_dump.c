@@ -240,9 +240,7 @@ int command_grad(Cli *cli)
         cli_error(cli, "say of which cell: --cell NAME");
         return EXIT_USAGE;
     }
-    if (!cli->arguments.len)
-        vec_push(cli->arena, &cli->arguments, "/dev/null");
-    LoadedModule *module = cli_load(cli, cli->arguments.at[0]);
+    LoadedModule *module = cli_load(cli, cli->arguments.len ? cli->arguments.at[0] : NULL);
     bool ok = module;
     if (ok) {
         eval_init(&e, cli->session, cli->session->arena, &cli->session->diags, EVAL_RUN);

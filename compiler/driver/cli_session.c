@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "driver/cli.h"
+#include "experiment/experiment.h"
 #include "support/file.h"
 #include "support/sha256.h"
 
@@ -144,7 +145,7 @@ static const char *c_folder(Cli *cli)
 void cli_open(Cli *cli)
 {
     LabOptions *o = &cli->lab_options;
-    Session *session = cli->session = session_new(lab_builtins);
+    Session *session = cli->session = session_new(lab_builtin_table(cli->arena));
     session->data_folders = data_folders(cli);
     session->out_folder = cli->out;
     session->read_file = read_file;
@@ -187,6 +188,14 @@ void cli_close(Cli *cli)
         folder_remove(cli->c_folder);
 }
 
+static void lab_open(Cli *cli)
+{
+    cli->lab = lab_new(cli->session, &cli->lab_options);
+    cli->session->lab.loop = lab_loop;
+    cli->session->lab.check = lab_check;
+    cli->session->lab.state = cli->lab;
+}
+
 /* "xor" of "studies/xor.nin". */
 static const char *program_name(Cli *cli, const char *path)
 {
@@ -196,21 +205,21 @@ static const char *program_name(Cli *cli, const char *path)
 
 LoadedModule *cli_load(Cli *cli, const char *path)
 {
-    char *text, *error, *hex = arena_alloc(cli->arena, 65);
-    size_t length;
+    char *text = "", *error, *hex = arena_alloc(cli->arena, 65);
+    size_t length = 0;
     if (!cli->session)
         cli_open(cli);
-    if (!file_read(cli->arena, path, PROGRAM_LIMIT, &text, &length, &error)) {
+    if (path && !file_read(cli->arena, path, PROGRAM_LIMIT, &text, &length, &error)) {
         cli_error(cli, "%s", error);
         cli->machine = true;
         return NULL;
     }
     sha256_hex(text, length, hex);
-    cli->lab_options.program = program_name(cli, path);
+    cli->lab_options.program = program_name(cli, path ? path : "library");
     cli->lab_options.program_hash = hex;
     if (!cli->lab)
-        cli->lab = lab_new(cli->session, &cli->lab_options);
-    return session_load(cli->session, path);
+        lab_open(cli);
+    return path ? session_load(cli->session, path) : session_load_text(cli->session, "library", "");
 }
 
 bool cli_show(Cli *cli, FILE *to)
