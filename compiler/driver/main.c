@@ -75,6 +75,7 @@ int main(int argc, char **argv)
     cli->arena = arena;
     cli->lab_options.code.opt_level = 2;
     cli->out = "results";
+    cli->precision = DT_F32;
     pthread_mutex_init(&cli->progress_lock, NULL);
     terminal_look(cli);
     signals_set();
