@@ -80,6 +80,13 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 $(BUILD)/nintest: $(NINTEST) tests/nintest/nintest.h $(BUILD)/libnin.a
 	$(CC) $(CFLAGS) -Itests $(LDFLAGS) -o $@ $(NINTEST) $(BUILD)/libnin.a $(LIBS)
 
+# A fuzzer per file of tests/fuzz; run one as: build/fuzz_parse build/fuzz_corpus tests/data/targets
+FUZZ_CC ?= clang-19
+fuzz: $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
+$(BUILD)/fuzz_parse: tests/fuzz/fuzz_parse.c $(wildcard compiler/base/*.c compiler/syntax/*.c) $(filter %lexer.c %grammar.c,$(GEN))
+	@mkdir -p $(BUILD)/fuzz_corpus
+	$(FUZZ_CC) $(filter-out -W%,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $^
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(CFLAGS_$(notdir $(<:.c=))) -MMD -c -o $@ $<

@@ -40,12 +40,7 @@ static Site site_at(Parser *p, const Grammar *grammar, int index)
     Site site = {p, grammar, &p->lexer->tokens.at[index], index ? &p->lexer->tokens.at[index - 1] : NULL, index, {0}, NULL};
     for (int kind = 0; kind < token_kinds(); kind++)
         site.accepts[kind] = kind != T_ERROR && grammar_accepts(grammar, kind);
-    for (int i = grammar_depth(grammar); i > 0 && !site.open; i--) {
-        const Token *token;
-        int kind = grammar_symbol(grammar, i, &token);
-        if (kind == T_LPAR || kind == T_LBRACKET || kind == T_LBRACE)
-            site.open = token;
-    }
+    site.open = parse_enclosing(grammar);
     return site;
 }
 
@@ -226,7 +221,7 @@ static const char *hint_equal(const Site *site)
         return arena_printf(site->p->scratch, "labels have a colon: %s: ...", site->before->name);
     if (site->before->kind == T_RPAR && site->open && site->open->kind != T_LBRACE)
         return "there are no functions without a name; define it at the top of a file: fn f(x) = ...";
-    return "'=' binds and '==' compares";
+    return site->accepts[T_EQ] ? "'=' binds and '==' compares" : NULL;
 }
 
 static const char *hint_for(const Site *site)
@@ -277,10 +272,10 @@ static void report_unexpected(Site *site)
 void expect_report(Parser *p, const Grammar *grammar, int index)
 {
     const Token *token = &p->lexer->tokens.at[index];
-    if (token->inserted)
-        return;                                                /* the missing bracket was reported */
-    Site site = site_at(p, grammar, index);
     p->incomplete |= token->kind == T_END;
+    if (token->inserted || token->bad || (index && token[-1].inserted))
+        return;                                                /* reported already */
+    Site site = site_at(p, grammar, index);
     if (!report_definition(&site) && !report_no_start(&site) && !report_operator(&site))
         report_unexpected(&site);
 }

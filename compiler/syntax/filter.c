@@ -148,6 +148,8 @@ static void close_bracket(Filter *filter, int close)
     } else if (top >= 0 && !raw(filter, close)->line_start) {
         report_crossed(filter, filter->open.at[top].index, close);      /* the wrong kind: read as the right one */
         filter->drop[close] = true;
+        if (filter->open.at[top].line != filter->line)
+            return;                                            /* of a block that began above: a slip, left out */
         vec_push(filter->lexer->scratch, &filter->inserts,
                  ((Insert){close, closer_of(raw(filter, filter->open.at[top].index)->kind)}));
         filter->open.len--;
@@ -249,6 +251,8 @@ static void emit_raw(Lexer *lexer, Ends *ends, Token token)
         ends->pending = (Token){.kind = T_SEP, .span = {last->span.hi, last->span.hi}, .match = -1};
         ends->has_pending = true;
     }
+    if (token.kind == T_END && last)
+        token.span = (Span){last->span.hi, last->span.hi};
     if (token.kind != T_SEP) {
         emit(lexer, ends, token);
     } else if (lines_count(ends, &lexer->tokens)) {
@@ -273,8 +277,11 @@ static void weave(Filter *filter)
             uint32_t at = lexer->tokens.len ? lexer->tokens.at[lexer->tokens.len - 1].span.hi : lexer->source->base;
             emit(lexer, &ends, (Token){.kind = filter->inserts.at[next].kind, .inserted = true, .span = {at, at}});
         }
-        if (!filter->drop[i])
-            emit_raw(lexer, &ends, lexer->raw.at[i]);
+        if (filter->drop[i]) {
+            lexer->raw.at[i + 1].bad = true;                   /* what it leads to was reported with it */
+            continue;
+        }
+        emit_raw(lexer, &ends, lexer->raw.at[i]);
     }
 }
 
@@ -296,7 +303,7 @@ void filter_run(Lexer *lexer)
     filter.drop = arena_array(lexer->scratch, bool, lexer->raw.len);
     pair(&filter);
     if (filter.faulty && !filter.aborted) {
-        filter = (Filter){.lexer = lexer, .by_indentation = lexer->unclosed};
+        filter = (Filter){.lexer = lexer, .by_indentation = true};
         filter.drop = arena_array(lexer->scratch, bool, lexer->raw.len);
         pair(&filter);
         sort_inserts(&filter);

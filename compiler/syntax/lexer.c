@@ -246,15 +246,14 @@ static void number_read(Lexer *lexer, Token *token)
 void lexer_run(Lexer *lexer)
 {
     for (;;) {
-        int errors = lexer->cx->diags->errors;
-        int kind = lexer_scan(lexer);
+        int errors = lexer->cx->diags->errors, kind = lexer_scan(lexer);
         Token token = {.kind = (uint8_t)kind, .line_start = lexer->line_start, .match = -1};
         token.doc = lexer->line_start ? lexer->doc : 0;
         if (kind == T_STRING)
             lexer_string(lexer, &token);
         token.span = span_of(lexer, lexer->start, lexer->cursor);
-        bool sound = lexer->cx->diags->errors == errors;
-        if ((kind == T_INT || kind == T_REAL) && sound)
+        token.bad = lexer->cx->diags->errors != errors;
+        if ((kind == T_INT || kind == T_REAL) && !token.bad)
             number_read(lexer, &token);
         else if (kind == T_NAME || (kind && token_spelling(kind) && *token_spelling(kind) >= 'a'))
             token.name = intern(lexer->cx->names, (const char *)lexer->start, token.span.hi - token.span.lo);

@@ -12,25 +12,38 @@ static bool is_open(int kind)
     return kind == T_LPAR || kind == T_LBRACKET || kind == T_LBRACE;
 }
 
-/* The innermost open bracket on the stack; NULL at the top of a file. */
-static const Token *enclosing(const Grammar *grammar)
+static bool is_close(int kind)
 {
+    return kind == T_RPAR || kind == T_RBRACKET || kind == T_RBRACE;
+}
+
+/* A closed bracket stays on the stack, with its partner, until its rule is reduced, which the next token does. */
+const Token *parse_enclosing(const Grammar *grammar)
+{
+    int closed = 0;
     for (int i = grammar_depth(grammar); i > 0; i--) {
         const Token *token;
-        if (is_open(grammar_symbol(grammar, i, &token)))
+        int kind = grammar_symbol(grammar, i, &token);
+        if (is_open(kind) && closed-- == 0)
             return token;
+        closed += is_close(kind);
     }
     return NULL;
 }
 
-/* Pops to where a statement may begin; counts the brackets popped, and finds the text's begin. */
+/* Pops to where a statement may begin; counts the open brackets popped, and finds the text's begin. */
 static int pop_statement(Grammar *grammar, uint32_t *lo)
 {
-    int brackets = 0;
-    while (!grammar_accepts(grammar, T_ERROR) && grammar_depth(grammar) > 0) {
+    int brackets = 0, closed = 0;
+    while ((closed > 0 || !grammar_accepts(grammar, T_ERROR)) && grammar_depth(grammar) > 0) {
         const Token *token;
-        brackets += is_open(grammar_symbol(grammar, grammar_depth(grammar), &token));
-        if (token)
+        int kind = grammar_symbol(grammar, grammar_depth(grammar), &token);
+        if (is_open(kind) && closed > 0)
+            closed--;
+        else if (is_open(kind))
+            brackets++;
+        closed += is_close(kind);
+        if (kind >= 0)
             *lo = token->span.lo;
         grammar_pop(grammar);
     }
@@ -62,16 +75,28 @@ static int recover(Parser *p, Grammar *grammar, int index)
     Token *error = arena_new_of(p->scratch, Token);
     *error = (Token){.kind = T_ERROR, .span = tokens->at[index].span, .match = -1};
     int brackets = pop_statement(grammar, &error->span.lo);
-    int end = statement_end(tokens, index, enclosing(grammar), brackets);
+    int end = statement_end(tokens, index, parse_enclosing(grammar), brackets);
     if (end > index)
         error->span.hi = tokens->at[end - 1].span.hi;
     grammar_feed(grammar, T_ERROR, error);
     return end;
 }
 
+/* Returns the index to go on with after an error at `index`.  A block's "{" on a line of its own is read as meant. */
+static int after_error(Parser *p, Grammar *grammar, int index)
+{
+    const Token *token = &p->lexer->tokens.at[index];
+    if (token->kind != T_ERROR)
+        expect_report(p, grammar, index);
+    if (token->kind == T_SEP && token[1].kind == T_LBRACE && grammar_accepts(grammar, T_LBRACE))
+        return index + 1;
+    return recover(p, grammar, index);
+}
+
 static void run(Parser *p, Grammar *grammar)
 {
     const TokenList *tokens = &p->lexer->tokens;
+    int resumed = -1;
     for (int i = 0; !p->stop;) {
         const Token *token = &tokens->at[i];
         if (token->kind != T_ERROR && grammar_accepts(grammar, token->kind)) {
@@ -79,10 +104,10 @@ static void run(Parser *p, Grammar *grammar)
             if (token->kind == T_END)
                 return;
             i++;
+        } else if (i != resumed) {
+            i = resumed = after_error(p, grammar, i);
         } else {
-            if (token->kind != T_ERROR)
-                expect_report(p, grammar, i);
-            i = recover(p, grammar, i);
+            p->stop = true;                                    /* recovery did not help: leave it at that */
         }
         if (grammar_depth(grammar) > STACK_DEEPEST) {
             diag_add(p->cx->diags, D_E0210, token->span, "nested more than %d levels deep", AST_DEPTH);
@@ -133,7 +158,8 @@ static bool is_complete(const Parser *p, int mark)
     bool goes_on = p->lexer->unclosed || p->incomplete;
     for (int i = mark; i < diags->list.len && goes_on; i++) {
         const Diag *diag = diags->list.at[i];
-        bool at_end = p->incomplete && diag->span.lo >= p->lexer->tokens.at[p->lexer->tokens.len - 1].span.lo;
+        bool at_end = p->incomplete && diag->code >= D_E0201 &&
+                      diag->span.lo >= p->lexer->tokens.at[p->lexer->tokens.len - 1].span.lo;
         goes_on = diag->code == D_E0105 || at_end || diag_severity(diag->code) < SEVERITY_ERROR;
     }
     return !goes_on;

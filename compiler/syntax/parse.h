@@ -68,6 +68,8 @@ Ast *build_parentheses(Ast *inner, const Token *open, const Token *close);
 void parse_too_deep(Parser *p);
 
 /* ---- beside the parse ---- */
+/* The innermost open bracket on the stack; NULL at the top of a file. */
+const Token *parse_enclosing(const Grammar *grammar);
 /* Reports the token that cannot stand where it is (expect.c). */
 void expect_report(Parser *p, const Grammar *grammar, int index);
 /* Reports values that go nowhere, E0211 (unused.c). */

@@ -16,6 +16,7 @@ typedef struct Token {
     uint8_t kind;
     bool line_start;                    /* first of its line */
     bool inserted;                      /* a closing bracket supplied by the filter */
+    bool bad;                           /* an error was reported at it */
     Span span;                          /* of a line end: empty, behind the last token of the line */
     int match;                          /* of a bracket: index of its partner */
     int doc;                            /* 1 + index of the last line of the doc comment directly above; 0: none */
