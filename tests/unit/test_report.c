@@ -147,12 +147,12 @@ static void keep(void *data, const char *text, size_t length) {
 static void test_progress(void **state) {
     Desk *desk = *state;
     Screen screen = {0};
-    Progress *progress = progress_new(PROGRESS_TERMINAL, 40, keep, &screen);
+    Progress *progress = progress_new(PROGRESS_TERMINAL, 44, keep, &screen);
     progress_start(progress, 0, "fig2", "trials", 400);
     for (int i = 1; i <= 2000; i++) progress_update(progress, i * 0.001, i / 10, "lr 0.1");
     assert_in_range(screen.writes, 15, 20);            /* ten a second, no more */
     char *text = done(desk, &screen.text);
-    if (!strstr(text, " of 400 trials  100/s  3 s left\r")) fail_msg("%s", text);
+    assert_non_null(strstr(text, "\r\033[Kfig2  10 of 400 trials  100/s  4 s left\r"));
     progress_say(progress, 2.05, "note");
     text = done(desk, &screen.text);
     assert_true(strncmp(text, "\r\033[Knote\n\r\033[Kfig2  200", 23) == 0);
