@@ -155,7 +155,7 @@ static void test_progress(void **state) {
     assert_non_null(strstr(text, "\r\033[Kfig2  10 of 400 trials  100/s  4 s left\r"));
     progress_say(progress, 2.05, "note");
     text = done(desk, &screen.text);
-    assert_true(strncmp(text, "\r\033[Knote\n\r\033[Kfig2  200", 23) == 0);
+    assert_true(strncmp(text, "\r\033[Knote\n\r\033[Kfig2  200", 22) == 0);
     progress_finish(progress, 2.1, 400);
     assert_string_equal(done(desk, &screen.text), "\r\033[K");
     progress_free(progress);
