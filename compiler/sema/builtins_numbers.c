@@ -78,7 +78,8 @@ static Double2 double2_power(Double2 x, int64_t n)
     return y;
 }
 
-/* The m-th root of b / a: exp(log(b / a) / m), then Newton steps g += g (b / (a g^m) - 1) / m in double the precision. */
+/* The m-th root of b / a: exp(log(b / a) / m), then Newton steps g += g (b / (a g^m) - 1) / m in double the
+ * precision. */
 static Double2 double2_ratio(Eval *e, double a, double b, int64_t m)
 {
     Double2 g = { real_op(e, G_EXP, (real_op(e, G_LOG, b) - real_op(e, G_LOG, a)) / (double)m), 0 };

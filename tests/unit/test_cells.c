@@ -1,7 +1,7 @@
 /* test_cells.c -- every cell, layer and optimizer of the library against plain C.
  *
- * Values against a formula in C doubles; gradients in f64 against central differences, relative error under 1e-6; second
- * derivatives of closed-form cells against central differences of the first; optimizers against steps by hand. */
+ * Values against a formula in C doubles; gradients in f64 against central differences, relative error under 1e-6;
+ * second derivatives of closed-form cells against differences of the first; optimizers against steps by hand. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -224,7 +224,8 @@ static void test_cells(void **state)
     assert_int_equal(failures, 0);
 }
 
-/* Derivatives at 0, where smooth cells must not lose theirs to a kink of their formula, and far out, where exp overflows. */
+/* Derivatives at 0, where smooth cells must not lose theirs to a kink of their formula, and far out, where exp
+ * overflows. */
 static const struct { const char *cell; double at_zero; } extremes[] = {
     { "elu", 1 }, { "celu[2]", 1 }, { "selu", 1.0507009873554805 * 1.6732632423543772 }, { "gelu", 0.5 },
     { "silu", 0.5 },
@@ -249,8 +250,8 @@ static void test_extremes(void **state)
         assert_true(probe_run(&p, p.y));
         if (!close_to(p.y[1][0], extremes[i].at_zero, 1e-12)) fail_msg("%s: derivative %g at 0", text, p.y[1][0]);
         for (int k = 1; k < 3; k++)
-            if (!isfinite(p.y[0][k]) || !isfinite(p.y[1][k])) fail_msg("%s at %g: %g, %g", text, p.x[0][k], p.y[0][k],
-                                                                       p.y[1][k]);
+            if (!isfinite(p.y[0][k]) || !isfinite(p.y[1][k]))
+                fail_msg("%s at %g: %g, %g", text, p.x[0][k], p.y[0][k], p.y[1][k]);
         session_free(bench.session);
     }
 }
@@ -259,7 +260,8 @@ static void test_gradients_agree(void **state)
 {
     (void)state;
     Bench bench;
-    bench_open(&bench, "x = [gradients_agree(f, points: 50, seed: 1, within: 1e-6) for f in [relu, gelu, gcu, swiglu, inner[2]]]\n");
+    bench_open(&bench, "some = [relu, gelu, gcu, swiglu, inner[2]]\n"
+                       "x = [gradients_agree(f, points: 50, seed: 1, within: 1e-6) for f in some]\n");
     Value x = bench_value(&bench, "x");
     for (int i = 0; i < 5; i++) assert_true(x.list->at[i].boolean);
     session_free(bench.session);
@@ -267,8 +269,10 @@ static void test_gradients_agree(void **state)
 
 /* ---- graphs with a block: layers, losses, optimizers ---- */
 
-typedef struct Machine { Bench *bench; Trace *trace; Slot *slots; int count; char *block; Program *program;
-                        BlockLayout layout; } Machine;
+typedef struct Machine {
+    Bench *bench; Trace *trace; Slot *slots; int count; char *block;
+    Program *program; BlockLayout layout;
+} Machine;
 
 /* The trace's parameters, then `extra` scalars or tensors for results. */
 static void machine_open(Machine *m, Bench *bench, Trace *trace, const Shape *extra, int extras)
@@ -290,8 +294,8 @@ static void machine_open(Machine *m, Bench *bench, Trace *trace, const Shape *ex
         } else if (param->dtype == DT_F64) {
             const Tensor *t = NULL;
             assert_true(value_as_tensor(&bench->e, &param->initial, DT_F64, (Span){ 0, 0 }, &t));
-            for (int64_t k = 0; k < n; k++) ((double *)(void *)to)[k] =
-                ((const double *)t->data)[shape_size(&t->shape) == 1 ? 0 : k];
+            for (int64_t k = 0; k < n; k++)
+                ((double *)(void *)to)[k] = ((const double *)t->data)[shape_size(&t->shape) == 1 ? 0 : k];
         } else if (param->dtype == DT_I32) {
             *(int32_t *)(void *)to = (int32_t)param->initial.integer;
         }
@@ -423,15 +427,15 @@ static void c_layernorm(const double *x, const Machine *m, double *y)
     normalised(x, 0, 1, 4, y);
 }
 
-static void c_layernorm_over(const double *x, const Machine *m, double *y)     /* [3, 2],
-    over the features of each place */
+/* [3, 2], over the features of each place */
+static void c_layernorm_over(const double *x, const Machine *m, double *y)
 {
     (void)m;
     for (int p = 0; p < 2; p++) normalised(x, p, 2, 3, y);
 }
 
-static void c_groupnorm(const double *x, const Machine *m, double *y)          /* [4,
-                                                                                   2] in two groups of two features */
+/* [4, 2] in two groups of two features */
+static void c_groupnorm(const double *x, const Machine *m, double *y)
 {
     (void)m;
     normalised(x, 0, 1, 4, y);
@@ -451,7 +455,8 @@ static void c_glu_layer(const double *x, const Machine *m, double *y)
     }
 }
 
-static void c_evaluated(const double *x, const Machine *m, double *y)          /* running mean 0, variance 1 */
+/* running mean 0, variance 1 */
+static void c_evaluated(const double *x, const Machine *m, double *y)
 {
     (void)m;
     for (int i = 0; i < 6; i++) y[i] = x[i] / sqrt(1 + 1e-5);
@@ -481,7 +486,8 @@ static const NetCase net_cases[] = {
     { "net n(x: f32[4]) -> f32[4] { [a, b] = split(x, 2)\nflatten(stack([b * a, concat(a[1], b[2])])) }", { 4 }, 1,
      false, NULL },
     { "net n(x: f32[4]) -> f32[4, 3] = repeat(x, 3, axis: 2) * positions(4, 3)", { 4 }, 1, false, NULL },
-    { "net n(x: f32[4]) -> f32[4] = interpolate[over: -3..3]([0, 1, 4, 1], x) + bspline[over: -3..3]([1, 0, 2, 1, 0, 3], x)",
+    { "net n(x: f32[4]) -> f32[4] =\n"
+      "  interpolate[over: -3..3]([0, 1, 4, 1], x) + bspline[over: -3..3]([1, 0, 2, 1, 0, 3], x)",
       { 4 }, 1, false, NULL },
     { "net n(x: f32[4]) -> f32[4] = max(x, 0.5 * x[2]) * min(x) + prod(x) + project(x, l2, 1, 0 * x)", { 4 }, 1,
      false, NULL },
@@ -501,8 +507,8 @@ static Val weighted(Graph *g, Val y, Arena *arena)
     NodeType like = { DT_F64, type.shape, false };
     Val w = graph_add(g, G_TABLE, NULL, 0, &(Attr){ .blob = blob }, &like, (Span){ 0, 0 });
     Val product = graph_2(g, G_MUL, y, w);
-    if (!type.batched) product = graph_add(g, G_BROADCAST, &product, 1, NULL, &(NodeType){ DT_F64, type.shape, true },
-                                           (Span){ 0, 0 });
+    NodeType each = { DT_F64, type.shape, true };
+    if (!type.batched) product = graph_add(g, G_BROADCAST, &product, 1, NULL, &each, (Span){ 0, 0 });
     return graph_reduce(g, G_BATCH_SUM, product, (1u << type.shape.rank) - 1);
 }
 
@@ -538,8 +544,8 @@ static bool net_gradients(NetProbe *p, const NetCase *c, const Val *wrt, const i
         if (!wrt[k] || (k > 0 && p->m.slots[k - 1].dtype != DT_F64)) continue;
         net_total(p);
         memcpy(exact, k == 0 ? p->y + p->out * p->rows : machine_slot(&p->m, slot[k]), sizeof(double) * (size_t)size);
-        for (int64_t i = 0; i < size && ok; i++) ok = agrees(p, &at[i], exact[i], c->text, k == 0 ? "x"
-                                                             : p->m.slots[k - 1].path);
+        const char *what = k == 0 ? "x" : p->m.slots[k - 1].path;
+        for (int64_t i = 0; i < size && ok; i++) ok = agrees(p, &at[i], exact[i], c->text, what);
     }
     return ok;
 }
@@ -580,8 +586,8 @@ static bool net_holds(const NetCase *c)
     for (int64_t i = 0; i < p.in * p.rows; i++) p.x[i] = point(3, (int)i) + 0.1;
     graph_output(g, OUT_BLOCK, p.total, "total", total);
     for (int k = 1; k < n; k++)
-        if (gradient[k] && trace->params.at[k - 1].dtype == DT_F64) graph_output(g, OUT_BLOCK, slot[k], "gradient",
-                                                                                 gradient[k]);
+        if (gradient[k] && trace->params.at[k - 1].dtype == DT_F64)
+            graph_output(g, OUT_BLOCK, slot[k], "gradient", gradient[k]);
     if (type.batched) graph_output(g, OUT_ROWS, 0, "y", result.node);
     if (gradient[0]) graph_output(g, OUT_ROWS, 1, "dx", gradient[0]);
     bool ok = true;
@@ -613,8 +619,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cells), cmocka_unit_test(test_extremes), cmocka_unit_test(test_gradients_agree),
-            cmocka_unit_test(test_optimizers),
-        cmocka_unit_test(test_nets),
+        cmocka_unit_test(test_optimizers), cmocka_unit_test(test_nets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,8 +11,8 @@
 #include "sema/objects.h"
 #include "sema/session.h"
 
-typedef struct Case { const char *expression, *shown; } Case;    /* shown: the value,
-    or "CODE" of the first diagnostic */
+/* shown: the value, or the code of the first diagnostic */
+typedef struct Case { const char *expression, *shown; } Case;
 
 /* The value of x, as text; the first error's code if there is none. */
 static char *shown(const char *expression, Arena *arena)
