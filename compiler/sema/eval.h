@@ -98,6 +98,8 @@ int64_t trace_classes(const Trace *trace, Val node);
 void trace_mark_stretch(Trace *trace, Val node);  /* made by keep: true: its axes of size 1 stretch */
 /* The place of a path in trace->params: exact, or with [1] left out where there is one; -1: none. */
 int trace_find(const Trace *trace, const char *path);
+/* The cell types that a trace used, in order: their paths and themselves.  At most `most`. */
+int trace_cells(const Trace *trace, const char **paths, Value *cells, int most);
 /* Does a pattern ("dense[4].*", "conv[*].w", "dense.w") select a path?  Numbers may be left out where there is one. */
 bool trace_selects(const Trace *trace, const char *pattern, const char *path);
 /* The name of the next random draw here: "purpose/path/occurrence"; E0408 and NULL where random numbers are not allowed. */

@@ -24,11 +24,20 @@ static void write_setting(const Writer *w, const Value *value) {
     }
 }
 
+/* A trained cell is what it is by its numbers: their hash. */
+static void write_weights(const Writer *w, const ValueRecord *weights) {
+    Buf text = {0};
+    Value record = {.kind = V_RECORD, .record = weights};
+    value_identity(&record, &text);
+    buf_printf(w->out, "@%016llx", (unsigned long long)fnv1a(text.at, text.len, FNV1A_START));
+    buf_free(&text);
+}
+
 static void write_callable(const Writer *w, const Callable *c) {
     buf_text(w->out, c->type_name ? c->type_name : c->def->name);
     if (c->type_name && c->type_name != c->def->name) buf_printf(w->out, "=%s", c->def->name);
     if (c->copy) buf_printf(w->out, "#%d", c->copy);
-    if (c->weights) buf_printf(w->out, "@%p", (const void *)c->weights);
+    if (c->weights) write_weights(w, c->weights);
     for (int i = 0; c->settings && i < c->settings_len; i++) {
         buf_printf(w->out, "%s%s: ", i ? ", " : "[", c->def->ast->def.settings[i].name);
         write_setting(w, &c->settings[i]);

@@ -87,6 +87,7 @@ Instance *instance_of_cell(Eval *e, const Callable *cell) {
     instance->key = buf_done(&buf, root->arena);
     instance->used = true;
     instance->weights = cell->weights;
+    instance->cell = cell;
     vec_push(root->arena, &root->facts->cells, instance);
     return instance;
 }
@@ -417,4 +418,14 @@ void states_store(Eval *e, const Scope *body, int from) {
         }
         t->params.at[active->param].next = node;
     }
+}
+
+int trace_cells(const Trace *trace, const char **paths, Value *cells, int most) {
+    int n = 0;
+    for (int i = 0; i < trace->facts->cells.len && n < most; i++) {
+        const Instance *at = trace->facts->cells.at[i];
+        paths[n] = instance_path(trace, at);
+        cells[n++] = (Value){.kind = V_CALLABLE, .callable = (Callable *)(uintptr_t)at->cell};
+    }
+    return n;
 }

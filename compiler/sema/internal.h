@@ -83,7 +83,7 @@ typedef struct Instance {
     int draws, made;                                                 /* random draws; instances made under it */
     Name cell_type; const char *key; CellForm form;                  /* cells: at the root */
     const Ast *place; int place_made;                                /* per layer/feature/unit: where it is applied */
-    const ValueRecord *weights;
+    const ValueRecord *weights; const Callable *cell;
 } Instance;
 Instance *instance_new(Trace *trace, Instance *parent);
 Instance *instance_mention(Trace *trace);                            /* unnamed, under the body being traced */

@@ -194,7 +194,7 @@ static bool grid_object(Eval *e, Object *f, const double *xy, int points, Span s
 }
 
 bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span, double *z) {
-    if (f->kind == V_OBJECT && f->object->class == &trained_cell_class) {         /* both arguments as tensors */
+    if (f->kind == V_CALLABLE && f->callable->what == DEF_CELL) {                 /* both arguments as tensors */
         double *column[2] = {arena_array(e->arena, double, points), arena_array(e->arena, double, points)};
         Value args[2], y;
         for (int i = 0; i < 2 * points; i++) column[i % 2][i / 2] = xy[i];

@@ -161,7 +161,7 @@ static Run *unknown_run(Eval *e, const TrainRequest *r, const NetInfo *info) {
 }
 
 /* The experiment's provenance names the data it trained on, and its folder links the runs of each row. */
-static void note_run(Eval *e, const TrainRequest *r, const Run *run) {
+static void note_run(Eval *e, const TrainRequest *r, const char *label, const Run *run) {
     Turn *turn = lab_turn(e)->turn;
     if (!turn) return;
     Experiment *x = turn->experiment;
@@ -170,7 +170,7 @@ static void note_run(Eval *e, const TrainRequest *r, const Run *run) {
     for (int i = 0; i < x->data.len; i++) known |= strcmp(x->data.at[i]->hash, r->data->hash) == 0;
     if (!known) {
         DataObject *copy = arena_new_of(x->arena, DataObject);
-        copy->name = arena_printf(x->arena, "%s", r->data->name);
+        copy->name = arena_printf(x->arena, "%s", label ? label : r->data->name);
         memcpy(copy->hash, r->data->hash, sizeof copy->hash);
         vec_push(x->arena, &x->data, copy);
     }
@@ -198,7 +198,7 @@ static bool builtin_train(Eval *e, const BuiltinCall *call, Value *out) {
             if (!store_put(e, run, false, call->span)) return eval_fail(out);
         }
         run->model->run = run;
-        note_run(e, &r, run);
+        note_run(e, &r, call->args[TRAIN_ON].label, run);
     }
     *out = value_object(&run->object);
     return true;

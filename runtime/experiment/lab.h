@@ -108,10 +108,9 @@ typedef struct Model {
     const struct Run *run;                        /* that run; NULL for snapshots and fresh models */
     bool known;                                   /* false in check mode */
 } Model;
-extern const ObjectClass model_class, run_class, trained_cell_class;
-/* A cell of a model: called, drawn and traced as the cell it is, with the model's parameters. */
-typedef struct TrainedCell { Object object; const Model *model; const char *path; const Value *cell; } TrainedCell;
-Value trained_cell(Arena *arena, const Model *model, const NetCell *cell);
+extern const ObjectClass model_class, run_class;
+/* A cell of a model: the cell itself, holding the model's parameters. */
+Value trained_cell(Eval *e, const Model *model, const NetCell *cell);
 void model_hash(const Model *model, char hex[65]);                       /* of paths, shapes and bits */
 Value model_param_value(Eval *e, const Model *model, int param);
 /* The net's outputs for inputs: one (of the input's shape), or a list of them if `many`. */

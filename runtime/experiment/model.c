@@ -127,32 +127,28 @@ static bool start_value(Eval *e, Model *model, const char *path, const Value *va
     return true;
 }
 
-/* Parameters of `from` (below a prefix, for a cell) to those of the model with the same path and shape. */
-static bool start_from(Eval *e, Model *model, const char *prefix, const Model *from, const char *from_prefix, Span span) {
+/* Parameters of `from` to those of the model with the same path and shape. */
+static bool start_from(Eval *e, Model *model, const Model *from, Span span) {
     bool any = false;
-    size_t length = strlen(prefix), other = strlen(from_prefix);
     for (int i = 0; i < model->info->params; i++) {
         const NetParam *p = &model->info->param[i];
-        if (strncmp(p->path, prefix, length) || (length && p->path[length] != '.')) continue;
-        for (int k = 0; k < from->info->params; k++) {
-            const NetParam *q = &from->info->param[k];
-            if (strncmp(q->path, from_prefix, other) || strcmp(p->path + length, q->path + other)) continue;
-            if (!shape_equal(&p->shape, &q->shape)) return start_misfit(e, span, p->path, &p->shape, &q->shape);
-            DType to = model->info->layout.slot[i].dtype, in = from->info->layout.slot[k].dtype;
-            for (int64_t j = 0; j < shape_size(&p->shape); j++)
-                put_number((char *)model->block + p->offset, to, j, number_at((char *)from->block + q->offset, in, j));
-            any = true;
-        }
+        int k = net_param_index(from->info, p->path);
+        if (k < 0) continue;
+        const NetParam *q = &from->info->param[k];
+        if (!shape_equal(&p->shape, &q->shape)) return start_misfit(e, span, p->path, &p->shape, &q->shape);
+        DType to = model->info->layout.slot[i].dtype, in = from->info->layout.slot[k].dtype;
+        for (int64_t j = 0; j < shape_size(&p->shape); j++)
+            put_number((char *)model->block + p->offset, to, j, number_at((char *)from->block + q->offset, in, j));
+        any = true;
     }
-    if (!any) diag_add(e->diags, D_E0605, span, "no parameter of the start has a path and shape of this net%s%s",
-                       length ? " below " : "", prefix);
+    if (!any) diag_add(e->diags, D_E0605, span, "no parameter of the start has a path and shape of this net");
     return any;
 }
 
 bool model_start(Eval *e, Model *model, const Value *start, Span span) {
     if (start->kind == V_NONE) return true;
     if (start->kind == V_OBJECT && start->object->class == &model_class)
-        return start_from(e, model, "", (const Model *)start->object, "", span);
+        return start_from(e, model, (const Model *)start->object, span);
     if (start->kind != V_RECORD) {
         diag_add(e->diags, D_E0314, span, "start: takes a model or a record of paths; this is %s", value_kind_name(start));
         return false;
@@ -160,9 +156,13 @@ bool model_start(Eval *e, Model *model, const Value *start, Span span) {
     for (int i = 0; i < start->record->len; i++) {
         const char *path = start->record->name[i];
         const Value *value = &start->record->at[i];
-        const TrainedCell *cell = value->kind == V_OBJECT && value->object->class == &trained_cell_class
-                                      ? (const TrainedCell *)value->object : NULL;
-        if (cell ? !start_from(e, model, path, cell->model, cell->path, span) : !start_value(e, model, path, value, span)) return false;
+        if (value->kind != V_CALLABLE || !value->callable->weights) {
+            if (!start_value(e, model, path, value, span)) return false;
+            continue;
+        }
+        const ValueRecord *weights = value->callable->weights;           /* a trained cell under a cell's path */
+        for (int k = 0; k < weights->len; k++)
+            if (!start_value(e, model, arena_printf(e->arena, "%s.%s", path, weights->name[k]), &weights->at[k], span)) return false;
     }
     return true;
 }
@@ -242,7 +242,7 @@ static const char *const model_fields[] = {"cell", "cells", "parameters", "hash"
 static bool model_cell_named(Eval *e, const Model *model, Name name, Value *out) {
     for (int i = 0; i < model->info->cells; i++)
         if (strcmp(model->info->cell[i].path, name) == 0) {
-            *out = trained_cell(e->arena, model, &model->info->cell[i]);
+            *out = trained_cell(e, model, &model->info->cell[i]);
             return true;
         }
     return false;
@@ -258,7 +258,7 @@ static bool model_field(Eval *e, Object *self, Name field, Span span, Value *out
     }
     if (strcmp(field, "cells") == 0) {
         Value *cells = arena_array(e->arena, Value, info->cells + 1);
-        for (int i = 0; i < info->cells; i++) cells[i] = trained_cell(e->arena, model, &info->cell[i]);
+        for (int i = 0; i < info->cells; i++) cells[i] = trained_cell(e, model, &info->cell[i]);
         *out = value_list(e->arena, cells, info->cells);
         return true;
     }

@@ -47,6 +47,15 @@ static void net_params(NetInfo *info, const Trace *trace, Arena *arena) {
     for (int i = 0; i < info->params; i++) info->param[i].offset = info->layout.slot[i].offset;
 }
 
+enum { MAX_CELLS = 32 };
+static void net_cells(NetInfo *info, const Trace *trace, Arena *arena) {
+    const char *paths[MAX_CELLS];
+    Value cells[MAX_CELLS];
+    int n = trace_cells(trace, paths, cells, MAX_CELLS);
+    info->cell = arena_array(arena, NetCell, n + 1);
+    for (int i = 0; i < n; i++) info->cell[info->cells++] = (NetCell){paths[i], cells[i]};
+}
+
 /* The hash of a net: semantics, its evaluation graph, paths, shapes and settings as values. */
 static void net_hash(NetInfo *info, const Graph *graph, const Trace *trace) {
     Buf text = {0};
@@ -88,6 +97,7 @@ static void *net_make(void *data) {
     info->output = graph_type(evaluated->graph, y);
     /* the training trace names every parameter; a state that only training writes is in both */
     net_params(info, trained, arena);
+    net_cells(info, trained, arena);
     info->random = trained->graph->keys > 0;
     Graph *graph = graph_copy(arena, evaluated->graph);
     info->same_in_training = !info->random && graph_hash(graph) == graph_hash(graph_copy(arena, trained->graph));

@@ -105,84 +105,24 @@ static void run_show(const Object *self, Buf *out) {
 
 const ObjectClass run_class = {.name = "run", .fields = run_fields, .field = run_field, .identity = run_identity, .show = run_show};
 
-/* ---- trained cells ---- */
+/* ---- trained cells: the cell itself, holding the model's parameters ---- */
 
-Value trained_cell(Arena *arena, const Model *model, const NetCell *cell) {
-    TrainedCell *object = arena_new_of(arena, TrainedCell);
-    *object = (TrainedCell){{&trained_cell_class}, model, cell->path, &cell->cell};
-    return value_object(&object->object);
-}
-
-/* The model's value of a parameter that the cell's own graph names without the cell's numbering. */
-static bool cell_param(void *data, const ParamInfo *param, void *out) {
-    const TrainedCell *cell = data;
-    const NetInfo *info = cell->model->info;
-    const char *dot = strchr(param->path, '.');
+Value trained_cell(Eval *e, const Model *model, const NetCell *cell) {
+    const NetInfo *info = model->info;
     size_t length = strlen(cell->path);
+    Name *names = arena_array(e->arena, Name, info->params + 1);
+    Value *at = arena_array(e->arena, Value, info->params + 1);
+    int n = 0;
     for (int i = 0; i < info->params; i++) {
-        const NetParam *p = &info->param[i];
-        bool same = strcmp(p->path, param->path) == 0
-                    || (dot && strncmp(p->path, cell->path, length) == 0 && strcmp(p->path + length, dot) == 0);
-        if (!same) continue;
-        const Slot *slot = &info->layout.slot[i];
-        memcpy(out, (const char *)cell->model->block + p->offset, (size_t)shape_size(&slot->shape) * dtype_size(slot->dtype));
-        return true;
+        const char *path = info->param[i].path;
+        if (strncmp(path, cell->path, length) || path[length] != '.') continue;
+        names[n] = intern_text(e->session->names, path + length + 1);
+        at[n++] = model_param_value(e, model, i);
     }
-    return false;
+    Value record = value_record(e->arena, names, at, n), out = cell->cell;
+    Callable *callable = arena_new_of(e->arena, Callable);
+    *callable = *cell->cell.callable;
+    callable->weights = record.record;
+    out.callable = callable;
+    return out;
 }
-
-/* Applies the cell to rows of numbers: columns[k][rows], in the net's precision. */
-static bool trained_cell_rows(Eval *e, const TrainedCell *cell, const void *const *columns, int64_t rows, void *out, Span span) {
-    CellGraph graph;
-    DType precision = cell->model->info->precision;
-    if (!cell_graph(e, cell->cell, precision, span, &graph)) return false;
-    graph_output(graph.trace->graph, OUT_ROWS, 0, "value", graph.value);
-    void *outs[1] = {out};
-    return trace_evaluate(e, graph.trace, columns, rows, cell_param, (void *)(uintptr_t)cell, outs, span);
-}
-
-static bool trained_cell_call(Eval *e, Object *self, const Value *args, int n, Span span, Value *out) {
-    const TrainedCell *cell = (const TrainedCell *)self;
-    if (!cell->model->known) { *out = value_abstract(NULL); return true; }
-    DType precision = cell->model->info->precision;
-    const void *columns[16];
-    const Tensor *first = NULL;
-    for (int i = 0; i < n && i < 16; i++) {
-        const Tensor *t;
-        if (!value_as_tensor(e, &args[i], precision, span, &t)) return eval_fail(out);
-        if (first && !shape_equal(&first->shape, &t->shape)) {
-            diag_add(e->diags, D_E0401, span, "the arguments of a cell have one shape");
-            return eval_fail(out);
-        }
-        first = first ? first : t;
-        columns[i] = t->data;
-    }
-    int64_t rows = first ? shape_size(&first->shape) : 1;
-    Tensor *result = arena_new_of(e->arena, Tensor);
-    *result = (Tensor){precision, first ? first->shape : SHAPE0, arena_alloc(e->arena, (size_t)rows * dtype_size(precision) + 64)};
-    if (!trained_cell_rows(e, cell, columns, rows, result->data, span)) return eval_fail(out);
-    if (result->shape.rank) *out = (Value){.kind = V_TENSOR, .tensor = result};
-    else *out = value_real(precision == DT_F64 ? *(double *)result->data : *(float *)result->data);
-    return true;
-}
-
-static bool trained_cell_field(Eval *e, Object *self, Name field, Span span, Value *out) {
-    const TrainedCell *cell = (const TrainedCell *)self;
-    (void)span;
-    if (strcmp(field, "arity") == 0) return eval_field(e, cell->cell, field, span, out);
-    for (int i = 0; i < cell->model->info->params; i++)
-        if (strcmp(cell->model->info->param[i].path, arena_printf(e->arena, "%s.%s", cell->path, field)) == 0) {
-            *out = model_param_value(e, cell->model, i);
-            return true;
-        }
-    return eval_field(e, cell->cell, field, span, out);
-}
-
-static void trained_cell_identity(const Object *self, Buf *out) {
-    const TrainedCell *cell = (const TrainedCell *)self;
-    model_class.identity(&cell->model->object, out);
-    buf_printf(out, ".%s", cell->path);
-}
-
-const ObjectClass trained_cell_class = {.name = "cell", .call = trained_cell_call, .field = trained_cell_field,
-                                        .identity = trained_cell_identity};
