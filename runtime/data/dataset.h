@@ -28,6 +28,7 @@ typedef struct DatasetRequest {
     const char *target;             /* file of the targets (.npy or idx), or NULL */
     int target_columns;             /* of a csv: its last columns; 0 means 1 */
     int classes;                    /* targets are whole numbers 0 .. classes-1; 0: numbers */
+    bool present;                   /* of a known set: only find its folder; *out stays empty (see dataset_facts) */
 } DatasetRequest;
 
 typedef enum DatasetFailure { DATASET_MISSING, DATASET_BAD } DatasetFailure;

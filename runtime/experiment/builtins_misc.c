@@ -1,6 +1,7 @@
 /* builtins_misc.c -- print, check; statistics of lists; means of functions; loss surfaces. */
 #include "experiment/experiment.h"
 #include "report/statistics.h"
+#include "support/sha256.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -59,6 +60,87 @@ static bool builtin_check(Eval *e, const BuiltinCall *call, Value *out) {
     return true;                                                         /* the other checks of the test run too */
 }
 
+/* ---- hash and size ---- */
+
+static bool builtin_hash(Eval *e, const BuiltinCall *call, Value *out) {
+    if (call->args[0].kind == V_ABSTRACT || e->mode == EVAL_CHECK) { *out = value_abstract(NULL); return true; }
+    Buf text = {0};
+    char hex[65];
+    value_identity(&call->args[0], &text);
+    sha256_hex(text.at, text.len, hex);
+    buf_free(&text);
+    *out = value_text(arena_copy(e->arena, hex, 64));
+    return true;
+}
+
+/* Bytes of the numbers that a value holds: of a model or a trained cell, its parameters and states. */
+static bool builtin_size(Eval *e, const BuiltinCall *call, Value *out) {
+    const Value *v = &call->args[0];
+    const Tensor *t;
+    int64_t bytes = 0;
+    if (v->kind == V_ABSTRACT || e->mode == EVAL_CHECK) { *out = value_abstract(NULL); return true; }
+    if (v->kind == V_OBJECT && v->object->class == &model_class) {
+        const NetInfo *info = ((const Model *)v->object)->info;
+        for (int i = 0; i < info->params; i++)
+            bytes += shape_size(&info->param[i].shape) * (int64_t)dtype_size(info->layout.slot[i].dtype);
+    } else if (v->kind == V_CALLABLE && v->callable->weights) {
+        for (int i = 0; i < v->callable->weights->len; i++) {
+            if (!value_as_tensor(e, &v->callable->weights->at[i], e->session->precision, call->span, &t)) return eval_fail(out);
+            bytes += shape_size(&t->shape) * (int64_t)dtype_size(t->dtype);
+        }
+    } else {
+        if (!value_as_tensor(e, v, e->session->precision, call->arg_spans[0], &t)) return eval_fail(out);
+        bytes = shape_size(&t->shape) * (int64_t)dtype_size(t->dtype);
+    }
+    *out = value_int(bytes);
+    return true;
+}
+
+static Value named_record(Eval *e, const char *const *text, const Value *at, int n) {
+    Name names[8];
+    for (int i = 0; i < n; i++) names[i] = intern_text(e->session->names, text[i]);
+    return value_record(e->arena, names, at, n);
+}
+
+/* ---- cost(net): multiply-adds of one example, bytes of parameters ---- */
+
+static int64_t graph_multiplies(const Graph *g) {
+    int64_t sum = 0;
+    for (Val v = 1; v < (Val)g->node.len; v++) {
+        const Node *node = graph_node(g, v);
+        if (node->op == G_MATMUL) {
+            const Shape *w = &graph_node(g, graph_in(g, v, 0))->shape;
+            sum += shape_size(&node->shape) * (w->rank ? w->dim[w->rank - 1] : 1);
+        } else if (node->op == G_MAP && node->nin) {
+            sum += shape_size(&graph_node(g, graph_in(g, v, 0))->shape) * graph_multiplies(graph_attr(g, v)->body);
+        } else if (node->op == G_MUL && (node->dtype == DT_F32 || node->dtype == DT_F64)) {
+            sum += shape_size(&node->shape);
+        }
+    }
+    return sum;
+}
+
+static bool builtin_cost(Eval *e, const BuiltinCall *call, Value *out) {
+    Column input;
+    const Value *net = &call->args[0];
+    Value result;
+    if (!net_declared_input(e, net, call->arg_spans[0], &input)) return eval_fail(out);
+    Trace *trace = net_trace(e, net, e->session->precision, false, NULL, 0, call->span, &result);
+    const NetInfo *info = trace ? net_info(e, net, &input, e->session->precision, call->span) : NULL;
+    Val y;
+    if (!info) return eval_fail(out);
+    e->trace = trace;
+    bool node = value_as_node(e, &result, call->span, &y);
+    e->trace = NULL;
+    if (!node) return eval_fail(out);
+    graph_output(trace->graph, OUT_VALUE, 0, "y", y);
+    static const char *const names[] = {"multiplies", "bytes"};
+    Value at[2] = {value_int(graph_multiplies(graph_copy(e->arena, trace->graph))),
+                   value_int(info->count * (int64_t)dtype_size(info->precision))};
+    *out = named_record(e, names, at, 2);
+    return true;
+}
+
 /* ---- statistics ---- */
 
 static bool numbers(Eval *e, const Value *value, Span span, const double **out, int64_t *n) {
@@ -92,12 +174,6 @@ static bool builtin_quantile(Eval *e, const BuiltinCall *call, Value *out) {
     }
     *out = value_real(stat_quantile(x, n, q));
     return true;
-}
-
-static Value named_record(Eval *e, const char *const *text, const Value *at, int n) {
-    Name names[8];
-    for (int i = 0; i < n; i++) names[i] = intern_text(e->session->names, text[i]);
-    return value_record(e->arena, names, at, n);
 }
 
 static bool builtin_binomial(Eval *e, const BuiltinCall *call, Value *out) {
@@ -316,5 +392,5 @@ static bool builtin_loss_surface(Eval *e, const BuiltinCall *call, Value *out) {
 }
 
 const BuiltinRow builtins_misc[] = {
-    {"print", builtin_print}, {"check", builtin_check}, {"sem", builtin_sem}, {"median", builtin_median}, {"quantile", builtin_quantile},
+    {"print", builtin_print}, {"hash", builtin_hash}, {"size", builtin_size}, {"cost", builtin_cost}, {"check", builtin_check}, {"sem", builtin_sem}, {"median", builtin_median}, {"quantile", builtin_quantile},
     {"binomial", builtin_binomial}, {"paired", builtin_paired}, {"loss_surface", builtin_loss_surface}, {NULL, NULL}};

@@ -72,7 +72,7 @@ static bool builtin_shuffled(Eval *e, const BuiltinCall *call, Value *out) {
 
 /* ---- building the object ---- */
 
-enum { ARG_NAME, ARG_SHAPE, ARG_NORMALIZE, ARG_VALID, ARG_TEST, ARG_FILE, ARG_TARGET, ARG_CLASSES };
+enum { ARG_NAME, ARG_SHAPE, ARG_NORMALIZE, ARG_VALID, ARG_TEST, ARG_FILE, ARG_TARGET, ARG_CLASSES, ARG_TOKENS, ARG_WINDOW };
 
 typedef struct Reading { Eval *e; const BuiltinCall *call; const Dataset *set; const AffineObject *affine; DataObject *data;
                          Shape shape; } Reading;
@@ -201,6 +201,8 @@ static bool reading_facts(Reading *r, const DatasetFacts *facts) {
     d->size = facts->train;
     d->x = (Column){DT_F32, r->shape, NULL, 0};
     d->y = (Column){DT_I32, SHAPE0, NULL, facts->classes};
+    d->raw_lo = facts->lo;
+    d->raw_hi = facts->hi;
     int64_t valid;
     const Shuffled *drawn;
     if (!part_count(r->e, &r->call->args[ARG_VALID], facts->train, "valid", r->call->arg_spans[ARG_VALID], &valid, &drawn)) return false;
@@ -221,6 +223,10 @@ static void reading_identity(Reading *r, const char *hash) {
 
 static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     const Value *args = call->args;
+    if (args[ARG_TOKENS].kind != V_NONE || args[ARG_WINDOW].kind != V_NONE) {
+        diag_add(e->diags, D_E0618, call->span, "data sets of text are not in this version");
+        return eval_fail(out);
+    }
     DataObject *data = arena_new_of(e->arena, DataObject);
     *data = (DataObject){.object = {&data_class}, .name = args[ARG_NAME].text, .known = true};
     Dataset set;
@@ -232,13 +238,14 @@ static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     request.classes = args[ARG_CLASSES].kind == V_INT ? (int)args[ARG_CLASSES].integer : 0;
     DatasetFailure why;
     char *error = NULL;
+    const DatasetFacts *facts = request.file ? NULL : dataset_facts(request.name);
+    request.present = e->mode == EVAL_CHECK && facts;                    /* a check needs the type, not the contents */
     *out = value_object(&data->object);
     if (!dataset_read(e->arena, &request, NULL, &set, &why, &error)) {
         diag_add(e->diags, D_E0601, call->span, "%s", error);
-        const DatasetFacts *facts = dataset_facts(request.name);
-        if (e->mode == EVAL_CHECK && why == DATASET_MISSING && facts && !request.file && reading_facts(&r, facts)) return true;
-        return eval_fail(out);
+        return (request.present && why == DATASET_MISSING && reading_facts(&r, facts)) || eval_fail(out);
     }
+    if (request.present) return reading_facts(&r, facts) || eval_fail(out);
     data->raw_lo = set.lo;
     data->raw_hi = set.hi;
     if (!reading_shape(&r, &set.train.x.shape) || !reading_affine(&r)) return eval_fail(out);

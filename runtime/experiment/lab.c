@@ -84,6 +84,7 @@ Lab *lab_new(Session *session, const LabOptions *options) {
     lab->arena = arena;
     lab->session = session;
     lab->options = *options;
+    lab->outside = arena_new_of(arena, LabTurn);
     lab->nets = cache_new();
     lab->plans = cache_new();
     lab->families = cache_new();
@@ -93,6 +94,8 @@ Lab *lab_new(Session *session, const LabOptions *options) {
     pthread_mutex_init(&lab->lock, &recursive);
     pthread_mutexattr_destroy(&recursive);
     if (options->threads > 1) lab->pool = pool_new(options->threads);
+    *lab->outside = (LabTurn){.lab = lab, .pool = lab->pool, .keep = arena};
+    session->lab = (LabHooks){.state = lab, .loop = lab_loop, .check = lab_check};
     return lab;
 }
 

@@ -44,17 +44,20 @@ typedef struct Lab {
     Arena *arena; pthread_mutex_t lock;           /* for what lives as long as the lab */
     Cache *nets, *plans, *families;                /* families: which settings a plan pins (plan.c) */
     struct Experiment *experiment;                /* the one that runs, or NULL */
+    struct LabTurn *outside;                      /* what lab_turn gives outside of experiments */
     VEC(Arena *) adopted;                         /* freed with the lab */
 } Lab;
 
-typedef struct LabTurn {
+typedef struct LabTurn LabTurn;
+struct LabTurn {
     Lab *lab;
     Pool *pool;                                   /* threads a single training may use; NULL inside parallel turns */
     Arena *keep;                                  /* outlives the turn: rows and what they hold */
     struct Turn *turn;                            /* loop names and rows of the experiment; NULL outside (loop.c) */
-} LabTurn;
-static inline LabTurn *lab_turn(const Eval *e) { return e->lab; }
-static inline Lab *lab_of(const Eval *e) { return ((LabTurn *)e->lab)->lab; }
+};
+/* Top-level bindings are evaluated outside of all turns. */
+static inline LabTurn *lab_turn(const Eval *e) { return e->lab ? e->lab : ((Lab *)e->session->lab.state)->outside; }
+static inline Lab *lab_of(const Eval *e) { return e->session->lab.state; }
 
 Lab *lab_new(Session *session, const LabOptions *options);
 void lab_free(Lab *lab);

@@ -173,6 +173,7 @@ typedef struct ModelPath { Object object; const Model *model; const char *prefix
 static const ObjectClass model_path_class;
 
 Value model_param_value(Eval *e, const Model *model, int i) {
+    if (!model->known) return value_abstract(NULL);
     const NetParam *p = &model->info->param[i];
     DType dtype = model->info->layout.slot[i].dtype;
     const char *at = (const char *)model->block + p->offset;
@@ -273,8 +274,8 @@ static bool model_field(Eval *e, Object *self, Name field, Span span, Value *out
 }
 
 static void model_identity(const Object *self, Buf *out) {
-    char hex[65];
-    model_hash((const Model *)self, hex);
+    char hex[65] = "unknown";
+    if (((const Model *)self)->known) model_hash((const Model *)self, hex);
     buf_printf(out, "model %s", hex);
 }
 

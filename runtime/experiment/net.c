@@ -53,7 +53,14 @@ static void net_cells(NetInfo *info, const Trace *trace, Arena *arena) {
     Value cells[MAX_CELLS];
     int n = trace_cells(trace, paths, cells, MAX_CELLS);
     info->cell = arena_array(arena, NetCell, n + 1);
-    for (int i = 0; i < n; i++) info->cell[info->cells++] = (NetCell){paths[i], cells[i]};
+    /* the cells that learn, or, where none does, all of them */
+    for (int all = 0; all < 2 && !info->cells; all++)
+        for (int i = 0; i < n; i++) {
+            bool learns = all;
+            for (int k = 0; k < info->params; k++)
+                learns |= strncmp(info->param[k].path, paths[i], strlen(paths[i])) == 0 && info->param[k].path[strlen(paths[i])] == '.';
+            if (learns) info->cell[info->cells++] = (NetCell){paths[i], cells[i]};
+        }
 }
 
 /* The hash of a net: semantics, its evaluation graph, paths, shapes and settings as values. */

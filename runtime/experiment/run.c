@@ -109,6 +109,7 @@ const ObjectClass run_class = {.name = "run", .fields = run_fields, .field = run
 
 Value trained_cell(Eval *e, const Model *model, const NetCell *cell) {
     const NetInfo *info = model->info;
+    if (!model->known) return cell->cell;
     size_t length = strlen(cell->path);
     Name *names = arena_array(e->arena, Name, info->params + 1);
     Value *at = arena_array(e->arena, Value, info->params + 1);
