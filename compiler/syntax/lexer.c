@@ -243,8 +243,17 @@ static void number_read(Lexer *lexer, Token *token)
         diag_add(lexer->cx->diags, D_E0103, token->span, "this number is too large");
 }
 
+/* Room for as many tokens as texts usually have (one per three or four bytes). */
+static TokenList tokens_room(Lexer *lexer)
+{
+    int room = (int)(lexer->source->length / 3) + 16;
+    return (TokenList){arena_array(lexer->scratch, Token, room), 0, room};
+}
+
 void lexer_run(Lexer *lexer)
 {
+    lexer->raw = tokens_room(lexer);
+    lexer->tokens = tokens_room(lexer);
     for (;;) {
         int errors = lexer->cx->diags->errors, kind = lexer_scan(lexer);
         Token token = {.kind = (uint8_t)kind, .line_start = lexer->line_start, .match = -1};
