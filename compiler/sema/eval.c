@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 
-enum { DEPTH_LIMIT = 4000 };
+enum { DEPTH_LIMIT = 1500 };
+#define MEMORY_LIMIT ((size_t)4 << 30)
 
 void eval_init(Eval *e, Session *session, Arena *arena, Diags *diags, EvalMode mode) {
     *e = (Eval){.session = session, .arena = arena, .diags = diags, .mode = mode};
@@ -44,6 +45,21 @@ Diag *eval_diag(Eval *e, DiagCode code, Span span, const char *format, ...) {
     Diag *d = diag_add(e->diags, code, at, "%s", text);
     if (moved) diag_label(d, span, "in the library, here");
     return d;
+}
+
+bool eval_memory(Eval *e, Span span) {
+    if (arena_used(e->arena) <= MEMORY_LIMIT) return true;
+    eval_diag(e, D_E0414, span, "this needs more than %d GB", (int)(MEMORY_LIMIT >> 30));
+    return false;
+}
+
+bool shape_allowed(Eval *e, const Shape *shape, Span span) {
+    double n = 1;
+    for (int i = 0; i < shape->rank; i++) n *= (double)shape->dim[i];
+    if (n * 4 <= (double)MEMORY_LIMIT) return true;
+    Diag *d = eval_diag(e, D_E0414, span, "a tensor of %.3g numbers needs %.3g GB", n, n * 4 / (1 << 30));
+    diag_note(d, "the limit is %d GB", (int)(MEMORY_LIMIT >> 30));
+    return false;
 }
 
 /* ---- names ---- */
@@ -169,7 +185,7 @@ static bool eval_record(Eval *e, const Ast *ast, Scope *scope, Value *out) {
 static bool comprehend(Eval *e, const Ast *ast, int k, Scope *scope, Items *items) {
     Value value;
     if (k == ast->comprehension.len) {
-        if (!eval_expr(e, ast->comprehension.value, scope, &value)) return false;
+        if (!eval_memory(e, ast->span) || !eval_expr(e, ast->comprehension.value, scope, &value)) return false;
         vec_push(e->arena, &items->list, value);
         return true;
     }

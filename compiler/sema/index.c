@@ -11,7 +11,7 @@ static bool range_elements(Eval *e, const ValueRange *range, Span span, ValueLis
         return false;
     }
     double n = range->hi - range->lo + 1;
-    if (n > 1e8) {
+    if (n > 1e7) {
         eval_diag(e, D_E0414, span, "a list of %.0f elements is too large", n);
         return false;
     }
@@ -54,6 +54,10 @@ bool eval_elements(Eval *e, const Value *value, Span span, ValueList *out) {
     case V_RECORD: *out = (ValueList){value->record->at, value->record->len}; return true;
     case V_TENSOR: case V_NODE:
         if (!value_shape(e, value, &shape, &dtype) || !shape.rank) break;
+        if (shape.dim[0] > 10000000 || (value->kind == V_NODE && shape.dim[0] > 100000)) {
+            eval_diag(e, D_E0414, span, "a list of %lld elements is too large", (long long)shape.dim[0]);
+            return false;
+        }
         out->len = (int)shape.dim[0];
         out->at = arena_array(e->arena, Value, out->len);
         for (int i = 0; i < out->len; i++)

@@ -242,14 +242,6 @@ static int param_add(Eval *e, Instance *instance, Name name, bool state, DType d
     return root->params.len - 1;
 }
 
-static bool too_large(Eval *e, const Shape *shape, Span span) {
-    double n = 1;
-    for (int i = 0; i < shape->rank; i++) n *= (double)shape->dim[i];
-    if (n <= 2e9) return false;
-    eval_diag(e, D_E0414, span, "this parameter would need %.1f GB", n * 4e-9);
-    return true;
-}
-
 /* A number, numbers of the parameter's shape, or a distribution. */
 static bool initial_fits(Eval *e, Value *value, const Shape *shape, Name name, Span span) {
     Shape have;
@@ -341,7 +333,7 @@ bool eval_param(Eval *e, const Ast *ast, Scope *scope) {
     Shape shape = type.shape;
     if (e->trace->facts->probing && strcmp(per, "model") != 0) return probe_param(e, ast, &shape, scope);
     if (!place_of(e, ast, per, &instance) || !per_shape(e, per, &shape, ast->span)) return false;
-    if (too_large(e, &shape, ast->span) || !initial_fits(e, &initial, &shape, ast->own.name, ast->own.initial->span)) return false;
+    if (!shape_allowed(e, &shape, ast->span) || !initial_fits(e, &initial, &shape, ast->own.name, ast->own.initial->span)) return false;
     Trace *root = trace_root(e->trace);
     int k = param_find(root, instance, ast->own.name);
     if (k >= 0 && !same_shape(e, &root->params.at[k], &shape, ast->span)) return false;

@@ -57,6 +57,9 @@ void callable_show_signature(const Definition *def, Buf *out);
 bool eval_choice(Eval *e, const TypeValue *type, const Ast *ast, Scope *scope, Value *out);
 
 bool eval_in_library(const Eval *e, Span span);
+/* E0414 and false once the values of this evaluation fill the memory that a program may have. */
+bool eval_memory(Eval *e, Span span);
+bool shape_allowed(Eval *e, const Shape *shape, Span span);           /* E0414 */
 
 /* ---- statements and indexing ---- */
 typedef struct IndexContext { const Value *of; int axis; const struct IndexContext *outer; } IndexContext;

@@ -440,6 +440,7 @@ static bool node_op(Eval *e, Op op, const Value *args, int n, Span span, Value *
     Shape shape;
     bool stretch;
     if (!agree(e, op, v, n, span, &shape, &stretch)) return eval_fail(out);
+    if (!shape_allowed(e, &shape, span)) return eval_fail(out);
     for (int i = 0; i < n; i++) v[i] = graph_broadcast(g, v[i], shape);
     Val r = graph_add(g, whole_power ? G_POWI : op, v, n, NULL, NULL, span);
     if (stretch) trace_mark_stretch(e->trace, r);
@@ -607,7 +608,7 @@ bool value_as_shape(Eval *e, const Value *value, Span span, Shape *out) {
         }
         out->dim[out->rank++] = n;
     }
-    return true;
+    return shape_allowed(e, out, span);
 }
 
 static bool fill_tensor(Eval *e, const Value *value, const Shape *shape, int axis, DType dtype, void *data, int64_t *at) {

@@ -1,4 +1,4 @@
-/* session.c -- loading modules: parse, resolve, bind; and checking all that can be known without running.
+/* session.c -- loading modules: parse, resolve, bind.  What can be known without running is checked in check.c.
  *
  * Definitions become Callables at once, with the static parts of their formals' types; other top-level names are
  * bindings that scope.c evaluates on first use.  The library is one scope, parsed once per session. */
@@ -260,67 +260,4 @@ bool eval_module_field(Eval *e, LoadedModule *module, Name field, Span span, Val
 bool session_value(Eval *e, LoadedModule *module, const char *name, Value *out, bool *found) {
     Scope *scope = module ? module->scope : e->session->prelude;
     return scope_find(e, scope, intern_text(e->session->names, name), out, found);
-}
-
-/* ---- checking ---- */
-
-static void check_net(Eval *e, const Callable *c, const Ast *ast) {
-    Value net = {.kind = V_CALLABLE, .callable = (Callable *)c}, out;
-    if (!net_is_closed(e, c)) return;
-    if (net_trace(e, &net, DT_F32, false, NULL, 0, ast->def.name_span, &out))
-        net_trace(e, &net, DT_F32, true, NULL, 0, ast->def.name_span, &out);
-}
-
-static void check_cell(Eval *e, const Callable *c, const Ast *ast) {
-    Value cell = {.kind = V_CALLABLE, .callable = (Callable *)c};
-    CellGraph graph;
-    for (int i = 0; i < ast->def.settings_len; i++)
-        if (!ast->def.settings[i].initial) return;
-    cell_graph(e, &cell, DT_F32, ast->def.name_span, &graph);
-}
-
-static void check_experiment(Eval *e, LoadedModule *module, const Ast *ast) {
-    Value out;
-    if (e->session->lab.check) {
-        e->session->lab.check(e, module, ast);
-        return;
-    }
-    Scope *scope = eval_experiment_scope(e, module->scope, ast, NULL, NULL, 0);
-    eval_block(e, ast->kind == AST_TEST ? ast->test.body : ast->experiment.body, scope, &out);
-}
-
-static void check_item(Eval *e, LoadedModule *module, const Ast *ast) {
-    Value value;
-    bool found;
-    if (ast->kind == AST_EXPERIMENT || ast->kind == AST_TEST) {
-        check_experiment(e, module, ast);
-        return;
-    }
-    Name name = ast->kind == AST_DEF ? ast->def.name : ast->kind == AST_ALIAS ? ast->alias.name : NULL;
-    if (ast->kind == AST_BIND) name = ast->bind.pattern->kind == AST_NAME ? ast->bind.pattern->name : pattern_name(ast->bind.pattern);
-    if (!name || !scope_find(e, module->scope, name, &value, &found) || !found) return;
-    if (ast->kind != AST_DEF || value.kind != V_CALLABLE || value.callable->def->ast != ast) return;
-    if (ast->def.what == DEF_NET) check_net(e, value.callable, ast);
-    if (ast->def.what == DEF_CELL) check_cell(e, value.callable, ast);
-}
-
-/* The first name of a pattern: evaluating one evaluates all. */
-Name pattern_name(const Ast *pattern) {
-    if (pattern->kind == AST_NAME) return pattern->name;
-    for (int i = 0; pattern->kind == AST_LIST && i < pattern->list.len; i++) {
-        Name name = pattern_name(pattern->list.args[i].value);
-        if (name) return name;
-    }
-    return NULL;
-}
-
-bool session_check(Session *session, LoadedModule *module) {
-    for (int i = 0; i < module->module->items.len; i++) {
-        Eval e;
-        Arena *arena = arena_new();
-        eval_init(&e, session, arena, &session->diags, EVAL_CHECK);
-        check_item(&e, module, module->module->items.at[i]);
-        arena_free(arena);
-    }
-    return session->diags.errors == 0;
 }

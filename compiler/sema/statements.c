@@ -72,6 +72,13 @@ static bool all_numbers(const ValueList *list) {
     return true;
 }
 
+/* Layers made by each of very many turns: a loop that could only run as a scan. */
+static bool too_many_layers(Eval *e, int made, const ValueList *turns, Span span) {
+    if (!e->trace || turns->len <= 1000 || e->trace->at->made == made) return false;
+    eval_diag(e, D_E0415, span, "the layers made in this loop are made %d times", turns->len);
+    return true;
+}
+
 static bool loop_nest(Eval *e, const Ast *loop, int k, Scope *scope, ScopeKind kind) {
     Value value;
     if (k == loop->loop.len) return eval_block(e, loop->loop.body, scope, &value);
@@ -83,7 +90,10 @@ static bool loop_nest(Eval *e, const Ast *loop, int k, Scope *scope, ScopeKind k
     else if (!eval_elements(e, &value, it->in->span, &parts)) return false;
     if (independent && e->mode == EVAL_CHECK && parts.len && all_numbers(&parts)) parts.len = 1;
     bool ok = true;
+    int made = e->trace ? e->trace->at->made : 0;
     for (int i = 0; i < parts.len && (ok || e->mode == EVAL_CHECK); i++) {
+        if (i == 1 && e->trace) made = e->trace->at->made;      /* a layer bound before is placed at its first use */
+        if (!eval_memory(e, loop->span) || (i == 2 && too_many_layers(e, made, &parts, loop->span))) return false;
         Scope *turn = scope_new(e->arena, scope, kind);
         ok = eval_pattern(e, it->pattern, &parts.at[i], turn) && loop_nest(e, loop, k + 1, turn, kind) && ok;
     }

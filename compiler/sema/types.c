@@ -230,7 +230,7 @@ static bool shape_eval(Eval *e, const Ast *brackets, Scope *scope, Shape *shape)
         if (!dimension_eval(e, arg->value, scope, &shape->dim[shape->rank])) return false;
         shape->rank++;
     }
-    return true;
+    return shape_allowed(e, shape, brackets->span);
 }
 
 bool type_eval(Eval *e, const Ast *ast, Scope *scope, TypeValue *out) {

@@ -92,19 +92,34 @@ static const Case wrong[] = {
     {"x = inner[1](0.5)", "E0408(inner[1](0.5))"},
     {"cell a = dense[3]", "E0314(dense[3])"},
     {"fn f(x: f33) = x", "E0301(f33) E0301(f33)"},
+    /* too much */
+    {"x = zeros([100000, 100000])", "E0414([100000, 100000])"},
+    {"x = [1..1000000000]", ""},
+    {"x = [i for i in 1..1000000000]", "E0414(1..1000000000)"},
+    {"net n(x: f32[4]) -> f32[4] {\n  for i in 1..2000 { x = dense[4](x) }\n  x\n}", "E0415(for i in 1..2000 { x = dense[4](x) })"},
+    {"net n(x: f32[4]) -> f32[4] {\n  l = dense[4]\n  for i in 1..2000 { x = l(x) }\n  x\n}", ""},
     /* one mistake, one message */
     {"x = [1][2]\ny = x + 1\nz = [y, sqrt(y)]", "E0405([1][2])"},
     {"net n(x: f32[4]) -> f32[3] {\n  a = x + zeros([3])\n  b = a * 2\n  a + b\n}", "E0401(x + zeros([3]))"},
     {"test \"t\" {\n  a = [1][2]\n  b = [1][3]\n  c = a + b\n  d = sqrt(c)\n}", "E0405([1][2]) E0405([1][3])"},
 };
 
+static const Case warned[] = {
+    {"net n(x: f32[4]) -> f32[2] {\n  a = dense[3]\n  b = a(x)\n  dense[2](x) + 0 * x[1..2] + b.rank\n}",
+     "W0502(param w: f32[out, n] = initial(init, fan_in: n, fan_out: out)) "
+     "W0502(param b: f32[out] = initial(bias, fan_in: n, fan_out: out))"},
+    {"net n(x: f32[4]) -> f32[2] {\n  param w: f32[2] = 1\n  where(w > x[1..2], 1, 0)\n}", "W0503(param w: f32[2] = 1)"},
+    {"net n(x: f32[4]) -> f32[2] {\n  param w: f32[2] = 1\n  floor(w) + x[1..2]\n}", "E0501(floor(w))"},
+};
+
 static void test_wrong(void **state) {
     (void)state;
-    for (int i = 0; i < COUNT(wrong); i++) {
+    for (int i = 0; i < COUNT(wrong) + COUNT(warned); i++) {
+        const Case *test = i < COUNT(wrong) ? &wrong[i] : &warned[i - COUNT(wrong)];
         Session *s = session_new(NULL);
-        checked(s, wrong[i].text);
-        const char *have = found(s, SEVERITY_ERROR);
-        if (strcmp(have, wrong[i].expected) != 0) fail_msg("%s\n  gives    %s\n  expected %s", wrong[i].text, have, wrong[i].expected);
+        checked(s, test->text);
+        const char *have = found(s, i < COUNT(wrong) ? SEVERITY_ERROR : SEVERITY_WARNING);
+        if (strcmp(have, test->expected) != 0) fail_msg("%s\n  gives    %s\n  expected %s", test->text, have, test->expected);
         session_free(s);
     }
 }
