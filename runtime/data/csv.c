@@ -27,8 +27,8 @@ static bool csv_fail(Csv *csv, const char *at, const char *format, ...) {
     va_start(args, format);
     char *text = arena_vprintf(csv->arena, format, args);
     va_end(args);
-    *csv->error = arena_printf(csv->arena, "%s: line %lld, column %lld (byte %lld): %s", csv->path, (long long)csv->line,
-                               (long long)csv->column, (long long)(at - csv->start), text);
+    *csv->error = arena_printf(csv->arena, "%s: line %lld, column %lld (byte %lld): %s", csv->path,
+                               (long long)csv->line, (long long)csv->column, (long long)(at - csv->start), text);
     return false;
 }
 
@@ -58,7 +58,8 @@ static bool is_number(const char *at, const char *end) {
 
 /* Exact for at most 15 digits without an exponent: a whole number below 2^53 over a power of ten below 10^16. */
 static bool short_number(const char *at, const char *end, double *out) {
-    static const double power[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    static const double power[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14,
+                                   1e15};
     bool minus = at < end && *at == '-';
     if (at < end && (*at == '-' || *at == '+')) at++;
     if (end - at > 15) return false;
@@ -98,7 +99,8 @@ static bool csv_number(Csv *csv, const char *at, size_t n, double *out) {
 /* ---- fields and lines ---- */
 static bool blank(char c) { return c == ' ' || c == '\t'; }
 static bool at_line_end(const Csv *csv) {
-    return csv->at == csv->end || *csv->at == '\n' || (*csv->at == '\r' && csv->at + 1 < csv->end && csv->at[1] == '\n');
+    if (csv->at == csv->end || *csv->at == '\n') return true;
+    return *csv->at == '\r' && csv->at + 1 < csv->end && csv->at[1] == '\n';
 }
 
 /* The text of the field at `at` without blanks and quotes; moves to the comma or line end behind it. */
@@ -108,7 +110,8 @@ static bool csv_field(Csv *csv, const char **text, size_t *length) {
     if (csv->at < csv->end && *csv->at == '"') {
         from = ++csv->at;
         while (csv->at < csv->end && *csv->at != '"' && *csv->at != '\n') csv->at++;
-        if (csv->at == csv->end || *csv->at != '"') return csv_fail(csv, from - 1, "the quote is not closed on its line");
+        if (csv->at == csv->end || *csv->at != '"')
+            return csv_fail(csv, from - 1, "the quote is not closed on its line");
         *text = from, *length = (size_t)(csv->at++ - from);
         while (csv->at < csv->end && blank(*csv->at)) csv->at++;
         if (at_line_end(csv) || *csv->at == ',') return true;
@@ -166,12 +169,14 @@ static bool csv_row(Csv *csv, int64_t columns, double *out) {
     const char *text;
     size_t length;
     for (csv->column = 1;; csv->at++, csv->column++) {
-        if (csv->column > columns) return csv_fail(csv, csv->at, "the line has more than %lld fields", (long long)columns);
+        if (csv->column > columns)
+            return csv_fail(csv, csv->at, "the line has more than %lld fields", (long long)columns);
         if (!csv_field(csv, &text, &length) || !csv_number(csv, text, length, &out[csv->column - 1])) return false;
         if (at_line_end(csv)) break;
     }
     if (csv->column < columns)
-        return csv_fail(csv, csv->at, "the line ends after %lld of %lld fields", (long long)csv->column, (long long)columns);
+        return csv_fail(csv, csv->at, "the line ends after %lld of %lld fields", (long long)csv->column,
+                        (long long)columns);
     next_line(csv);
     return true;
 }

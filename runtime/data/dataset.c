@@ -44,7 +44,8 @@ static bool bad(Reader *r, const char *format, ...) {
 
 /* ---- finding files ---- */
 static const char *const mnist_places[] = {"mnist", "MNIST", "MNIST/raw", NULL};
-static const char *const fashion_places[] = {"fashion_mnist", "fashion-mnist", "FashionMNIST", "FashionMNIST/raw", NULL};
+static const char *const fashion_places[] = {"fashion_mnist", "fashion-mnist", "FashionMNIST", "FashionMNIST/raw",
+                                             NULL};
 static const char *const cifar_places[] = {"cifar10", "cifar10/cifar-10-batches-bin", "cifar-10-batches-bin",
                                            "cifar-10", NULL};
 
@@ -84,7 +85,8 @@ static bool missing(Reader *r, const char *file) {
     const DatasetFacts *facts = dataset_facts(r->request->name);
     Buf text = {0};
     *r->why = DATASET_MISSING;
-    buf_printf(&text, "%s is not in %s", file, r->request->folders && *r->request->folders ? "" : "any data folder: none is given");
+    buf_printf(&text, "%s is not in %s", file, 
+               r->request->folders && *r->request->folders ? "" : "any data folder: none is given");
     for (const char *const *folder = r->request->folders; folder && *folder; folder++)
         buf_printf(&text, "%s%s", folder == r->request->folders ? "" : ", ", *folder);
     if (facts) buf_printf(&text, "\n%s", facts->where);
@@ -162,15 +164,18 @@ static bool mnist_part(Reader *r, const char *folder, const char *part, DataPart
             *r->why = DATASET_MISSING;
             return bad(r, "%s: there is no %s or %s.gz", folder, names[i], names[i]);
         }
-        if (!read_idx(r->arena, path[i], r->limits, &array[i], r->error) || !add_file(r, path[i], NULL, 0)) return false;
+        if (!read_idx(r->arena, path[i], r->limits, &array[i], r->error) || !add_file(r, path[i], NULL, 0))
+            return false;
         if (array[i].type != DATA_U8 || array[i].shape.rank != (i ? 0 : 2))
-            return bad(r, "%s: does not hold %s", path[i], i ? "labels (one byte each)" : "images (bytes, rows, columns)");
+            return bad(r, "%s: does not hold %s", path[i],
+                       i ? "labels (one byte each)" : "images (bytes, rows, columns)");
     }
     if (array[0].shape.dim[0] != 28 || array[0].shape.dim[1] != 28)
         return bad(r, "%s: the images are %lld x %lld, not 28 x 28", path[0], (long long)array[0].shape.dim[0],
                    (long long)array[0].shape.dim[1]);
     if (array[0].rows != array[1].rows)
-        return bad(r, "%s: holds %lld labels for %lld images", path[1], (long long)array[1].rows, (long long)array[0].rows);
+        return bad(r, "%s: holds %lld labels for %lld images", path[1], (long long)array[1].rows,
+                   (long long)array[0].rows);
     out->n = array[0].rows;
     out->x = column_of(&array[0]);
     out->x.shape = (Shape)MNIST_SHAPE;
@@ -205,7 +210,8 @@ static bool cifar_batch(Reader *r, const char *folder, const char *name, uint8_t
         for (int i = 0; ok && i < CIFAR_RECORDS; i++, at += CIFAR_PIXELS + 1) {
             labels[i] = at[0];
             memcpy(pixels + (size_t)i * CIFAR_PIXELS, at + 1, CIFAR_PIXELS);
-            if (at[0] > 9) ok = input_fail(&input, &failure, (uint64_t)i * (CIFAR_PIXELS + 1), "the label %d is not 0 to 9", at[0]);
+            if (at[0] <= 9) continue;
+            ok = input_fail(&input, &failure, (uint64_t)i * (CIFAR_PIXELS + 1), "the label %d is not 0 to 9", at[0]);
         }
         input_close(&input);
     }
@@ -221,7 +227,8 @@ static bool cifar_part(Reader *r, const char *folder, const char *const *names, 
     out->x = (DataColumn){DATA_U8, shape_of(3, (int64_t)3, (int64_t)32, (int64_t)32), pixels, 255.0};
     out->y = (DataColumn){DATA_I32, SHAPE0, labels, 1.0};
     for (int i = 0; i < batches; i++)
-        if (!cifar_batch(r, folder, names[i], pixels + (size_t)i * CIFAR_RECORDS * CIFAR_PIXELS, labels + i * CIFAR_RECORDS))
+        if (!cifar_batch(r, folder, names[i], pixels + (size_t)i * CIFAR_RECORDS * CIFAR_PIXELS,
+                         labels + i * CIFAR_RECORDS))
             return false;
     return true;
 }
@@ -244,10 +251,12 @@ static bool read_digits(Reader *r) {
     uint8_t *pixels = arena_alloc(r->arena, (size_t)n * DIGITS_PIXELS);
     int32_t *labels = arena_array(r->arena, int32_t, n);
     for (int64_t i = 0; i < n; i++) {
-        for (int k = 0; k < DIGITS_PIXELS; k++) pixels[i * DIGITS_PIXELS + k] = (uint8_t)data_at(&csv.array, i * width + k);
+        for (int k = 0; k < DIGITS_PIXELS; k++)
+            pixels[i * DIGITS_PIXELS + k] = (uint8_t)data_at(&csv.array, i * width + k);
         labels[i] = (int32_t)data_at(&csv.array, i * width + DIGITS_PIXELS);
     }
-    DataColumn x = {DATA_U8, shape_of(3, (int64_t)1, (int64_t)8, (int64_t)8), pixels, 16.0}, y = {DATA_I32, SHAPE0, labels, 1.0};
+    DataColumn x = {DATA_U8, shape_of(3, (int64_t)1, (int64_t)8, (int64_t)8), pixels, 16.0};
+    DataColumn y = {DATA_I32, SHAPE0, labels, 1.0};
     r->set->train = (DataPart){DIGITS_TRAIN, x, y};
     x.bytes = pixels + DIGITS_TRAIN * DIGITS_PIXELS, y.bytes = labels + DIGITS_TRAIN;
     r->set->test = (DataPart){DIGITS_TEST, x, y};
@@ -294,8 +303,8 @@ static bool split_columns(Reader *r, const char *path, const DataArray *table) {
     int64_t width = table->shape.dim[0], n = table->rows;
     int targets = r->request->target_columns > 0 ? r->request->target_columns : 1;
     if (targets >= width)
-        return bad(r, "%s: has %lld column%s; %d target%s leave no input", path, (long long)width, width == 1 ? "" : "s",
-                   targets, targets == 1 ? "" : "s");
+        return bad(r, "%s: has %lld column%s; %d target%s leave no input", path, (long long)width,
+                   width == 1 ? "" : "s", targets, targets == 1 ? "" : "s");
     double *x = arena_array(r->arena, double, n * (width - targets)), *y = arena_array(r->arena, double, n * targets);
     const double *from = table->bytes;
     for (int64_t i = 0; i < n; i++) {

@@ -16,7 +16,7 @@ typedef struct Dataset {
     const char *name;
     DataPart train, test;
     int classes;                    /* k > 0: y is one i32 a row, a class 0 .. k-1; 0: y is rows of numbers */
-    double lo, hi;                  /* raw range: that of the format for images (0..1), else least and greatest of train */
+    double lo, hi;                  /* raw range: of the format for images (0..1), else least and greatest of train */
     DataFile files[8]; int file_count;
     char sha256[65];                /* of the files' hashes, in order: the identity of the data */
 } Dataset;
@@ -44,13 +44,14 @@ const DatasetFacts *dataset_facts(const char *name);
 const char *const *dataset_known(void);                 /* names, for "did you mean"; ends with NULL */
 
 /* (raw - mean) / sd, with one mean and sd for each first-axis feature (or one for all: features = 1).  Both are rounded
- * once to the result's type; then a subtraction and a division.  NULL: the raw value (for f32: element / divisor in f32). */
+ * once to the result's type; then a subtraction and a division.  NULL: the raw value.  For f32
+ * all of it is done in f32, element / divisor included. */
 typedef struct Affine { int features; const double *mean, *sd; } Affine;
 /* Rows rows[0 .. count-1] (rows NULL: first .. first+count-1), one after another, row-major. */
-void column_gather_f32(const DataColumn *column, const Affine *affine, const uint32_t *rows, int64_t first, int64_t count,
-                       float *out);
-void column_gather_f64(const DataColumn *column, const Affine *affine, const uint32_t *rows, int64_t first, int64_t count,
-                       double *out);
+void column_gather_f32(const DataColumn *column, const Affine *affine, const uint32_t *rows, int64_t first,
+                       int64_t count, float *out);
+void column_gather_f64(const DataColumn *column, const Affine *affine, const uint32_t *rows, int64_t first,
+                       int64_t count, double *out);
 int column_class(const DataColumn *column, int64_t row);/* of an i32 column of classes */
 
 #endif

@@ -61,7 +61,8 @@ static bool idx_body(Input *input, DataArray *out, char **error) {
     *out = (DataArray){0};
     uint64_t count = type ? idx_sizes(input, rank, out, error) : 0;
     const uint8_t *bytes;
-    if (!count || !input_take(input, count * type->size, "the data that the header declares", &bytes, error)) return false;
+    if (!count || !input_take(input, count * type->size, "the data that the header declares", &bytes, error))
+        return false;
     if (!input_end(input, error)) return false;
     out->type = type->type;
     out->bytes = (void *)(uintptr_t)bytes;

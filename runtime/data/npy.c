@@ -18,7 +18,8 @@ typedef struct Header {                                /* of the dict; `at` move
 } Header;
 
 static bool npy_fail(const Header *header, const char *what) {
-    return input_fail(header->input, header->error, header->offset + (uint64_t)(header->at - header->start), "%s", what);
+    uint64_t at = header->offset + (uint64_t)(header->at - header->start);
+    return input_fail(header->input, header->error, at, "%s", what);
 }
 
 static bool skip(Header *header, char expected) {
@@ -108,7 +109,8 @@ static bool dictionary(Header *header) {
 static const NpyType *npy_type(const Header *header) {
     for (int i = 0; i < COUNT(npy_types); i++)
         if (strcmp(header->descr, npy_types[i].descr) == 0 ||
-            (data_size(npy_types[i].type) == 1 && strcmp(header->descr + 1, npy_types[i].descr + 1) == 0 && header->descr[0]))
+            (data_size(npy_types[i].type) == 1 && strcmp(header->descr + 1, npy_types[i].descr + 1) == 0 &&
+             header->descr[0]))
             return &npy_types[i];
     input_fail(header->input, header->error, header->offset,
                "elements of type '%s' are not read (f4, f8, u1, i4, i8, b1 are, little-endian)", header->descr);
@@ -125,7 +127,8 @@ static bool npy_header(Input *input, Header *header, char **error) {
     if (!input_take(input, bytes, "the header's length", &size, error)) return false;
     uint64_t length = size[0] | (uint64_t)size[1] << 8;
     if (bytes == 4) length |= (uint64_t)size[2] << 16 | (uint64_t)size[3] << 24;
-    if (length > 1 << 20) return input_fail(input, error, 8, "a header of %llu bytes is absurd", (unsigned long long)length);
+    if (length > 1 << 20)
+        return input_fail(input, error, 8, "a header of %llu bytes is absurd", (unsigned long long)length);
     *header = (Header){.input = input, .error = error, .offset = input->offset};
     if (!input_take(input, length, "the header", &text, error)) return false;
     header->start = header->at = (const char *)text, header->end = header->at + length;

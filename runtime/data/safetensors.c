@@ -118,7 +118,8 @@ static bool read_meta(Reading *r, json_t *value, TensorFile *out) {
     json_object_foreach(value, key, text) {
         if (!json_is_string(text)) return refuse(r, "__metadata__", "holds something that is no text");
         out->meta[out->meta_count++] = (MetaText){
-            arena_copy(r->arena, key, strlen(key)), arena_copy(r->arena, json_string_value(text), json_string_length(text))};
+            arena_copy(r->arena, key, strlen(key)),
+            arena_copy(r->arena, json_string_value(text), json_string_length(text))};
     }
     return true;
 }
@@ -161,7 +162,8 @@ static bool read_file(Input *input, TensorFile *out, char **error) {
                           (unsigned long long)length);
     if (!input_take(input, length, "the header", &at, error)) return false;
     json_t *header = json_loadb((const char *)at, length, JSON_REJECT_DUPLICATES, &why);
-    if (!header) return input_fail(input, error, 8 + (uint64_t)(why.position > 0 ? why.position : 0), "bad JSON: %s", why.text);
+    uint64_t position = !header && why.position > 0 ? (uint64_t)why.position : 0;
+    if (!header) return input_fail(input, error, 8 + position, "bad JSON: %s", why.text);
     Reading reading = {.input = input, .data = input->length - 8 - length, .error = error, .arena = input->arena};
     bool ok = json_is_object(header) ? read_header(&reading, header, out)
                                      : input_fail(input, error, 8, "the header is no JSON object");

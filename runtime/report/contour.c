@@ -1,13 +1,17 @@
 /* contour.c -- level lines by marching squares, chained into polylines.
  *
  * A crossing lies on an edge of the grid; edge 2 i is that from point i to its right neighbour, 2 i + 1 that to the one
- * above.  A square joins its crossings in pairs (a saddle by the mean of its corners), so that a crossing has at most two
- * partners, one on each side.  Squares with a value that is not finite are passed over. */
+ * above.  A square joins its crossings in pairs (a saddle by the mean of its corners), so that a crossing has at most
+ * two partners, one on each side.  Squares with a value that is not finite are passed over. */
 #include <math.h>
 
 #include "report/figure_parts.h"
 
-typedef struct Walk { const FigureGrid *grid; double level; int *partner; bool *used; } Walk;   /* partner[2 e + 0, 1]; 0 none, else e + 1 */
+typedef struct Walk {
+    const FigureGrid *grid; double level;
+    int *partner;                   /* of edge e at 2 e and 2 e + 1: the other edge + 1, or 0 */
+    bool *used;
+} Walk;
 
 static void join(Walk *walk, int a, int b) {
     walk->partner[2 * a + (walk->partner[2 * a] != 0)] = b + 1;

@@ -12,10 +12,11 @@ Datum datum_text(const char *text) { return (Datum){.kind = DATUM_TEXT, .text = 
 Datum datum_list(const Datum *at, int len) { return (Datum){.kind = DATUM_LIST, .list = {at, len}}; }
 
 /* ---- UTF-8 ---- */
-/* The code point at *at, which moves past it; U+FFFD for a byte that begins none (overlong forms, surrogates included). */
+/* The code point at *at, which moves past it; U+FFFD for a byte that begins none (overlong forms, surrogates
+ * included). */
 static uint32_t next_point(const unsigned char **at) {
     const unsigned char *p = *at;
-    int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : *p >= 0xe0 && *p < 0xf0 ? 2 : *p >= 0xf0 && *p < 0xf5 ? 3 : -1;
+    int more = *p < 0x80 ? 0 : *p < 0xc2 ? -1 : *p < 0xe0 ? 1 : *p < 0xf0 ? 2 : *p < 0xf5 ? 3 : -1;
     uint32_t point = more == 0 ? *p : more == 1 ? *p & 0x1f : more == 2 ? *p & 0x0f : *p & 0x07;
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
     ++*at;
@@ -39,10 +40,11 @@ static void put_point(Buf *out, uint32_t c) {
 }
 
 static int point_width(uint32_t c) {
-    static const struct { uint32_t from, to; } wide[] = {{0x1100, 0x115f}, {0x2e80, 0xa4cf}, {0xac00, 0xd7a3}, {0xf900, 0xfaff},
-        {0xfe30, 0xfe6f}, {0xff00, 0xff60}, {0xffe0, 0xffe6}, {0x1f300, 0x1faff}, {0x20000, 0x3fffd}};
+    static const struct { uint32_t from, to; } wide[] = {{0x1100, 0x115f}, {0x2e80, 0xa4cf}, {0xac00, 0xd7a3},
+        {0xf900, 0xfaff}, {0xfe30, 0xfe6f}, {0xff00, 0xff60}, {0xffe0, 0xffe6}, {0x1f300, 0x1faff}, {0x20000, 0x3fffd}};
     if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return 0;
-    if ((c >= 0x300 && c <= 0x36f) || (c >= 0x20d0 && c <= 0x20ff) || c == 0x200d || (c >= 0xfe00 && c <= 0xfe0f)) return 0;
+    if ((c >= 0x300 && c <= 0x36f) || (c >= 0x20d0 && c <= 0x20ff) || c == 0x200d || (c >= 0xfe00 && c <= 0xfe0f))
+        return 0;
     for (int i = 0; i < COUNT(wide); i++)
         if (c >= wide[i].from && c <= wide[i].to) return 2;
     return 1;

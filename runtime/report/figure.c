@@ -14,8 +14,8 @@ enum { LETTER = 7, TITLE = 24, LABEL = 20, EDGE = 14, GAP = 16, SIDE = 22, BAR =
 char *file_name_of(Arena *arena, const char *text) {
     char *name = arena_copy(arena, text, strlen(text));
     for (char *at = name; *at; at++) {
-        bool kept = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' ||
-                    *at == '.' || *at == '-';
+        bool kept = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') ||
+                    *at == '_' || *at == '.' || *at == '-';
         if (!kept) *at = '_';
     }
     if (name[0] == 0 || name[0] == '.') return arena_printf(arena, "_%s", name);
@@ -94,8 +94,9 @@ void figure_lay_out(Figure *figure) {
     Cells cells = cells_of(figure);
     bool own = spec->free_scales, titles = spec->column_title != NULL;
     double left = left_room(figure), bottom = bottom_room(figure, &cells), top = EDGE + (titles ? TITLE : 0);
-    double gap_x = own ? left : GAP, gap_y = own ? bottom + (cells.wrapped ? TITLE : 0) : cells.wrapped ? TITLE + 4 : GAP;
-    double side = spec->row_title && !cells.wrapped ? SIDE : 0, bar = figure->surface ? BAR + (spec->z_title ? LABEL : 0) : 0;
+    double gap_x = own ? left : GAP, gap_y = (own ? bottom : GAP) + (cells.wrapped ? TITLE : 0);
+    double side = spec->row_title && !cells.wrapped ? SIDE : 0;
+    double bar = figure->surface ? BAR + (spec->z_title ? LABEL : 0) : 0;
     double across = left + cells.columns * cells.width + (cells.columns - 1) * gap_x + side;
     double down = top + cells.rows * cells.height + (cells.rows - 1) * gap_y;
     figure->width = (int)ceil(across + EDGE + bar + legend_room(figure));
@@ -122,8 +123,8 @@ void figure_lay_out(Figure *figure) {
 typedef struct Writing { Arena *arena; const char *folder; FileSync sync; char **error; } Writing;
 
 static bool put_file(const Writing *writing, const char *name, Buf *text) {
-    bool ok = file_write(writing->arena, path_join(writing->arena, writing->folder, name), text->at, text->len, writing->sync,
-                         writing->error);
+    char *path = path_join(writing->arena, writing->folder, name);
+    bool ok = file_write(writing->arena, path, text->at, text->len, writing->sync, writing->error);
     buf_free(text);
     return ok;
 }
@@ -153,7 +154,8 @@ static void draw(Figure *figure, const FigureTools *tools, const char *folder, c
     char *why = NULL;
     if (program && !*program) return;
     if (!program) {
-        figure_note(figure, "%s: gnuplot is not installed, so it was not drawn; `gnuplot plot.gp` in %s draws it", name, plots);
+        figure_note(figure, "%s: gnuplot is not installed, so it was not drawn; `gnuplot plot.gp` in %s draws it",
+                    name, plots);
         return;
     }
     if (!gnuplot_run(figure->arena, program, plots, "plot.gp", tools->seconds > 0 ? tools->seconds : 60, &why)) {
@@ -164,11 +166,12 @@ static void draw(Figure *figure, const FigureTools *tools, const char *folder, c
     figure->result->png = publish(figure, folder, plots, arena_printf(figure->arena, "%s.png", name));
 }
 
-bool figure_write(Arena *arena, const char *folder, const FigureSpec *spec, const FigureTools *tools, FigureResult *result,
-                  char **error) {
+bool figure_write(Arena *arena, const char *folder, const FigureSpec *spec, const FigureTools *tools,
+                  FigureResult *result, char **error) {
     static const FigureTools usual = {0};
     Figure figure = {.arena = arena, .spec = spec, .result = result};
-    char *name = file_name_of(arena, spec->name), *plots = path_join(arena, folder, arena_printf(arena, "%s.plot", name));
+    char *name = file_name_of(arena, spec->name);
+    char *plots = path_join(arena, folder, arena_printf(arena, "%s.plot", name));
     if (!tools) tools = &usual;
     *result = (FigureResult){.script = path_join(arena, plots, "plot.gp")};
     if (spec->panel_count == 0) {

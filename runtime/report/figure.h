@@ -3,7 +3,8 @@
  * All numbers are computed by the caller (one series for each group) or here (bins, shares, contours); gnuplot only
  * draws.  In FOLDER: NAME.svg, NAME.png, and NAME.plot/ with plot.gp and the numbers of every panel, so that anyone can
  * draw the figure again (cd NAME.plot && gnuplot plot.gp) or differently.  Without gnuplot these are still written, and
- * a note says so.  Colours are those of Okabe and Ito, which colour-blind readers can tell apart; surfaces are viridis. */
+ * a note says so.  Colours are those of Okabe and Ito, which colour-blind readers can tell apart; surfaces are
+ * viridis. */
 #ifndef NIN_FIGURE_H
 #define NIN_FIGURE_H
 
@@ -23,7 +24,7 @@ typedef struct FigureSeries {
     int64_t n;
 } FigureSeries;
 
-/* Values at nx x ny evenly spaced points, corners included: z[iy * nx + ix] at x_lo + ix (x_hi - x_lo) / (nx - 1), ... */
+/* Values at nx x ny evenly spaced points, corners included: z[iy * nx + ix] at x_lo + ix (x_hi - x_lo) / (nx - 1). */
 typedef struct FigureGrid { int nx, ny; double x_lo, x_hi, y_lo, y_hi; const double *z; } FigureGrid;
 
 typedef struct FigureMark {
@@ -65,8 +66,8 @@ typedef struct FigureResult {
 } FigureResult;
 
 /* False with an error only if something could not be written. */
-bool figure_write(Arena *arena, const char *folder, const FigureSpec *spec, const FigureTools *tools, FigureResult *result,
-                  char **error);
+bool figure_write(Arena *arena, const char *folder, const FigureSpec *spec, const FigureTools *tools,
+                  FigureResult *result, char **error);
 
 /* [A-Za-z0-9_.-] stays, other characters become _. */
 char *file_name_of(Arena *arena, const char *text);

@@ -5,7 +5,7 @@
 #include "report/figure_parts.h"
 #include "report/statistics.h"
 
-enum { LEVELS = 10, MOST_LEVELS = 64, LEAST_BINS = 5, MOST_BINS = 60 };
+enum { LEVELS = 10, MOST_LEVELS = 64, LEAST_BINS = 5, MOST_BINS = 60, MOST_WANTED = 1000 };
 
 void figure_note(Figure *figure, const char *format, ...) {
     va_list args;
@@ -16,7 +16,8 @@ void figure_note(Figure *figure, const char *format, ...) {
 
 static Layer *add_layer(Figure *figure, PanelPlot *plot, LayerKind kind, int columns, int64_t rows, double **at) {
     double *numbers = *at = arena_array(figure->arena, double, rows * columns + 1);
-    vec_push(figure->arena, &plot->layers, ((Layer){.kind = kind, .columns = columns, .rows = rows, .at = numbers, .color = -1}));
+    vec_push(figure->arena, &plot->layers, ((Layer){.kind = kind, .columns = columns, .rows = rows, .at = numbers,
+                                                    .color = -1}));
     return &plot->layers.at[plot->layers.len - 1];
 }
 
@@ -107,7 +108,8 @@ static Bins choose_bins(Figure *figure, int wanted) {
         }
     if (!(hi > lo)) return (Bins){series ? lo - 0.5 : 0, 1, 1};
     double count = width > 0 ? ceil((hi - lo) / (width / series)) : MOST_BINS;
-    int bins = wanted > 0 ? wanted < 1000 ? wanted : 1000 : count < LEAST_BINS ? LEAST_BINS : count > MOST_BINS ? MOST_BINS : (int)count;
+    int bins = (int)fmin(MOST_BINS, fmax(LEAST_BINS, count));
+    if (wanted > 0) bins = wanted < MOST_WANTED ? wanted : MOST_WANTED;
     return (Bins){lo, (hi - lo) / bins, bins};
 }
 
@@ -122,7 +124,8 @@ static double *bin_counts(Figure *figure, const FigureSeries *s, const Bins *bin
 }
 
 /* A filled area of two points a bin, and its outline, which leaves out the empty bins. */
-static void hist_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark, const FigureSeries *s, const Bins *bins) {
+static void hist_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark, const FigureSeries *s,
+                        const Bins *bins) {
     double *count = bin_counts(figure, s, bins), *fill, *line;
     Layer *filled = add_layer(figure, plot, LAYER_FILL, 3, 2 * bins->count, &fill);
     style_as(figure, filled, s, mark, false);
@@ -130,7 +133,7 @@ static void hist_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark,
     style_as(figure, outline, s, mark, true);
     outline->rows = 0;
     for (int b = 0; b < bins->count; b++) {
-        double x[2] = {off_axis(figure, bins->lo + b * bins->width), off_axis(figure, bins->lo + (b + 1) * bins->width)};
+        double lo = bins->lo + b * bins->width, x[2] = {off_axis(figure, lo), off_axis(figure, lo + bins->width)};
         bool first = b == 0 || count[b - 1] == 0, last = b + 1 == bins->count || count[b + 1] == 0;
         for (int side = 0; side < 2; side++, fill += 3) fill[0] = x[side], fill[1] = 0, fill[2] = count[b];
         if (count[b] == 0) continue;
@@ -163,7 +166,8 @@ static void surface_range(Figure *figure, const FigureGrid *grid, double *lo, do
 }
 
 static void heat_layer(Figure *figure, PanelPlot *plot, const FigureGrid *grid) {
-    double *at, lo, hi, dx = (grid->x_hi - grid->x_lo) / (grid->nx - 1), dy = (grid->y_hi - grid->y_lo) / (grid->ny - 1);
+    double *at, lo, hi;
+    double dx = (grid->x_hi - grid->x_lo) / (grid->nx - 1), dy = (grid->y_hi - grid->y_lo) / (grid->ny - 1);
     Layer *layer = add_layer(figure, plot, LAYER_IMAGE, 3, (int64_t)grid->nx * grid->ny, &at);
     layer->color = -1;
     surface_range(figure, grid, &lo, &hi);
@@ -278,7 +282,10 @@ static void layer_ranges(const Figure *figure, const Layer *layer, Range *x, Ran
 static void settle(Range *range, const FigureAxis *axis, bool tight) {
     if (!(range->lo <= range->hi)) range->lo = axis->log ? 0.1 : 0, range->hi = 1;
     double lo = axis->log ? log10(range->lo) : range->lo, hi = axis->log ? log10(range->hi) : range->hi;
-    if (lo == hi) lo -= fabs(lo) > 0 && !axis->log ? fabs(lo) / 2 : 0.5, hi += fabs(hi) > 0 && !axis->log ? fabs(hi) / 2 : 0.5;
+    if (lo == hi) {
+        double half = lo != 0 && !axis->log ? fabs(lo) / 2 : 0.5;
+        lo -= half, hi += half;
+    }
     double room = tight ? 0 : 0.04 * (hi - lo);
     if (range->zero && !axis->log) {
         lo = fmin(lo, 0), hi = fmax(hi, 0);

@@ -1,7 +1,8 @@
 /* figure_parts.h -- between the files of the figure writer.
  *
- * A mark becomes one or more layers, and a layer one block of numbers in its panel's data file and one element of a plot
- * command.  figure_layers.c makes them, contour.c finds level lines, figure_script.c writes the script, figure.c lays out. */
+ * A mark becomes one or more layers, and a layer one block of numbers in its panel's data file and one element of a
+ * plot command.  figure_layers.c makes them, contour.c finds level lines, figure_script.c writes the script, figure.c
+ * lays out. */
 #ifndef NIN_FIGURE_PARTS_H
 #define NIN_FIGURE_PARTS_H
 

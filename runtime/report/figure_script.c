@@ -10,8 +10,10 @@
 #include "report/figure_parts.h"
 
 #define INK "#333333"
-static const char *const qualitative[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#b8a900"};
-static const char *const viridis[] = {"#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962", "#addc30",
+static const char *const qualitative[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000",
+                                          "#b8a900"};
+static const char *const viridis[] = {"#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962",
+                                      "#addc30",
                                       "#fde725"};
 enum { MOST_LEGEND = 14 };
 
@@ -54,7 +56,8 @@ static void put_viridis(double share, Buf *out) {
     int from = at < COUNT(viridis) - 1 ? (int)at : COUNT(viridis) - 2;
     buf_text(out, "#");
     for (int k = 0; k < 3; k++)
-        buf_printf(out, "%02x", (int)lround((1 - at + from) * channel(viridis[from], k) + (at - from) * channel(viridis[from + 1], k)));
+        buf_printf(out, "%02x", (int)lround((1 - at + from) * channel(viridis[from], k) +
+                                            (at - from) * channel(viridis[from + 1], k)));
 }
 
 /* More groups than there are colours to tell apart are shown in order, along viridis (without its palest end). */
@@ -117,7 +120,8 @@ static void put_number_tick(Ticks *ticks, double at) {
 
 static void linear_ticks(double lo, double hi, int wanted, Ticks *ticks) {
     double step = round_step(lo, hi, wanted), slack = 1e-9 * (hi - lo);
-    for (double k = ceil((lo - slack) / step); k * step <= hi + slack; k++) put_number_tick(ticks, k == 0 ? 0 : k * step);
+    for (double k = ceil((lo - slack) / step); k * step <= hi + slack; k++)
+        put_number_tick(ticks, k == 0 ? 0 : k * step);
 }
 
 static void put_decade(Ticks *ticks, int k, bool plain) {
@@ -158,14 +162,16 @@ static void put_ticks(const FigureAxis *axis, double lo, double hi, int wanted, 
 static void put_axis(const Figure *figure, const PanelPlot *plot, char name, Buf *out) {
     const FigureAxis *axis = name == 'x' ? &figure->spec->x : &figure->spec->y;
     double lo = name == 'x' ? plot->x_lo : plot->y_lo, hi = name == 'x' ? plot->x_hi : plot->y_hi;
-    double pixels = name == 'x' ? (plot->right - plot->left) * figure->width : (plot->top - plot->bottom) * figure->height;
+    double pixels = name == 'x' ? (plot->right - plot->left) * figure->width
+                                : (plot->top - plot->bottom) * figure->height;
     bool shown = name == 'x' ? plot->show_x : plot->show_y;
     buf_printf(out, axis->log ? "set logscale %c 10\n" : "unset logscale %c\n", name);
     buf_printf(out, "set %crange [", name);
     number(out, lo);
     buf_text(out, ":");
     number(out, hi);
-    buf_printf(out, "]\nset %ctics nomirror out scale 0.5,0.25 %s %s ", name, axis->categories ? "noenhanced" : "enhanced",
+    buf_printf(out, "]\nset %ctics nomirror out scale 0.5,0.25 %s %s ", name,
+               axis->categories ? "noenhanced" : "enhanced",
                name == 'x' && figure_slanted(figure, pixels) ? "rotate by 30 right" : "norotate autojustify");
     put_ticks(axis, lo, hi, (int)(pixels / (name == 'x' ? 75 : 50)), shown, out);
     buf_printf(out, "\n%s\n", axis->categories ? name == 'x' ? "set grid noxtics" : "set grid noytics" : "");
@@ -189,8 +195,10 @@ static void put_rules(const Figure *figure, const PanelPlot *plot, Buf *out) {
         Buf at = {0};
         number(&at, layer->rule);
         buf_put(&at, "", 1);
-        if (layer->vertical) buf_printf(out, "set arrow from first %s, graph 0 to first %s, graph 1 nohead", at.at, at.at);
-        else buf_printf(out, "set arrow from graph 0, first %s to graph 1, first %s nohead", at.at, at.at);
+        if (layer->vertical)
+            buf_printf(out, "set arrow from first %s, graph 0 to first %s, graph 1 nohead", at.at, at.at);
+        else
+            buf_printf(out, "set arrow from graph 0, first %s to graph 1, first %s nohead", at.at, at.at);
         put_stroke(figure, -1, layer->style, 1, out);
         buf_text(out, " front\n");
         buf_free(&at);
@@ -231,8 +239,8 @@ static void put_layer(const Figure *figure, const Layer *layer, int panel, int b
         put_stroke(figure, layer->color, layer->style, layer->color < 0 ? 1.2 : 1.8, out);
         break;
     case LAYER_LEVELS:                                 /* a dot, hidden by the line, has the colour box drawn */
-        buf_printf(out, "every ::0::0 with dots lc palette notitle, 'panel-%d.tsv' index %d using 1:2 with lines lw 1.5 lc rgb '",
-                   panel, block);
+        buf_printf(out, "every ::0::0 with dots lc palette notitle, 'panel-%d.tsv' index %d using 1:2 with lines lw "
+                   "1.5 lc rgb '", panel, block);
         put_viridis((layer->at[2] - figure->z_lo) / (figure->z_hi - figure->z_lo), out);
         buf_text(out, "'");
         break;
@@ -246,7 +254,8 @@ static void put_layer(const Figure *figure, const Layer *layer, int panel, int b
 }
 
 static void put_panel(const Figure *figure, const PanelPlot *plot, int panel, bool bar, Buf *out) {
-    buf_printf(out, "\n# panel %d\nset lmargin at screen %.5f\nset rmargin at screen %.5f\n", panel, plot->left, plot->right);
+    buf_printf(out, "\n# panel %d\nset lmargin at screen %.5f\nset rmargin at screen %.5f\n", panel, plot->left,
+               plot->right);
     buf_printf(out, "set bmargin at screen %.5f\nset tmargin at screen %.5f\n", plot->bottom, plot->top);
     put_axis(figure, plot, 'x', out);
     put_axis(figure, plot, 'y', out);
@@ -265,8 +274,8 @@ static void put_panel(const Figure *figure, const PanelPlot *plot, int panel, bo
     put_rules(figure, plot, out);
     put_texts(plot, out);
     if (bar) {
-        buf_printf(out, "set colorbox vertical user origin screen %.5f, screen %.5f size screen %.5f, screen %.5f\n", figure->bar_x,
-                   figure->bar_y, 14.0 / figure->width, figure->bar_height);
+        buf_printf(out, "set colorbox vertical user origin screen %.5f, screen %.5f size screen %.5f, screen %.5f\n",
+                   figure->bar_x, figure->bar_y, 14.0 / figure->width, figure->bar_height);
     } else {
         buf_text(out, "unset colorbox\n");
     }
@@ -298,11 +307,13 @@ static void put_entry(const Figure *figure, const LegendEntry *entry, Buf *out) 
 static void put_legend(const Figure *figure, Buf *out) {
     int n = figure->legend.len, every = (n + MOST_LEGEND - 1) / MOST_LEGEND;
     if (n == 0) return;
-    buf_text(out, "\n# legend\nset lmargin at screen 0\nset rmargin at screen 1\nset bmargin at screen 0\nset tmargin at screen 1\n");
-    buf_text(out, "unset border\nunset xtics\nunset ytics\nunset xlabel\nunset ylabel\nunset title\nunset label\nunset arrow\n"
-                  "unset grid\nunset xzeroaxis\nunset colorbox\nunset logscale\nset xrange [0:1]\nset yrange [0:1]\n");
-    buf_printf(out, "set key at screen %.5f, screen %.5f left top vertical Left reverse noenhanced samplen 2 spacing 1.25 width 0",
-               figure->legend_x, figure->legend_y);
+    buf_text(out, "\n# legend\nset lmargin at screen 0\nset rmargin at screen 1\nset bmargin at screen 0\n"
+                  "set tmargin at screen 1\n");
+    buf_text(out, "unset border\nunset xtics\nunset ytics\nunset xlabel\nunset ylabel\nunset title\n"
+                  "unset label\nunset arrow\nunset grid\nunset xzeroaxis\nunset colorbox\nunset logscale\n"
+                  "set xrange [0:1]\nset yrange [0:1]\n");
+    buf_printf(out, "set key at screen %.5f, screen %.5f left top vertical Left reverse noenhanced samplen 2 spacing "
+               "1.25 width 0", figure->legend_x, figure->legend_y);
     if (figure->spec->legend_title) {
         buf_text(out, " title ");
         quote(out, figure->spec->legend_title);
@@ -335,17 +346,21 @@ static void put_palette(const Figure *figure, Buf *out) {
 }
 
 static void put_terminal(const Figure *figure, bool svg, const char *name, Buf *out) {
-    if (svg) buf_printf(out, "set terminal svg size %d,%d enhanced font 'Helvetica,13' background '#ffffff'\n", figure->width, figure->height);
+    if (svg)
+        buf_printf(out, "set terminal svg size %d,%d enhanced font 'Helvetica,13' background '#ffffff'\n",
+                   figure->width, figure->height);
     else
-        buf_printf(out, "set terminal pngcairo size %d,%d enhanced font 'Helvetica,10' fontscale 2 linewidth 2 pointscale 2 "
-                        "background '#ffffff'\n", 2 * figure->width, 2 * figure->height);
+        buf_printf(out, "set terminal pngcairo size %d,%d enhanced font 'Helvetica,10' fontscale 2 linewidth 2 "
+                        "pointscale 2 background '#ffffff'\n", 2 * figure->width, 2 * figure->height);
     buf_printf(out, "set output '%s.%s'\nload 'panels.gp'\nunset output\n", name, svg ? "svg" : "png");
 }
 
 void figure_script_text(const Figure *figure, Buf *out) {
-    buf_printf(out, "# %s: loaded by plot.gp, once for each terminal.\n", file_name_of(figure->arena, figure->spec->name));
-    buf_text(out, "reset\nset encoding utf8\nset border 3 lw 0.8 lc rgb '" INK "'\nset grid lc rgb '#e4e4e4' lt 1 lw 0.6\n"
-                  "set tics textcolor rgb '" INK "'\nset style textbox opaque fillcolor rgb '#ffffff' noborder margins 0.4,0.4\n"
+    char *name = file_name_of(figure->arena, figure->spec->name);
+    buf_printf(out, "# %s: loaded by plot.gp, once for each terminal.\n", name);
+    buf_text(out, "reset\nset encoding utf8\nset border 3 lw 0.8 lc rgb '" INK "'\n"
+                  "set grid lc rgb '#e4e4e4' lt 1 lw 0.6\nset tics textcolor rgb '" INK "'\n"
+                  "set style textbox opaque fillcolor rgb '#ffffff' noborder margins 0.4,0.4\n"
                   "unset key\n");
     if (figure->square) buf_text(out, "unset grid\nset border 15\n");
     put_palette(figure, out);

@@ -75,7 +75,8 @@ static char *first_line(Arena *arena, const char *text) {
     return arena_copy(arena, text, n);
 }
 
-bool gnuplot_run(Arena *arena, const char *program, const char *folder, const char *script, double seconds, char **why) {
+bool gnuplot_run(Arena *arena, const char *program, const char *folder, const char *script, double seconds,
+                 char **why) {
     int ends[2], status = 0;
     char text[KEPT] = "";
     pid_t child;

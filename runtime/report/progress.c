@@ -60,7 +60,8 @@ static void put_rate(Buf *out, const Progress *progress) {
 }
 
 static void put_bar(Buf *out, double share) {
-    static const char *const eighth[] = {"", "\xe2\x96\x8f", "\xe2\x96\x8e", "\xe2\x96\x8d", "\xe2\x96\x8c", "\xe2\x96\x8b",
+    static const char *const eighth[] = {"", "\xe2\x96\x8f", "\xe2\x96\x8e", "\xe2\x96\x8d", "\xe2\x96\x8c",
+                                         "\xe2\x96\x8b",
                                          "\xe2\x96\x8a", "\xe2\x96\x89"};
     int filled = (int)(share * BAR * 8), cells = filled / 8;
     for (int i = 0; i < cells; i++) buf_text(out, "\xe2\x96\x88");

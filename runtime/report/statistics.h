@@ -22,10 +22,14 @@ double stat_quantile(const double *x, int64_t n, double q);
 typedef struct Binomial { int64_t k, n; double share; double p_two_sided, p_greater, p_less; } Binomial;
 Binomial stat_binomial(int64_t k, int64_t n, double share);
 
-/* Pairs a[i], b[i]: Student's t of the differences a - b (df = n - 1), and Wilcoxon's signed rank test: zero differences
- * are dropped, equal sizes share their mean rank; exact over all signs for at most 50 of them, else normal with tie and
- * continuity correction.  Two-sided.  A t test of equal differences (sd 0) has p 0, or 1 if they are all zero. */
-typedef struct Paired { int64_t n; double mean, sd, t, p; int64_t ranked; double rank_sum, rank_p; bool rank_exact; } Paired;
+/* Pairs a[i], b[i]: Student's t of the differences a - b (df = n - 1), and Wilcoxon's signed rank test: zero
+ * differences are dropped, equal sizes share their mean rank; exact over all signs for at most 50 of them, else normal
+ * with tie and continuity correction.  Two-sided.  A t test of equal differences (sd 0) has p 0, or 1 if they are all
+ * zero. */
+typedef struct Paired {
+    int64_t n; double mean, sd, t, p;
+    int64_t ranked; double rank_sum, rank_p; bool rank_exact;
+} Paired;
 Paired stat_paired(const double *a, const double *b, int64_t n);
 
 /* P(|T| >= |t|) of Student's t with df degrees of freedom. */

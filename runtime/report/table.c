@@ -11,7 +11,9 @@ enum { DIGITS = 5, MOST_DIGITS = 9, WIDEST_TEXT = 60, LEAST_TEXT = 6, GAP = 2 };
 typedef enum NumberForm { FORM_WHOLE, FORM_FIXED, FORM_GENERAL } NumberForm;
 typedef struct Layout { NumberForm form; int decimals; bool right; int width; char **text; } Layout;
 
-static const Datum *datum_of(const Table *table, int64_t row, int column) { return &table->at[row * table->columns + column]; }
+static const Datum *datum_of(const Table *table, int64_t row, int column) {
+    return &table->at[row * table->columns + column];
+}
 
 static bool number_of(const Datum *datum, double *x) {
     if (datum->kind == DATUM_INT) *x = (double)datum->integer;
@@ -132,7 +134,8 @@ static void block_row(const Block *block, int64_t row, Buf *out) {
         if (c >= block->table->keys && c < block->from) continue;
         if (!first) blanks(out, GAP);
         first = false;
-        put_cell(out, &block->layout[c], row < 0 ? block->table->name[c] : block->layout[c].text[row], c == block->to - 1);
+        put_cell(out, &block->layout[c], row < 0 ? block->table->name[c] : block->layout[c].text[row],
+                 c == block->to - 1);
     }
     buf_text(out, "\n");
 }

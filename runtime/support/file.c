@@ -30,7 +30,8 @@ static bool regular(Arena *arena, const char *path, const struct stat *st, char 
     return false;
 }
 
-static bool read_open(Arena *arena, const char *path, int fd, size_t limit, char **bytes, size_t *length, char **error) {
+static bool read_open(Arena *arena, const char *path, int fd, size_t limit, char **bytes, size_t *length,
+                      char **error) {
     struct stat st;
     if (fstat(fd, &st) != 0) return fail(arena, path, "read", errno, error);
     if (!regular(arena, path, &st, error)) return false;

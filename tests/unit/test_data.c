@@ -67,14 +67,17 @@ static void test_idx(void **state) {
     DataArray array;
     char *error = NULL;
     for (int gz = 0; gz < 2; gz++) {
-        char *path = gz ? put_gz(desk, "a.gz", idx_small, sizeof idx_small) : put(desk, "a", idx_small, sizeof idx_small);
+        char *path = gz ? put_gz(desk, "a.gz", idx_small, sizeof idx_small)
+                        : put(desk, "a", idx_small, sizeof idx_small);
         assert_true(read_idx(desk->arena, path, NULL, &array, &error));
         assert_true(array.rows == 2 && array.shape.rank == 2 && array.shape.dim[0] == 2 && array.shape.dim[1] == 1);
         assert_int_equal(array.type, DATA_U8);
         assert_memory_equal(array.bytes, idx_small + 16, 4);
     }
-    static const uint8_t i16[] = {0, 0, 0x0b, 1, 0, 0, 0, 2, 0xff, 0xfe, 1, 0}, f32[] = {0, 0, 0x0d, 1, 0, 0, 0, 1, 0x3f, 0xc0, 0, 0};
-    static const uint8_t f64[] = {0, 0, 0x0e, 1, 0, 0, 0, 1, 0xc0, 4, 0, 0, 0, 0, 0, 0}, i8[] = {0, 0, 9, 1, 0, 0, 0, 1, 0xff};
+    static const uint8_t i16[] = {0, 0, 0x0b, 1, 0, 0, 0, 2, 0xff, 0xfe, 1, 0};
+    static const uint8_t f32[] = {0, 0, 0x0d, 1, 0, 0, 0, 1, 0x3f, 0xc0, 0, 0};
+    static const uint8_t f64[] = {0, 0, 0x0e, 1, 0, 0, 0, 1, 0xc0, 4, 0, 0, 0, 0, 0, 0};
+    static const uint8_t i8[] = {0, 0, 9, 1, 0, 0, 0, 1, 0xff};
     assert_true(read_idx(desk->arena, put(desk, "i16", i16, sizeof i16), NULL, &array, &error));
     assert_true(array.type == DATA_I32 && data_at(&array, 0) == -2 && data_at(&array, 1) == 256);
     assert_true(read_idx(desk->arena, put(desk, "f32", f32, sizeof f32), NULL, &array, &error));
@@ -97,10 +100,13 @@ static void test_idx_bad(void **state) {
         BAD("rank", "\0\0\10\11", "byte 3: 9 axes; 1 to 6 are possible"),
         BAD("sizes", "\0\0\10\3\0\0\0\2\0\0", "byte 10: the file ends here; the sizes of the axes needs 6 more bytes"),
         BAD("zero", "\0\0\10\2\0\0\0\2\0\0\0\0", "byte 8: axis 2 has size 0"),
-        BAD("cut", "\0\0\10\2\0\0\0\2\0\0\0\2abc", "byte 15: the file ends here; the data that the header declares needs 1 more byte"),
+        BAD("cut", "\0\0\10\2\0\0\0\2\0\0\0\2abc", "byte 15: the file ends here; the data that the header declares "
+            "needs 1 more byte"),
         BAD("more", "\0\0\10\2\0\0\0\1\0\0\0\2abc", "byte 14: the data should end here, but the file goes on"),
-        BAD("absurd", "\0\0\10\3\377\377\377\377\377\377\377\377\377\377\377\377", "byte 4: the sizes of the axes are absurd"),
-        BAD("large", "\0\0\10\3\0\1\0\0\0\1\0\0\0\0\1\0", "byte 16: the data that the header declares of 1099511627776 bytes is above"),
+        BAD("absurd", "\0\0\10\3\377\377\377\377\377\377\377\377\377\377\377\377",
+            "byte 4: the sizes of the axes are absurd"),
+        BAD("large", "\0\0\10\3\0\1\0\0\0\1\0\0\0\0\1\0", "byte 16: the data that the header declares of "
+            "1099511627776 bytes is above"),
         BAD("name.gz", "\0\0\10\1\0\0\0\1x", "byte 0: named .gz, but not a gzip file"),
     };
     DataArray array;
@@ -191,9 +197,11 @@ static void test_npy_bad(void **state) {
         {"{'descr': '<f4'}", 0, "the header lacks"},
         {"{'descr': [('a', '<f4')], 'shape': (1,), 'fortran_order': False}", 0, "structured arrays are not read"},
         {"{'descr': '<f4', 'shape': (1, 'fortran_order': False}", 0, "a size is expected in the shape"},
-        {"{'descr': '<f4', 'shape': (99999999999999999999,), 'fortran_order': False}", 0, "a size in the shape is absurd"},
+        {"{'descr': '<f4', 'shape': (99999999999999999999,), 'fortran_order': False}", 0,
+         "a size in the shape is absurd"},
         {"{'descr': '<f4', 'shape': (4000000000, 4000000000), 'fortran_order': False}", 0, "the shape is absurd"},
-        {"{'descr': '<f4', 'shape': (1000000,), 'fortran_order': False}", 8, "the file ends here; the data that the header declares needs 3999992 more bytes"},
+        {"{'descr': '<f4', 'shape': (1000000,), 'fortran_order': False}", 8,
+         "the file ends here; the data that the header declares needs 3999992 more bytes"},
         {"{'descr': '<f4', 'shape': (0,), 'fortran_order': False}", 8, "axis 1 has size 0"},
         {"{'descr': '<f4', 'shape': (1,1,1,1,1,1,1,1), 'fortran_order': False}", 8, "the array has too many axes"},
         {"{'descr': '<f4', 'shape': (2,), 'fortran_order': False}", 9, "the data should end here"},
@@ -230,8 +238,10 @@ static void test_csv(void **state) {
     for (int i = 0; i < 6; i++) assert_true(data_at(&csv.array, i) == value[i]);
     assert_true(csv_of(desk, "1\n2\n3", &csv, &error));
     assert_true(csv.array.rows == 3 && csv.names == NULL);
-    static const char *const hard[] = {"0.1", "123456789012345", "1234567890123456789", "9007199254740993", "1e23", "5e-324",
-                                       "2.2250738585072011e-308", "0.000000000000001", "-0", "179769313486231570000e288"};
+    static const char *const hard[] = {"0.1", "123456789012345", "1234567890123456789", "9007199254740993", "1e23",
+                                       "5e-324",
+                                       "2.2250738585072011e-308", "0.000000000000001", "-0",
+                                           "179769313486231570000e288"};
     for (int i = 0; i < COUNT(hard); i++) {
         assert_true(csv_of(desk, hard[i], &csv, &error));
         assert_true(data_at(&csv.array, 0) == strtod(hard[i], NULL));
@@ -278,13 +288,16 @@ static void test_csv_bad(void **state) {
 static void test_hostile(void **state) {
     Desk *desk = *state;
     RngStream stream = rng_stream(rng_key(1, "noise", 0, "hostile", 0), 0);
-    static const char *const seeds[] = {"a,b\n1,2\n3,\"4\"\n-1e5,.25\n", "\x93NUMPY\1\0\x40\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), }      \n12345678"};
+    static const char *const seeds[] = {"a,b\n1,2\n3,\"4\"\n-1e5,.25\n",
+                                        "\x93NUMPY\1\0\x40\0{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1), "
+                                            "}      \n12345678"};
     for (int turn = 0; turn < 3000; turn++) {
         uint8_t bytes[256];
         const char *seed = seeds[turn % 2];
         size_t n = turn % 2 ? 8 + 2 + 64 + 8 : strlen(seed);
         memcpy(bytes, seed, n < sizeof bytes ? n : sizeof bytes);
-        for (uint32_t k = rng_below(&stream, 4); k > 0; k--) bytes[rng_below(&stream, (uint32_t)n)] = (uint8_t)rng_next(&stream);
+        for (uint32_t k = rng_below(&stream, 4); k > 0; k--)
+            bytes[rng_below(&stream, (uint32_t)n)] = (uint8_t)rng_next(&stream);
         if (turn % 3 == 0) n = rng_below(&stream, (uint32_t)n + 1);
         Arena *arena = arena_new();
         ReadLimits limits = {.array = 1 << 20};
@@ -485,7 +498,8 @@ static void test_files(void **state) {
         assert_false(read_set(desk, wrong[i].request, &set, &why, &error));
         if (!strstr(error, wrong[i].error)) fail_msg("error is '%s', expected '%s'", error, wrong[i].error);
     }
-    static const uint8_t nan[] = {0, 0, 0x0d, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 0xc0, 0, 0};
+    static const uint8_t nan[] = {0, 0, 0x0d, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f,
+                                  0xc0, 0, 0};
     put(desk, "nan", nan, sizeof nan);
     assert_false(read_set(desk, (DatasetRequest){.file = "nan", .target = "nan"}, &set, &why, &error));
     assert_non_null(strstr(error, "nan: row 2, column 2 is not a number (NaN)"));

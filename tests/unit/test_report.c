@@ -57,12 +57,14 @@ static char *done(Desk *desk, Buf *buf) {
 static void test_datum(void **state) {
     Desk *desk = *state;
     Buf out = {0};
-    Datum list[] = {datum_number(0.1), datum_number(NAN), datum_number(-INFINITY), datum_number(1e-8), datum_number(-0.0)};
-    Field fields[] = {{"net", datum_text("a\"b\\\n\t\x01\xc3\xa9\xff")}, {"n", datum_int(INT64_MIN)}, {"ok", datum_bool(true)},
-                      {"none", datum_null()}, {"l", datum_list(list, 5)}};
+    Datum list[] = {datum_number(0.1), datum_number(NAN), datum_number(-INFINITY), datum_number(1e-8),
+                    datum_number(-0.0)};
+    Field fields[] = {{"net", datum_text("a\"b\\\n\t\x01\xc3\xa9\xff")}, {"n", datum_int(INT64_MIN)},
+                      {"ok", datum_bool(true)}, {"none", datum_null()}, {"l", datum_list(list, 5)}};
     json_fields(&out, fields, 5);
-    assert_string_equal(done(desk, &out), "{\"net\":\"a\\\"b\\\\\\n\\t\\u0001\xc3\xa9\xef\xbf\xbd\",\"n\":-9223372036854775808,"
-                                          "\"ok\":true,\"none\":null,\"l\":[0.1,\"nan\",\"-inf\",1e-08,-0]}");
+    assert_string_equal(done(desk, &out), "{\"net\":\"a\\\"b\\\\\\n\\t\\u0001\xc3\xa9\xef\xbf\xbd\","
+                                          "\"n\":-9223372036854775808,\"ok\":true,\"none\":null,"
+                                          "\"l\":[0.1,\"nan\",\"-inf\",1e-08,-0]}");
     assert_int_equal(text_width("t\xc3\xa4nh \xe3\x83\x97 e\xcc\x81"), 9);
     text_cut(&out, "abcdef", 4);
     text_cut(&out, "\xe3\x83\x97\xe3\x83\xac", 3);
@@ -118,14 +120,17 @@ static void test_table(void **state) {
     table_text(&table, &(TableStyle){0}, &out);
     assert_string_equal(done(desk, &out),
                         "success\nnet        lr   rate    n\n" LINE4 LINE4 LINE4 LINE4 LINE4 LINE4 "\xe2\x94\x80\n"
-                        "prelu   0.001  1.000  100\na b    10.000  0.125    7\ngcu       nan      -   -1\nn = 97 of 100\n");
+                        "prelu   0.001  1.000  100\na b    10.000  0.125    7\ngcu       nan      -   -1\nn = 97 of "
+                            "100\n");
     table_text(&table, &(TableStyle){.width = 14, .rows = 1}, &out);
     assert_string_equal(done(desk, &out),
                         "success\nnet       lr\n" LINE4 LINE4 LINE4 "\nprelu  0.001\n\n"
                         "net     rate\n" LINE4 LINE4 LINE4 "\nprelu  1.000\n\n"
-                        "net      n\n" LINE4 LINE4 "\xe2\x94\x80\xe2\x94\x80\nprelu  100\n... 2 more rows\nn = 97 of 100\n");
+                        "net      n\n" LINE4 LINE4 "\xe2\x94\x80\xe2\x94\x80\nprelu  100\n... 2 more rows\nn = 97 of "
+                            "100\n");
     table_tsv(&table, &out);
-    assert_string_equal(done(desk, &out), "net\tlr\trate\tn\nprelu\t0.001\t1\t100\na\\tb\t10\t0.125\t7\ngcu\tnan\t\t-1\n");
+    assert_string_equal(done(desk, &out), "net\tlr\trate\tn\n"
+                                          "prelu\t0.001\t1\t100\na\\tb\t10\t0.125\t7\ngcu\tnan\t\t-1\n");
     static const char *const one[] = {"x"};
     Datum wide[] = {datum_number(1e-9), datum_number(12345.678), datum_number(0.1)};
     table_text(&(Table){NULL, 0, 1, 3, one, wide, NULL, 0}, &(TableStyle){0}, &out);
@@ -165,7 +170,8 @@ static void test_progress(void **state) {
     for (int i = 1; i <= 250; i++) progress_update(progress, 100 + i * 0.1, i, NULL);
     progress_finish(progress, 130, 300);
     assert_string_equal(done(desk, &screen.text), "fig2  100 of 5000 trials  10/s  8 min 10 s left\n"
-                                                  "fig2  200 of 5000 trials  10/s  8 min 00 s left\nfig2  300 trials in 30 s\n");
+                                                  "fig2  200 of 5000 trials  10/s  8 min 00 s left\nfig2  300 trials "
+                                                      "in 30 s\n");
     progress_free(progress);
 
     progress = progress_new(PROGRESS_QUIET, 0, keep, &screen);
@@ -183,13 +189,17 @@ static void test_provenance(void **state) {
     char *error = NULL, *path = path_of(desk, "run.json");
     ProvenanceData data[] = {{"xor", "12"}, {"mnist", "ab"}};
     Field settings[] = {{"lr", datum_number(0.1)}, {"epochs", datum_int(300)}};
-    Provenance p = {.version = "0.1", .semantics = 1, .program = "xor.nin", .experiment = "fig\"2", .program_sha256 = "00",
-                    .data = data, .data_count = 2, .settings = settings, .setting_count = 2, .precision = "f32", .cpu = "none", .threads = 2};
+    Provenance p = {.version = "0.1", .semantics = 1, .program = "xor.nin", .experiment = "fig\"2",
+                    .program_sha256 = "00", .data = data, .data_count = 2, .settings = settings, .setting_count = 2,
+                    .precision = "f32",
+                        .cpu = "none", .threads = 2};
     assert_true(provenance_write(desk->arena, path, &p, FILE_NO_SYNC, &error));
     assert_string_equal(text_of(desk, path),
                         "{\n  \"data\": {\n    \"mnist\": \"ab\",\n    \"xor\": \"12\"\n  },\n  \"defaults\": {},\n"
-                        "  \"experiment\": \"fig\\\"2\",\n  \"machine\": {\n    \"cpu\": \"none\",\n    \"threads\": 2\n  },\n  \"nin\": \"0.1\",\n"
-                        "  \"notes\": [],\n  \"precision\": \"f32\",\n  \"program\": \"xor.nin\",\n  \"program_sha256\": \"00\",\n  \"seeds\": {},\n"
+                        "  \"experiment\": \"fig\\\"2\",\n  \"machine\": {\n    \"cpu\": \"none\",\n    \"threads\": "
+                            "2\n  },\n  \"nin\": \"0.1\",\n"
+                        "  \"notes\": [],\n  \"precision\": \"f32\",\n  \"program\": \"xor.nin\",\n  "
+                            "\"program_sha256\": \"00\",\n  \"seeds\": {},\n"
                         "  \"semantics\": 1,\n  \"settings\": {\n    \"epochs\": 300,\n    \"lr\": 0.1\n  }\n}\n");
     assert_true(strlen(provenance_cpu(desk->arena)) > 0);
 }
@@ -226,19 +236,25 @@ static void test_contour(void **state) {
 
 /* A figure of everything: two panels. */
 static bool draw_all(Desk *desk, const char *name, const FigureTools *tools, FigureResult *result, char **error) {
-    static const double x[] = {1, 2, 3, 4, 0}, y[] = {0.5, NAN, 2, 3, 1}, lo[] = {0, 1, 1, 2, 0}, hi[] = {1, 2, 3, 4, 2};
+    static const double x[] = {1, 2, 3, 4, 0}, y[] = {0.5, NAN, 2, 3, 1}, lo[] = {0, 1, 1, 2, 0};
+    static const double hi[] = {1, 2, 3, 4, 2};
     static const double z[] = {0, 1, 2, 1, 0, 3, NAN, 2, 1};
-    const FigureSeries series[] = {{"one", 0, STYLE_SOLID, x, y, lo, hi, 5}, {"tw'o `date` $x\n", 1, STYLE_DASHED, x, hi, lo, hi, 5}};
+    const FigureSeries series[] = {{"one", 0, STYLE_SOLID, x, y, lo, hi, 5},
+                                   {"tw'o `date` $x\n", 1, STYLE_DASHED, x, hi, lo, hi, 5}};
     const FigureGrid grid = {3, 3, 1, 2, 1, 2, z};
-    const FigureMark left[] = {{.kind = MARK_LINES, .series = series, .count = 2}, {.kind = MARK_POINTS, .series = series, .count = 2},
-                               {.kind = MARK_BAND, .series = series, .count = 2}, {.kind = MARK_BARS, .series = series, .count = 2},
-                               {.kind = MARK_HIST, .series = series, .count = 2}, {.kind = MARK_CDF, .series = series, .count = 2},
+    const FigureMark left[] = {{.kind = MARK_LINES, .series = series, .count = 2},
+                               {.kind = MARK_POINTS, .series = series, .count = 2},
+                               {.kind = MARK_BAND, .series = series, .count = 2},
+                               {.kind = MARK_BARS, .series = series, .count = 2},
+                               {.kind = MARK_HIST, .series = series, .count = 2},
+                               {.kind = MARK_CDF, .series = series, .count = 2},
                                {.kind = MARK_RULE, .at = 2, .vertical = true, .style = STYLE_DOTTED}};
     const FigureMark right[] = {{.kind = MARK_HEAT, .grid = &grid}, {.kind = MARK_CONTOUR, .grid = &grid}};
     const FigurePanel panels[] = {{0, 0, left, 7}, {0, 1, right, 2}};
     static const char *const titles[] = {"left 'quoted'\n!rm x", "right"};
-    FigureSpec spec = {.name = name, .x = {.title = "x_1", .log = true}, .y = {.title = "`touch broken`"}, .z_title = "z", .rows = 1,
-                       .columns = 2, .column_title = titles, .panels = panels, .panel_count = 2, .legend_title = "key"};
+    FigureSpec spec = {.name = name, .x = {.title = "x_1", .log = true}, .y = {.title = "`touch broken`"},
+                       .z_title = "z", .rows = 1, .columns = 2, .column_title = titles, .panels = panels, .panel_count = 2,
+                       .legend_title = "key"};
     return figure_write(desk->arena, desk->folder, &spec, tools, result, error);
 }
 
@@ -252,7 +268,8 @@ static void test_figure(void **state) {
     char *script = text_of(desk, path_of(desk, "fig_2___.plot/panels.gp"));
     assert_non_null(strstr(script, "set title 'left ''quoted'' !rm x'"));
     assert_null(strchr(script, '`'));
-    assert_non_null(strstr(text_of(desk, path_of(desk, "fig_2___.plot/panel-1.tsv")), "# x\ty\n1\t0.5\n2\tNaN\n3\t2\n"));
+    assert_non_null(strstr(text_of(desk, path_of(desk, "fig_2___.plot/panel-1.tsv")),
+                           "# x\ty\n1\t0.5\n2\tNaN\n3\t2\n"));
     assert_true(draw_all(desk, "again", &(FigureTools){.gnuplot = ""}, &result, &error));
     assert_true(draw_all(desk, "again", &(FigureTools){.gnuplot = "/none/gnuplot"}, &result, &error));
     assert_non_null(strstr(result.notes.at[result.notes.len - 1], "/none/gnuplot: cannot start: No such file"));
@@ -284,8 +301,8 @@ static void test_gnuplot(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_datum), TEST(test_records), TEST(test_table), TEST(test_progress), TEST(test_provenance), TEST(test_contour),
-        TEST(test_figure), TEST(test_gnuplot),
+        TEST(test_datum), TEST(test_records), TEST(test_table), TEST(test_progress), TEST(test_provenance),
+        TEST(test_contour), TEST(test_figure), TEST(test_gnuplot),
     };
     return cmocka_run_group_tests_name("report", tests, NULL, NULL);
 }

@@ -22,10 +22,12 @@ static void test_aggregates(void **state) {
     assert_true(stat_min(x, 8) == 1 && stat_max(x, 8) == 9 && stat_median(x, 8) == 3.5 && stat_median(x, 7) == 3);
     assert_true(stat_quantile(x, 8, 0) == 1 && stat_quantile(x, 8, 1) == 9 && stat_quantile(x, 8, 0.25) == 1.75);
     close_to(stat_quantile(x, 8, 0.9), 6.9);
-    assert_true(isnan(stat_mean(x, 0)) && isnan(stat_sd(x, 1)) && isnan(stat_median(x, 0)) && isnan(stat_quantile(x, 8, 2)));
+    assert_true(isnan(stat_mean(x, 0)) && isnan(stat_sd(x, 1)) && isnan(stat_median(x, 0)) &&
+                isnan(stat_quantile(x, 8, 2)));
     assert_true(stat_sum(x, 0) == 0 && stat_quantile(x, 1, 0.3) == 3);
     static const double hole[] = {1, NAN, 3};
-    assert_true(isnan(stat_mean(hole, 3)) && isnan(stat_min(hole, 3)) && isnan(stat_max(hole, 3)) && isnan(stat_median(hole, 3)));
+    assert_true(isnan(stat_mean(hole, 3)) && isnan(stat_min(hole, 3)) && isnan(stat_max(hole, 3)) &&
+                isnan(stat_median(hole, 3)));
 }
 
 static void test_binomial(void **state) {
