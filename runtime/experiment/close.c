@@ -18,8 +18,29 @@ static double seconds_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* What holds where the program says nothing: once for each experiment, if asked. */
+static void say_defaults(const Experiment *x, const Eval *e) {
+    const LabOptions *o = &x->lab->options;
+    if (!o->say) return;
+    Buf text = {0};
+    if (o->explain) {
+        buf_printf(&text, "%s: defaults in force:\n", x->name);
+        buf_printf(&text, "  train.precision   %s\n", dtype_name(e->session->precision));
+        buf_text(&text, "  session.order     shuffled (given, where batch: all)\n  session.take      last\n  session.cells     exact\n"
+                        "  session.stop      none: all epochs\n  session.reset     none\n  train.keep        none\n");
+        buf_printf(&text, "  threads           %d (never changes a result)\n", o->threads);
+        buf_printf(&text, "  output            %s\n", x->folder ? x->folder : "none");
+    }
+    if (x->measures_time)
+        buf_printf(&text, "%s measures times: its trials are trained one at a time\n", x->name);
+    buf_put(&text, "", 1);
+    if (text.len > 1) o->say(o->say_data, text.at);
+    buf_free(&text);
+}
+
 bool experiment_open(Experiment *x, Eval *e) {
     const Session *session = e->session;
+    say_defaults(x, e);
     if (!session->out_folder) return true;
     char *error = NULL;
     x->folder = path_join(x->arena, path_join(x->arena, session->out_folder, x->lab->options.program), x->name);
@@ -147,6 +168,12 @@ static bool close_provenance(Experiment *x, Eval *e) {
 }
 
 bool experiment_close(Experiment *x, Eval *e) {
+    if (lab_interrupted(x->lab)) {
+        Diag *diag = diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "interrupted: %lld of %lld turns of %s are done",
+                              (long long)x->turns_done, (long long)x->turns, x->name);
+        if (x->folder && x->rows) diag_note(diag, "their %lld rows are in %s", (long long)x->rows, x->folder);
+        diag_hint(diag, "run the program again; trainings that were stored are found again");
+    }
     if (!x->folder) return true;
     bool written = links_write(x, e) && close_provenance(x, e);
     const LabOptions *o = &x->lab->options;

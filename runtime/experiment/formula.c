@@ -355,6 +355,12 @@ bool formula_point(Eval *e, const Compiled *c, const Group *group, const Point *
 
 /* ---- which rows, which groups ---- */
 
+static bool row_own_key(const Row *row, int k, Value *out) {
+    if (k >= row->set->keys) return false;
+    *out = row->key[k];
+    return true;
+}
+
 static bool set_knows(const RowSet *set, Name name) {
     Value ignored;
     if (set->rows.len) return row_value(set->rows.at[0], name, &ignored);
@@ -490,6 +496,26 @@ bool group_split(Eval *e, const Group *group, Compiled *const *by, const Name *n
     *out = groups.at;
     *count = groups.len;
     return true;
+}
+
+/* W0808: an average that runs over a key other than the seed, which the reader may not expect.  `used`: the text of a
+ * formula whose names are accounted for (x of a mark), or NULL. */
+void group_warn(Eval *e, const Group *groups, int count, const char *used, Span span) {
+    for (int g = 0; g < count; g++) {
+        const Group *group = &groups[g];
+        const RowSet *set = group->len ? group->at[0].row->set : NULL;
+        for (int k = 0; set && k < set->keys; k++) {
+            Value first, other;
+            if (strcmp(set->key[k], "seed") == 0 || group_key(group, set->key[k], &first)) continue;
+            if (used && strstr(used, set->key[k])) continue;
+            for (int i = 1; i < group->len; i++) {
+                if (!row_own_key(group->at[0].row, k, &first) || !row_own_key(group->at[i].row, k, &other) || value_equal(&first, &other)) continue;
+                Diag *diag = diag_add(e->diags, D_W0808, span, "this averages over %s as well as over seeds", set->key[k]);
+                diag_hint(diag, "by: or where:");
+                return;
+            }
+        }
+    }
 }
 
 bool formula_given(const Value *value) {

@@ -152,6 +152,7 @@ static bool series_grouped(Eval *e, const Mark *mark, const Group *group, Series
     Name name = intern_text(e->session->names, "x");
     if (!group_split(e, group, &mark->x, &name, 1, &at, &n)) return false;
     series_space(e, s, n);
+    int most = 0;
     for (int i = 0; i < n; i++) {
         Value y;
         double *numbers;
@@ -165,6 +166,11 @@ static bool series_grouped(Eval *e, const Mark *mark, const Group *group, Series
         double sd = count > 1 ? stat_sd(numbers, count) : 0;
         s->lo[i] = s->y[i] - sd;
         s->hi[i] = s->y[i] + sd;
+        if (count > most) most = count;
+    }
+    if (mark->kind == MARK_BAND && n && most < 2) {
+        diag_hint(diag_add(e->diags, D_E0803, mark->span, "a band needs more than one row for each x; here is one"), "more seeds, or lines");
+        return false;
     }
     return true;
 }
@@ -319,6 +325,7 @@ bool mark_series(Eval *e, const Mark *mark, const Group *panel, SeriesList *out)
     for (int i = 0; i < mark->groups; i++) { by[n] = mark->group[i]; names[n++] = mark->group_name[i]; }
     Group *groups;
     if (!group_split(e, panel, by, names, n, &groups, &count)) return false;
+    if (mark->y && formula_aggregates(mark->y)) group_warn(e, groups, count, mark->x_text, mark->span);
     for (int i = 0; i < count; i++) {
         Series s = {.mark = mark, .label = ""};
         if (mark->color) {
