@@ -413,6 +413,13 @@ static bool agree(Eval *e, Op op, const Val *v, int n, Span span, Shape *shape, 
     return true;
 }
 
+/* where(x > 0, 1, 0): both are numbers of a tensor's place. */
+static bool chooses_numbers(Eval *e, const Value *args) {
+    if (args[0].kind != V_NODE || args[1].kind == V_BOOL || !value_is_number(&args[1]) || !value_is_number(&args[2])) return false;
+    const Node *condition = graph_node(e->trace->graph, args[0].node);
+    return condition->batched || condition->shape.rank;
+}
+
 static bool node_op(Eval *e, Op op, const Value *args, int n, Span span, Value *out) {
     Graph *g = e->trace->graph;
     Mix mix = {0};
@@ -424,6 +431,7 @@ static bool node_op(Eval *e, Op op, const Value *args, int n, Span span, Value *
     for (int i = first; i < n; i++)
         if (!(whole_power && i == 1)) mix_add(e, &args[i], &mix);
     if (!mix_dtype(e, op, &mix, span, &dtype)) return eval_fail(out);
+    if (op == G_SELECT && chooses_numbers(e, args)) dtype = e->trace->precision;
     if (dtype == DT_BOOL && op != G_EQ && op != G_NE && op != G_AND && op != G_OR && op != G_NOT && op != G_SELECT) {
         eval_diag(e, D_E0314, span, "%s takes numbers; this is a bool", op_name(op));
         return eval_fail(out);
