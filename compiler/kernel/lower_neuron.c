@@ -8,7 +8,7 @@
  * Requires that all steps of a call see the examples in one order (kernel/execute.c sees to it). */
 #include "kernel/lower_parts.h"
 
-enum { NEURON_SCALARS = 20000 };
+enum { NEURON_SCALARS = 8000 };
 
 bool neuron_fits(const Graph *graph, int64_t examples) {
     if (examples <= 0 || unroll_cost(graph, examples, NEURON_SCALARS) >= NEURON_SCALARS) return false;

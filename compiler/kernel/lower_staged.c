@@ -1,2 +1,538 @@
-#include "kernel/lower_parts.h"
-void staged_lower(Plan *plan) { (void)plan; }
+/* lower_staged.c -- programs that are no neurons: phases, stages, homes.
+ *
+ * A *phase* is a stretch of the step between sums over the batch: even phases hold what does not vary from example to
+ * example, odd ones what does, shard by shard.  In a phase, stored nodes are *jobs*, put into stages by level:
+ *   odd:   LANES  all nests of a level, fused: for each block of examples, segment by segment
+ *          TILE, MAP, PARTIAL, ROWS  one function each
+ *   even:  ONCE   scalars and odd nests, one after the other
+ *          WIDE   element-wise work on whole tensors (updates), 16 elements at a time, ranges of all tensors joined
+ *          MAP
+ * A new slot value is written straight to the block if everything else has read the old one by then; the others are
+ * copied by a last stage.  */
+#include "kernel/region.h"
+
+typedef enum JobKind { JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_ONCE, JOB_WIDE } JobKind;
+enum { WIDE_FROM = 64 };
+
+typedef struct Job { JobKind kind; Val v; int phase, level, segment, output, stage; } Job;
+
+typedef struct Staged {
+    Plan *plan;
+    Region r;
+    VEC(Job) job;
+    int *job_of;                           /* by node: the job that stores it, or -1 */
+    int phases, stages;
+    Val *shown;                            /* by output: 0 if written directly, else what to copy */
+} Staged;
+
+static const Node *node_of(const Staged *s, Val v) { return graph_node(s->r.graph, v); }
+
+/* ---- phases ---- */
+
+static int phase_of(const Staged *s, Val v) {
+    const Info *info = s->r.info;
+    bool summed = is_summed(&s->r, v), lanes = info[v].varies || summed;
+    int phase = lanes;
+    for (int k = 0; k < node_of(s, v)->nin; k++) {
+        const Info *in = &info[graph_in(s->r.graph, v, k)];
+        int after = in->phase + (lanes && !in->varies);
+        if (after > phase) phase = after;
+    }
+    return phase + summed;
+}
+
+/* ---- jobs ---- */
+
+/* Whether everything below v that is not stored can be read 16 elements at a time. */
+static bool is_wide(const Staged *s, Val v, int64_t size) {
+    const Region *r = &s->r;
+    Op op = (Op)node_of(s, v)->op;
+    int64_t own = region_size(r, v);
+    if (own == 1) return true;
+    if (own != size || op == G_IOTA) return false;
+    if (is_summed(r, v) || op_class(op) == CLASS_LEAF) return true;
+    if (op == G_BROADCAST && region_size(r, graph_in(r->graph, v, 0)) == 1) return true;
+    if (!is_elementwise(op) && !is_flat_view(r, v)) return false;
+    for (int k = 0; k < node_of(s, v)->nin; k++) {
+        Val in = graph_in(r->graph, v, k);
+        if (r->info[in].stored ? region_size(r, in) != size && region_size(r, in) != 1 : !is_wide(s, in, size)) return false;
+    }
+    return true;
+}
+
+static JobKind kind_of(const Staged *s, Val v) {
+    const Region *r = &s->r;
+    int64_t size = region_size(r, v);
+    if (node_of(s, v)->op == G_MAP) return JOB_MAP;
+    if (r->info[v].varies) return is_tiled(r, v) ? JOB_TILE : JOB_LANES;
+    if (!is_nest_elementwise(r, v) || size < WIDE_FROM) return JOB_ONCE;
+    return is_wide(s, v, size) ? JOB_WIDE : JOB_ONCE;
+}
+
+typedef struct Leveling { Staged *s; Job *job; } Leveling;
+
+static bool nest_of_shape(const Staged *s, Val v, const Shape *shape) {
+    return is_nest_elementwise(&s->r, v) && shape_equal(&node_of(s, v)->shape, shape);
+}
+
+static void level_read(void *data, Val v, bool same) {
+    Leveling *l = data;
+    Staged *s = l->s;
+    if (s->job_of[v] < 0) return;
+    const Job *before = &s->job.at[s->job_of[v]];
+    Job *job = l->job;
+    if (before->phase != job->phase) return;
+    bool joined = job->kind == before->kind &&
+                  (job->kind == JOB_LANES || job->kind == JOB_ONCE || (job->kind == JOB_WIDE && same));
+    int level = before->level + !joined;
+    if (level > job->level) {
+        job->level = level;
+        job->segment = 0;
+    }
+    if (!joined || before->level != job->level) return;
+    bool fused = same && nest_of_shape(s, job->v, &node_of(s, v)->shape) && nest_of_shape(s, v, &node_of(s, v)->shape);
+    int segment = before->segment + !fused;
+    if (segment > job->segment) job->segment = segment;
+}
+
+static void add_job(Staged *s, Job job) {
+    Leveling l = {s, &job};
+    int own = s->job_of[job.v];
+    bool sums = job.kind == JOB_PARTIAL || job.kind == JOB_MAP;
+    if (job.kind == JOB_ROWS) {
+        level_read(&l, region_base(&s->r, job.v), false);
+    } else {
+        (sums ? region_reads_summed : region_reads)(&s->r, job.v, level_read, &l);
+    }
+    if (own < 0 && job.kind != JOB_PARTIAL && job.kind != JOB_ROWS) s->job_of[job.v] = s->job.len;
+    vec_push(s->plan->arena, &s->job, job);
+    if (job.phase >= s->phases) s->phases = job.phase + 1;
+}
+
+static void add_jobs(Staged *s, Val v) {
+    Info *info = &s->r.info[v];
+    const Node *node = node_of(s, v);
+    info->phase = phase_of(s, v);
+    if (!info->live) return;
+    if (op_class((Op)node->op) == CLASS_BATCH) add_job(s, (Job){.kind = JOB_PARTIAL, .v = v, .phase = info->phase - 1});
+    if (node->op == G_PROJ && !is_summed(&s->r, v)) {
+        s->job_of[v] = s->job_of[graph_in(s->r.graph, v, 0)];
+        return;
+    }
+    if (info->stored || node->op == G_MAP) add_job(s, (Job){.kind = kind_of(s, v), .v = v, .phase = info->phase});
+}
+
+static void add_row_jobs(Staged *s) {
+    for (int k = 0; k < s->r.graph->outputs.len; k++) {
+        const GraphOutput *output = &s->r.graph->outputs.at[k];
+        if (output->kind == OUT_ROWS)
+            add_job(s, (Job){.kind = JOB_ROWS, .v = output->value, .phase = s->r.info[output->value].phase, .output = k});
+    }
+}
+
+/* Stages in order: numbers them. */
+static void number_stages(Staged *s) {
+    for (int phase = 0; phase < s->phases; phase++) {
+        for (int level = 0, any = 1; any; level++) {
+            any = 0;
+            for (int kind = JOB_LANES; kind <= JOB_WIDE; kind++) {
+                bool used = false;
+                for (int j = 0; j < s->job.len; j++) {
+                    Job *job = &s->job.at[j];
+                    if (job->phase != phase || job->level < level) continue;
+                    any = 1;
+                    if (job->level != level || (int)job->kind != kind) continue;
+                    bool alone = kind != JOB_LANES && kind != JOB_ONCE && kind != JOB_WIDE;
+                    if (alone && used) s->stages++;
+                    job->stage = s->stages;
+                    used = true;
+                }
+                s->stages += used;
+            }
+        }
+    }
+}
+
+/* ---- homes ---- */
+
+typedef struct Using { Staged *s; const Job *job; bool *outside; } Using;
+
+static void use_read(void *data, Val v, bool same) {
+    Using *u = data;
+    (void)same;
+    if (u->s->r.info[v].phase != u->job->phase) u->outside[v] = true;
+}
+
+static void job_reads(Staged *s, const Job *job, void (*read)(void *, Val, bool), void *data) {
+    if (job->kind == JOB_ROWS) {
+        Val base = region_base(&s->r, job->v);
+        read(data, base, false);
+    } else {
+        (job->kind == JOB_PARTIAL || job->kind == JOB_MAP ? region_reads_summed : region_reads)(&s->r, job->v, read, data);
+    }
+}
+
+static void place_varying(Staged *s, Val v, bool outside) {
+    Info *info = &s->r.info[v];
+    int64_t size = region_size(&s->r, v);
+    size_t bytes = (size_t)size * dtype_size((DType)node_of(s, v)->dtype);
+    info->home = (Home){.global = outside, .elem = s->r.lanes, .vec = size * s->r.lanes};
+    info->home.entry = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_example = bytes, .scratch = !outside});
+}
+
+static void place_all(Staged *s) {
+    bool *outside = arena_array(s->plan->arena, bool, s->r.graph->node.len);
+    for (int j = 0; j < s->job.len; j++) {
+        Using u = {s, &s->job.at[j], outside};
+        job_reads(s, &s->job.at[j], use_read, &u);
+    }
+    for (Val v = 1; v < (Val)s->r.graph->node.len; v++) {
+        Info *info = &s->r.info[v];
+        if (!info->live) continue;
+        size_t bytes = (size_t)region_size(&s->r, v) * dtype_size((DType)node_of(s, v)->dtype);
+        if (is_summed(&s->r, v)) info->partial = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_shard = bytes});
+        if (!info->stored) continue;
+        if (info->varies) place_varying(s, v, outside[v]);
+        else info->home = (Home){.entry = plan_buffer(s->plan, (Buffer){.fixed = bytes + 1024}), .elem = 1};
+    }
+}
+
+/* ---- slots ---- */
+
+typedef struct Hazard { Staged *s; const Job *job; int slot; Val v; const Job *writer; bool bad; } Hazard;
+
+static void hazard_read(void *data, Val v, bool same) {
+    Hazard *h = data;
+    if (node_of(h->s, v)->op != G_INPUT || h->s->r.info[v].varies) return;
+    const GraphInput *input = &h->s->r.graph->inputs.at[graph_attr(h->s->r.graph, v)->index];
+    if (input->kind != IN_BLOCK || input->index != h->slot) return;
+    if (h->s->r.info[v].stored && h->job->v != v) return;                    /* read from its copy */
+    if (h->job->stage < h->writer->stage) return;
+    if (h->job->stage > h->writer->stage) h->bad = true;
+    else if (h->writer->kind == JOB_WIDE) h->bad |= !same || region_size(&h->s->r, h->job->v) != region_size(&h->s->r, h->v);
+    else if (h->job == h->writer) h->bad |= !same || !is_nest_elementwise(&h->s->r, h->v);
+    else h->bad |= h->job->v > h->v;
+}
+
+static bool writes_directly(Staged *s, int output) {
+    const GraphOutput *o = &s->r.graph->outputs.at[output];
+    if (s->job_of[o->value] < 0) return false;
+    const Job *writer = &s->job.at[s->job_of[o->value]];
+    if (writer->kind != JOB_WIDE && writer->kind != JOB_ONCE) return false;
+    for (int k = 0; k < output; k++)
+        if (s->r.graph->outputs.at[k].kind == OUT_BLOCK && s->r.graph->outputs.at[k].value == o->value) return false;
+    Hazard h = {.s = s, .slot = o->index, .v = o->value, .writer = writer};
+    for (int j = 0; j < s->job.len; j++) {
+        h.job = &s->job.at[j];
+        job_reads(s, h.job, hazard_read, &h);
+    }
+    return !h.bad;
+}
+
+static void place_slots(Staged *s) {
+    const Graph *graph = s->r.graph;
+    s->shown = arena_array(s->plan->arena, Val, graph->outputs.len);
+    for (int k = 0; k < graph->outputs.len; k++) {
+        const GraphOutput *o = &graph->outputs.at[k];
+        if (o->kind != OUT_BLOCK || !s->r.info[o->value].stored) continue;
+        if (writes_directly(s, k)) s->r.info[o->value].home.entry = plan_entry(s->plan, ENTRY_BLOCK, o->index);
+        else s->shown[k] = o->value;
+    }
+}
+
+/* ---- stages of lanes ---- */
+
+static bool in_stage(const Job *job, int stage) { return job->stage == stage; }
+
+static void emit_segment(Staged *s, Ctx *c, int stage, int segment) {
+    Val *roots = arena_array(s->plan->arena, Val, s->job.len);
+    bool *done = arena_array(s->plan->arena, bool, s->job.len);
+    for (int j = 0; j < s->job.len; j++) {
+        const Job *job = &s->job.at[j];
+        if (done[j] || !in_stage(job, stage) || job->segment != segment) continue;
+        if (!is_nest_elementwise(&s->r, job->v)) {
+            nest_node(c, job->v);
+            continue;
+        }
+        int n = 0;
+        for (int i = j; i < s->job.len; i++) {
+            const Job *other = &s->job.at[i];
+            if (!in_stage(other, stage) || other->segment != segment) continue;
+            if (!nest_of_shape(s, other->v, &node_of(s, job->v)->shape)) continue;
+            done[i] = true;
+            roots[n++] = other->v;
+        }
+        nest_elementwise(c, roots, n);
+    }
+}
+
+static int last_segment(const Staged *s, int stage) {
+    int last = 0;
+    for (int j = 0; j < s->job.len; j++)
+        if (in_stage(&s->job.at[j], stage) && s->job.at[j].segment > last) last = s->job.at[j].segment;
+    return last;
+}
+
+static void emit_lanes(Staged *s, int stage) {
+    Gen g = plan_function(s->plan, "lanes");
+    Ctx c = ctx_new(&s->r, g, s->r.lanes);
+    Shard shard = shard_begin(&c);
+    block_begin(&c, &shard);
+    for (int segment = 0; segment <= last_segment(s, stage); segment++) emit_segment(s, &c, stage, segment);
+    block_end(&c);
+    shard_end(&c);
+    plan_stage(s->plan, &g, STAGE_SHARDS, 0, "lanes");
+}
+
+/* ---- matmul ---- */
+
+static void set_columns(Ctx *c, const Shard *shard, Columns *columns, int n) {
+    columns->n = n;
+    for (int j = 0; j < n; j++) {
+        columns->vec[j] = (Ix){0, j};
+        columns->vec_global[j] = ix_plus(&c->g, ix_times(&c->g, (Ix){shard->number, 0}, SHARD / c->lanes), (Ix){0, j});
+    }
+}
+
+/* One place: the shard's blocks are the columns, both at once if registers allow and there are two. */
+static void emit_tile_blocks(Ctx *c, Val v, const Shard *shard, int most) {
+    Gen *g = &c->g;
+    Columns columns = {.n = 1};
+    KVal from = gen_i64(g, 0);
+    if (most > 1) {
+        KVal pairs = gen_2(g, K_SHR, shard->blocks, gen_i64(g, 1));
+        k_for(g->m, g->f, gen_i64(g, 0), pairs, 1);
+        set_columns(c, shard, &columns, 2);
+        tile_matmul(c, v, &columns);
+        k_end(g->m, g->f);
+        from = gen_2(g, K_MUL, pairs, gen_i64(g, 2));
+    }
+    KVal b = k_for(g->m, g->f, from, shard->blocks, 1);
+    columns.n = 1;
+    columns.vec[0] = (Ix){b, 0};
+    columns.vec_global[0] = ix_plus(g, ix_times(g, (Ix){shard->number, 0}, SHARD / c->lanes), columns.vec[0]);
+    tile_matmul(c, v, &columns);
+    k_end(g->m, g->f);
+}
+
+/* Several places: columns are places of one block. */
+static void emit_tile_places(Ctx *c, Val v, const Shard *shard, int most, int64_t places) {
+    Gen *g = &c->g;
+    Columns columns = {.n = most};
+    int64_t whole = places / most * most;
+    block_begin(c, shard);
+    for (int j = 0; j < COUNT(columns.vec); j++) {
+        columns.vec[j] = c->local;
+        columns.vec_global[j] = c->global;
+    }
+    if (whole) {
+        columns.place = (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), most), 0};
+        tile_matmul(c, v, &columns);
+        k_end(g->m, g->f);
+    }
+    if (places > whole) {
+        columns.n = (int)(places - whole);
+        columns.place = (Ix){0, whole};
+        tile_matmul(c, v, &columns);
+    }
+    block_end(c);
+}
+
+static void emit_tile(Staged *s, Val v) {
+    Gen g = plan_function(s->plan, "matmul");
+    Ctx c = ctx_new(&s->r, g, s->r.lanes);
+    Val x = graph_in(s->r.graph, v, 1);
+    int64_t places = region_size(&s->r, x) / node_of(s, x)->shape.dim[0];
+    int most = tile_columns_for(&s->plan->target, s->r.lanes, (DType)node_of(s, v)->dtype);
+    Shard shard = shard_begin(&c);
+    if (places == 1) emit_tile_blocks(&c, v, &shard, most);
+    else emit_tile_places(&c, v, &shard, most, places);
+    shard_end(&c);
+    plan_stage(s->plan, &g, STAGE_SHARDS, 0, "matmul");
+}
+
+/* ---- sums, rows of results ---- */
+
+static void emit_partial(Staged *s, Val v) {
+    Gen g = plan_function(s->plan, "sum");
+    Ctx c = ctx_new(&s->r, g, s->r.lanes);
+    Shard shard = shard_begin(&c);
+    batch_partial(&c, v, &shard);
+    shard_end(&c);
+    plan_stage(s->plan, &g, STAGE_SHARDS, 0, "sum over the batch");
+}
+
+static void emit_rows(Staged *s, const Job *job) {
+    Gen g = plan_function(s->plan, "rows");
+    Ctx c = ctx_new(&s->r, g, s->r.lanes);
+    Val v = region_base(&s->r, job->v);
+    int64_t size = region_size(&s->r, v);
+    Shard shard = shard_begin(&c);
+    KVal to = ctx_kind(&c, ENTRY_OUT_ROWS, s->r.graph->outputs.at[job->output].index);
+    KVal e = k_for(g.m, g.f, gen_i64(&g, 0), shard.count, 1), block = e;
+    Ix lane = {0, 0}, first = ix_times(&g, (Ix){shard.number, 0}, SHARD);
+    if (c.lanes == 16) {
+        block = gen_2(&g, K_SHR, e, gen_i64(&g, 4));
+        lane = (Ix){gen_2(&g, K_AND, e, gen_i64(&g, 15)), 0};
+    }
+    c.local = (Ix){block, 0};
+    c.global = ix_plus(&g, ix_times(&g, (Ix){shard.number, 0}, SHARD / c.lanes), c.local);
+    Ix i = loop_begin(&c, size), row = ix_times(&g, ix_plus(&g, first, (Ix){e, 0}), size);
+    k_store(g.m, g.f, to, ix_value(&g, ix_plus(&g, row, i)), load_lane(&c, v, i, lane));
+    loop_end(&c, size);
+    k_end(g.m, g.f);
+    shard_end(&c);
+    plan_stage(s->plan, &g, STAGE_SHARDS, 0, "rows of results");
+}
+
+/* ---- what does not vary ---- */
+
+static void emit_once(Staged *s, int stage) {
+    Gen g = plan_function(s->plan, "once");
+    Ctx c = ctx_new(&s->r, g, 1);
+    for (int j = 0; j < s->job.len; j++) {
+        Val v = s->job.at[j].v;
+        if (!in_stage(&s->job.at[j], stage)) continue;
+        if (is_nest_elementwise(&s->r, v)) nest_elementwise(&c, &v, 1);
+        else nest_node(&c, v);
+    }
+    plan_stage(s->plan, &g, STAGE_ONCE, 1, "once");
+}
+
+typedef struct WideLoop { KVal lo, hi; } WideLoop;     /* of elements */
+
+static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
+static KVal most_of(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
+
+/* roots of one size, over the blocks base ... of the joined range; to: entries they go to (-1: home). */
+static void emit_wide_loop(Ctx *c, const Val *roots, const int *to, int n, int64_t base) {
+    Gen *g = &c->g;
+    int64_t size = region_size(c->r, roots[0]), blocks = (size + 15) / 16, whole = c->r->lanes == 16 ? size / 16 : 0;
+    KVal lo = gen_2(g, K_SUB, most_of(g, k_lo(g->m, g->f), gen_i64(g, base)), gen_i64(g, base));
+    KVal hi = gen_2(g, K_SUB, least(g, k_hi(g->m, g->f), gen_i64(g, base + blocks)), gen_i64(g, base));
+    KVal from = gen_2(g, K_MUL, lo, gen_i64(g, 16)), end = gen_2(g, K_MUL, hi, gen_i64(g, 16));
+    for (int part = 0; part < 2; part++) {
+        if (part == 0 && !whole) continue;
+        if (part == 1 && whole * 16 == size) continue;
+        c->wide = part == 0;
+        c->wide_size = size;
+        KVal start = part ? most_of(g, from, gen_i64(g, whole * 16)) : from;
+        KVal stop = least(g, end, gen_i64(g, part ? size : whole * 16));
+        KVal i = k_for(g->m, g->f, start, stop, part ? 1 : 16);
+        Index at = index_flat((Ix){i, 0});
+        ctx_fresh(c, &at);
+        for (int k = 0; k < n; k++) {
+            KVal x = to[k] < 0 ? compute(c, roots[k], &at) : pull(c, roots[k], &at);
+            x = gen_widen(g, x, c->wide ? 16 : 1);
+            if (to[k] < 0) {
+                store_value(c, roots[k], at.f, x);
+                c->memo[roots[k]].value = x;
+                c->memo[roots[k]].stamp = c->stamp;
+            } else {
+                k_store(g->m, g->f, ctx_entry(c, to[k]), ix_value(g, at.f), x);
+            }
+        }
+        k_end(g->m, g->f);
+        ctx_fresh(c, NULL);
+    }
+    c->wide = false;
+}
+
+typedef struct WideList { Val *root; int *to; int n; } WideList;
+
+/* All loops of a stage, sizes joined to one range. */
+static void emit_wide_list(Staged *s, WideList list, const char *what) {
+    Gen g = plan_function(s->plan, "wide");
+    Ctx c = ctx_new(&s->r, g, 1);
+    int64_t base = 0;
+    for (int k = 0; k < list.n;) {
+        int64_t size = region_size(&s->r, list.root[k]);
+        int end = k;
+        for (int i = k; i < list.n; i++) {
+            if (region_size(&s->r, list.root[i]) != size) continue;
+            Val v = list.root[i];
+            int to = list.to[i];
+            for (int m = i; m > end; m--) {
+                list.root[m] = list.root[m - 1];
+                list.to[m] = list.to[m - 1];
+            }
+            list.root[end] = v;
+            list.to[end++] = to;
+        }
+        emit_wide_loop(&c, list.root + k, list.to + k, end - k, base);
+        base += (size + 15) / 16;
+        k = end;
+    }
+    plan_stage(s->plan, &g, STAGE_RANGE, base, what);
+}
+
+static void emit_wide(Staged *s, int stage) {
+    WideList list = {arena_array(s->plan->arena, Val, s->job.len), arena_array(s->plan->arena, int, s->job.len), 0};
+    for (int j = 0; j < s->job.len; j++) {
+        if (!in_stage(&s->job.at[j], stage)) continue;
+        list.root[list.n] = s->job.at[j].v;
+        list.to[list.n++] = -1;
+    }
+    emit_wide_list(s, list, "update");
+}
+
+/* ---- the end of a step ---- */
+
+static void emit_copies(Staged *s) {
+    const Graph *graph = s->r.graph;
+    WideList list = {arena_array(s->plan->arena, Val, graph->outputs.len), arena_array(s->plan->arena, int, graph->outputs.len), 0};
+    for (int k = 0; k < graph->outputs.len; k++) {
+        if (!s->shown[k]) continue;
+        list.root[list.n] = s->shown[k];
+        list.to[list.n++] = plan_entry(s->plan, ENTRY_BLOCK, graph->outputs.at[k].index);
+    }
+    if (list.n) emit_wide_list(s, list, "slots");
+}
+
+static void emit_series(Staged *s) {
+    const Graph *graph = s->r.graph;
+    bool any = false;
+    for (int k = 0; k < graph->outputs.len; k++) any |= graph->outputs.at[k].kind == OUT_SERIES;
+    if (!any) return;
+    Gen g = plan_function(s->plan, "series");
+    Ctx c = ctx_new(&s->r, g, 1);
+    KVal at = gen_2(&g, K_SUB, ctx_shape(&c, 0), ctx_shape(&c, 3));
+    for (int k = 0; k < graph->outputs.len; k++) {
+        const GraphOutput *o = &graph->outputs.at[k];
+        if (o->kind != OUT_SERIES) continue;
+        KVal x = gen_cast(&g, DT_F64, load_value(&c, o->value, (Ix){0, 0}));
+        k_store(g.m, g.f, ctx_kind(&c, ENTRY_SERIES, o->index), at, x);
+    }
+    plan_stage(s->plan, &g, STAGE_ONCE, 1, "series");
+}
+
+static void emit_stage(Staged *s, int stage) {
+    for (int j = 0; j < s->job.len; j++) {
+        const Job *job = &s->job.at[j];
+        if (!in_stage(job, stage)) continue;
+        switch (job->kind) {
+        case JOB_LANES: emit_lanes(s, stage); return;
+        case JOB_TILE: emit_tile(s, job->v); return;
+        case JOB_MAP: map_lower(&s->r, job->v); return;
+        case JOB_PARTIAL: emit_partial(s, job->v); return;
+        case JOB_ROWS: emit_rows(s, job); return;
+        case JOB_ONCE: emit_once(s, stage); return;
+        case JOB_WIDE: emit_wide(s, stage); return;
+        }
+    }
+}
+
+void staged_lower(Plan *plan) {
+    Staged s = {.plan = plan};
+    region_analyse(&s.r, plan, plan->graph, false);
+    s.job_of = arena_array(plan->arena, int, plan->graph->node.len);
+    for (int v = 0; v < plan->graph->node.len; v++) s.job_of[v] = -1;
+    for (Val v = 1; v < (Val)plan->graph->node.len; v++) add_jobs(&s, v);
+    add_row_jobs(&s);
+    number_stages(&s);
+    place_all(&s);
+    place_slots(&s);
+    for (int stage = 0; stage < s.stages; stage++) emit_stage(&s, stage);
+    emit_copies(&s);
+    emit_series(&s);
+}

@@ -1,0 +1,128 @@
+/* region.h -- a graph whose values live in memory: which nodes are stored, where, and code that reads an element.
+ *
+ * A region is the program's graph or the body of a MAP.  A node *varies* if it differs from lane to lane: batched
+ * nodes of the program (lanes are examples), nodes of a body that depend on a mapped operand (lanes are points).
+ *
+ * Storage.  `lanes` examples stand side by side in a *block*: element i of block b is the vector at
+ * (b * size + i) * lanes; so a view, a reduction or a matmul of an example is the plain scalar loop nest, 16 examples
+ * at a time, whatever its axes; lanes beyond the batch repeat its last example and are never summed over the batch.
+ * With lanes = 1 (plain C) a block is one example and storage is dense.  Values that do not vary are dense.
+ *
+ * Nodes that are not stored are *inline*: computed where they are read (pull), their operands read the same way. */
+#ifndef NIN_REGION_H
+#define NIN_REGION_H
+
+#include "kernel/lower_parts.h"
+
+/* An index: var + add; var 0: a constant. */
+typedef struct Ix { KVal var; int64_t add; } Ix;
+/* Of an element of a node: flat (row-major) or one for each axis. */
+typedef struct Index { bool flat; Ix f; Ix m[MAX_RANK]; } Index;
+
+typedef struct Home {
+    int entry;                 /* of the pointer table */
+    bool global;               /* blocks of the whole batch, not of the shard at hand */
+    int64_t elem, vec;         /* varying: element i of vector v is at i * elem + v * vec */
+} Home;
+
+typedef struct Info {
+    bool live, varies, stored;
+    int uses, depth;
+    int phase, level, segment;
+    Home home;                 /* if stored */
+    int partial;               /* entry of the shards' sums of a sum over the batch; stride = size */
+} Info;
+
+typedef struct Region {
+    Plan *plan;
+    const Graph *graph;
+    Info *info;                /* by node */
+    int lanes;
+    bool body;
+} Region;
+
+typedef struct Ctx Ctx;
+struct Ctx {
+    Region *r;
+    Gen g;
+    int lanes;                 /* of varying values here */
+    bool wide;                 /* no varying values: 16 elements at a time of nodes of the loop's size */
+    int64_t wide_size;
+    Ix local, global;          /* the vector at hand, for homes that are not global, and that are */
+    const Index *own;          /* the loop's index: values at it are kept in memo */
+    struct { KVal value; int stamp; } *memo;
+    int stamp;
+    Ctx *outer;                /* of a body: where its shared operands stand */
+    Val map;
+    KVal (*mapped)(Ctx *c, int operand);
+    void *data;
+};
+
+int64_t region_size(const Region *r, Val v);
+void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body);
+bool is_elementwise(Op op);
+bool is_flat_view(const Region *r, Val v);       /* same elements in the same order */
+bool is_summed(const Region *r, Val v);          /* a sum over the batch: BATCH_* or PROJ of a summed output */
+Val region_base(const Region *r, Val v);         /* below flat views */
+/* Calls for each stored node or input that computing `root` reads; same: at the same element, through no view.
+ * For a sum over the batch: what its shards' sums read. */
+void region_reads(const Region *r, Val root, void (*read)(void *data, Val v, bool same), void *data);
+void region_reads_summed(const Region *r, Val root, void (*read)(void *data, Val v, bool same), void *data);
+
+Ctx ctx_new(Region *r, Gen g, int lanes);
+void ctx_fresh(Ctx *c, const Index *own);        /* a new loop body: forget what was read */
+KVal ix_value(Gen *g, Ix ix);
+Ix ix_plus(Gen *g, Ix a, Ix b);
+Ix ix_times(Gen *g, Ix a, int64_t by);
+Ix ix_flat(Ctx *c, const Shape *shape, const Index *at);
+Index index_flat(Ix f);
+KVal ctx_entry(Ctx *c, int entry);
+KVal ctx_kind(Ctx *c, EntryKind kind, int index);
+KVal ctx_shape(Ctx *c, int what);                /* of ENTRY_SHAPE */
+
+KVal pull(Ctx *c, Val v, const Index *at);
+KVal compute(Ctx *c, Val v, const Index *at);    /* as pull, though v be stored */
+KVal load_value(Ctx *c, Val v, Ix flat);         /* of a stored node or a leaf, by its own flat index */
+KVal load_lane(Ctx *c, Val v, Ix flat, Ix lane); /* one lane of it, as a scalar */
+void store_value(Ctx *c, Val v, Ix flat, KVal x);
+Ix home_index(Ctx *c, const Home *home, Ix flat);
+
+/* A loop over 0 .. n-1, none for n = 1. */
+Ix loop_begin(Ctx *c, int64_t n);
+void loop_end(Ctx *c, int64_t n);
+
+/* Strides of a value that does not vary: element at -> pointer[off + sum at[i] stride[i]]. */
+typedef struct Affine { Val source; int64_t off, stride[MAX_RANK]; } Affine;
+bool affine_of(const Region *r, Val v, Affine *a);
+KVal affine_pointer(Ctx *c, const Affine *a);
+
+/* ---- nest.c: loop nests that compute one stored node, for the vector at hand ---- */
+void nest_elementwise(Ctx *c, const Val *roots, int n);           /* equal shapes */
+void nest_node(Ctx *c, Val v);                                    /* any other */
+bool is_nest_elementwise(const Region *r, Val v);
+
+/* ---- tile.c ---- */
+void transpose16(Gen *g, KVal v[16]);
+bool is_tiled(const Region *r, Val v);                            /* a MATMUL for tile_matmul */
+/* The vectors of a tile: n of x's vectors (place stands), or n places from `place` on of one vector. */
+typedef struct Columns { int n; Ix vec[4], vec_global[4], place; } Columns;
+void tile_matmul(Ctx *c, Val v, const Columns *columns);
+int tile_rows_for(const Target *target, int lanes, DType dtype, int nv, int64_t rows);
+int tile_columns_for(const Target *target, int lanes, DType dtype);     /* vectors at most */
+
+/* ---- batch.c: the sums of a shard's examples ---- */
+typedef struct Shard { KVal number, count, blocks; } Shard;       /* i64: which, its examples, its blocks */
+Shard shard_begin(Ctx *c);                                        /* a loop over the range's shards */
+void shard_end(Ctx *c);
+KVal block_begin(Ctx *c, const Shard *shard);                     /* a loop over its blocks: sets c->local, c->global */
+void block_end(Ctx *c);
+void batch_partial(Ctx *c, Val v, const Shard *shard);
+/* A chain of acc = add(data, ix, acc) over nested loops of n counts. */
+typedef KVal (*ChainAdd)(void *data, const Ix *ix, KVal acc);
+KVal chain(Gen *g, int n, const KVal *counts, KVal acc, ChainAdd add, void *data);
+/* The tile of an fma chain over rows: acc[r][j] = fma(a(r), b(j), acc); see batch.c. */
+
+/* ---- map.c ---- */
+void map_lower(Region *r, Val v);
+
+#endif

@@ -1,0 +1,169 @@
+/* tile.c -- the register-tiled contraction: rows of w that do not vary, times vectors of x.
+ *
+ *   acc[r][j] = init[o + r];  for k: acc[r][j] = fma(w[o + r][k], x[k][j], acc[r][j])
+ *
+ * for mr rows and nv vectors at a time: w is read element by element wherever it stands (any strides) and broadcast,
+ * x is read in vectors of lanes, so nothing is packed.  The order of the chain is that of the plain nest.
+ * Register rule: mr nv + nv + 1 registers, a vector of 16 taking 16 * bytes / vector_bytes of them. */
+#include "kernel/region.h"
+
+enum { MAX_TILE = 32 };
+
+/* 16 vectors of 16 lanes: v[i] lane j <-> v[j] lane i, by swapping off-diagonal squares of 8, 4, 2, 1. */
+void transpose16(Gen *g, KVal v[16]) {
+    for (int by = 8; by > 0; by /= 2) {
+        KVal lanes = k_lanes(g->m, g->f, KV(I32)), bit = k_ints(g->m, g->f, KV(I32), by);
+        KVal high = gen_2(g, K_NE, gen_2(g, K_AND, lanes, bit), k_ints(g->m, g->f, KV(I32), 0));
+        for (int i = 0; i < 16; i++) {
+            if (i & by) continue;
+            KVal a = v[i], b = v[i + by];
+            v[i] = gen_select(g, high, k_rotate(g->m, g->f, b, 16 - by), a);
+            v[i + by] = gen_select(g, high, b, k_rotate(g->m, g->f, a, by));
+        }
+    }
+}
+
+static bool rows_merge(const Shape *w, const Affine *a) {
+    for (int k = 0; k + 2 < w->rank; k++)
+        if (a->stride[k] != a->stride[k + 1] * w->dim[k + 1]) return false;
+    return true;
+}
+
+bool is_tiled(const Region *r, Val v) {
+    const Node *node = graph_node(r->graph, v);
+    if (node->op != G_MATMUL || !r->info[v].varies) return false;
+    Val w = graph_in(r->graph, v, 0), x = graph_in(r->graph, v, 1);
+    const Shape *shape = &graph_node(r->graph, w)->shape;
+    Affine a;
+    int64_t outs = region_size(r, w) / shape->dim[shape->rank - 1];
+    return outs > 1 && r->info[x].varies && affine_of(r, w, &a) && rows_merge(shape, &a);
+}
+
+KVal affine_pointer(Ctx *c, const Affine *a) {
+    const Region *r = c->r;
+    if (r->info[a->source].stored) return ctx_entry(c, r->info[a->source].home.entry);
+    const Attr *attr = graph_attr(r->graph, a->source);
+    if (graph_node(r->graph, a->source)->op == G_TABLE) {
+        size_t bytes = (size_t)shape_size(&attr->blob->shape) * dtype_size(attr->blob->dtype);
+        return k_data(c->g.m, c->g.f, kmodule_data(c->g.m, attr->blob->data, bytes));
+    }
+    const GraphInput *input = &r->graph->inputs.at[attr->index];
+    if (input->kind == IN_BLOCK) return ctx_kind(c, ENTRY_BLOCK, input->index);
+    const Graph *outer = c->outer->r->graph;
+    Affine shared = {.source = region_base(c->outer->r, graph_in(outer, c->map, graph_attr(outer, c->map)->mapped + input->index))};
+    return affine_pointer(c->outer, &shared);
+}
+
+/* ---- one tile ---- */
+
+typedef struct Tile {
+    Ctx *c;
+    Val v, x;
+    KVal w;                                /* pointer */
+    int64_t off, row, step;                /* of w: first element, strides of o and k */
+    int64_t n, places;
+    const Columns *columns;
+} Tile;
+
+static void at_column(Ctx *c, const Columns *columns, int j) {
+    c->local = columns->vec[j];
+    c->global = columns->vec_global[j];
+}
+
+static void tile_start(const Tile *t, Ix o, int mr, KVal acc[MAX_TILE]) {
+    Ctx *c = t->c;
+    const Node *node = graph_node(c->r->graph, t->v);
+    for (int r = 0; r < mr; r++) {
+        Index at = index_flat(ix_plus(&c->g, o, (Ix){0, r}));
+        for (int j = 0; j < t->columns->n; j++) {
+            at_column(c, t->columns, j);
+            KVal init = node->nin > 2 ? pull(c, graph_in(c->r->graph, t->v, 2), &at) : gen_number(&c->g, (DType)node->dtype, 0);
+            acc[r * t->columns->n + j] = gen_widen(&c->g, init, c->lanes);
+        }
+    }
+}
+
+static Ix place_of(const Tile *t, int j) {
+    Ix p = t->columns->place;
+    p.add += t->places > 1 ? j : 0;
+    return p;
+}
+
+static void tile_rows(const Tile *t, Ix o, int mr) {
+    Ctx *c = t->c;
+    Gen *g = &c->g;
+    int nv = t->columns->n;
+    KVal acc[MAX_TILE], next[MAX_TILE], x[4], wbase, xbase[4];
+    const Home *home = &c->r->info[t->x].home;
+    tile_start(t, o, mr, acc);
+    KType type = k_type(g->f, acc[0]), one = {type.scalar, 1};
+    wbase = ix_value(g, ix_plus(g, ix_times(g, o, t->row), (Ix){0, t->off}));
+    for (int j = 0; j < nv; j++) {
+        at_column(c, t->columns, j);
+        xbase[j] = ix_value(g, home_index(c, home, place_of(t, j)));
+    }
+    KVal w = t->w, xp = ctx_entry(c, home->entry);
+    KVal k = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, t->n), 1);
+    for (int i = 0; i < mr * nv; i++) acc[i] = k_carry(g->m, g->f, acc[i]);
+    KVal kx = ix_value(g, ix_times(g, (Ix){k, 0}, t->places * home->elem));
+    KVal kw = gen_2(g, K_ADD, wbase, ix_value(g, ix_times(g, (Ix){k, 0}, t->step)));
+    for (int j = 0; j < nv; j++) x[j] = k_load(g->m, g->f, type, xp, gen_2(g, K_ADD, xbase[j], kx));
+    for (int r = 0; r < mr; r++) {
+        KVal a = k_load(g->m, g->f, one, w, ix_value(g, (Ix){kw, r * t->row}));
+        for (int j = 0; j < nv; j++) next[r * nv + j] = gen_fma(g, a, x[j], acc[r * nv + j]);
+    }
+    for (int i = 0; i < mr * nv; i++) k_next(g->m, g->f, next[i]);
+    k_end(g->m, g->f);
+    for (int i = 0; i < mr * nv; i++) acc[i] = k_result(g->m, g->f, i, type);
+    for (int r = 0; r < mr; r++) {
+        for (int j = 0; j < nv; j++) {
+            at_column(c, t->columns, j);
+            Ix flat = ix_plus(g, ix_times(g, ix_plus(g, o, (Ix){0, r}), t->places), place_of(t, j));
+            store_value(c, t->v, flat, acc[r * nv + j]);
+        }
+    }
+}
+
+/* Rows of a tile: as many as registers allow, fewer if that divides the rows. */
+int tile_rows_for(const Target *target, int lanes, DType dtype, int nv, int64_t rows) {
+    if (lanes == 1) return 1;
+    int per_vector = 16 * (int)dtype_size(dtype) / target->vector_bytes;
+    int most = (target->registers - 1 - per_vector * nv) / (per_vector * nv);
+    if (most > 12) most = 12;
+    if (most * nv > 24) most = 24 / nv;
+    if (most < 1) most = 1;
+    if (rows <= most) return (int)rows;
+    for (int m = most; m * 3 >= most * 2; m--)
+        if (rows % m == 0) return m;
+    return most;
+}
+
+int tile_columns_for(const Target *target, int lanes, DType dtype) {
+    if (lanes == 1) return 1;
+    return 16 * (int)dtype_size(dtype) <= target->vector_bytes && target->registers >= 32 ? 3 : 1;
+}
+
+void tile_matmul(Ctx *c, Val v, const Columns *columns) {
+    Affine a = {0};
+    Val w = graph_in(c->r->graph, v, 0);
+    const Shape *shape = &graph_node(c->r->graph, w)->shape;
+    Tile t = {.c = c, .v = v, .x = region_base(c->r, graph_in(c->r->graph, v, 1)), .columns = columns};
+    affine_of(c->r, w, &a);
+    t.off = a.off;
+    t.step = a.stride[shape->rank - 1];
+    t.row = shape->rank > 1 ? a.stride[shape->rank - 2] : 0;
+    t.n = shape->dim[shape->rank - 1];
+    t.places = region_size(c->r, t.x) / t.n;
+    t.w = affine_pointer(c, &a);
+    int64_t outs = region_size(c->r, w) / t.n;
+    int mr = tile_rows_for(&c->r->plan->target, c->lanes, (DType)graph_node(c->r->graph, v)->dtype, columns->n, outs);
+    int64_t whole = outs / mr * mr;
+    if (whole > mr) {
+        KVal o = k_for(c->g.m, c->g.f, gen_i64(&c->g, 0), gen_i64(&c->g, whole), mr);
+        tile_rows(&t, (Ix){o, 0}, mr);
+        k_end(c->g.m, c->g.f);
+    } else if (whole) {
+        tile_rows(&t, (Ix){0, 0}, mr);
+    }
+    if (outs > whole) tile_rows(&t, (Ix){0, whole}, (int)(outs - whole));
+}

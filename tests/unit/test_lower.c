@@ -1,0 +1,207 @@
+/* test_lower.c -- lowered programs give the interpreter's bits: every way of compiling, threads, cuts. */
+#include "lower_case.h"
+
+static void run(Case *c, int64_t examples, int64_t batch, bool ordered) { case_check(c, examples, batch, ordered); }
+
+static void xor_neuron(void **state) {
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        Case c = case_new(k ? DT_F64 : DT_F32);
+        Val x = case_row(&c, c.real, shape_of(1, (int64_t)2), 0), t = case_row(&c, c.real, shape_of(1, (int64_t)1), 0);
+        Val w = case_slot(&c, c.real, shape_of(2, (int64_t)1, (int64_t)2)), a = case_slot(&c, c.real, SHAPE0);
+        Val y = case_prelu(&c, graph_matmul(c.g, w, x, 0), a), wrt[] = {w, a};
+        case_train(&c, case_mse(&c, y, t), wrt, 2, 0.1);
+        case_show(&c, y);
+        run(&c, 4, 4, false);
+        run(&c, 4, 4, true);
+        arena_free(c.arena);
+    }
+}
+
+static void tanh_mlp(void **state) {
+    (void)state;
+    Case c = case_new(DT_F32);
+    Val x = case_row(&c, c.real, shape_of(1, (int64_t)2), 0), t = case_row(&c, c.real, shape_of(1, (int64_t)1), 0);
+    Val w1 = case_slot(&c, c.real, shape_of(2, (int64_t)2, (int64_t)2)), b1 = case_slot(&c, c.real, shape_of(1, (int64_t)2));
+    Val w2 = case_slot(&c, c.real, shape_of(2, (int64_t)1, (int64_t)2)), wrt[] = {w1, b1, w2};
+    Val h = graph_1(c.g, G_TANH, graph_matmul(c.g, w1, x, b1));
+    Val y = graph_matmul(c.g, w2, h, 0);
+    case_train(&c, case_mse(&c, y, t), wrt, 3, 0.05);
+    case_show(&c, h);
+    run(&c, 4, 4, false);
+    run(&c, 3, 3, true);
+    arena_free(c.arena);
+}
+
+/* ---- every op alone, batched and not ---- */
+
+static const int64_t sizes[] = {1, 3, 17, 130};
+static const int64_t batches[][2] = {{1, 1}, {7, 7}, {32, 32}, {33, 33}, {70, 32}};
+
+typedef void (*Show)(Case *c, Val x, Val y, Val k, int which);
+
+static void show_elementwise(Case *c, Val x, Val y, Val k, int which) {
+    static const Op one[] = {G_NEG, G_ABS, G_SIGN, G_SQRT, G_EXP, G_LOG, G_SIN, G_COS, G_TANH, G_ERF, G_FLOOR, G_CEIL, G_ROUND};
+    static const Op two[] = {G_ADD, G_SUB, G_MUL, G_DIV, G_MOD, G_MAX, G_MIN, G_POW, G_LT, G_LE, G_EQ, G_NE};
+    for (int i = which * 4; i < which * 4 + 4 && i < COUNT(one); i++) case_show(c, graph_1(c->g, one[i], x));
+    for (int i = which * 3; i < which * 3 + 3 && i < COUNT(two); i++) case_show(c, graph_2(c->g, two[i], x, y));
+    Val j = graph_2(c->g, G_SUB, k, graph_int(c->g, 1));
+    if (which == 0) case_show(c, graph_2(c->g, G_POWI, x, j));
+    Val less = graph_2(c->g, G_LT, x, y), equal = graph_2(c->g, G_EQ, k, j);
+    if (which == 1) case_show(c, graph_3(c->g, G_SELECT, graph_2(c->g, G_AND, graph_1(c->g, G_NOT, less), less), x, y));
+    if (which == 2) case_show(c, graph_2(c->g, G_NE, less, graph_2(c->g, G_OR, equal, less)));
+    if (which == 3) case_show(c, graph_cast(c->g, graph_2(c->g, G_MUL, x, real_const(c, 100)), DT_I32));
+}
+
+static void show_integers(Case *c, Val x, Val y, Val k, int which) {
+    (void)which;
+    Val j = graph_cast(c->g, graph_2(c->g, G_MUL, x, real_const(c, 5)), DT_I32), i = graph_2(c->g, G_SUB, k, graph_int(c->g, 2));
+    case_show(c, graph_2(c->g, G_MOD, j, i));
+    case_show(c, graph_2(c->g, G_MAX, j, i));
+    case_show(c, graph_1(c->g, G_SIGN, j));
+    case_show(c, graph_1(c->g, G_ABS, graph_2(c->g, G_MUL, j, i)));
+    case_show(c, graph_cast(c->g, graph_cast(c->g, graph_2(c->g, G_LE, j, i), c->real), DT_BOOL));
+    case_show(c, graph_cast(c->g, graph_2(c->g, G_MIN, graph_1(c->g, G_NEG, j), i), c->real));
+    case_show(c, graph_cast(c->g, graph_cast(c->g, y, c->real == DT_F32 ? DT_F64 : DT_F32), c->real));
+}
+
+static void show_reduces(Case *c, Val x, Val y, Val k, int which) {
+    (void)which;
+    uint32_t all = (1u << graph_type(c->g, x).shape.rank) - 1;
+    case_show(c, graph_reduce(c->g, G_SUM, x, all));
+    case_show(c, graph_reduce(c->g, G_SUM, graph_2(c->g, G_MUL, x, y), 1));
+    case_show(c, graph_reduce(c->g, G_MAXIMUM, x, 1));
+    case_show(c, graph_reduce(c->g, G_MINIMUM, graph_1(c->g, G_EXP, x), all));
+    case_show(c, graph_reduce(c->g, G_PROD, x, all));
+    case_show(c, graph_1(c->g, G_ARGMAX, x));
+    case_show(c, graph_reduce(c->g, G_SUM, k, all));
+}
+
+static void show_batch(Case *c, Val x, Val y, Val k, int which) {
+    (void)which;
+    Shape shape = graph_type(c->g, x).shape;
+    if (!graph_type(c->g, x).batched) return;
+    case_show(c, graph_reduce(c->g, G_BATCH_SUM, x, 0));
+    case_show(c, graph_reduce(c->g, G_BATCH_SUM, x, 1));
+    case_show(c, graph_reduce(c->g, G_BATCH_SUM, k, (1u << shape.rank) - 1));
+    Val mean = graph_2(c->g, G_MUL, graph_reduce(c->g, G_BATCH_SUM, graph_2(c->g, G_MUL, x, y), 0), real_const(c, 0.125));
+    Val centred = graph_2(c->g, G_SUB, x, graph_broadcast(c->g, mean, shape));
+    case_show(c, graph_reduce(c->g, G_BATCH_SUM, centred, 0));
+    case_show(c, centred);
+    Val outer[] = {x, y};
+    case_show(c, graph_add(c->g, G_BATCH_OUTER, outer, 2, NULL, NULL, (Span){0}));
+    if (shape.rank > 1) return;
+    Val table[] = {x, graph_reshape(c->g, graph_slice(c->g, k, (int64_t[]){0}, shape_of(1, (int64_t)1)), SHAPE0)};
+    NodeType like = {c->real, shape_of(2, (int64_t)5, shape.dim[0]), false};
+    case_show(c, graph_add(c->g, G_BATCH_EMBED, table, 2, NULL, &like, (Span){0}));
+}
+
+static void show_views(Case *c, Val x, Val y, Val k, int which) {
+    Graph *g = c->g;
+    (void)k;
+    Shape shape = graph_type(g, x).shape;
+    int64_t n = shape.dim[0], p = shape_size(&shape) / n;
+    Val m = graph_reshape(g, x, shape_of(2, n, p)), turned = graph_transpose(g, m, (int[]){1, 0});
+    if (which == 0) {
+        case_show(c, turned);
+        case_show(c, graph_2(g, G_ADD, graph_transpose(g, turned, (int[]){1, 0}), graph_reshape(g, y, shape_of(2, n, p))));
+        case_show(c, graph_broadcast(g, m, shape_of(3, n, p, (int64_t)3)));
+        Val row = graph_slice(g, m, (int64_t[]){n - 1, 0}, shape_of(2, (int64_t)1, p));
+        case_show(c, graph_broadcast(g, row, shape_of(2, n, p)));
+        case_show(c, graph_slice(g, turned, (int64_t[]){0, n / 2}, shape_of(2, p, n - n / 2)));
+        NodeType like = {DT_I32, shape_of(2, n, p), false};
+        Attr axis = {.axis = 1};
+        Val iota = graph_add(g, G_IOTA, NULL, 0, &axis, &like, (Span){0});
+        case_show(c, graph_2(g, G_ADD, m, graph_cast(g, iota, c->real)));
+        return;
+    }
+    NodeType wide = {c->real, shape_of(2, n + 3, p + 1), false};
+    Attr starts = {.starts = {2, 1}}, joined = {.axis = 1};
+    Val pad = graph_add(g, G_PAD, &m, 1, &starts, &wide, (Span){0});
+    Val parts[] = {m, graph_1(g, G_NEG, m), graph_slice(g, m, (int64_t[]){0, 0}, shape_of(2, n, (int64_t)1))};
+    case_show(c, pad);
+    case_show(c, graph_add(g, G_CONCAT, parts, 3, &joined, NULL, (Span){0}));
+    joined.axis = 0;
+    case_show(c, graph_add(g, G_CONCAT, parts, 2, &joined, NULL, (Span){0}));
+    Val index = graph_cast(g, graph_2(g, G_MUL, graph_slice(g, m, (int64_t[]){0, 0}, shape_of(2, (int64_t)1, p)), real_const(c, (double)n)), DT_I32);
+    Val pick[] = {m, graph_reshape(g, index, shape_of(1, p))}, embed[] = {m, graph_reshape(g, index, shape_of(1, p))};
+    case_show(c, graph_add(g, G_PICK, pick, 2, NULL, NULL, (Span){0}));
+    case_show(c, graph_add(g, G_EMBED, embed, 2, NULL, NULL, (Span){0}));
+    case_show(c, graph_2(g, G_MUL, graph_reshape(g, x, shape_of(1, n * p)), graph_reshape(g, y, shape_of(1, n * p))));
+}
+
+static void show_products(Case *c, Val x, Val y, Val k, int which) {
+    Graph *g = c->g;
+    (void)k;
+    Shape shape = graph_type(g, x).shape;
+    int64_t n = shape.dim[0], outs = which == 0 ? 1 : which == 1 ? 5 : 37;
+    Val w = case_slot(c, c->real, shape_of(2, outs, n)), b = case_slot(c, c->real, shape_of(1, outs));
+    Val wt = case_slot(c, c->real, shape_of(2, n, outs));
+    case_show(c, graph_matmul(g, w, x, b));
+    case_show(c, graph_matmul(g, graph_transpose(g, wt, (int[]){1, 0}), x, 0));
+    case_show(c, graph_matmul(g, graph_slice(g, wt, (int64_t[]){n / 2, 0}, shape_of(2, n - n / 2, outs)), graph_matmul(g, w, x, 0), 0));
+    Val xs = graph_reshape(g, x, shape_of(2, n, shape_size(&shape) / n)), ys = graph_reshape(g, y, shape_of(2, n, shape_size(&shape) / n));
+    case_show(c, graph_matmul(g, graph_transpose(g, xs, (int[]){1, 0}), ys, 0));
+    if (which == 0) case_show(c, graph_matmul(g, graph_reshape(g, w, shape_of(1, n)), y, graph_reshape(g, b, SHAPE0)));
+    if (which == 1) case_show(c, graph_matmul(g, graph_2(g, G_MUL, w, w), graph_1(g, G_TANH, x), 0));
+    if (which == 2 && shape.rank == 1) {
+        Val outer[] = {x, y};
+        case_show(c, graph_add(g, G_OUTER, outer, 2, NULL, NULL, (Span){0}));
+        case_show(c, graph_matmul(g, w, case_slot(c, c->real, shape), 0));
+    }
+}
+
+static void show_random(Case *c, Val x, Val y, Val k, int which) {
+    Graph *g = c->g;
+    NodeType type = graph_type(g, x);
+    (void)y, (void)k, (void)which;
+    case_show(c, graph_noise(g, G_NOISE, type, "a"));
+    Val keep = graph_2(g, G_LT, graph_noise(g, G_NOISE, type, "b"), real_const(c, 0.5));
+    case_show(c, graph_3(g, G_SELECT, keep, x, real_const(c, 0)));
+    case_show(c, graph_noise(g, G_NORMAL, type, "c"));
+}
+
+static void show_all(Show show, int which, DType real, int rank, int64_t n, bool batched, const int64_t *batch, bool quick) {
+    Case c = case_new(real);
+    Shape shape = rank == 1 ? shape_of(1, n) : shape_of(2, n, (int64_t)3);
+    Val x, y, k;
+    c.quick = quick;
+    if (batched) {
+        x = case_row(&c, real, shape, 0), y = case_row(&c, real, shape, 0), k = case_row(&c, DT_I32, shape, 5);
+    } else {
+        x = case_slot(&c, real, shape), y = case_slot(&c, real, shape), k = case_slot(&c, DT_I32, shape);
+    }
+    show(&c, x, y, k, which);
+    if (c.g->outputs.len) case_check(&c, batch[0], batch[1], batch[0] == 70);
+    arena_free(c.arena);
+}
+
+/* Every way of compiling for one of them. */
+static void corpus(Show show, int variants) {
+    for (int which = 0; which < variants; which++) {
+        for (int i = 0; i < COUNT(sizes); i++) show_all(show, which, DT_F32, 1, sizes[i], true, batches[i + 1], i != 2);
+        show_all(show, which, DT_F32, 2, 19, true, batches[2], true);
+        show_all(show, which, DT_F32, 2, 4, true, batches[0], true);
+        show_all(show, which, DT_F32, 1, 67, false, batches[0], true);
+        show_all(show, which, DT_F64, 1, 17, true, batches[4], true);
+        show_all(show, which, DT_F64, 2, 18, false, batches[0], true);
+    }
+}
+
+static void elementwise(void **state) { (void)state; corpus(show_elementwise, 4); }
+static void integers(void **state) { (void)state; corpus(show_integers, 1); }
+static void reduces(void **state) { (void)state; corpus(show_reduces, 1); }
+static void over_batch(void **state) { (void)state; corpus(show_batch, 1); }
+static void views(void **state) { (void)state; corpus(show_views, 2); }
+static void products(void **state) { (void)state; corpus(show_products, 3); }
+static void random_numbers(void **state) { (void)state; corpus(show_random, 1); }
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(xor_neuron), cmocka_unit_test(tanh_mlp), cmocka_unit_test(elementwise), cmocka_unit_test(integers),
+        cmocka_unit_test(reduces), cmocka_unit_test(over_batch), cmocka_unit_test(views), cmocka_unit_test(products),
+        cmocka_unit_test(random_numbers),
+    };
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
