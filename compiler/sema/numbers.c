@@ -98,6 +98,11 @@ static bool int_op(Op op, int64_t a, int64_t b, int64_t *out) {
     case G_MUL: return !__builtin_mul_overflow(a, b, out);
     case G_MAX: *out = a > b ? a : b; return true;
     case G_MIN: *out = a < b ? a : b; return true;
+    case G_DIV:                                                  /* 6 / 3 is an int, 7 / 3 is not */
+        if (b == -1) return !__builtin_sub_overflow(0, a, out);
+        if (b == 0 || a % b) return false;
+        *out = a / b;
+        return true;
     case G_MOD:
         if (b == 0 || b == -1) return b == -1 ? (*out = 0, true) : false;
         *out = a % b;
@@ -159,7 +164,7 @@ static bool known_scalar(Eval *e, Op op, const Value *args, int n, Value *out) {
     }
     int64_t whole;
     bool ints = args[0].kind != V_REAL && (n == 1 || args[1].kind != V_REAL);
-    if (ints && op != G_DIV && int_op(op, (int64_t)a, (int64_t)b, &whole) && fabs(a) < 0x1p53 && fabs(b) < 0x1p53) {
+    if (ints && int_op(op, (int64_t)a, (int64_t)b, &whole) && fabs(a) < 0x1p53 && fabs(b) < 0x1p53) {
         *out = value_int(whole);
         return true;
     }
