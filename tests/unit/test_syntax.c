@@ -230,6 +230,70 @@ static const Wrong wrong[] = {
     {"E0211", 1, 18, "goes nowhere", "fn f(x) = if x { 3; 4 } else { 5 }"},
 };
 
+/* The indented lines of an explanation are its example. */
+static Buf example_of(const char *explanation)
+{
+    Buf out = {0};
+    for (const char *line = explanation; *line;) {
+        size_t length = strcspn(line, "\n");
+        if (strncmp(line, "    ", 4) == 0) {
+            buf_put(&out, line + 4, length - 4);
+            buf_text(&out, "\n");
+        }
+        line += length + (line[length] != 0);
+    }
+    return out;
+}
+
+static void explanations_show_their_code(void **state)
+{
+    (void)state;
+    for (int code = 0; code < DIAG_COUNT; code++) {
+        const char *name = diag_name((DiagCode)code);
+        bool syntax = strncmp(name, "E01", 3) == 0 || strncmp(name, "E02", 3) == 0;
+        Buf example = example_of(diag_explanation((DiagCode)code));
+        if (syntax && example.at) {
+            World w;
+            world_open(&w);
+            parse(&w, example.at, false);
+            if (!strstr(errors_of(&w), name))
+                fail_msg("%s: its example gives\n%s", name, errors_of(&w));
+            world_close(&w);
+        }
+        buf_free(&example);
+    }
+}
+
+static void reference_parses(void **state)
+{
+    (void)state;
+    char path[512], line[512];
+    snprintf(path, sizeof path, "%s/../lang/reference.md", NIN_TESTS);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    Buf block = {0};
+    bool inside = false;
+    int blocks = 0;
+    while (fgets(line, sizeof line, file)) {
+        if (!inside) {
+            inside = strcmp(line, "```nin\n") == 0;
+        } else if (strncmp(line, "```", 3) != 0) {
+            buf_text(&block, line);
+        } else {
+            World w;
+            world_open(&w);
+            parse(&w, block.at, true);
+            assert_clean(&w, block.at);
+            world_close(&w);
+            buf_free(&block);
+            inside = false;
+            blocks++;
+        }
+    }
+    fclose(file);
+    assert_true(blocks >= 7);
+}
+
 /* Exactly the one diagnostic that is listed: no cascades. */
 static void wrong_programs_are_told(void **state)
 {
@@ -539,7 +603,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_parse), cmocka_unit_test(transcript_parses), cmocka_unit_test(wrong_programs_are_told),
-        cmocka_unit_test(every_code_is_covered), cmocka_unit_test(several_errors_in_one_run),
+        cmocka_unit_test(every_code_is_covered), cmocka_unit_test(explanations_show_their_code), cmocka_unit_test(reference_parses),
+        cmocka_unit_test(several_errors_in_one_run),
         cmocka_unit_test(nesting_is_bounded), cmocka_unit_test(trees_are_as_written),
         cmocka_unit_test(statements_end_where_they_should), cmocka_unit_test(words_are_names_elsewhere),
         cmocka_unit_test(prompt_knows_what_is_complete), cmocka_unit_test(comments_and_docs_are_kept),
