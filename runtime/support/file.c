@@ -14,7 +14,7 @@ enum { PENDING = 1 << 16 };                            /* bytes a FileWriter gat
 char *file_error(Arena *arena, const char *path, const char *what, int number) {
     char text[128];
     if (number == ENOSPC || number == EDQUOT)
-        return arena_printf(arena, "%s: cannot %s: the disk is full; what was there before is unchanged", path, what);
+        return arena_printf(arena, "%s: cannot %s: the disk is full", path, what);
     return arena_printf(arena, "%s: cannot %s: %s", path, what, strerror_r(number, text, sizeof text));
 }
 

@@ -253,7 +253,8 @@ static bool draw_all(Desk *desk, const char *name, const FigureTools *tools, Fig
     const FigurePanel panels[] = {{0, 0, left, 7}, {0, 1, right, 2}};
     static const char *const titles[] = {"left 'quoted'\n!rm x", "right"};
     FigureSpec spec = {.name = name, .x = {.title = "x_1", .log = true}, .y = {.title = "`touch broken`"},
-                       .z_title = "z", .rows = 1, .columns = 2, .column_title = titles, .panels = panels, .panel_count = 2,
+                       .z_title = "z", .rows = 1, .columns = 2, .column_title = titles,
+                       .panels = panels, .panel_count = 2,
                        .legend_title = "key"};
     return figure_write(desk->arena, desk->folder, &spec, tools, result, error);
 }
