@@ -1,5 +1,5 @@
 /* net.c -- a net applied to a type of input: its parameter table, block layout, counts and hash. */
-#include "experiment/train.h"
+#include "experiment/experiment.h"
 #include "pass/pass.h"
 #include "support/sha256.h"
 
@@ -81,10 +81,13 @@ static void net_hash(NetInfo *info, const Graph *graph, const Trace *trace) {
 }
 
 static void *net_make(void *data) {
-    const NetRequest *r = data;
+    NetRequest own = *(const NetRequest *)data, *r = &own;
     Arena *arena = arena_new();
     NetEntry *entry = arena_new_of(arena, NetEntry);
     entry->arena = arena;
+    bool plain = true;
+    Value net = value_keep(arena, r->net, &plain);                       /* the table outlives the turn that asked for it */
+    r->net = &net;
     Eval sub = *r->e;
     sub.arena = arena;
     sub.trace = NULL;
@@ -97,7 +100,7 @@ static void *net_make(void *data) {
         return NULL;
     }
     NetInfo *info = &entry->info;
-    info->net = *r->net;
+    info->net = net;
     info->input = *r->input;
     info->input.rows = NULL;
     info->precision = r->precision;

@@ -45,7 +45,28 @@ Value value_keep(Arena *arena, const Value *value, bool *plain) {
         copy.tensor = t;
         break;
     }
-    case V_TYPE: case V_CALLABLE: case V_FORMULA: case V_OBJECT: case V_MODULE: *plain = false; break;
+    case V_CALLABLE: {
+        Callable *callable = arena_new_of(arena, Callable);
+        *callable = *value->callable;
+        callable->instance = NULL;
+        if (callable->settings) callable->settings = arena_array(arena, Value, callable->settings_len + 1);
+        for (int i = 0; callable->settings && i < callable->settings_len; i++)
+            callable->settings[i] = value_keep(arena, &value->callable->settings[i], plain);
+        if (callable->weights) {
+            Value weights = {.kind = V_RECORD, .record = callable->weights};
+            callable->weights = value_keep(arena, &weights, plain).record;
+        }
+        copy.callable = callable;
+        break;
+    }
+    case V_OBJECT:
+        if (value->object->class == &distribution_class) {
+            Distribution *distribution = arena_new_of(arena, Distribution);
+            *distribution = *(const Distribution *)value->object;
+            copy.object = &distribution->object;
+        } else *plain = false;
+        break;
+    case V_TYPE: case V_FORMULA: case V_MODULE: *plain = false; break;
     case V_ERROR: case V_NONE: case V_BOOL: case V_INT: case V_REAL: case V_CHOICE: case V_NODE: case V_ABSTRACT: break;
     }
     return copy;
@@ -158,6 +179,7 @@ bool row_value(const Row *row, Name name, Value *out) {
 void key_label(const Value *value, Buf *out) {
     if (value->label) buf_text(out, value->label);
     else if (value->kind == V_TEXT) buf_text(out, value->text);
+    else if (value->kind == V_CALLABLE) value_show(value, out);          /* mlp[inner[2], 64] */
     else value_identity(value, out);
 }
 
