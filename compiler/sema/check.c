@@ -93,7 +93,17 @@ Name pattern_name(const Ast *pattern) {
     return NULL;
 }
 
+/* Of a program that does not parse, or whose definitions use themselves, evaluation would tell consequences only. */
+static bool worth_evaluating(const Session *session) {
+    for (int i = 0; i < session->diags.list.len; i++) {
+        DiagCode code = session->diags.list.at[i]->code;
+        if (code < D_E0301 || code == D_E0306) return false;
+    }
+    return true;
+}
+
 bool session_check(Session *session, LoadedModule *module) {
+    if (!worth_evaluating(session)) return false;
     for (int i = 0; i < module->module->items.len; i++) {
         Eval e;
         Arena *arena = arena_new();

@@ -210,7 +210,9 @@ static LoadedModule *module_parse(Session *s, Name path, const char *file, const
     prelude_load(s);
     m->path = path;
     m->folder = folder_of(s, file);
+    int errors_before = s->diags.errors;
     const Module *parsed = parse_module(&context, sources_add(s->sources, file, text, length));
+    bool parses = s->diags.errors == errors_before;
     m->scope = scope_new(s->arena, s->prelude, SCOPE_MODULE);
     m->scope->session = s;
     m->scope->path = file;
@@ -218,7 +220,7 @@ static LoadedModule *module_parse(Session *s, Name path, const char *file, const
         if (parsed->items.at[i]->kind == AST_USE) module_use(s, m, parsed->items.at[i]);
     m->module = parsed;
     bind_items(s, m, false);
-    names_check(s, m);
+    if (parses) names_check(s, m);
     return m;
 }
 

@@ -113,7 +113,8 @@ static bool found_read(Check *c, const char *text, FoundList *out)
 
 static bool found_fits(const Found *found, const Directive *d)
 {
-    return strcmp(found->code, d->code) == 0 && strcmp(found->severity, d->severity) == 0 &&
+    bool severity = strcmp(d->severity, "runtime") == 0 || strcmp(found->severity, d->severity) == 0;
+    return strcmp(found->code, d->code) == 0 && severity &&
            (found->line == d->target || found->line == 0) && (!d->message || strstr(found->message, d->message)) &&
            (!d->at || strcmp(found->at, d->at) == 0);
 }
