@@ -222,6 +222,13 @@ LoadedModule *cli_load(Cli *cli, const char *path)
     return path ? session_load(cli->session, path) : session_load_text(cli->session, "library", "");
 }
 
+/* A run that diverged (R0102) is a result: it is recorded as such. */
+static bool diag_is_error(DiagCode code)
+{
+    Severity severity = diag_severity(code);
+    return severity == SEVERITY_ERROR || (severity == SEVERITY_RUNTIME && code != D_R0102);
+}
+
 bool cli_show(Cli *cli, FILE *to)
 {
     Diags *diags = &cli->session->diags;
@@ -229,11 +236,11 @@ bool cli_show(Cli *cli, FILE *to)
     bool errors = false, terminal = to == stdout ? cli->out_terminal : cli->err_terminal;
     for (int i = 0; i < diags->list.len; i++) {
         DiagCode code = diags->list.at[i]->code;
-        errors |= diag_severity(code) == SEVERITY_ERROR || diag_severity(code) == SEVERITY_RUNTIME;
+        errors |= diag_is_error(code);
         if (code == D_R0103 || code == D_E0601)
             cli->machine = true;
         else
-            cli->at_fault |= diag_severity(code) == SEVERITY_ERROR || diag_severity(code) == SEVERITY_RUNTIME;
+            cli->at_fault |= diag_is_error(code);
     }
     if (diags->list.len || cli->style == DIAG_JSON) {
         diags_render(diags, cli->style, cli->color && terminal, cli->width ? cli->width : 100, cli->style == DIAG_HUMAN ? MOST_SHOWN : 0,

@@ -45,7 +45,9 @@ static void check_net(Eval *e, const Callable *c, const Ast *ast) {
     Value net = {.kind = V_CALLABLE, .callable = (Callable *)c}, out;
     if (!net_is_closed(e, c) || !net_trace(e, &net, DT_F32, false, NULL, 0, ast->def.name_span, &out)) return;
     Trace *training = net_trace(e, &net, DT_F32, true, NULL, 0, ast->def.name_span, &out);
+    e->site = ast->def.name_span;                       /* where parameters of library layers are told of */
     if (training && out.kind == V_NODE) check_influence(e, training, out.node);
+    e->site = (Span){0};
 }
 
 static void check_cell(Eval *e, const Callable *c, const Ast *ast) {
