@@ -109,9 +109,11 @@ bool builtin_apply(Eval *e, const BuiltinCall *call, Value *out)
         return eval_fail(out);
     if (traced) z = trace_value(node);
     Shape shape = traced ? graph_type(e->trace->graph, node).shape : grid.shape;
-    if (shape.rank < 1 || shape.dim[0] % per) {
+    if (shape.rank < 1)
+        return call_fail(e, call, out, D_E0407, "apply needs features along a first axis; this is one number");
+    if (shape.dim[0] < 1 || shape.dim[0] % per) {
         Diag *diag = eval_diag(e, D_E0407, call->span, "%lld features do not form groups of %lld",
-                               shape.rank ? (long long)shape.dim[0] : 1LL, (long long)per);
+                               (long long)shape.dim[0], (long long)per);
         diag_hint(diag, "features(act, h) is the number of features that h units need");
         return eval_fail(out);
     }
@@ -128,8 +130,7 @@ bool builtin_apply(Eval *e, const BuiltinCall *call, Value *out)
     }
     Value joined[2] = { value_list(e->arena, parts, cells.len), value_int(1) };
     Span spans[2] = { call->span, call->span };
-    BuiltinCall concat = { .args = joined, .args_len = 2, .span = call->span, .arg_spans = spans, .callable =
-                          call->callable };
+    BuiltinCall concat = { .args = joined, .args_len = 2, .span = call->span, .arg_spans = spans };
     return builtin_concat(e, &concat, out);
 }
 
@@ -142,8 +143,7 @@ bool builtin_features(Eval *e, const BuiltinCall *call, Value *out)
         || !arg_int(e, call, 1, &units))
         return eval_fail(out);
     if (units < 1 || units % cells.len)
-        return call_fail(e, call, out, D_E0407, "%lld units do not divide among %d cells", (long long)units,
-                            cells.len);
+        return call_fail(e, call, out, D_E0407, "%lld units do not divide among %d cells", (long long)units, cells.len);
     *out = value_int(units / cells.len * per);
     return true;
 }
@@ -157,8 +157,7 @@ bool builtin_copies(Eval *e, const BuiltinCall *call, Value *out)
     if (builtin_absorbs(call, out)) return out->kind != V_ERROR;
     if (!arg_int(e, call, 1, &k)) return eval_fail(out);
     if (cell->kind != V_CALLABLE || cell->callable->what != DEF_CELL)
-        return arg_fail(e, call, 0, out, D_E0314, "copies are made of a cell; this is %s",
-                            value_kind_name(cell));
+        return arg_fail(e, call, 0, out, D_E0314, "copies are made of a cell; this is %s", value_kind_name(cell));
     if (k < 1 || k > 10000) return arg_fail(e, call, 1, out, D_E0314, "%lld copies", (long long)k);
     Value *at = arena_array(e->arena, Value, k);
     for (int64_t i = 0; i < k; i++) {
@@ -201,9 +200,9 @@ static int section_arity(const Object *self)
 }
 
 static const char *const no_fields[] = { NULL };
-static const ObjectClass section_class = { .name = "cell", .fields = no_fields, .call = section_call, .identity =
-                                          section_identity,
-                                           .trace = section_call, .arity = section_arity };
+static const ObjectClass section_class = {
+    .name = "cell", .fields = no_fields, .call = section_call, .identity = section_identity, .trace = section_call,
+    .arity = section_arity };
 
 bool builtin_section(Eval *e, const BuiltinCall *call, Value *out)
 {
@@ -214,8 +213,7 @@ bool builtin_section(Eval *e, const BuiltinCall *call, Value *out)
         || !arg_real(e, call, 2, &at))
         return eval_fail(out);
     int arity = arity_of(e, &call->args[0]);
-    if (arity < 2) return builtin_fail(e, out, D_E0314, call->arg_spans[0],
-                                       "a section needs a cell of two arguments or more");
+    if (arity < 2) return arg_fail(e, call, 0, out, D_E0314, "a section needs a cell of two arguments or more");
     if (argument < 1 || argument > arity)
         return arg_fail(e, call, 1, out, D_E0405, "argument %lld of %d", (long long)argument, arity);
     Section *section = arena_new_of(e->arena, Section);
@@ -270,15 +268,16 @@ static bool probe_build(Probe *p)
     Val *derivative = arena_array(p->e->arena, Val, n);
     if (!pass_grad(g, p->cell.value, 0, p->cell.args, n, derivative, p->e->diags)) return false;
     graph_output(g, OUT_ROWS, 0, "value", p->cell.value);
-    for (int k = 0; k < n; k++)
-        graph_output(g, OUT_ROWS, k + 1, "derivative", derivative[k] ? derivative[k]
-                     : graph_2(g, G_MUL, p->cell.args[k], graph_const(g, DT_F64, 0)));
+    for (int k = 0; k < n; k++) {
+        Val zero = graph_2(g, G_MUL, p->cell.args[k], graph_const(g, DT_F64, 0));
+        graph_output(g, OUT_ROWS, k + 1, "derivative", derivative[k] ? derivative[k] : zero);
+    }
     p->x = probe_columns(p, n);
     p->result = probe_columns(p, n + 1);
     uint64_t key = rng_key(p->seed, "points", 0, "", 0);
     for (int k = 0; k < n; k++)
-        for (int64_t i = 0; i < p->rows; i++) p->x[k][i] = 6.0 * (double)rng_uniform(key, (uint32_t)k, (uint32_t)i,
-                                                                                     0) - 3.0;
+        for (int64_t i = 0; i < p->rows; i++)
+            p->x[k][i] = 6.0 * (double)rng_uniform(key, (uint32_t)k, (uint32_t)i, 0) - 3.0;
     return true;
 }
 
@@ -320,14 +319,13 @@ bool builtin_gradients_agree(Eval *e, const BuiltinCall *call, Value *out)
     double within;
     bool agrees;
     if (builtin_absorbs(call, out)) return out->kind != V_ERROR;
-    if (!arg_int(e, call, 1, &points) || !value_as_int(e, &call->args[2],
-                                                                                       call->arg_spans[2], &seed)
+    if (!arg_int(e, call, 1, &points) || !arg_int(e, call, 2, &seed)
         || !arg_real(e, call, 3, &within)) return eval_fail(out);
-    if (arity_of(e, &call->args[0]) < 1)
-        return arg_fail(e, call, 0, out, D_E0314, "gradients_agree looks at a cell; this is %s",
-                            value_kind_name(&call->args[0]));
-    if (points < 1 || points > 1000000) return arg_fail(e, call, 1, out, D_E0314, "%lld points",
-                                                            (long long)points);
+    const Value *f = &call->args[0];
+    if (arity_of(e, f) < 1 || (f->kind == V_CALLABLE && f->callable->what != DEF_CELL))
+        return arg_fail(e, call, 0, out, D_E0314, "gradients_agree looks at a cell; this is %s", value_kind_name(f));
+    if (points < 1 || points > 1000000)
+        return arg_fail(e, call, 1, out, D_E0314, "%lld points: from 1 to a million", (long long)points);
     Probe p = { .e = e, .rows = points, .seed = (uint64_t)seed, .span = call->span };
     if (!cell_graph(e, &call->args[0], DT_F64, call->span, &p.cell) || !probe_build(&p)
         || !probe_agrees(&p, within, &agrees))
@@ -359,8 +357,8 @@ static Value grid_column(Eval *e, const ValueRange *range, int64_t points, int64
     Grid column = grid_new(e, &(Grid){ .tensor = true, .dtype = DT_F64, .size = sizeof(double) }, shape_of(1, total));
     for (int64_t i = 0; i < total; i++) {
         int64_t step = i / inner % points;
-        ((double *)(void *)column.data)[i] = points == 1 ? range->lo
-                                           : range->lo + (range->hi - range->lo) * (double)step / (double)(points - 1);
+        double share = points == 1 ? 0 : (double)step / (double)(points - 1);
+        ((double *)(void *)column.data)[i] = range->lo + (range->hi - range->lo) * share;
     }
     return grid_value(e, &column);
 }
@@ -375,18 +373,16 @@ bool builtin_max_difference(Eval *e, const BuiltinCall *call, Value *out)
     int n;
     bool whole;
     if (builtin_absorbs(call, out)) return out->kind != V_ERROR;
-    if (!box_of(e, &call->args[2], call->arg_spans[2], box, &n) || !value_as_int(e, &call->args[3],
-                                                                                 call->arg_spans[3], &points))
+    if (!box_of(e, &call->args[2], call->arg_spans[2], box, &n) || !arg_int(e, call, 3, &points))
         return eval_fail(out);
     for (int i = 0; i < n && total <= 10000000; i++) total *= points;
-    if (points < 1 || total > 10000000) return call_fail(e, call, out, D_E0414, "more than 10 million points");
+    if (points < 1 || total > 10000000) return call_fail(e, call, out, D_E0414, "from 1 to 10 million points in all");
     for (int i = n - 1; i >= 0; i--, inner *= points) args[i] = grid_column(e, &box[i], points, total, inner);
     for (int i = 0; i < 2; i++) {
         if (!eval_call(e, &call->args[i], args, n, call->span, &y[i]) || !grid_of(e, &y[i], call->span, &grids[i]))
             return eval_fail(out);
         if (!grid_numbers(e, &grids[i], &numbers[i], &whole) || shape_size(&grids[i].shape) != total)
-            return arg_fail(e, call, i, out, D_E0314, "this is no function of %d numbers to a number",
-                                n);
+            return arg_fail(e, call, i, out, D_E0314, "this is no function of %d numbers to a number", n);
     }
     for (int64_t i = 0; i < total; i++) {
         double difference = size_of(numbers[0][i] - numbers[1][i]);

@@ -91,7 +91,8 @@ static Double2 double2_ratio(Eval *e, double a, double b, int64_t m)
     return g;
 }
 
-/* a g^i with g^(n-1) = b / a, in double the precision, rounded once: logspace(1, 100, 3) is 1, 10, 100. */
+/* a g^i with g^(n-1) = b / a, in double the precision, rounded once: logspace(1, 100, 3) is 1, 10, 100.  Where that
+ * overflows on the way, exp(log a + (log b - log a) i / (n - 1)). */
 bool builtin_logspace(Eval *e, const BuiltinCall *call, Value *out)
 {
     double a, b;
@@ -100,10 +101,13 @@ bool builtin_logspace(Eval *e, const BuiltinCall *call, Value *out)
     if (!bounds(e, call, &a, &b, &n, out)) return false;
     if (!(a > 0) || !(b > 0)) return call_fail(e, call, out, D_E0504, "logspace needs two positive ends");
     Double2 ratio = double2_ratio(e, a, b, n > 1 ? n - 1 : 1);
+    double from = real_op(e, G_LOG, a), to = real_op(e, G_LOG, b);
     Value *at = arena_array(e->arena, Value, n);
     for (int64_t i = 0; i < n; i++) {
         Double2 x = double2_multiply(double2_power(ratio, i), (Double2){ a, 0 });
-        at[i] = value_real(i == 0 ? a : i == n - 1 ? b : x.hi + x.lo);
+        double y = x.hi + x.lo, share = n > 1 ? (double)i / (double)(n - 1) : 0;
+        if (!(y - y == 0)) y = real_op(e, G_EXP, from + (to - from) * share);
+        at[i] = value_real(i == 0 ? a : i == n - 1 ? b : y);
     }
     *out = value_list(e->arena, at, (int)n);
     return true;

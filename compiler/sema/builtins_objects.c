@@ -40,6 +40,7 @@ static bool distribution(Eval *e, const BuiltinCall *call, DistributionKind kind
     if (builtin_absorbs(call, out)) return out->kind != V_ERROR;
     if (!arg_real(e, call, 0, &a)) return eval_fail(out);
     if (call->args_len > 1 && !arg_real(e, call, 1, &b)) return eval_fail(out);
+    if (!(a - a == 0) || !(b - b == 0)) return call_fail(e, call, out, D_E0314, "a distribution needs finite numbers");
     if (kind == DIST_UNIFORM && !(a <= b))
         return call_fail(e, call, out, D_E0314, "uniform goes from a lower number to a higher one");
     if ((kind == DIST_NORMAL || kind == DIST_TRUNCATED) && !(b >= 0))

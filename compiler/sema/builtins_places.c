@@ -96,7 +96,8 @@ bool builtin_look_up(Eval *e, const BuiltinCall *call, Value *out)
     NodeType type;
     const char *reason = "";
     if (builtin_absorbs(call, out)) return out->kind != V_ERROR;
-    if (!e->trace || !arg_node(e, call, 0, &in[0])
+    if (!e->trace) return call_fail(e, call, out, D_E0411, "look_up belongs in a net");
+    if (!arg_node(e, call, 0, &in[0])
         || !arg_node(e, call, 1, &in[1])) return eval_fail(out);
     if (!graph_infer(e->trace->graph, G_EMBED, in, 2, NULL, NULL, &type, &reason))
         return call_fail(e, call, out, D_E0403, "look_up needs a table and integers: %s", reason);

@@ -67,6 +67,7 @@ static const Case numbers[] = {
     { "near([1, 2], [[1, 2]], within: 1)", "false" }, { "all([true, true])", "true" },
     { "all([true, false])", "false" },
     { "any([false, true])", "true" }, { "any([])", "false" }, { "logspace(-1, 1, 3)", "E0504" },
+    { "all(logspace(1e-300, 1e300, 5))", "true" }, { "logspace(1e-300, 1e300, 3)[3]", "1e+300" },
     { "linspace(0, 1, 0)", "E0314" },
     { "entries(3)", "E0314" }, { "range(1, 2, step: 0)", "E0314" },
 };
@@ -144,6 +145,9 @@ static const Case others[] = {
     { "features([relu, relu], 3)", "E0407" },
     { "apply(multiply, [1, 2, 3, 4, 5, 6])", "[2, 12, 30]" }, { "apply([multiply, add], [1, 2, 3, 4])", "[2, 7]" },
     { "apply(maxout[3], [1, 5, 2, 7, 0, 3])", "[5, 7]" }, { "apply(relu, [-1, 2])", "[0, 2]" },
+    { "apply(relu, 3)", "E0407" }, { "xavier_uniform(0, 0)", "E0314" }, { "look_up([[1]], 0)", "E0411" },
+    { "gradients_agree(dense[3])", "E0314" }, { "gradients_agree(section(multiply, argument: 1, at: 2))", "true" },
+    { "mean([relu, identity])(-2)", "-1" }, { "mean([3, relu])", "E0314" },
     { "apply(multiply, [1, 2, 3])", "E0407" }, { "multiply([1, 3, 5], [2, 4, 6])", "[2, 12, 30]" },
     { "section(multiply, argument: 2, at: 3)(4)", "12" }, { "section(relu, argument: 1, at: 3)", "E0314" },
     { "section(multiply, argument: 3, at: 3)", "E0405" },
