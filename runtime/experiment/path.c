@@ -39,7 +39,7 @@ static void path_unknown(Eval *e, const NetInfo *info, const char *text, Span sp
     value_identity(&info->net, &net);
     Diag *diag = diag_add(e->diags, D_E0603, span, "\"%s\" is no parameter of %.*s", text, (int)net.len, net.at);
     buf_free(&net);
-    int best = -1, distance = 1 + (int)strlen(text) / 2;
+    int best = -1, distance = 1 + 2 * (int)strlen(text) / 3;
     for (int i = 0; i < info->params; i++) {
         int d = text_distance(text, info->param[i].path, distance);
         if (d < distance) { distance = d; best = i; }

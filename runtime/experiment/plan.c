@@ -94,10 +94,24 @@ static bool build_start(Build *b) {
     return true;
 }
 
+/* A target of another kind than the loss takes is E0604, whatever the call said. */
+static bool loss_misfit(Build *b, const Value *fn, int mark) {
+    Diags *diags = b->e.diags;
+    if (diags->list.len == mark || diags->list.at[diags->list.len - 1]->code != D_E0403) return false;
+    diags_discard(diags, mark);
+    bool classes = b->r->y.classes > 0;
+    Diag *diag = diag_add(diags, D_E0604, b->r->span, "%s does not fit targets that are %s", value_shown(&b->e, fn),
+                          classes ? arena_printf(b->arena, "class[%lld]", (long long)b->r->y.classes) : "numbers of this shape");
+    if (classes) diag_hint(diag, "cross_entropy");
+    return false;
+}
+
 /* fn(y, target) as a node, one number per example. */
 static bool build_per_example(Build *b, const Value *fn, Val *out) {
     Value args[2] = {{.kind = V_NODE, .node = b->out}, {.kind = V_NODE, .node = b->target}}, result;
-    if (!trace_call(&b->e, b->trace, "loss", fn, args, 2, b->r->span, &result) || !value_as_node(&b->e, &result, b->r->span, out)) return false;
+    int mark = diags_mark(b->e.diags);
+    if (!trace_call(&b->e, b->trace, "loss", fn, args, 2, b->r->span, &result)) return loss_misfit(b, fn, mark);
+    if (!value_as_node(&b->e, &result, b->r->span, out)) return false;
     Graph *g = b->trace->graph;
     NodeType type = graph_type(g, *out);
     if (shape_size(&type.shape) != 1) {
