@@ -331,16 +331,20 @@ static bool rate_now(Eval *e, const TypeValue *type, Value *value, Span span) {
     return eval_call(e, &rate, &progress, 1, span, value);
 }
 
+/* A layer that a parameter holds is one instance, named after the parameter. */
+static void held_instance(Eval *e, Value *value, Name formal) {
+    if (!e->trace || value->kind != V_CALLABLE || !callable_owns(value->callable) || value->callable->instance) return;
+    *value = callable_mention(e, value);
+    instance_bind(e->trace, value->callable->instance, formal);
+}
+
 Scope *callable_scope(Eval *e, const Callable *c, Span span) {
     Scope *body = scope_new(e->arena, c->def->scope, body_kind(c->what));
     for (int i = 0; i < c->settings_len && c->settings; i++) {
         const AstFormal *formal = &c->def->ast->def.settings[i];
         Value value = c->settings[i];
         if (!rate_now(e, c->def->setting_types[i], &value, span)) value = value_error();
-        if (e->trace && value.kind == V_CALLABLE && callable_owns(value.callable) && !value.callable->instance) {
-            value = callable_mention(e, &value);
-            instance_bind(e->trace, value.callable->instance, formal->name);
-        }
+        held_instance(e, &value, formal->name);
         scope_bind(body, formal->name, &value, formal->span);
     }
     return body;
@@ -389,6 +393,7 @@ static bool call_fn(Eval *e, const Callable *c, Bound *bound, Span span, Value *
     int n = c->def->ast->def.formals_len;
     for (int i = 0; i < n; i++) {
         if (!rate_now(e, c->def->formal_types[i], &bound->value[i], span)) return eval_fail(out);
+        held_instance(e, &bound->value[i], formals[i].name);
         scope_bind(body, formals[i].name, &bound->value[i], formals[i].span);
     }
     for (int i = 0; i < n; i++) {

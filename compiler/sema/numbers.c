@@ -374,11 +374,21 @@ static bool stretches(Eval *e, Val v) {
     return v < (Val)facts->stretch.len && facts->stretch.at[v];
 }
 
+/* How an operation is written, between its operands. */
+static const char *op_written(Op op) {
+    static const struct { Op op; const char *text; } table[] = {
+        {G_ADD, "+"}, {G_SUB, "-"}, {G_MUL, "*"}, {G_DIV, "/"}, {G_POW, "^"}, {G_LT, "<"}, {G_LE, "<="}, {G_EQ, "=="}, {G_NE, "!="},
+        {G_AND, "and"}, {G_OR, "or"},
+    };
+    for (int i = 0; i < COUNT(table); i++)
+        if (table[i].op == op) return table[i].text;
+    return "with";
+}
+
 static void shapes_differ(Eval *e, Op op, Val a, Val b, int axis, Span span) {
     const Node *x = graph_node(e->trace->graph, a), *y = graph_node(e->trace->graph, b);
     const char *left = shape_text(e, (DType)x->dtype, &x->shape), *right = shape_text(e, (DType)y->dtype, &y->shape);
-    Diag *d = eval_diag(e, D_E0401, span, "%s and %s do not agree in %s: axis %d is %lld and %lld", left, right, op_name(op),
-                        axis + 1, (long long)x->shape.dim[axis], (long long)y->shape.dim[axis]);
+    Diag *d = eval_diag(e, D_E0401, span, "%s %s %s: axis %d is %lld and %lld", left, op_written(op), right, axis + 1, (long long)x->shape.dim[axis], (long long)y->shape.dim[axis]);
     diag_label(d, trace_origin_of(e->trace, a), "%s comes from here", left);
     diag_label(d, trace_origin_of(e->trace, b), "%s comes from here", right);
     if (axis == 0 && x->shape.rank != y->shape.rank)

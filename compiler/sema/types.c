@@ -240,6 +240,13 @@ bool type_eval(Eval *e, const Ast *ast, Scope *scope, TypeValue *out) {
     return true;
 }
 
+static void put_list(const Value *list, Buf *out) {
+    for (int i = 0; i < list->list->len; i++) {
+        if (i) buf_text(out, ", ");
+        value_show(&list->list->at[i], out);
+    }
+}
+
 /* What a formal asks for, with the dimensions that are known by now filled in: "f32[2, time]". */
 static const char *pattern_text(Eval *e, const TypeValue *type, Scope *body) {
     Buf buf = {0};
@@ -251,7 +258,8 @@ static const char *pattern_text(Eval *e, const TypeValue *type, Scope *body) {
         const AstArg *arg = &type->pattern->call.args[i];
         Local *local = arg->value->kind == AST_NAME ? scope_local(body, arg->value->name) : NULL;
         if (i) buf_text(&buf, ", ");
-        if (local && local->value.kind == V_INT) buf_printf(&buf, "%lld", (long long)local->value.integer);
+        if (local && arg->spread && local->value.kind == V_LIST) put_list(&local->value, &buf);
+        else if (local && local->value.kind == V_INT) buf_printf(&buf, "%lld", (long long)local->value.integer);
         else buf_printf(&buf, "%s%s", arg->spread ? "..." : "", sources_text(e->session->sources, e->arena, arg->value->span));
     }
     if (type->pattern) buf_text(&buf, "]");
