@@ -93,8 +93,10 @@ statement(A) ::= expr(B).                           { A = B; }
 statement(A) ::= expr(B) ASSIGN expr(C).            { A = build_bind(p, B, NULL, C); }
 statement(A) ::= NAME(N) COLON type(T) ASSIGN expr(C). { A = build_bind(p, build_name(p, N), T, C); }
 statement(A) ::= FOR(K) iterators(I) block(B).      { A = build_for(p, K, I, B); }
-statement(A) ::= PARAM(K) NAME(N) annotation(T) per(S) ASSIGN expr(E).  { A = build_own(p, AST_PARAM, K, N, T, S, E); }
-statement(A) ::= STATE(K) NAME(N) annotation(T) ASSIGN expr(E).         { A = build_own(p, AST_STATE, K, N, T, NULL, E); }
+statement(A) ::= PARAM(K) NAME(N) annotation(T) per(S) ASSIGN expr(E).
+    { A = build_own(p, AST_PARAM, K, N, T, S, E); }
+statement(A) ::= STATE(K) NAME(N) annotation(T) ASSIGN expr(E).
+    { A = build_own(p, AST_STATE, K, N, T, NULL, E); }
 per(A) ::= .                                        { A = NULL; }
 per(A) ::= PER postfix(B).                          { A = B; }
 

@@ -3,7 +3,6 @@
 
 int lexer_scan(Lexer *lexer)
 {
-#define HERE return
     for (;;) {
         lexer->start = lexer->cursor;
 /*!re2c
@@ -24,11 +23,11 @@ int lexer_scan(Lexer *lexer)
         "\r"? "\n"          { lexer_line_end(lexer); continue; }
         "#" [^\n]*          { lexer_comment(lexer); continue; }
 
-        "for" { HERE T_FOR; }        "in"   { HERE T_IN; }    "if"   { HERE T_IF; }    "else"  { HERE T_ELSE; }
-        "and" { HERE T_AND; }        "or"   { HERE T_OR; }    "not"  { HERE T_NOT; }   "true"  { HERE T_TRUE; }
-        "use" { HERE T_USE; }        "cell" { HERE T_CELL; }  "net"  { HERE T_NET; }   "false" { HERE T_FALSE; }
-        "fn"  { HERE T_FN; }         "test" { HERE T_TEST; }  "per"  { HERE T_PER; }   "param" { HERE T_PARAM; }
-        "experiment" { HERE T_EXPERIMENT; }                   "state" { HERE T_STATE; }
+        "for" { return T_FOR; }        "in"   { return T_IN; }    "if"   { return T_IF; }    "else"  { return T_ELSE; }
+        "and" { return T_AND; }        "or"   { return T_OR; }    "not"  { return T_NOT; }   "true"  { return T_TRUE; }
+        "use" { return T_USE; }        "cell" { return T_CELL; }  "net"  { return T_NET; }   "false" { return T_FALSE; }
+        "fn"  { return T_FN; }         "test" { return T_TEST; }  "per"  { return T_PER; }   "param" { return T_PARAM; }
+        "experiment" { return T_EXPERIMENT; }                   "state" { return T_STATE; }
         name                { return T_NAME; }
 
         digits              { return T_INT; }
@@ -39,15 +38,14 @@ int lexer_scan(Lexer *lexer)
         "." [0-9] [A-Za-z0-9_]*  { lexer_bad_point(lexer); return T_REAL; }
         ["]                 { return T_STRING; }
 
-        "+"  { HERE T_PLUS; }     "-"   { HERE T_MINUS; }   "*"  { HERE T_STAR; }    "/"  { HERE T_SLASH; }
-        "@"  { HERE T_AT; }       "^"   { HERE T_POWER; }   "==" { HERE T_EQ; }      "!=" { HERE T_NE; }
-        "<"  { HERE T_LT; }       "<="  { HERE T_LE; }      ">"  { HERE T_GT; }      ">=" { HERE T_GE; }
-        "="  { HERE T_ASSIGN; }   "->"  { HERE T_ARROW; }   "."  { HERE T_DOT; }     ".." { HERE T_RANGE; }
-        "?"  { HERE T_HOLE; }     "..." { HERE T_SPREAD; }  ":"  { HERE T_COLON; }   ","  { HERE T_COMMA; }
-        "("  { HERE T_LPAR; }     ")"   { HERE T_RPAR; }    "["  { HERE T_LBRACKET; } "]" { HERE T_RBRACKET; }
-        "{"  { HERE T_LBRACE; }   "}"   { HERE T_RBRACE; }  ";"  { HERE T_SEP; }
+        "+"  { return T_PLUS; }     "-"   { return T_MINUS; }   "*"  { return T_STAR; }    "/"  { return T_SLASH; }
+        "@"  { return T_AT; }       "^"   { return T_POWER; }   "==" { return T_EQ; }      "!=" { return T_NE; }
+        "<"  { return T_LT; }       "<="  { return T_LE; }      ">"  { return T_GT; }      ">=" { return T_GE; }
+        "="  { return T_ASSIGN; }   "->"  { return T_ARROW; }   "."  { return T_DOT; }     ".." { return T_RANGE; }
+        "?"  { return T_HOLE; }     "..." { return T_SPREAD; }  ":"  { return T_COLON; }   ","  { return T_COMMA; }
+        "("  { return T_LPAR; }     ")"   { return T_RPAR; }    "["  { return T_LBRACKET; } "]" { return T_RBRACKET; }
+        "{"  { return T_LBRACE; }   "}"   { return T_RBRACE; }  ";"  { return T_SEP; }
         *    { return lexer_stray(lexer); }
 */
     }
-#undef HERE
 }

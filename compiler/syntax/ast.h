@@ -34,7 +34,7 @@ struct Ast {
     AstKind kind;
     uint32_t id;
     Span span;                                                                /* with its parentheses, if any */
-    uint32_t depth;                                                           /* levels below and with it, <= AST_DEPTH */
+    uint32_t depth;                                                           /* levels with it, <= AST_DEPTH */
     union {
         Name name;                                                            /* NAME, TEXT (unescaped) */
         bool boolean;                                                         /* BOOL */
@@ -47,7 +47,7 @@ struct Ast {
         struct { AstOp op; Ast *a; } unary;
         struct { AstOp op; Ast *a, *b; Span op_span; } binary;
         struct { Ast *lo, *hi; } range;                                       /* RANGE lo..hi */
-        struct { Ast *condition, *then, *otherwise; } branch;                 /* IF; blocks, otherwise may be NULL or IF */
+        struct { Ast *condition, *then, *otherwise; } branch;                 /* IF; blocks; else NULL, BLOCK or IF */
         AstList block;                                                        /* BLOCK: statements */
         struct { Ast *pattern, *type, *value; const char *doc; } bind;        /* BIND; type may be NULL */
         struct { AstIterator *iterators; int len; Ast *body; } loop;          /* FOR */
@@ -58,7 +58,8 @@ struct Ast {
                  AstFormal *formals; int formals_len;
                  Ast *type, *body; const char *doc; } def;                    /* body: BLOCK or expression */
         struct { Name name; Span name_span; Ast *value; const char *doc; } alias;        /* cell NAME = expr */
-        struct { Name name; Span name_span; AstFormal *formals; int formals_len; Ast *body; const char *doc; } experiment;
+        struct { Name name; Span name_span;
+                 AstFormal *formals; int formals_len; Ast *body; const char *doc; } experiment;
         struct { Name name; Ast *body; } test;
     };
 };

@@ -147,8 +147,8 @@ static void put_facts(Dump *dump, const Ast *n)
     case AST_ALIAS: buf_printf(out, " %s", n->alias.name); break;
     case AST_EXPERIMENT: buf_printf(out, " %s", n->experiment.name); break;
     case AST_TEST: buf_text(out, " "); put_quoted(out, n->test.name); break;
-    case AST_ERROR: case AST_HOLE: case AST_WHOLE: case AST_LIST: case AST_COMPREHENSION: case AST_RECORD: case AST_CALL:
-    case AST_BRACKETS: case AST_RANGE: case AST_IF: case AST_BLOCK: case AST_BIND: case AST_FOR: break;
+    case AST_ERROR: case AST_HOLE: case AST_WHOLE: case AST_LIST: case AST_COMPREHENSION: case AST_RECORD:
+    case AST_CALL: case AST_BRACKETS: case AST_RANGE: case AST_IF: case AST_BLOCK: case AST_BIND: case AST_FOR: break;
     }
 }
 
@@ -249,7 +249,8 @@ void tokens_dump(const Source *source, const ParseContext *context, Buf *out)
         const char *spelling = token_spelling(token->kind);
         buf_printf(out, " %s", spelling ? spelling : token_describe(token->kind));
         if (!spelling && token->span.hi > token->span.lo)
-            buf_printf(out, " %.*s", (int)(token->span.hi - token->span.lo), source->text + (token->span.lo - source->base));
+            buf_printf(out, " %.*s", (int)(token->span.hi - token->span.lo),
+                       source->text + (token->span.lo - source->base));
         buf_text(out, token->inserted ? " (inserted)\n" : "\n");
     }
     arena_free(scratch);

@@ -37,7 +37,8 @@ static bool begins_statement(const Site *site, int index)
 
 static Site site_at(Parser *p, const Grammar *grammar, int index)
 {
-    Site site = {p, grammar, &p->lexer->tokens.at[index], index ? &p->lexer->tokens.at[index - 1] : NULL, index, {0}, NULL};
+    const Token *at = &p->lexer->tokens.at[index];
+    Site site = {p, grammar, at, index ? at - 1 : NULL, index, {0}, NULL};
     for (int kind = 0; kind < token_kinds(); kind++)
         site.accepts[kind] = kind != T_ERROR && grammar_accepts(grammar, kind);
     site.open = parse_enclosing(grammar);
@@ -47,7 +48,8 @@ static Site site_at(Parser *p, const Grammar *grammar, int index)
 /* ---- the special cases ---- */
 static bool report_definition(const Site *site)
 {
-    if (!site->before || !is_definition_word(site->before->kind) || !site->open || !begins_statement(site, site->index - 1))
+    if (!site->before || !is_definition_word(site->before->kind) || !site->open ||
+        !begins_statement(site, site->index - 1))
         return false;
     int word = site->before->kind;
     if (word == T_TEST ? site->at->kind != T_STRING : !is_name(site->at->kind))
@@ -81,7 +83,8 @@ static bool report_operator(const Site *site)
         return false;
     Diag *diag = diag_add(site->p->cx->diags, D_E0207, site->at->span, "this line does not continue the one above");
     diag_label(diag, (Span){site->before->span.lo - 1, site->before->span.lo}, "the statement ended here");
-    diag_hint(diag, "put '%s' at the end of the line above, or the whole into parentheses", token_spelling(site->at->kind));
+    diag_hint(diag, "put '%s' at the end of the line above, or the whole into parentheses",
+              token_spelling(site->at->kind));
     return true;
 }
 
@@ -102,7 +105,8 @@ static bool report_no_start(const Site *site)
         if (!begins_statement(site, index))
             continue;
         Diag *diag = diag_add(site->p->cx->diags, D_E0208, token[1].span, "say how '%s' starts", token[1].name);
-        diag_hint(diag, kind == T_PARAM ? "a number or a distribution: = normal(0, 0.1)" : "its value before the first step: = 0");
+        diag_hint(diag, kind == T_PARAM ? "a number or a distribution: = normal(0, 0.1)"
+                                        : "its value before the first step: = 0");
         return true;
     }
     return false;
@@ -120,8 +124,8 @@ static void take(Site *site, const uint8_t *kinds, size_t count)
 /* Groups that are wholly there are named as such; what is left is listed one by one. */
 static Names expected(Site site)
 {
-    static const uint8_t values[] = {T_NAME, T_INT, T_REAL, T_STRING, T_TRUE, T_FALSE, T_HOLE, T_LPAR, T_LBRACKET, T_LBRACE,
-                                     T_MINUS, T_NOT, T_IF};
+    static const uint8_t values[] = {T_NAME, T_INT, T_REAL, T_STRING, T_TRUE, T_FALSE, T_HOLE, T_LPAR, T_LBRACKET,
+                                     T_LBRACE, T_MINUS, T_NOT, T_IF};
     static const uint8_t operators[] = {T_PLUS, T_MINUS, T_STAR, T_SLASH, T_AT, T_POWER, T_EQ, T_NE, T_LT, T_LE, T_GT,
                                         T_GE, T_RANGE, T_AND, T_OR, T_DOT, T_LPAR, T_LBRACKET};
     static const uint8_t postfix[] = {T_DOT, T_LPAR, T_LBRACKET};
@@ -174,11 +178,14 @@ static const char *foreign_hint(const char *word)
         {"let", "a binding needs no word: x = ..."}, {"const", "a binding needs no word: x = ..."},
         {"var", "a binding needs no word: x = ..."}, {"val", "a binding needs no word: x = ..."},
         {"def", "a function is written: fn f(x) = ..."}, {"function", "a function is written: fn f(x) = ..."},
-        {"func", "a function is written: fn f(x) = ..."}, {"lambda", "functions have names: fn f(x) = ..., at the top of a file"},
+        {"func", "a function is written: fn f(x) = ..."},
+        {"lambda", "functions have names: fn f(x) = ..., at the top of a file"},
         {"return", "the last expression of a block is its value; there is no 'return'"},
         {"while", "loops run over lists: for i in 1..n { ... }"}, {"import", "write: use module: name, name"},
-        {"from", "write: use module: name, name"}, {"class", "there are records, { name: value }, and cells, nets and fns"},
-        {"elif", "write: else if"}, {"elseif", "write: else if"}, {"session", "a session is a call: name = session(...)"},
+        {"from", "write: use module: name, name"},
+        {"class", "there are records, { name: value }, and cells, nets and fns"},
+        {"elif", "write: else if"}, {"elseif", "write: else if"},
+        {"session", "a session is a call: name = session(...)"},
         {"train", "training is a call: run = train(net, on: data, with: session, seed: 1)"},
         {"schedule", "a schedule is a record of sessions: name = { first: session(...) }"},
         {"data", "data sets are values: name = dataset(...)"}, {"figure", "a figure is a call: figure(...)"},
@@ -261,7 +268,8 @@ static void report_unexpected(Site *site)
     Diag *diag = diag_add(site->p->cx->diags, D_E0201, site->at->span, "expected %s here, found %s",
                           text.at ? text.at : "nothing", found(site));
     buf_free(&text);
-    int closer = !site->open ? 0 : site->open->kind == T_LPAR ? T_RPAR : site->open->kind == T_LBRACKET ? T_RBRACKET : T_RBRACE;
+    int open = site->open ? site->open->kind : 0;
+    int closer = open == T_LPAR ? T_RPAR : open == T_LBRACKET ? T_RBRACKET : open == T_LBRACE ? T_RBRACE : 0;
     if (closer && site->accepts[closer])
         diag_label(diag, site->open->span, "this %s is open", token_describe(site->open->kind));
     const char *hint = hint_for(site);

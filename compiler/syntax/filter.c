@@ -164,8 +164,8 @@ static void open_bracket(Filter *filter, int index)
     vec_push(filter->lexer->scratch, &filter->open, ((Open){index, filter->line, filter->indent, -1}));
     if (filter->open.len > TOKEN_NESTING && !filter->aborted) {
         filter->aborted = true;
-        diag_add(filter->lexer->cx->diags, D_E0210, raw(filter, index)->span, "brackets nested more than %d levels deep",
-                 TOKEN_NESTING);
+        diag_add(filter->lexer->cx->diags, D_E0210, raw(filter, index)->span,
+                 "brackets nested more than %d levels deep", TOKEN_NESTING);
     }
 }
 

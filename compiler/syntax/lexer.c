@@ -31,7 +31,7 @@ void lexer_line_end(Lexer *lexer)
 /* The length of the UTF-8 sequence at `at`, or 0 if there is none. */
 static int utf8_length(const unsigned char *at, const unsigned char *limit)
 {
-    int length = *at < 0x80 ? 1 : *at >= 0xC2 && *at < 0xE0 ? 2 : (*at & 0xF0) == 0xE0 ? 3 : *at >= 0xF0 && *at < 0xF5 ? 4 : 0;
+    int length = *at < 0x80 ? 1 : *at < 0xC2 ? 0 : *at < 0xE0 ? 2 : *at < 0xF0 ? 3 : *at < 0xF5 ? 4 : 0;
     if (length > limit - at)
         return 0;
     for (int i = 1; i < length; i++)

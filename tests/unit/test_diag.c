@@ -208,8 +208,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(places_and_texts), TEST(codes_have_names_and_texts), TEST(human_shows_excerpts), TEST(labels_in_other_files),
-        TEST(long_lines_are_windowed), TEST(tabs_and_wide_characters), TEST(sorted_once_and_capped), TEST(json_is_json),
+        TEST(places_and_texts), TEST(codes_have_names_and_texts), TEST(human_shows_excerpts),
+        TEST(labels_in_other_files), TEST(long_lines_are_windowed), TEST(tabs_and_wide_characters),
+        TEST(sorted_once_and_capped), TEST(json_is_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

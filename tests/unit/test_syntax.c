@@ -352,7 +352,8 @@ static void several_errors_in_one_run(void **state)
         "t.nin:4:16: error[E0201]: expected ':' here, found the name 'b'\n"
         "t.nin:5:8: error[E0105]: '(' is never closed\n"
         "t.nin:6:14: error[E0201]: expected an expression here, found '}'\n"
-        "t.nin:6:25: error[E0201]: expected '=', ':', the end of the line, '}' or an operator here, found the name 'c'\n"
+        "t.nin:6:25: error[E0201]: expected '=', ':', the end of the line, '}' or an operator here, "
+        "found the name 'c'\n"
         "t.nin:9:13: error[E0201]: expected an expression here, found '=' ('=' binds and '==' compares)\n");
     assert_int_equal(w.module->items.len, 4);
     assert_int_equal(w.module->items.at[3]->kind, AST_BIND);
@@ -461,9 +462,11 @@ static void statements_end_where_they_should(void **state)
 static void words_are_names_elsewhere(void **state)
 {
     (void)state;
-    assert_int_equal(statements_in("for net in nets { f(net) }\nrun.model.cell\nf(act: cell)\ncount(net)\nrecord(test: 3)"), 5);
+    assert_int_equal(statements_in("for net in nets { f(net) }\nrun.model.cell\nf(act: cell)\ncount(net)\n"
+                                   "record(test: 3)"), 5);
     assert_int_equal(statements_in("x = { param: 1, state: 2, use: 3, per: 4, fn: 5, experiment: test }"), 1);
-    assert_int_equal(statements_in("fn f(net, cell, state, param, per) { test = net + cell; use = fn(test); use * state.per[param] }"), 1);
+    assert_int_equal(statements_in("fn f(net, cell, state, param, per) { test = net + cell; use = fn(test)\n"
+                                   "use * state.per[param] }"), 1);
     assert_int_equal(statements_in("cell per(x) { param per per per = 1; per * x }"), 1);
 }
 
@@ -471,7 +474,8 @@ static void prompt_knows_what_is_complete(void **state)
 {
     (void)state;
     static const struct { const char *text; bool complete; } cases[] = {
-        {"x = 3", true}, {"x = ", false}, {"x = 3 +", false}, {"f(1,", false}, {"cell c(x) {", false}, {"cell c(x)", false},
+        {"x = 3", true}, {"x = ", false}, {"x = 3 +", false}, {"f(1,", false}, {"cell c(x) {", false},
+        {"cell c(x)", false},
         {"cell c(x) {\n  param k = 1.0\n", false}, {"cell c(x) {\n  x\n}", true}, {"if a { 1 }", true}, {"if a", false},
         {"x = )", true}, {"x = * 3 (", true}, {"f(\"abc", true}, {"", true}, {"{ a: 1", false}, {"[1, 2", false},
         {"x = [a b", true}, {"not", false}, {"if a { 1 } else", false}, {"a b (", true}, {"f(a}", true},
@@ -493,8 +497,10 @@ static void comments_and_docs_are_kept(void **state)
     (void)state;
     World w;
     world_open(&w);
-    parse(&w, "## The file.\n\n# plain\n## Of f.\nfn f(\n  ## Of x.\n  x, y  ## no doc\n) {\n  ## Of a.\n  a = x\n  a\n}\n"
-              "## Not of g.\n\nfn g(x) = x\n## Of h.\nh = 3\n## Of c.\ncell c = g\n## Of e.\nexperiment e { f(1) }\n", false);
+    parse(&w, "## The file.\n\n# plain\n## Of f.\nfn f(\n  ## Of x.\n  x, y  ## no doc\n) {\n"
+              "  ## Of a.\n  a = x\n  a\n}\n"
+              "## Not of g.\n\nfn g(x) = x\n## Of h.\nh = 3\n## Of c.\ncell c = g\n"
+              "## Of e.\nexperiment e { f(1) }\n", false);
     assert_clean(&w, "docs");
     assert_int_equal(w.module->comments_len, 10);
     assert_string_equal(w.module->doc, "The file.");
@@ -553,8 +559,9 @@ static uint32_t draw(uint32_t *seed, uint32_t n)
 /* Deletes, doubles, swaps or replaces words and signs of a program. */
 static Buf damaged(const char *text, uint32_t *seed)
 {
-    static const char *const bits[] = {"(", ")", "[", "]", "{", "}", "=", "==", ",", ":", ";", "\n", "..", "...", "->", "for",
-                                       "in", "if", "else", "cell", "param", "3", "x", "\"", "?", "-", "+", "not", "#", "\x01"};
+    static const char *const bits[] = {"(", ")", "[", "]", "{", "}", "=", "==", ",", ":", ";", "\n", "..", "...",
+                                       "->", "for", "in", "if", "else", "cell", "param", "3", "x", "\"", "?", "-", "+",
+                                       "not", "#", "\x01"};
     Buf out = {0};
     size_t n = strlen(text);
     buf_put(&out, text, n);
@@ -603,8 +610,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_parse), cmocka_unit_test(transcript_parses), cmocka_unit_test(wrong_programs_are_told),
-        cmocka_unit_test(every_code_is_covered), cmocka_unit_test(explanations_show_their_code), cmocka_unit_test(reference_parses),
-        cmocka_unit_test(several_errors_in_one_run),
+        cmocka_unit_test(every_code_is_covered), cmocka_unit_test(explanations_show_their_code),
+        cmocka_unit_test(reference_parses), cmocka_unit_test(several_errors_in_one_run),
         cmocka_unit_test(nesting_is_bounded), cmocka_unit_test(trees_are_as_written),
         cmocka_unit_test(statements_end_where_they_should), cmocka_unit_test(words_are_names_elsewhere),
         cmocka_unit_test(prompt_knows_what_is_complete), cmocka_unit_test(comments_and_docs_are_kept),
