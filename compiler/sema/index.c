@@ -76,7 +76,8 @@ bool eval_elements(Eval *e, const Value *value, Span span, ValueList *out) {
 typedef struct Cut { int64_t from, count; bool drop; } Cut;        /* from 0 */
 
 static bool out_of_range(Eval *e, int64_t index, int64_t size, int axis, Span span) {
-    Diag *d = eval_diag(e, D_E0405, span, "index %lld of axis %d, which has %lld; indices start at 1", (long long)index, axis + 1,
+    DiagCode code = e->mode == EVAL_RUN && !e->trace ? D_R0101 : D_E0405;       /* the check lets pass what only a run knows */
+    Diag *d = eval_diag(e, code, span, "index %lld of axis %d, which has %lld; indices start at 1", (long long)index, axis + 1,
                         (long long)size);
     if (index == 0) diag_hint(d, "the first is 1");
     else if (index < 0) diag_hint(d, "the last is `end`");

@@ -293,7 +293,14 @@ bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span
 
 bool function_grid(Eval *e, const Value *f, const double *xy, int points, Span span, double *z) {
     if (f->kind == V_OBJECT) return grid_object(e, f->object, xy, points, span, z);
-    if (f->kind == V_CALLABLE) return grid_calls(e, f, xy, points, span, z);
+    if (f->kind == V_CALLABLE) {
+        int arity = callable_arity(e, f);
+        if (arity == 2) return grid_calls(e, f, xy, points, span, z);
+        Diag *diag = diag_add(e->diags, D_E0806, span, "a surface is a function of two numbers; %s has %d argument%s", value_shown(e, f),
+                              arity, arity == 1 ? "" : "s");
+        if (arity > 2) diag_hint(diag, "section(%s, argument: 3, at: 0)", value_shown(e, f));
+        return false;
+    }
     diag_add(e->diags, D_E0806, span, "a surface is a function of two numbers; this is %s", value_kind_name(f));
     return false;
 }

@@ -94,6 +94,7 @@ void group_warn(Eval *e, const Group *groups, int count, const char *used, Span 
 /* `by: [net, lr]`: the formulas of its elements and their names. */
 bool formula_given(const Value *value);           /* a formula, and not the default `none` */
 int formula_list(Eval *e, const Value *by, Compiled **out, Name *names, int most);
+void group_warn_missing(Eval *e, const Group *groups, int count, Span span);      /* W0810 */
 
 /* The mean of functions of numbers (models, cells), as a function. */
 bool mean_function(Eval *e, const Value *fns, int n, Span span, Value *out);

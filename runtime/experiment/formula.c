@@ -518,6 +518,24 @@ void group_warn(Eval *e, const Group *groups, int count, const char *used, Span 
     }
 }
 
+/* W0810: groups of one table that have not the same number of rows. */
+void group_warn_missing(Eval *e, const Group *groups, int count, Span span) {
+    int most = 0, least = -1;
+    for (int g = 0; g < count; g++) {
+        if (groups[g].len > most) most = groups[g].len;
+        if (least < 0 || groups[g].len < groups[least].len) least = g;
+    }
+    if (least < 0 || groups[least].len == most) return;
+    Buf keys = {0};
+    for (int k = 0; k < groups[least].keys; k++) {
+        buf_printf(&keys, "%s%s = ", k ? ", " : "", groups[least].key[k]);
+        key_label(&groups[least].value[k], &keys);
+    }
+    diag_add(e->diags, D_W0810, span, "the table is incomplete: %.*s has %d of %d rows", (int)keys.len, keys.len ? keys.at : "",
+             groups[least].len, most);
+    buf_free(&keys);
+}
+
 bool formula_given(const Value *value) {
     if (!value || value->kind != V_FORMULA) return false;
     const Ast *ast = value->formula->ast;

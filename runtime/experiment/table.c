@@ -67,7 +67,10 @@ static bool making_set(Making *m, RowSet *set) {
     Arena *arena = m->x->arena;
     bool averages = false;
     for (int i = 0; i < m->columns; i++) averages |= formula_aggregates(m->column[i]);
-    if (averages && m->rows->call) group_warn(m->e, m->groups, m->group_count, NULL, m->call->span);
+    if (averages && m->rows->call) {
+        group_warn(m->e, m->groups, m->group_count, NULL, m->call->span);
+        group_warn_missing(m->e, m->groups, m->group_count, m->call->span);
+    }
     set->keys = m->bys;
     set->columns = m->columns;
     set->key = arena_array(arena, Name, m->bys + 1);

@@ -108,7 +108,7 @@ static const Case cases[] = {
     { "experiment e { for x in [1], y in [2] { record(z: x) }\n"
       "figure(\"f\", lines(x: x, y: mean(z)), columns: marks) }", "" },
     { "experiment e { best_one = 0\nfor x in [1] { best_one = x } }", "E0802(best_one)" },
-    { "experiment e { for x in [1] { y = x; y = 2 * y; record(y: y) } }", "" },
+    { "experiment e { for x in [1] { y = x; y = 2 * y; record(y: y) } }", "W0807(record(y: y))" },
     { "fn f(xs) { s = 0\nfor x in xs { s = s + x }\ns }", "" },
 };
 
