@@ -1,5 +1,7 @@
 # The only build file.  make: build/nin.  make demo, make test: see README.  BUILD=dir: everything generated lives there.
 BUILD ?= build
+# make V=1 shows the commands.
+Q = $(if $(V),,@)
 CC = gcc
 LLVM_CONFIG ?= llvm-config-19
 OPT ?= -O2
@@ -68,7 +70,8 @@ $(BUILD)/nin: $(CLI_OBJ) $(BUILD)/libnin.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/libnin.a: $(OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	@echo "  AR $@"
+	@ar rcs $@ $^
 $(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
 	$(CC) $(LDFLAGS) -shared -o $@ $^ $$($(LLVM_CONFIG) --ldflags --libs)
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
@@ -89,10 +92,12 @@ $(BUILD)/fuzz_parse: tests/fuzz/fuzz_parse.c $(wildcard compiler/base/*.c compil
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(CFLAGS_$(notdir $(<:.c=))) -MMD -c -o $@ $<
+	@echo "  CC $<"
+	$(Q)$(CC) $(CFLAGS) $(CFLAGS_$(notdir $(<:.c=))) -MMD -c -o $@ $<
 $(LLVM_OBJ): CFLAGS += $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
-	$(CC) $(filter-out -W%,$(CFLAGS)) -MMD -c -o $@ $<
+	@echo "  CC $<"
+	$(Q)$(CC) $(filter-out -W%,$(CFLAGS)) -MMD -c -o $@ $<
 $(BUILD)/gen/lexer.c: lang/lexer.re
 	@mkdir -p $(@D)
 	re2c -W -Werror -i --no-generation-date -o $@ $<
