@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { EVALUATION_BATCH = 1024 };                 /* examples per step of an evaluation; no result depends on it */
+enum { EVALUATION_BATCH = 1024, SMALL_WORK = 200000 };                   /* no result depends on these */
 
 /* The program's block from a model's. */
 static void block_from_model(const Model *model, const TrainPlan *plan, void *block) {
@@ -33,7 +33,8 @@ static bool rows_run(Eval *e, const Model *model, const DataObject *data, const 
         feed.out_rows[i] = result[i] = arena_alloc(e->arena, row * (size_t)data->size + 64);
     }
     int64_t steps = (data->size + feed.batch - 1) / feed.batch;
-    return plan->program->run(plan->program, block, &feed, 0, steps, lab_turn(e)->pool) == 0;
+    bool small = (model->info->count + 1) * feed.batch < SMALL_WORK;     /* waking threads would cost more than the step */
+    return plan->program->run(plan->program, block, &feed, 0, steps, small ? NULL : lab_turn(e)->pool) == 0;
 }
 
 bool model_rows(Eval *e, const Model *model, const DataObject *data, const Value *fns, int n, bool outputs, bool accuracy,
