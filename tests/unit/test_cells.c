@@ -468,7 +468,53 @@ static void c_dropout_off(const double *x, const Machine *m, double *y)
     for (int i = 0; i < 4; i++) y[i] = x[i];
 }
 
+static void c_mse(const double *x, const Machine *m, double *y)
+{
+    (void)m;
+    *y = 0;
+    for (int i = 0; i < 3; i++) *y += (x[i] - (i + 1)) * (x[i] - (i + 1)) / 3;
+}
+
+static void c_cross_entropy(const double *x, const Machine *m, double *y)      /* class 2, smoothing 0.1 */
+{
+    double sum = exp(x[0]) + exp(x[1]) + exp(x[2]), mean = (x[0] + x[1] + x[2]) / 3;
+    (void)m;
+    *y = -0.9 * (x[2] - log(sum)) - 0.1 * (mean - log(sum));
+}
+
+static void c_binary(const double *x, const Machine *m, double *y)             /* targets 0, 1, 0.5 */
+{
+    const double t[3] = { 0, 1, 0.5 };
+    (void)m;
+    *y = 0;
+    for (int i = 0; i < 3; i++) *y += (-t[i] * -log1p(exp(-x[i])) + (1 - t[i]) * log1p(exp(x[i]))) / 3;
+}
+
+static void c_kl(const double *x, const Machine *m, double *y)                 /* targets 0, 0.25, 0.75 */
+{
+    const double t[3] = { 0, 0.25, 0.75 };
+    double sum = exp(x[0]) + exp(x[1]) + exp(x[2]);
+    (void)m;
+    *y = 0;
+    for (int i = 1; i < 3; i++) *y += t[i] * (log(t[i]) - (x[i] - log(sum)));
+}
+
+static void c_huber(const double *x, const Machine *m, double *y)
+{
+    (void)m;
+    *y = 0;
+    for (int i = 0; i < 3; i++) *y += (fabs(x[i]) <= 1 ? x[i] * x[i] / 2 : fabs(x[i]) - 0.5) / 3;
+}
+
 static const NetCase net_cases[] = {
+    { "net n(x: f32[3]) -> f32 = mse(x, [1, 2, 3])", { 3 }, 1, false, c_mse },
+    { "net n(x: f32[3]) -> f32 = mae(x, [1, 2, 3])", { 3 }, 1, false, NULL },
+    { "net n(x: f32[3]) -> f32 = cross_entropy[smoothing: 0.1](x, 2)", { 3 }, 1, false, c_cross_entropy },
+    { "net n(x: f32[3]) -> f32 = binary_cross_entropy(x, [0, 1, 0.5])", { 3 }, 1, false, c_binary },
+    { "net n(x: f32[3]) -> f32 = hinge(x, [1, -1, 1])", { 3 }, 1, false, NULL },
+    { "net n(x: f32[3]) -> f32 = huber(x, [0, 0, 0])", { 3 }, 1, false, c_huber },
+    { "net n(x: f32[3]) -> f32 = kl(x, [0, 0.25, 0.75])", { 3 }, 1, false, c_kl },
+    { "net n(x: f32[3]) -> f32[3, 2] = x * embed[3, tokens: 5]([1, 4])", { 3 }, 1, false, NULL },
     { "n = dense[3]", { 4 }, 1, false, c_dense }, { "n = dense[3]", { 4, 2 }, 2, false, NULL },
     { "n = layernorm[affine: false]", { 4 }, 1, false, c_layernorm }, { "n = layernorm", { 4, 2 }, 2, true, NULL },
     { "n = layernorm[affine: false, over: 1]", { 3, 2 }, 2, false, c_layernorm_over },
