@@ -1,2 +1,555 @@
+/* map.c -- a MAP as one function: its body for a block of points at a time, lanes are points.
+ *
+ * A point block is `vectors` vectors of lanes; the body's values stand in scratch as [element][vector][lane] and never
+ * leave the first cache.  Contractions inside the body are register tiles over its weights as they stand.
+ * If nothing is summed, points may be taken in any order: the blocks of the operands are read as they are.  Otherwise
+ * the operands are first turned into point order (example, place, unit), and each summed output has accumulators in
+ * scratch for the shard: the summed values of a block are turned so that lanes are elements and points follow each
+ * other, then each accumulator takes the block's points in order:
+ *   acc[row][column] = fma(a[row][point], b[point][column], acc)        OUTER at the root
+ *   acc[column] = acc + value[point][column]                            any other root
+ * Whatever is too small or too odd for that is summed element by element. */
 #include "kernel/region.h"
-void map_lower(Region *r, Val v) { (void)r; (void)v; }
+
+enum { BLOCK_VECTORS = 3, PAD_BYTES = 4096, MAX_SUM_TILE = 32 };
+
+typedef struct Root { Val v; int segment; bool tile; } Root;
+
+/* A summed output: rows x columns accumulators; lanes run over columns if `wide`. */
+typedef struct SumOut {
+    int output;
+    Val proj;
+    bool outer, wide, swapped;             /* swapped: columns are the OUTER's first operand */
+    Val row, column;                       /* row 0: an add chain */
+    int64_t rows, columns, stride;         /* stride: columns, rounded up to 16 if wide */
+    int acc;
+    DType dtype;
+} SumOut;
+
+typedef struct Panel { Val v; int entry; } Panel;      /* a turned value: [point][elements rounded up to 16] */
+
+typedef struct MapGen {
+    Region *r;
+    Plan *plan;
+    Region b;
+    Ctx outer, c;
+    Val map;
+    const Graph *body;
+    int mapped, vectors;
+    bool points, varies;                   /* points: in point order; varies: a batch of them */
+    int64_t size, units, places;
+    Val *proj;                             /* by output; 0: not wanted */
+    int *operand, *result;                 /* entries of arrays in point order, by operand and output */
+    Shard shard;
+    KVal first, total;                     /* of the block: vector (or point) number; how many there are */
+    VEC(Root) root;
+    VEC(SumOut) sum;
+    VEC(Panel) panel;
+} MapGen;
+
+static const Node *body_node(const MapGen *m, Val v) { return graph_node(m->body, v); }
+static int lanes_of(const MapGen *m) { return m->b.lanes; }
+
+/* ---- the body's nodes: order and homes ---- */
+
+typedef struct Ordering { MapGen *m; Root *root; } Ordering;
+
+static void order_read(void *data, Val v, bool same) {
+    Ordering *o = data;
+    const Region *b = &o->m->b;
+    for (int k = 0; k < o->m->root.len; k++) {
+        const Root *before = &o->m->root.at[k];
+        if (before->v != v) continue;
+        bool fused = same && !before->tile && !o->root->tile && is_nest_elementwise(b, v) && is_nest_elementwise(b, o->root->v) &&
+                     shape_equal(&body_node(o->m, v)->shape, &body_node(o->m, o->root->v)->shape);
+        int segment = before->segment + !fused;
+        if (segment > o->root->segment) o->root->segment = segment;
+    }
+}
+
+static void add_root(MapGen *m, Val v) {
+    Info *info = &m->b.info[v];
+    size_t bytes = (size_t)region_size(&m->b, v) * dtype_size((DType)body_node(m, v)->dtype);
+    if (!info->live || !info->stored) return;
+    if (!info->varies) {
+        info->home = (Home){.entry = plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = true}), .elem = 1};
+        return;
+    }
+    int64_t wide = (int64_t)m->vectors * lanes_of(m);
+    info->home = (Home){.elem = wide, .vec = lanes_of(m)};
+    info->home.entry = plan_buffer(m->plan, (Buffer){.fixed = bytes * (size_t)wide, .scratch = true});
+    Root root = {.v = v, .tile = is_tiled(&m->b, v)};
+    Ordering o = {m, &root};
+    if (body_node(m, v)->op != G_INPUT) region_reads(&m->b, v, order_read, &o);
+    vec_push(m->plan->arena, &m->root, root);
+}
+
+/* ---- points in memory ---- */
+
+static KVal mapped_value(Ctx *c, int operand) {
+    MapGen *m = c->data;
+    Gen *g = &c->g;
+    Val v = graph_in(m->r->graph, m->map, operand), base = region_base(m->r, v);
+    KType type = {gen_scalar((DType)graph_node(m->r->graph, v)->dtype), (uint8_t)c->lanes};
+    KVal vector = ix_value(g, ix_plus(g, (Ix){m->first, 0}, m->points ? ix_times(g, c->local, c->lanes) : c->local));
+    if (m->points) return k_load(g->m, g->f, type, ctx_entry(c, m->operand[operand]), vector);
+    KVal last = gen_2(g, K_SUB, m->total, gen_i64(g, 1));
+    vector = gen_select(g, gen_2(g, K_LT, last, vector), last, vector);
+    if (!m->r->info[base].varies)
+        return load_value(&m->outer, base, (Ix){gen_2(g, K_REM, vector, gen_i64(g, m->size)), 0});
+    Home home = m->r->info[base].home;
+    home.elem = lanes_of(m);
+    m->outer.local = (Ix){0, 0};
+    m->outer.global = ix_times(g, (Ix){m->shard.number, 0}, SHARD / lanes_of(m));
+    Ix at = home_index(&m->outer, &home, (Ix){vector, 0});
+    return k_load(g->m, g->f, type, ctx_entry(c, home.entry), ix_value(g, at));
+}
+
+/* For all points: their place in point order, example by example.  The innermost loop is open after it. */
+typedef struct PointLoop { Ix example, place, unit, at, lane; } PointLoop;
+
+static PointLoop points_begin(MapGen *m) {
+    Gen *g = &m->c.g;
+    PointLoop p = {.example = {0, 0}};
+    if (m->varies) p.example = (Ix){k_for(g->m, g->f, gen_i64(g, 0), m->shard.count, 1), 0};
+    p.place = loop_begin(&m->c, m->places);
+    p.unit = loop_begin(&m->c, m->units);
+    p.at = ix_plus(g, ix_times(g, p.example, m->size), ix_plus(g, ix_times(g, p.place, m->units), p.unit));
+    if (!m->varies) return p;
+    KVal block = ix_value(g, p.example);
+    if (lanes_of(m) == 16) {
+        p.lane = (Ix){gen_2(g, K_AND, block, gen_i64(g, 15)), 0};
+        block = gen_2(g, K_SHR, block, gen_i64(g, 4));
+    }
+    m->outer.local = (Ix){block, 0};
+    m->outer.global = ix_plus(g, ix_times(g, (Ix){m->shard.number, 0}, SHARD / lanes_of(m)), m->outer.local);
+    return p;
+}
+
+static void points_end(MapGen *m) {
+    loop_end(&m->c, m->units);
+    loop_end(&m->c, m->places);
+    if (m->varies) k_end(m->c.g.m, m->c.g.f);
+}
+
+/* Whole squares of 16 examples and 16 units, turned; to: into point order, else back. */
+static void turn_squares(MapGen *m, Val v, int entry, bool to) {
+    Gen *g = &m->c.g;
+    Ctx *o = &m->outer;
+    KType type = {gen_scalar((DType)graph_node(m->r->graph, v)->dtype), 16};
+    KVal b = block_begin(o, &m->shard), x[16];
+    KVal u = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, m->units), 16), flat = ctx_entry(o, entry);
+    KVal row = gen_2(g, K_ADD, gen_2(g, K_MUL, b, gen_i64(g, 16 * m->units)), u);
+    for (int k = 0; k < 16; k++)
+        x[k] = to ? load_value(o, v, (Ix){u, k}) : k_load(g->m, g->f, type, flat, ix_value(g, (Ix){row, k * m->units}));
+    transpose16(g, x);
+    for (int k = 0; k < 16; k++) {
+        if (to) k_store(g->m, g->f, flat, ix_value(g, (Ix){row, k * m->units}), x[k]);
+        else store_value(o, v, (Ix){u, k}, x[k]);
+    }
+    k_end(g->m, g->f);
+    block_end(o);
+}
+
+static bool in_squares(const MapGen *m, Val v) {
+    return m->varies && m->r->info[v].varies && lanes_of(m) == 16 && m->places == 1 && m->units % 16 == 0;
+}
+
+static void operands_to_points(MapGen *m) {
+    for (int k = 0; k < m->mapped; k++) {
+        Val v = region_base(m->r, graph_in(m->r->graph, m->map, k));
+        if (in_squares(m, v)) {
+            turn_squares(m, v, m->operand[k], true);
+            continue;
+        }
+        PointLoop p = points_begin(m);
+        Ix flat = ix_plus(&m->c.g, ix_times(&m->c.g, p.unit, m->places), p.place);
+        KVal x = load_lane(&m->outer, v, flat, p.lane);
+        k_store(m->c.g.m, m->c.g.f, ctx_entry(&m->c, m->operand[k]), ix_value(&m->c.g, p.at), x);
+        points_end(m);
+    }
+}
+
+static void results_from_points(MapGen *m) {
+    Gen *g = &m->c.g;
+    for (int k = 0; k < m->body->outputs.len; k++) {
+        Val v = m->proj[k];
+        if (!v || m->body->outputs.at[k].kind != OUT_MAPPED) continue;
+        if (in_squares(m, v)) {
+            turn_squares(m, v, m->result[k], false);
+            continue;
+        }
+        PointLoop p = points_begin(m);
+        const Home *home = &m->r->info[v].home;
+        KType type = {gen_scalar((DType)graph_node(m->r->graph, v)->dtype), 1};
+        KVal x = k_load(g->m, g->f, type, ctx_entry(&m->c, m->result[k]), ix_value(g, p.at));
+        Ix flat = ix_plus(g, ix_times(g, p.unit, m->places), p.place);
+        Ix at = m->varies ? ix_plus(g, home_index(&m->outer, home, flat), p.lane) : flat;
+        k_store(g->m, g->f, ctx_entry(&m->c, home->entry), ix_value(g, at), x);
+        points_end(m);
+    }
+}
+
+/* ---- the body ---- */
+
+static void emit_nests(MapGen *m, int segment) {
+    Val *group = arena_array(m->plan->arena, Val, m->root.len);
+    bool *done = arena_array(m->plan->arena, bool, m->root.len);
+    for (int k = 0; k < m->root.len; k++) {
+        const Root *root = &m->root.at[k];
+        if (root->segment != segment || root->tile || done[k]) continue;
+        if (!is_nest_elementwise(&m->b, root->v)) {
+            nest_node(&m->c, root->v);
+            continue;
+        }
+        int n = 0;
+        for (int i = k; i < m->root.len; i++) {
+            const Root *other = &m->root.at[i];
+            if (other->segment != segment || other->tile || !is_nest_elementwise(&m->b, other->v)) continue;
+            if (!shape_equal(&body_node(m, other->v)->shape, &body_node(m, root->v)->shape)) continue;
+            done[i] = true;
+            group[n++] = other->v;
+        }
+        nest_elementwise(&m->c, group, n);
+    }
+}
+
+static void emit_tiles(MapGen *m, int segment) {
+    for (int k = 0; k < m->root.len; k++) {
+        const Root *root = &m->root.at[k];
+        if (root->segment != segment || !root->tile) continue;
+        int most = tile_columns_for(&m->plan->target, lanes_of(m), (DType)body_node(m, root->v)->dtype);
+        Columns columns = {.n = most < m->vectors ? most : m->vectors};
+        Ix v = loop_begin(&m->c, m->vectors / columns.n);
+        for (int j = 0; j < columns.n; j++)
+            columns.vec[j] = columns.vec_global[j] = ix_plus(&m->c.g, ix_times(&m->c.g, v, columns.n), (Ix){0, j});
+        tile_matmul(&m->c, root->v, &columns);
+        loop_end(&m->c, m->vectors / columns.n);
+    }
+}
+
+static void emit_body(MapGen *m) {
+    int last = 0;
+    for (int k = 0; k < m->root.len; k++)
+        if (m->root.at[k].segment > last) last = m->root.at[k].segment;
+    for (int segment = 0; segment <= last; segment++) {
+        bool nests = false;
+        for (int k = 0; k < m->root.len; k++) nests |= m->root.at[k].segment == segment && !m->root.at[k].tile;
+        if (nests) {
+            m->c.local = m->c.global = loop_begin(&m->c, m->vectors);
+            emit_nests(m, segment);
+            loop_end(&m->c, m->vectors);
+        }
+        emit_tiles(m, segment);
+    }
+}
+
+/* What does not differ from point to point is computed once a call. */
+static void emit_fixed(MapGen *m) {
+    for (Val v = 1; v < (Val)m->body->node.len; v++) {
+        const Info *info = &m->b.info[v];
+        if (!info->live || !info->stored || info->varies) continue;
+        if (is_nest_elementwise(&m->b, v)) nest_elementwise(&m->c, &v, 1);
+        else nest_node(&m->c, v);
+    }
+}
+
+/* An output's value in the block, vector by vector. */
+static void store_results(MapGen *m) {
+    Gen *g = &m->c.g;
+    for (int k = 0; k < m->body->outputs.len; k++) {
+        Val root = m->body->outputs.at[k].value, v = m->proj[k];
+        if (!v || m->body->outputs.at[k].kind != OUT_MAPPED) continue;
+        KVal left = gen_2(g, K_SUB, m->total, m->first), most = gen_i64(g, m->vectors);
+        if (m->points) left = most;
+        KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_select(g, gen_2(g, K_LT, left, most), left, most), 1);
+        m->c.local = m->c.global = (Ix){i, 0};
+        Index zero = index_flat((Ix){0, 0});
+        KVal x = gen_widen(g, pull(&m->c, root, &zero), lanes_of(m));
+        Ix at = ix_times(g, (Ix){i, 0}, lanes_of(m));
+        if (m->points) {
+            at = ix_plus(g, at, (Ix){m->first, 0});
+            k_store(g->m, g->f, ctx_entry(&m->c, m->result[k]), ix_value(g, at), x);
+        } else {
+            const Home *home = &m->r->info[v].home;
+            m->outer.local = (Ix){0, 0};
+            m->outer.global = ix_times(g, (Ix){m->shard.number, 0}, SHARD / lanes_of(m));
+            at = ix_plus(g, at, ix_plus(g, home_index(&m->outer, home, (Ix){0, 0}), ix_times(g, (Ix){m->first, 0}, lanes_of(m))));
+            k_store(g->m, g->f, ctx_entry(&m->c, home->entry), ix_value(g, at), x);
+        }
+        k_end(g->m, g->f);
+    }
+}
+
+/* ---- sums ---- */
+
+static bool turns(const MapGen *m, Val v, int64_t n) {
+    const Info *info = &m->b.info[v];
+    return n >= 16 && info->varies && info->stored && lanes_of(m) == 16;
+}
+
+static void add_sum(MapGen *m, int output) {
+    Val root = m->body->outputs.at[output].value;
+    const Node *node = body_node(m, root);
+    SumOut s = {.output = output, .proj = m->proj[output], .dtype = (DType)node->dtype};
+    s.outer = node->op == G_OUTER;
+    s.rows = s.outer ? node->shape.dim[0] : 1;
+    s.columns = s.outer ? node->shape.dim[1] : region_size(&m->b, root);
+    s.row = s.outer ? region_base(&m->b, graph_in(m->body, root, 0)) : 0;
+    s.column = region_base(&m->b, s.outer ? graph_in(m->body, root, 1) : root);
+    s.wide = turns(m, s.column, s.columns);
+    if (s.outer && !s.wide && turns(m, s.row, s.rows)) {
+        Val row = s.row;
+        int64_t rows = s.rows;
+        s.row = s.column;
+        s.rows = s.columns;
+        s.column = row;
+        s.columns = rows;
+        s.wide = s.swapped = true;
+    }
+    s.stride = s.wide ? (s.columns + 15) / 16 * 16 : s.columns;
+    size_t bytes = (size_t)(s.rows * s.stride) * dtype_size(s.dtype);
+    s.acc = plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = true});
+    vec_push(m->plan->arena, &m->sum, s);
+}
+
+static KVal load_acc(MapGen *m, const SumOut *s, Ix at, int lanes) {
+    KType type = {gen_scalar(s->dtype), (uint8_t)lanes};
+    return k_load(m->c.g.m, m->c.g.f, type, ctx_entry(&m->c, s->acc), ix_value(&m->c.g, at));
+}
+
+static void store_acc(MapGen *m, const SumOut *s, Ix at, KVal x) {
+    k_store(m->c.g.m, m->c.g.f, ctx_entry(&m->c, s->acc), ix_value(&m->c.g, at), x);
+}
+
+static void clear_sums(MapGen *m) {
+    for (int k = 0; k < m->sum.len; k++) {
+        const SumOut *s = &m->sum.at[k];
+        Ix i = loop_begin(&m->c, s->rows * s->stride);
+        store_acc(m, s, i, gen_number(&m->c.g, s->dtype, 0));
+        loop_end(&m->c, s->rows * s->stride);
+    }
+}
+
+static void finish_sums(MapGen *m) {
+    Gen *g = &m->c.g;
+    for (int k = 0; k < m->sum.len; k++) {
+        const SumOut *s = &m->sum.at[k];
+        Ix row = loop_begin(&m->c, s->rows), column = loop_begin(&m->c, s->columns);
+        KVal x = load_acc(m, s, ix_plus(g, ix_times(g, row, s->stride), column), 1);
+        Ix at = s->swapped ? ix_plus(g, ix_times(g, column, s->rows), row) : ix_plus(g, ix_times(g, row, s->columns), column);
+        const Info *info = &m->r->info[s->proj];
+        if (m->varies) at = ix_plus(g, at, ix_times(g, (Ix){m->shard.number, 0}, s->rows * s->columns));
+        k_store(g->m, g->f, ctx_entry(&m->c, m->varies ? info->partial : info->home.entry), ix_value(g, at), x);
+        loop_end(&m->c, s->columns);
+        loop_end(&m->c, s->rows);
+    }
+}
+
+/* Element `flat` of a body's value at a point of the block, as a scalar. */
+static KVal point_scalar(MapGen *m, Val v, Ix flat, Ix point) {
+    const Info *info = &m->b.info[v];
+    if (!info->stored || !info->varies) {
+        Index at = index_flat(flat);
+        return pull(&m->c, v, &at);
+    }
+    m->c.local = (Ix){0, 0};
+    return load_lane(&m->c, v, flat, point);
+}
+
+typedef struct ScalarSum { MapGen *m; const SumOut *s; Ix row, column; } ScalarSum;
+
+static KVal scalar_add(void *data, const Ix *ix, KVal acc) {
+    ScalarSum *d = data;
+    Gen *g = &d->m->c.g;
+    KVal b = point_scalar(d->m, d->s->column, d->column, ix[0]);
+    if (!d->s->outer) return gen_2(g, K_ADD, acc, b);
+    return gen_fma(g, point_scalar(d->m, d->s->row, d->row, ix[0]), b, acc);
+}
+
+static void sum_scalars(MapGen *m, const SumOut *s, KVal valid) {
+    Gen *g = &m->c.g;
+    ScalarSum d = {.m = m, .s = s};
+    d.row = loop_begin(&m->c, s->rows);
+    d.column = loop_begin(&m->c, s->columns);
+    Ix at = ix_plus(g, ix_times(g, d.row, s->stride), d.column);
+    store_acc(m, s, at, chain(g, 1, &valid, load_acc(m, s, at, 1), scalar_add, &d));
+    loop_end(&m->c, s->columns);
+    loop_end(&m->c, s->rows);
+}
+
+/* The turned form of a value: rows are the block's points. */
+static int panel_of(MapGen *m, Val v) {
+    for (int k = 0; k < m->panel.len; k++)
+        if (m->panel.at[k].v == v) return m->panel.at[k].entry;
+    Gen *g = &m->c.g;
+    int64_t n = region_size(&m->b, v), whole = n / 16 * 16, stride = (n + 15) / 16 * 16;
+    DType dtype = (DType)body_node(m, v)->dtype;
+    size_t bytes = (size_t)(stride * m->vectors * 16) * dtype_size(dtype);
+    int entry = plan_buffer(m->plan, (Buffer){.fixed = bytes, .scratch = true});
+    m->c.local = loop_begin(&m->c, m->vectors);
+    for (int part = 0; part < 2; part++) {
+        KVal x[16];
+        if (part ? whole == n : !whole) continue;
+        Ix i = part ? (Ix){0, whole} : (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 16), 0};
+        for (int k = 0; k < 16; k++)
+            x[k] = part && whole + k >= n ? gen_widen(g, gen_number(g, dtype, 0), 16) : load_value(&m->c, v, ix_plus(g, i, (Ix){0, k}));
+        transpose16(g, x);
+        for (int e = 0; e < 16; e++) {
+            Ix row = ix_times(g, ix_plus(g, ix_times(g, m->c.local, 16), (Ix){0, e}), stride);
+            k_store(g->m, g->f, ctx_entry(&m->c, entry), ix_value(g, ix_plus(g, row, i)), x[e]);
+        }
+        if (!part) k_end(g->m, g->f);
+    }
+    loop_end(&m->c, m->vectors);
+    vec_push(m->plan->arena, &m->panel, ((Panel){v, entry}));
+    return entry;
+}
+
+static void sum_tile(MapGen *m, const SumOut *s, int panel, Ix row, int mr, Ix column, int nv, KVal valid) {
+    Gen *g = &m->c.g;
+    KVal acc[MAX_SUM_TILE], next[MAX_SUM_TILE], x[4];
+    KType type = {gen_scalar(s->dtype), 16}, one = {type.scalar, 1};
+    bool moves = s->outer && m->b.info[s->row].stored && m->b.info[s->row].varies;
+    Ix base = ix_plus(g, ix_times(g, row, s->stride), column);
+    KVal at = ix_value(g, base), fixed[MAX_SUM_TILE] = {0}, rows = 0, first = 0;
+    for (int r = 0; r < mr; r++)
+        for (int j = 0; j < nv; j++) acc[r * nv + j] = load_acc(m, s, (Ix){at, r * s->stride + 16 * j}, 16);
+    if (moves) {
+        const Home *home = &m->b.info[s->row].home;
+        rows = ctx_entry(&m->c, home->entry);
+        first = ix_value(g, ix_times(g, row, home->elem));
+    }
+    for (int r = 0; r < mr && s->outer && !moves; r++)
+        fixed[r] = point_scalar(m, s->row, ix_plus(g, row, (Ix){0, r}), (Ix){0, 0});
+    KVal turned = ctx_entry(&m->c, panel), from = ix_value(g, column);
+    KVal p = k_for(g->m, g->f, gen_i64(g, 0), valid, 1);
+    for (int i = 0; i < mr * nv; i++) acc[i] = k_carry(g->m, g->f, acc[i]);
+    Ix line = ix_plus(g, ix_times(g, (Ix){p, 0}, s->stride), (Ix){from, 0});
+    KVal here = ix_value(g, line), point = moves ? gen_2(g, K_ADD, first, p) : 0;
+    for (int j = 0; j < nv; j++) x[j] = k_load(g->m, g->f, type, turned, ix_value(g, (Ix){here, 16 * j}));
+    for (int r = 0; r < mr; r++) {
+        int64_t elem = moves ? m->b.info[s->row].home.elem : 0;
+        KVal a = moves ? k_load(g->m, g->f, one, rows, ix_value(g, (Ix){point, r * elem})) : fixed[r];
+        for (int j = 0; j < nv; j++)
+            next[r * nv + j] = s->outer ? gen_fma(g, a, x[j], acc[r * nv + j]) : gen_2(g, K_ADD, acc[r * nv + j], x[j]);
+    }
+    for (int i = 0; i < mr * nv; i++) k_next(g->m, g->f, next[i]);
+    k_end(g->m, g->f);
+    for (int i = 0; i < mr * nv; i++) acc[i] = k_result(g->m, g->f, i, type);
+    for (int r = 0; r < mr; r++)
+        for (int j = 0; j < nv; j++) store_acc(m, s, (Ix){at, r * s->stride + 16 * j}, acc[r * nv + j]);
+}
+
+static void sum_tile_rows(MapGen *m, const SumOut *s, int panel, Ix column, int nv, KVal valid) {
+    Gen *g = &m->c.g;
+    int mr = tile_rows_for(&m->plan->target, 16, s->dtype, nv, s->rows);
+    int64_t whole = s->rows / mr * mr;
+    if (whole > mr) {
+        KVal row = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), mr);
+        sum_tile(m, s, panel, (Ix){row, 0}, mr, column, nv, valid);
+        k_end(g->m, g->f);
+    } else {
+        sum_tile(m, s, panel, (Ix){0, 0}, mr, column, nv, valid);
+    }
+    if (whole < s->rows) sum_tile(m, s, panel, (Ix){0, whole}, (int)(s->rows - whole), column, nv, valid);
+}
+
+static void sum_tiles(MapGen *m, const SumOut *s, KVal valid) {
+    Gen *g = &m->c.g;
+    int panel = panel_of(m, s->column), most = tile_columns_for(&m->plan->target, 16, s->dtype) > 1 ? 4 : 1;
+    int64_t vectors = s->stride / 16;
+    int nv = (int)(vectors < most ? vectors : most);
+    int64_t whole = vectors / nv * nv;
+    KVal column = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole * 16), nv * 16);
+    sum_tile_rows(m, s, panel, (Ix){column, 0}, nv, valid);
+    k_end(g->m, g->f);
+    if (whole < vectors) sum_tile_rows(m, s, panel, (Ix){0, whole * 16}, (int)(vectors - whole), valid);
+}
+
+static void add_sums(MapGen *m) {
+    Gen *g = &m->c.g;
+    if (!m->sum.len) return;
+    KVal left = gen_2(g, K_SUB, m->total, m->first), most = gen_i64(g, (int64_t)m->vectors * lanes_of(m));
+    KVal valid = gen_select(g, gen_2(g, K_LT, left, most), left, most);
+    m->panel.len = 0;
+    for (int k = 0; k < m->sum.len; k++) {
+        if (m->sum.at[k].wide) sum_tiles(m, &m->sum.at[k], valid);
+        else sum_scalars(m, &m->sum.at[k], valid);
+    }
+}
+
+/* ---- the whole ---- */
+
+static void find_outputs(MapGen *m) {
+    const Graph *graph = m->r->graph;
+    m->proj = arena_array(m->plan->arena, Val, m->body->outputs.len);
+    bool *wanted = arena_array(m->plan->arena, bool, m->body->outputs.len);
+    for (Val v = m->map + 1; v < (Val)graph->node.len; v++) {
+        if (graph_node(graph, v)->op != G_PROJ || graph_in(graph, v, 0) != m->map || !m->r->info[v].live) continue;
+        int k = graph_attr(graph, v)->index;
+        m->proj[k] = v;
+        wanted[k] = true;
+        m->points |= m->body->outputs.at[k].kind == OUT_SUMMED;
+    }
+    region_analyse(&m->b, m->plan, m->body, true, wanted);
+}
+
+static int point_array(MapGen *m, DType dtype) {
+    size_t bytes = (size_t)m->size * dtype_size(dtype), pad = PAD_BYTES + (m->varies ? 0 : bytes);
+    return plan_buffer(m->plan, (Buffer){.fixed = pad, .per_example = m->varies ? bytes : 0, .scratch = true});
+}
+
+static void make_arrays(MapGen *m) {
+    m->operand = arena_array(m->plan->arena, int, m->mapped);
+    m->result = arena_array(m->plan->arena, int, m->body->outputs.len);
+    for (int k = 0; k < m->mapped && m->points; k++)
+        m->operand[k] = point_array(m, (DType)graph_node(m->r->graph, graph_in(m->r->graph, m->map, k))->dtype);
+    for (int k = 0; k < m->body->outputs.len && m->points; k++)
+        if (m->proj[k] && m->body->outputs.at[k].kind == OUT_MAPPED)
+            m->result[k] = point_array(m, (DType)body_node(m, m->body->outputs.at[k].value)->dtype);
+}
+
+static void emit_points(MapGen *m) {
+    Gen *g = &m->c.g;
+    KVal examples = m->varies ? m->points ? m->shard.count : m->shard.blocks : gen_i64(g, 1);
+    m->total = gen_2(g, K_MUL, examples, gen_i64(g, m->size));
+    int step = m->points ? m->vectors * lanes_of(m) : m->vectors;
+    if (m->points) operands_to_points(m);
+    clear_sums(m);
+    m->first = k_for(g->m, g->f, gen_i64(g, 0), m->total, step);
+    emit_body(m);
+    store_results(m);
+    add_sums(m);
+    k_end(g->m, g->f);
+    finish_sums(m);
+    if (m->points) results_from_points(m);
+}
+
+void map_lower(Region *r, Val v) {
+    const Attr *attr = graph_attr(r->graph, v);
+    const Shape *shape = &graph_node(r->graph, v)->shape;
+    MapGen m = {.r = r, .plan = r->plan, .map = v, .body = attr->body, .mapped = attr->mapped, .varies = r->info[v].varies};
+    m.size = shape_size(shape);
+    m.units = shape->rank ? shape->dim[0] : 1;
+    m.places = m.size / m.units;
+    m.points = !m.varies;
+    m.vectors = r->lanes == 16 ? BLOCK_VECTORS : 1;
+    find_outputs(&m);
+    make_arrays(&m);
+    for (Val k = 1; k < (Val)m.body->node.len; k++) add_root(&m, k);
+    for (int k = 0; k < m.body->outputs.len; k++)
+        if (m.proj[k] && m.body->outputs.at[k].kind == OUT_SUMMED) add_sum(&m, k);
+    Gen g = plan_function(r->plan, "map");
+    m.outer = ctx_new(r, g, r->lanes);
+    m.c = ctx_new(&m.b, g, r->lanes);
+    m.c.outer = &m.outer;
+    m.c.map = v;
+    m.c.mapped = mapped_value;
+    m.c.data = &m;
+    emit_fixed(&m);
+    if (m.varies) m.shard = shard_begin(&m.outer);
+    emit_points(&m);
+    if (m.varies) shard_end(&m.outer);
+    plan_stage(r->plan, &g, m.varies ? STAGE_SHARDS : STAGE_ONCE, 1, "map");
+}

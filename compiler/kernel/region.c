@@ -37,8 +37,9 @@ static bool body_varies(const Region *r, Val v) {
     return false;
 }
 
-static void find_live(Region *r) {
+static void find_live(Region *r, const bool *wanted) {
     for (int k = 0; k < r->graph->outputs.len; k++) {
+        if (wanted && !wanted[k]) continue;
         r->info[r->graph->outputs.at[k].value].live = true;
         r->info[r->graph->outputs.at[k].value].uses++;
     }
@@ -54,8 +55,7 @@ static void find_live(Region *r) {
 
 static bool is_leaf(const Region *r, Val v) {
     Op op = op_of(r, v);
-    return op == G_CONST || op == G_TABLE || op == G_IOTA ||
-           (op == G_INPUT && (!r->info[v].varies || r->body));
+    return op == G_CONST || op == G_TABLE || op == G_IOTA || (op == G_INPUT && !r->info[v].varies);
 }
 
 static bool is_view(Op op) { return op == G_BROADCAST || op == G_RESHAPE || op == G_TRANSPOSE || op == G_SLICE; }
@@ -63,7 +63,7 @@ static bool is_view(Op op) { return op == G_BROADCAST || op == G_RESHAPE || op =
 /* Kept in memory below its flat views (or a leaf that is memory already). */
 static void need(Region *r, Val v) {
     v = region_base(r, v);
-    if (!is_leaf(r, v) || r->info[v].varies || op_of(r, v) == G_IOTA) r->info[v].stored = true;
+    if (!is_leaf(r, v) || op_of(r, v) == G_IOTA) r->info[v].stored = true;
 }
 
 static void need_below_views(Region *r, Val v) {
@@ -74,7 +74,7 @@ static void need_below_views(Region *r, Val v) {
 static bool always_stored(const Region *r, Val v) {
     const Node *node = graph_node(r->graph, v);
     switch (op_class((Op)node->op)) {
-    case CLASS_LEAF: return node->op == G_NOISE || node->op == G_NORMAL || (node->op == G_INPUT && r->info[v].varies && !r->body);
+    case CLASS_LEAF: return node->op == G_NOISE || node->op == G_NORMAL || (node->op == G_INPUT && r->info[v].varies);
     case CLASS_UNARY: case CLASS_BINARY: case CLASS_TERNARY: return false;
     case CLASS_VIEW: return !is_view((Op)node->op) && !is_summed(r, v);
     case CLASS_REDUCE: return true;
@@ -125,7 +125,11 @@ static void find_stored(Region *r) {
         Val v = r->graph->outputs.at[k].value;
         const GraphInput *input = op_of(r, v) == G_INPUT ? &r->graph->inputs.at[graph_attr(r->graph, v)->index] : NULL;
         bool kept = input && input->kind == IN_BLOCK && kind == OUT_BLOCK && input->index == r->graph->outputs.at[k].index;
-        if (kind == OUT_ROWS || kind == OUT_MAPPED || kind == OUT_SUMMED) need(r, v);
+        if (!r->info[v].live) continue;
+        if (kind == OUT_SUMMED && op_of(r, v) == G_OUTER) {
+            need(r, in_of(r, v, 0));
+            need(r, in_of(r, v, 1));
+        } else if (kind == OUT_ROWS || kind == OUT_MAPPED || kind == OUT_SUMMED) need(r, v);
         else if (!kept) r->info[v].stored = true;
     }
     for (Val v = 1; v < (Val)r->graph->node.len; v++) {
@@ -142,12 +146,12 @@ static void find_stored(Region *r) {
     }
 }
 
-void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body) {
+void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body, const bool *wanted) {
     *r = (Region){.plan = plan, .graph = graph, .lanes = plan->lanes, .body = body};
     r->info = arena_array(plan->arena, Info, graph->node.len);
     for (Val v = 1; v < (Val)graph->node.len; v++)
         r->info[v].varies = body ? body_varies(r, v) : graph_node(graph, v)->batched;
-    find_live(r);
+    find_live(r, wanted);
     find_stored(r);
 }
 

@@ -59,7 +59,8 @@ struct Ctx {
 };
 
 int64_t region_size(const Region *r, Val v);
-void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body);
+/* wanted: by output; NULL: all. */
+void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body, const bool *wanted);
 bool is_elementwise(Op op);
 bool is_flat_view(const Region *r, Val v);       /* same elements in the same order */
 bool is_summed(const Region *r, Val v);          /* a sum over the batch: BATCH_* or PROJ of a summed output */
@@ -120,7 +121,6 @@ void batch_partial(Ctx *c, Val v, const Shard *shard);
 /* A chain of acc = add(data, ix, acc) over nested loops of n counts. */
 typedef KVal (*ChainAdd)(void *data, const Ix *ix, KVal acc);
 KVal chain(Gen *g, int n, const KVal *counts, KVal acc, ChainAdd add, void *data);
-/* The tile of an fma chain over rows: acc[r][j] = fma(a(r), b(j), acc); see batch.c. */
 
 /* ---- map.c ---- */
 void map_lower(Region *r, Val v);

@@ -36,6 +36,7 @@ bool is_tiled(const Region *r, Val v) {
     const Shape *shape = &graph_node(r->graph, w)->shape;
     Affine a;
     int64_t outs = region_size(r, w) / shape->dim[shape->rank - 1];
+    if (r->body && region_size(r, x) > graph_node(r->graph, x)->shape.dim[0]) return false;
     return outs > 1 && r->info[x].varies && affine_of(r, w, &a) && rows_merge(shape, &a);
 }
 
@@ -133,7 +134,7 @@ int tile_rows_for(const Target *target, int lanes, DType dtype, int nv, int64_t 
     if (most * nv > 24) most = 24 / nv;
     if (most < 1) most = 1;
     if (rows <= most) return (int)rows;
-    for (int m = most; m * 3 >= most * 2; m--)
+    for (int m = most; m * 4 >= most * 3; m--)
         if (rows % m == 0) return m;
     return most;
 }

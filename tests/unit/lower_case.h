@@ -31,7 +31,7 @@ typedef struct Case {
     NodeType rows[MAX_CASE_ROWS];
     int32_t classes[MAX_CASE_ROWS];        /* i32 rows are below this */
     NodeType out[MAX_OUT];
-    double settings[16];
+    double settings[64];
     DType real;
     uint32_t random;
     bool quick;                            /* fewer ways */
@@ -318,6 +318,45 @@ static inline Val case_mse(Case *c, Val y, Val target) {
     Shape shape = graph_type(g, y).shape;
     Val sum = graph_reduce(g, G_SUM, square, (1u << shape.rank) - 1);
     return graph_2(g, G_DIV, sum, real_const(c, (double)shape_size(&shape)));
+}
+
+/* The inner net n -> h -> h -> 1 as the body of a MAP; shared: w1, b1, w2, b2, w3, b3. */
+static inline Graph *case_inner_body(Case *c, int n, int64_t h) {
+    Graph *b = graph_new(c->arena);
+    NodeType scalar = {c->real, SHAPE0, false};
+    Shape shapes[] = {shape_of(2, h, (int64_t)n), shape_of(1, h), shape_of(2, h, h), shape_of(1, h), shape_of(2, (int64_t)1, h), shape_of(1, (int64_t)1)};
+    Val x[8], s[6];
+    for (int k = 0; k < n; k++) x[k] = graph_reshape(b, graph_input(b, IN_MAPPED, k, "x", scalar), shape_of(1, (int64_t)1));
+    for (int k = 0; k < 6; k++) s[k] = graph_input(b, IN_SHARED, k, "p", (NodeType){c->real, shapes[k], false});
+    Attr joined = {.axis = 0};
+    Val in = n == 1 ? x[0] : graph_add(b, G_CONCAT, x, n, &joined, NULL, (Span){0});
+    Val zero = graph_broadcast(b, graph_const(b, c->real, 0), shape_of(1, h));
+    Val h1 = graph_2(b, G_MAX, zero, graph_matmul(b, s[0], in, s[1]));
+    Val h2 = graph_2(b, G_MAX, zero, graph_matmul(b, s[2], h1, s[3]));
+    graph_output(b, OUT_MAPPED, 0, "y", graph_reshape(b, graph_matmul(b, s[4], h2, s[5]), SHAPE0));
+    return b;
+}
+
+static inline void case_inner_slots(Case *c, int n, int64_t h, Val shared[6]) {
+    Shape shapes[] = {shape_of(2, h, (int64_t)n), shape_of(1, h), shape_of(2, h, h), shape_of(1, h), shape_of(2, (int64_t)1, h), shape_of(1, (int64_t)1)};
+    for (int k = 0; k < 6; k++) shared[k] = case_slot(c, c->real, shapes[k]);
+}
+
+static inline Val case_map(Case *c, const Graph *body, const Val *in, int nin, int mapped) {
+    Attr attr = {.mapped = mapped, .body = body};
+    return graph_add(c->g, G_MAP, in, nin, &attr, NULL, (Span){0});
+}
+
+/* Adjacent features are the arguments: z[n units] -> [units]. */
+static inline Val case_cell(Case *c, const Graph *body, Val z, int n, const Val *shared, int nshared) {
+    Shape shape = graph_type(c->g, z).shape;
+    int64_t units = shape.dim[0] / n, places = shape_size(&shape) / shape.dim[0];
+    Val in[32], m = graph_reshape(c->g, z, shape_of(3, units, (int64_t)n, places));
+    Shape one = shape.rank == 1 ? shape_of(1, units) : shape_of(2, units, places);
+    for (int k = 0; k < n; k++)
+        in[k] = graph_reshape(c->g, graph_slice(c->g, m, (int64_t[]){0, k, 0}, shape_of(3, units, (int64_t)1, places)), one);
+    for (int k = 0; k < nshared; k++) in[n + k] = shared[k];
+    return graph_proj(c->g, case_map(c, body, in, n + nshared, n), 0);
 }
 
 static inline Val case_prelu(Case *c, Val z, Val a) {

@@ -196,11 +196,96 @@ static void views(void **state) { (void)state; corpus(show_views, 2); }
 static void products(void **state) { (void)state; corpus(show_products, 3); }
 static void random_numbers(void **state) { (void)state; corpus(show_random, 1); }
 
+/* ---- regions ---- */
+
+static void check_inner(DType real, int n, int64_t h, int64_t units, int64_t places, const int64_t *batch, bool quick) {
+    Case c = case_new(real);
+    Val shared[6], wrt[7];
+    c.quick = quick;
+    Shape shape = places == 1 ? shape_of(1, units * n) : shape_of(2, units * n, places);
+    Val x = case_row(&c, real, shape, 0), scale = case_slot(&c, real, shape);
+    case_inner_slots(&c, n, h, shared);
+    Val z = graph_2(c.g, G_MUL, x, scale), y = case_cell(&c, case_inner_body(&c, n, h), z, n, shared, 6);
+    case_show(&c, y);
+    Val loss = graph_reduce(c.g, G_SUM, graph_2(c.g, G_MUL, y, y), places == 1 ? 1 : 3);
+    for (int k = 0; k < 6; k++) wrt[k] = shared[k];
+    wrt[6] = scale;
+    case_train(&c, loss, wrt, 7, 0.01);
+    case_check(&c, batch[0], batch[1], batch[0] == 70);
+    arena_free(c.arena);
+}
+
+static void inner_nets(void **state) {
+    (void)state;
+    check_inner(DT_F32, 2, 64, 16, 1, batches[3], false);
+    check_inner(DT_F32, 2, 64, 5, 1, batches[4], true);
+    check_inner(DT_F32, 1, 17, 3, 1, batches[0], true);
+    check_inner(DT_F32, 3, 20, 32, 1, batches[1], true);
+    check_inner(DT_F32, 2, 5, 4, 3, batches[2], true);
+    check_inner(DT_F64, 2, 18, 7, 1, batches[1], true);
+}
+
+/* a max(0, x) + b x y, also summed; operands that do not vary; maps that do not vary. */
+static void small_cells(void **state) {
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        Case c = case_new(DT_F32);
+        Graph *b = graph_new(c.arena);
+        NodeType scalar = {DT_F32, SHAPE0, false};
+        Val x = graph_input(b, IN_MAPPED, 0, "x", scalar), y = graph_input(b, IN_MAPPED, 1, "y", scalar);
+        Val p = graph_input(b, IN_SHARED, 0, "p", (NodeType){DT_F32, shape_of(1, (int64_t)3), false});
+        Val a = graph_reshape(b, graph_slice(b, p, (int64_t[]){1}, shape_of(1, (int64_t)1)), SHAPE0);
+        Val relu = graph_2(b, G_MAX, graph_const(b, DT_F32, 0), x), xy = graph_2(b, G_MUL, x, y);
+        graph_output(b, OUT_MAPPED, 0, "y", graph_2(b, G_ADD, graph_2(b, G_MUL, a, relu), xy));
+        graph_output(b, OUT_SUMMED, 1, "s", graph_2(b, G_MUL, p, graph_broadcast(b, xy, shape_of(1, (int64_t)3))));
+        graph_output(b, OUT_SUMMED, 2, "one", graph_const(b, DT_F32, 1));
+        Shape shape = k == 1 ? shape_of(2, (int64_t)6, (int64_t)3) : shape_of(1, (int64_t)50);
+        Val u = k == 2 ? case_slot(&c, DT_F32, shape) : case_row(&c, DT_F32, shape, 0), v = case_slot(&c, DT_F32, shape);
+        Val shared = case_slot(&c, DT_F32, shape_of(1, (int64_t)3)), in[] = {u, v, shared};
+        Val map = case_map(&c, b, in, 3, 2);
+        for (int i = 0; i < 3; i++) case_show(&c, graph_proj(c.g, map, i));
+        case_check(&c, 37, 37, false);
+        arena_free(c.arena);
+    }
+}
+
+static void cell_mlp(void **state) {
+    (void)state;
+    Case c = case_new(DT_F32);
+    Graph *g = c.g;
+    enum { CLASSES = 10 };
+    int64_t inputs = 20, units = 16;
+    c.quick = true;
+    Val x = case_row(&c, DT_F32, shape_of(1, inputs), 0), t = case_row(&c, DT_I32, SHAPE0, CLASSES), wrt[12];
+    Val w1 = case_slot(&c, DT_F32, shape_of(2, 2 * units, inputs)), b1 = case_slot(&c, DT_F32, shape_of(1, 2 * units));
+    Val w2 = case_slot(&c, DT_F32, shape_of(2, (int64_t)CLASSES, units)), b2 = case_slot(&c, DT_F32, shape_of(1, (int64_t)CLASSES));
+    case_inner_slots(&c, 2, 32, wrt);
+    Val z = graph_matmul(g, w1, x, b1), n = real_const(&c, (double)(2 * units)), eps = real_const(&c, 1e-5);
+    Val mean = graph_2(g, G_DIV, graph_reduce(g, G_SUM, z, 1), n);
+    Val centred = graph_2(g, G_SUB, z, graph_broadcast(g, mean, graph_type(g, z).shape));
+    Val var = graph_2(g, G_DIV, graph_reduce(g, G_SUM, graph_2(g, G_MUL, centred, centred), 1), n);
+    Val sd = graph_1(g, G_SQRT, graph_2(g, G_ADD, var, eps));
+    Val norm = graph_2(g, G_DIV, centred, graph_broadcast(g, sd, graph_type(g, z).shape));
+    Val h = case_cell(&c, case_inner_body(&c, 2, 32), norm, 2, wrt, 6);
+    Val keep = graph_2(g, G_LT, graph_noise(g, G_NOISE, graph_type(g, h), "dropout"), real_const(&c, 0.5));
+    h = graph_3(g, G_SELECT, keep, graph_2(g, G_DIV, h, real_const(&c, 0.5)), real_const(&c, 0));
+    Val logits = graph_matmul(g, w2, h, b2), top = graph_reduce(g, G_MAXIMUM, logits, 1);
+    Val shifted = graph_2(g, G_SUB, logits, graph_broadcast(g, top, graph_type(g, logits).shape));
+    Val total = graph_1(g, G_LOG, graph_reduce(g, G_SUM, graph_1(g, G_EXP, shifted), 1)), pick[] = {shifted, t};
+    Val loss = graph_2(g, G_SUB, total, graph_add(g, G_PICK, pick, 2, NULL, NULL, (Span){0}));
+    Val all[] = {wrt[0], wrt[1], wrt[2], wrt[3], wrt[4], wrt[5], w1, b1, w2, b2};
+    case_show(&c, graph_1(g, G_ARGMAX, logits));
+    case_train(&c, loss, all, 10, 1e-3);
+    case_check(&c, 70, 32, true);
+    case_check(&c, 33, 7, true);
+    arena_free(c.arena);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(xor_neuron), cmocka_unit_test(tanh_mlp), cmocka_unit_test(elementwise), cmocka_unit_test(integers),
         cmocka_unit_test(reduces), cmocka_unit_test(over_batch), cmocka_unit_test(views), cmocka_unit_test(products),
-        cmocka_unit_test(random_numbers),
+        cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells), cmocka_unit_test(cell_mlp),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
