@@ -76,6 +76,78 @@ static inline Val text_call(Text *t, Trace *trace, const char *path, const char 
     return node;
 }
 
+/* ---- a training step ---- */
+
+enum { STEP_SLOTS = 160 };
+typedef struct Step {
+    Graph *graph;
+    BlockLayout layout;
+    Slot slot[STEP_SLOTS];
+    int learned, keys;             /* slots of the net's own parameters and states; random key slots */
+    double *settings;
+} Step;
+
+/* One step of optimizer(w, g) for every parameter of `net`, on the mean of loss(y, target) over the batch, whose sum is
+ * series 0.  classes 0: real targets of the output's shape. */
+static inline void text_step(Text *t, const char *net, const char *loss, const char *optimizer, DType precision,
+                             Shape shape, int classes, Step *step) {
+    Val args[2], wrt[STEP_SLOTS], grad[STEP_SLOTS];
+    Trace *trace = text_trace(t, net, precision, true, shape, &args[0]);
+    Graph *g = trace->graph;
+    NodeType target = {precision, graph_node(g, args[0])->shape, true};
+    if (classes) target = (NodeType){DT_I32, SHAPE0, true};
+    args[1] = graph_input(g, IN_ROWS, 1, "target", target);
+    if (classes) trace_mark_classes(trace, args[1], classes);
+    Val each = text_call(t, trace, "loss", loss, args, 2);
+    Val batch = graph_cast(g, graph_input(g, IN_BATCH, 0, "batch", (NodeType){DT_I32, SHAPE0, false}), precision);
+    Val seed = graph_2(g, G_DIV, graph_const(g, precision, 1), batch);
+    graph_output(g, OUT_SERIES, 0, "loss", graph_reduce(g, G_BATCH_SUM, each, 0));
+    step->learned = trace->params.len;
+    int n = 0, index[STEP_SLOTS];
+    for (int i = 0; i < step->learned; i++) {
+        if (!trace->params.at[i].state) index[n] = i, wrt[n++] = trace->params.at[i].node;
+    }
+    if (!pass_grad(g, each, seed, wrt, n, grad, &t->session->diags)) text_fail(t, "gradient");
+    for (int i = 0; i < n; i++) {
+        Val pair[2] = {wrt[i], grad[i]};
+        const char *path = trace->params.at[index[i]].path;
+        Val next = text_call(t, trace, arena_printf(t->arena, "optimizer/%s", path), optimizer, pair, 2);
+        graph_output(g, OUT_BLOCK, index[i], path, graph_cast(g, next, precision));
+    }
+    assert_in_range(trace->params.len, 1, STEP_SLOTS);
+    for (int i = 0; i < trace->params.len; i++) {
+        const ParamInfo *p = &trace->params.at[i];
+        step->slot[i] = (Slot){p->path, p->dtype, p->shape, 0};
+        if (p->state && p->next) graph_output(g, OUT_BLOCK, i, p->path, p->next);
+    }
+    block_layout(step->slot, trace->params.len, &step->layout);
+    step->settings = arena_array(t->arena, double, trace->settings.len + 1);
+    for (int i = 0; i < trace->settings.len; i++) step->settings[i] = trace->settings.at[i].value;
+    step->graph = g;
+    step->keys = g->keys;
+}
+
+/* Starting values: learned ones uniform in -0.2..0.2, states of layers 1, of the optimizer 0. */
+static inline void *step_block(Arena *arena, const Step *step) {
+    char *block = arena_alloc(arena, step->layout.size + 64);
+    uint64_t bits = 7;
+    for (int i = 0; i < step->learned; i++) {
+        const Slot *slot = &step->layout.slot[i];
+        bool learned = false;
+        for (int k = 0; k < step->graph->outputs.len && !learned; k++) {
+            const GraphOutput *out = &step->graph->outputs.at[k];
+            learned = out->kind == OUT_BLOCK && out->index == i;
+        }
+        for (int64_t k = 0; k < shape_size(&slot->shape); k++) {
+            bits = bits * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+            double x = learned ? ((double)(bits >> 11) * 0x1p-52 - 1) * 0.2 : 1;
+            if (slot->dtype == DT_F32) ((float *)(block + slot->offset))[k] = (float)x;
+            else if (slot->dtype == DT_F64) ((double *)(block + slot->offset))[k] = x;
+        }
+    }
+    return block;
+}
+
 /* ---- ways to run ---- */
 
 typedef enum WayKind { WAY_INTERPRET, WAY_JIT, WAY_C } WayKind;

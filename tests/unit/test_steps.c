@@ -1,0 +1,173 @@
+/* test_steps.c -- training steps of nets written in Nin: the state block after several steps, of a batch that is not a
+ * whole number of shards, is the same, byte for byte, by the interpreter, by machine code of any kind, by emitted C, on
+ * one, two and three threads, and however the steps are cut into calls. */
+#include "traced.h"
+
+#include "data/data.h"
+#include "support/rng.h"
+#include "support/threads.h"
+
+enum { IMAGES = 200, BATCH = 70, STEPS = 6, PIXELS = 784, CLASSES = 10 };
+
+static const char program_text[] =
+    "net two_net(x: f32[784]) -> f32[10] {\n"
+    "  h = apply(inner[2], layernorm(dense[128](x)))\n"
+    "  h = apply(inner[2], layernorm(dense[128](h)))\n"
+    "  h = apply(inner[2], layernorm(dense[128](h)))\n"
+    "  dense[10](h)\n"
+    "}\n"
+    "net small_net(x: f32[784]) -> f32[10] {\n"
+    "  h = dropout[0.3](gcu(batchnorm(dense[24](x))))\n"
+    "  h = h + prelu[0.2, share: feature](dense[24](h)) + 0.1 * normal_noise([24])\n"
+    "  dense[10](layernorm(h))\n"
+    "}\n"
+    "net neuron(x: f32[2]) -> f32[1] = prelu[0](dense[1, bias: 0](x))\n"
+    "momentum = sgd[lr: 0.05, momentum: 0.9, decay: 1e-4]\n"
+    "slow = adam[lr: 3e-3]\n";
+
+typedef struct Job {
+    Text text;
+    Arena *arena;
+    Step step;
+    DType precision;
+    Feed feed;
+    int64_t steps;
+    void *start;
+    const char *name;
+} Job;
+
+static const void *real_rows(const Job *j, const double *from, int64_t n) {
+    if (j->precision == DT_F64) return from;
+    float *at = arena_array(j->arena, float, n);
+    for (int64_t i = 0; i < n; i++) at[i] = (float)from[i];
+    return at;
+}
+
+static DataArray fixture(Arena *arena, const char *name) {
+    DataArray array;
+    char *error = NULL;
+    const char *path = arena_printf(arena, "%s/data/nets/%s.npy", NIN_TESTS, name);
+    if (!read_npy(arena, path, NULL, &array, &error)) fail_msg("%s", error);
+    return array;
+}
+
+static void open_job(Job *j, const char *net, const char *loss, const char *optimizer, DType precision, Shape shape,
+                     int classes) {
+    *j = (Job){.text = text_open(program_text), .arena = arena_new(), .precision = precision, .steps = STEPS};
+    text_step(&j->text, net, loss, optimizer, precision, shape, classes, &j->step);
+    j->name = arena_printf(j->arena, "%s %s", net, dtype_name(precision));
+    j->start = step_block(j->arena, &j->step);
+    uint64_t *keys = arena_array(j->arena, uint64_t, j->step.keys + 1);
+    for (int i = 0; i < j->step.keys; i++) keys[i] = rng_key(1, j->step.graph->key_names.at[i], 0, "", 0);
+    j->feed.settings = j->step.settings;
+    j->feed.keys = keys;
+}
+
+/* Two epochs of images, each in an order of its own. */
+static void feed_images(Job *j) {
+    DataArray images = fixture(j->arena, "images_u8");
+    double *x = arena_array(j->arena, double, IMAGES * PIXELS);
+    uint32_t *order = arena_array(j->arena, uint32_t, 2 * IMAGES);
+    for (int64_t i = 0; i < IMAGES * PIXELS; i++) x[i] = data_at(&images, i) / 255;
+    for (int e = 0; e < 2; e++) rng_permutation(99, (uint32_t)e, IMAGES, order + e * IMAGES);
+    j->feed.rows[0] = real_rows(j, x, IMAGES * PIXELS);
+    j->feed.rows[1] = fixture(j->arena, "labels").bytes;
+    j->feed.order = (const int32_t *)order;
+    j->feed.examples = IMAGES;
+    j->feed.batch = BATCH;
+}
+
+static void feed_xor(Job *j) {
+    static const double x[] = {-1, -1, -1, 1, 1, -1, 1, 1}, y[] = {0, 1, 1, 0};
+    j->feed.rows[0] = real_rows(j, x, 8);
+    j->feed.rows[1] = real_rows(j, y, 4);
+    j->feed.examples = j->feed.batch = 4;
+    j->steps = 50;
+}
+
+static void close_job(Job *j) {
+    arena_free(j->arena);
+    text_close(&j->text);
+}
+
+/* The block, and behind it the losses of the steps. */
+static const char *run(const Job *j, Program *program, int threads, int64_t cut) {
+    char *block = arena_alloc(j->arena, j->step.layout.size + 64 + sizeof(double) * (size_t)j->steps);
+    memcpy(block, j->start, j->step.layout.size);
+    Pool *pool = threads > 1 ? pool_new(threads) : NULL;
+    Feed feed = j->feed;
+    for (int64_t from = 0; from < j->steps; from += cut) {
+        int64_t to = from + cut < j->steps ? from + cut : j->steps;
+        feed.series[0] = (double *)(block + j->step.layout.size) + from;
+        feed.series_first = from;
+        assert_int_equal(program->run(program, block, &feed, from, to, pool), 0);
+    }
+    if (pool) pool_free(pool);
+    return block;
+}
+
+static void compare(const Job *j, const char *way, int threads, int64_t cut, const char *a, const char *b) {
+    for (int i = 0; i < j->step.layout.slots; i++) {
+        const Slot *slot = &j->step.layout.slot[i];
+        size_t element = dtype_size(slot->dtype);
+        int64_t at = first_difference(a + slot->offset, b + slot->offset, element,
+                                      element * (size_t)shape_size(&slot->shape));
+        if (at >= 0)
+            fail_msg("%s by %s, %d threads, %lld steps a call: %s[%lld] differs", j->name, way, threads, (long long)cut,
+                     slot->path, (long long)at);
+    }
+    const double *losses = (const double *)(a + j->step.layout.size);
+    const double *others = (const double *)(b + j->step.layout.size);
+    int64_t at = first_difference(losses, others, sizeof(double), sizeof(double) * (size_t)j->steps);
+    if (at >= 0)
+        fail_msg("%s by %s, %d threads: the loss of step %lld is %.17g, not %.17g", j->name, way, threads,
+                 (long long)at, others[at], losses[at]);
+}
+
+static void check(Job *j) {
+    Program *oracle = program_interpret(j->arena, j->step.graph, j->step.layout);
+    const char *expected = run(j, oracle, 1, j->steps);
+    const double *losses = (const double *)(expected + j->step.layout.size);
+    assert_true(losses[j->steps - 1] < losses[0] && losses[j->steps - 1] > 0);
+    compare(j, "interpreter", 1, 1, expected, run(j, oracle, 1, 1));
+    for (int w = 0; w < COUNT(ways); w++) {
+        if (ways[w].kind == WAY_INTERPRET) continue;
+        int64_t fixed = j->feed.batch == j->feed.examples ? j->feed.batch : 0;
+        Program *program = way_program(j->arena, &ways[w], j->step.graph, j->step.layout, fixed);
+        for (int threads = 1; threads <= 2; threads++)
+            for (int64_t cut = j->steps; cut > 0; cut = cut == 1 ? 0 : 1)
+                compare(j, ways[w].name, threads, cut, expected, run(j, program, threads, cut));
+        compare(j, ways[w].name, 3, 4, expected, run(j, program, 3, 4));
+        program->free(program);
+    }
+    close_job(j);
+}
+
+static void images(const char *net, const char *optimizer, DType precision) {
+    Job j;
+    open_job(&j, net, "cross_entropy", optimizer, precision, shape_of(1, (int64_t)PIXELS), CLASSES);
+    feed_images(&j);
+    check(&j);
+}
+
+static void neuron(const char *optimizer, DType precision) {
+    Job j;
+    open_job(&j, "neuron", "mse", optimizer, precision, shape_of(1, (int64_t)2), 0);
+    feed_xor(&j);
+    check(&j);
+}
+
+static void neuron_f32(void **state) { (void)state; neuron("slow", DT_F32); neuron("momentum", DT_F32); }
+static void neuron_f64(void **state) { (void)state; neuron("slow", DT_F64); }
+static void small_f32(void **state) { (void)state; images("small_net", "slow", DT_F32); }
+static void small_f64(void **state) { (void)state; images("small_net", "momentum", DT_F64); }
+static void two_arguments_f32(void **state) { (void)state; images("two_net", "slow", DT_F32); }
+static void two_arguments_f64(void **state) { (void)state; images("two_net", "momentum", DT_F64); }
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(neuron_f32), cmocka_unit_test(neuron_f64), cmocka_unit_test(small_f32),
+        cmocka_unit_test(small_f64), cmocka_unit_test(two_arguments_f32), cmocka_unit_test(two_arguments_f64),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
