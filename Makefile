@@ -60,11 +60,11 @@ fuzz-run: lib
 	$(CC) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $(BUILD)/fuzz-parser tests/fuzz/parser.c $(BUILD)/libnin.a $(LIBS)
 	@mkdir -p $(BUILD)/corpus
 	$(BUILD)/fuzz-parser -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -artifact_prefix=$(BUILD)/ $(BUILD)/corpus examples tests/lang tests/diagnostics
-# The thread pool under ThreadSanitizer.
+# The thread pool, and several sessions at once, under ThreadSanitizer.
 tsan:
-	@mkdir -p $(BUILD)/unit
-	$(CC) $(CFLAGS) -fsanitize=thread -o $(BUILD)/unit/tsan_threads tests/unit/test_threads.c runtime/support/threads.c -lcmocka
-	$(BUILD)/unit/tsan_threads
+	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=-fsanitize=thread OPT=-O1 $(BUILD)/tsan/unit/test_threads $(BUILD)/tsan/unit/test_sessions
+	TSAN_OPTIONS=suppressions=tests/tsan.supp $(BUILD)/tsan/unit/test_threads
+	TSAN_OPTIONS=suppressions=tests/tsan.supp $(BUILD)/tsan/unit/test_sessions
 
 $(BUILD)/nin: $(CLI_OBJ) $(BUILD)/libnin.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -16,7 +16,14 @@ static const char *const program_text[] = {
 };
 static const char wrong_text[] = "net f(x: f32[6]) -> f32[2] = dense[3](x)\nfit = dens[3]\nlist = [1, 2][3]\n";
 
-typedef struct Job { int number; unsigned char *block; size_t size; const char *diagnostics; Arena *arena; bool failed; } Job;
+typedef struct Job {
+    int number;
+    unsigned char *block;
+    size_t size;
+    const char *diagnostics;
+    Arena *arena;
+    bool failed;
+} Job;
 
 /* What goes wrong inside a thread must not jump out of it: only the main thread asserts. */
 static bool train(Job *job) {
