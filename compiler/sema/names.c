@@ -696,24 +696,6 @@ static void add_items(Names *n)
     }
 }
 
-static bool pattern_has(const Ast *pattern, Name name)
-{
-    if (pattern->kind == AST_NAME) return pattern->name == name;
-    for (int i = 0; pattern->kind == AST_LIST && i < pattern->list.len; i++)
-        if (pattern_has(pattern->list.args[i].value, name)) return true;
-    return false;
-}
-
-const Ast *names_item(const Module *module, Name name)
-{
-    for (int i = 0; i < module->items.len; i++) {
-        const Ast *ast = module->items.at[i];
-        if ((ast->kind == AST_DEF && ast->def.name == name) || (ast->kind == AST_ALIAS && ast->alias.name == name)
-            || (ast->kind == AST_BIND && pattern_has(ast->bind.pattern, name))) return ast;
-    }
-    return NULL;
-}
-
 /* ---- definitions that use themselves ---- */
 
 enum { FRESH, OPEN, DONE };
@@ -754,19 +736,6 @@ static void check_cycles(Names *n)
 }
 
 /* ---- entry ---- */
-
-void names_library(Session *session)
-{
-    if (session->library.len) return;
-    ParseContext context = { session->arena, session->names, &session->diags, &session->next_id };
-    for (const PreludeFile *file = prelude_files; file->path; file++) {
-        LoadedModule *module = arena_new_of(session->arena, LoadedModule);
-        const Source *source = sources_add(session->sources, file->path, file->text, strlen(file->text));
-        module->path = intern_text(session->names, file->path);
-        module->module = parse_module(&context, source);
-        vec_push(session->arena, &session->library, module);
-    }
-}
 
 static bool is_library(const Session *session, const LoadedModule *module)
 {

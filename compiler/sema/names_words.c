@@ -1,8 +1,9 @@
 /* names_words.c -- words that are no definitions: types, choices, and names that the design plans for the library.
- * The near name of a mistaken one is chosen here too. */
+ * The near name of a mistaken one is chosen here too, and the library's files are parsed. */
 #include "sema/names.h"
 
 #include "sema/objects.h"
+#include "sema/prelude.h"
 
 static const char *const value_types[] = { "f32", "f64", "int", "real", "bool", "class", "list", NULL };
 static const char *const type_words[] = {
@@ -103,4 +104,37 @@ const char *near_type(const char *wanted)
     Near near = { 0 };
     for (int i = 0; type_words[i]; i++) near_try(&near, wanted, type_words[i]);
     return near.name;
+}
+
+/* ---- items and the library ---- */
+
+static bool pattern_has(const Ast *pattern, Name name)
+{
+    if (pattern->kind == AST_NAME) return pattern->name == name;
+    for (int i = 0; pattern->kind == AST_LIST && i < pattern->list.len; i++)
+        if (pattern_has(pattern->list.args[i].value, name)) return true;
+    return false;
+}
+
+const Ast *names_item(const Module *module, Name name)
+{
+    for (int i = 0; i < module->items.len; i++) {
+        const Ast *ast = module->items.at[i];
+        if ((ast->kind == AST_DEF && ast->def.name == name) || (ast->kind == AST_ALIAS && ast->alias.name == name)
+            || (ast->kind == AST_BIND && pattern_has(ast->bind.pattern, name))) return ast;
+    }
+    return NULL;
+}
+
+void names_library(Session *session)
+{
+    if (session->library.len) return;
+    ParseContext context = { session->arena, session->names, &session->diags, &session->next_id };
+    for (const PreludeFile *file = prelude_files; file->path; file++) {
+        LoadedModule *module = arena_new_of(session->arena, LoadedModule);
+        const Source *source = sources_add(session->sources, file->path, file->text, strlen(file->text));
+        module->path = intern_text(session->names, file->path);
+        module->module = parse_module(&context, source);
+        vec_push(session->arena, &session->library, module);
+    }
 }
