@@ -29,7 +29,8 @@ static bool count_value(Eval *e, const Value *of, const Value *select, const Val
         eval_diag(e, D_E0314, span, "all, cells, outer or params(...) is needed; this is %s", value_kind_name(select));
         return false;
     }
-    if (selection->kind == SELECT_ALL || selection->kind == SELECT_CELLS || selection->kind == SELECT_OUTER || of->kind != V_CALLABLE) {
+    if (selection->kind == SELECT_ALL || selection->kind == SELECT_CELLS || selection->kind == SELECT_OUTER ||
+        of->kind != V_CALLABLE) {
         if (!count_parameters(e, of, given ? &type : NULL, given, span, &in_cells, &outer)) return false;
         *out = selection->kind == SELECT_CELLS ? in_cells : selection->kind == SELECT_OUTER ? outer : in_cells + outer;
         return true;
@@ -124,7 +125,8 @@ static bool builtin_match(Eval *e, const BuiltinCall *call, Value *out) {
     }
     if (!match_start(&m, &first, &below)) return eval_fail(out);
     if (below > target) return match_fail(e, call->span, out, "even the smallest ? has more parameters than wanted");
-    if (!match_search(&m, first, target, &low)) return match_fail(e, call->span, out, "the number of parameters does not grow with ?");
+    if (!match_search(&m, first, target, &low))
+        return match_fail(e, call->span, out, "the number of parameters does not grow with ?");
     if (!match_count(&m, low, &below) || !match_count(&m, low + 1, &above)) return eval_fail(out);
     int64_t best = target - below <= above - target ? low : low + 1;
     if (!match_count(&m, best, &below)) return eval_fail(out);
@@ -143,12 +145,14 @@ static bool builtin_gradient(Eval *e, const BuiltinCall *call, Value *out) {
         diag_hint(d, "derivative(cell) is the derivative of a cell");
         return eval_fail(out);
     }
-    if (!value_as_node(e, &call->args[0], call->arg_spans[0], &y) || !value_as_node(e, &call->args[1], call->arg_spans[1], &x))
+    if (!value_as_node(e, &call->args[0], call->arg_spans[0], &y) ||
+        !value_as_node(e, &call->args[1], call->arg_spans[1], &x))
         return eval_fail(out);
     Graph *g = e->trace->graph;
     Shape shape = graph_node(g, y)->shape;
     if (shape_size(&shape) != 1) {
-        eval_diag(e, D_E0409, call->arg_spans[0], "the gradient is of one number; this is %s", type_text(e, value_type(e, &call->args[0])));
+        eval_diag(e, D_E0409, call->arg_spans[0], "the gradient is of one number; this is %s",
+                  type_text(e, value_type(e, &call->args[0])));
         return eval_fail(out);
     }
     y = graph_reshape(g, y, SHAPE0);
@@ -173,7 +177,8 @@ static bool derivative_trace(Eval *e, Object *self, const Value *args, int n, Sp
         nodes[i] = trace_value(x);
     }
     if (n != d->arity) {
-        eval_diag(e, D_E0309, span, "this derivative takes %d number%s, here %s %d", d->arity, d->arity == 1 ? "" : "s", n == 1 ? "is" : "are", n);
+        eval_diag(e, D_E0309, span, "this derivative takes %d number%s, here %s %d", d->arity,
+                  d->arity == 1 ? "" : "s", n == 1 ? "is" : "are", n);
         return eval_fail(out);
     }
     x = nodes[d->argument - 1].node;
@@ -196,7 +201,8 @@ static void derivative_identity(const Object *self, Buf *out) {
 static void derivative_show(const Object *self, Buf *out) { buf_text(out, ((const Derivative *)self)->formula); }
 
 static const ObjectClass derivative_class = {
-    .name = "derivative", .identity = derivative_identity, .show = derivative_show, .trace = derivative_trace, .arity = derivative_arity,
+    .name = "derivative", .identity = derivative_identity, .show = derivative_show, .trace = derivative_trace,
+    .arity = derivative_arity,
 };
 
 static bool derivative_formula(Eval *e, Derivative *d, Span span) {

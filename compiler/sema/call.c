@@ -28,7 +28,8 @@ static bool args_of_ast(Eval *e, const Ast *call, Scope *scope, Args *out) {
         Arg *more = arena_array(e->arena, Arg, out->len + parts.len + call->call.len - i);
         if (out->len) memcpy(more, out->at, sizeof *more * (size_t)out->len);
         out->at = more;
-        for (int k = 0; k < parts.len; k++) out->at[out->len++] = (Arg){NULL, arg->value->span, NULL, parts.at[k], true};
+        for (int k = 0; k < parts.len; k++)
+            out->at[out->len++] = (Arg){NULL, arg->value->span, NULL, parts.at[k], true};
     }
     return true;
 }
@@ -41,7 +42,8 @@ static Args args_of_values(Eval *e, const Name *labels, const Value *values, int
 
 /* The bare name `all` among axes or parameters is not the function of that name. */
 static bool bare_all(Eval *e, const TypeValue *type, const Ast *ast, Scope *scope, Value *out) {
-    if (type->kind != TYPE_ANY || !type->name || ast->kind != AST_NAME || ast->name != e->session->words->all) return false;
+    if (type->kind != TYPE_ANY || !type->name || ast->kind != AST_NAME ||
+        ast->name != e->session->words->all) return false;
     if (strcmp(type->name, "axes") != 0 && strcmp(type->name, "selection") != 0) return false;
     Found found = scope_lookup(e, scope, ast->name, out);
     if (found == FOUND_LOCAL || found == FOUND_FAILED) return false;
@@ -127,21 +129,24 @@ static void unknown_label(Eval *e, const Formals *f, const Arg *arg) {
     const char *names[64];
     int n = 0;
     for (; n < f->len && n < COUNT(names); n++) names[n] = f->at[n].name;
-    Diag *d = eval_diag(e, D_E0313, arg->span, "%s has no %s %s", f->callee, f->settings ? "setting" : "argument", arg->label);
+    Diag *d = eval_diag(e, D_E0313, arg->span, "%s has no %s %s", f->callee, f->settings ? "setting" : "argument",
+                        arg->label);
     const char *near = nearest_name(arg->label, names, n);
     if (near) diag_hint(d, "did you mean %s?", near);
     note_signature(d, f->def);
 }
 
 static void too_many(Eval *e, const Formals *f, int count, Span span) {
-    Diag *d = eval_diag(e, D_E0309, span, "%s takes %d %s%s, here are %d", f->callee, f->len, f->settings ? "setting" : "argument",
+    Diag *d = eval_diag(e, D_E0309, span, "%s takes %d %s%s, here are %d", f->callee, f->len,
+                        f->settings ? "setting" : "argument",
                         f->len == 1 ? "" : "s", count);
     note_signature(d, f->def);
 }
 
 /* Which formal each argument goes to; -1: unknown (told). */
 static bool match_args(Eval *e, const Formals *f, const Args *args, int *target) {
-    int rest = formal_of_kind(f, TYPE_REST, TYPE_REST), more = formal_of_kind(f, TYPE_LABELS, TYPE_COLUMNS), positional = 0;
+    int rest = formal_of_kind(f, TYPE_REST, TYPE_REST), more = formal_of_kind(f, TYPE_LABELS, TYPE_COLUMNS),
+        positional = 0;
     bool ok = true;
     for (int i = 0; i < args->len; i++) {
         const Arg *arg = &args->at[i];
@@ -197,7 +202,8 @@ static bool missing(Eval *e, const Formals *f, int k, const Args *args) {
 }
 
 static bool mentions_formal(const Formals *f, const Ast *initial) {
-    if (initial->kind == AST_INT || initial->kind == AST_REAL || initial->kind == AST_TEXT || initial->kind == AST_BOOL) return false;
+    if (initial->kind == AST_INT || initial->kind == AST_REAL || initial->kind == AST_TEXT ||
+        initial->kind == AST_BOOL) return false;
     return initial->kind != AST_NAME || formal_index(f, initial->name) >= 0;
 }
 
@@ -247,7 +253,8 @@ static bool bind_args(Eval *e, const Formals *f, Args *args, Bound *bound, Scope
         if (!given && !fill_default(e, f, k, bound, &scope)) return false;
         if (kind == TYPE_ANY || kind == TYPE_FORMULA || none_allowed(e, &f->at[k], &bound->value[k])) continue;
         if (!f->settings && type_is_numeric(f->types[k])) continue;
-        if (!value_convert(e, &bound->value[k], f->types[k], bound->span[k], f->callee, f->at[k].name, &bound->value[k])) return false;
+        if (!value_convert(e, &bound->value[k], f->types[k], bound->span[k], f->callee, f->at[k].name,
+                           &bound->value[k])) return false;
     }
     return true;
 }
@@ -258,8 +265,10 @@ static const char *callee_name(const Callable *c) { return c->type_name ? c->typ
 
 static Formals formals_of(const Callable *c, bool settings) {
     const Definition *def = c->def;
-    return settings ? (Formals){callee_name(c), def->ast->def.settings, def->setting_types, def->ast->def.settings_len, def->scope, def, true}
-                    : (Formals){callee_name(c), def->ast->def.formals, def->formal_types, def->ast->def.formals_len, def->scope, def, false};
+    return settings ? (Formals){callee_name(c), def->ast->def.settings, def->setting_types,
+                                 def->ast->def.settings_len, def->scope, def, true}
+                    : (Formals){callee_name(c), def->ast->def.formals, def->formal_types, def->ast->def.formals_len,
+                                 def->scope, def, false};
 }
 
 static bool make_ready(Eval *e, const Value *callee, Args *args, Value *out) {
@@ -291,7 +300,8 @@ static bool no_brackets(Eval *e, const Value *callee, const Ast *ast, Value *out
     if (c->settings) {
         eval_diag(e, D_E0309, ast->span, "%s has its brackets already", callee_name(c));
     } else {
-        Diag *d = eval_diag(e, D_E0308, ast->span, c->what == DEF_FN ? "%s is a call" : "%s has no settings", callee_name(c));
+        Diag *d = eval_diag(e, D_E0308, ast->span, c->what == DEF_FN ? "%s is a call" : "%s has no settings",
+                            callee_name(c));
         diag_hint(d, "%s(...)", callee_name(c));
     }
     return eval_fail(out);
@@ -320,7 +330,9 @@ bool eval_brackets_ast(Eval *e, const Ast *ast, Scope *scope, Value *out) {
 
 /* ---- bodies ---- */
 
-static ScopeKind body_kind(AstDefKind what) { return what == DEF_CELL ? SCOPE_CELL : what == DEF_NET ? SCOPE_NET : SCOPE_FN; }
+static ScopeKind body_kind(AstDefKind what) {
+    return what == DEF_CELL ? SCOPE_CELL : what == DEF_NET ? SCOPE_NET : SCOPE_FN;
+}
 
 /* A rate that is a function of progress reads as its number now. */
 static bool rate_now(Eval *e, const TypeValue *type, Value *value, Span span) {
@@ -399,7 +411,8 @@ static bool call_fn(Eval *e, const Callable *c, Bound *bound, Span span, Value *
     for (int i = 0; i < n; i++) {
         const TypeValue *type = c->def->formal_types[i];
         if (!type_is_numeric(type) || none_allowed(e, &formals[i], &bound->value[i])) continue;
-        if (!type_bind(e, type, body, &bound->value[i], bound->span[i], callee_name(c), formals[i].name)) return eval_fail(out);
+        if (!type_bind(e, type, body, &bound->value[i], bound->span[i], callee_name(c), formals[i].name))
+            return eval_fail(out);
     }
     int states = e->trace ? e->trace->facts->states.len : 0;
     Instance *at = e->trace ? e->trace->at : NULL;
@@ -423,8 +436,8 @@ static bool call_builtin(Eval *e, const Callable *c, const Args *args, Bound *bo
         eval_diag(e, D_E0301, args->span, "%s is not part of this version", c->def->name);
         return eval_fail(out);
     }
-    BuiltinCall call = {c->settings, c->settings_len, bound->value, c->def->ast->def.formals_len, args->span, bound->span, c,
-                        args->call, args->scope};
+    BuiltinCall call = {c->settings, c->settings_len, bound->value, c->def->ast->def.formals_len, args->span,
+                        bound->span, c, args->call, args->scope};
     Span site = e->site;
     if (site_moves(e, c, args->span)) e->site = args->span;
     if (e->trace) graph_at(e->trace->graph, args->span);
@@ -445,7 +458,8 @@ static bool plain_args(Eval *e, const Callable *c, Args *args, Value **values, S
         if (arg->label) {
             Formals formals = formals_of(c, false);
             if (is_setting(c->def, arg->label)) unknown_label(e, &formals, arg);
-            else eval_diag(e, D_E0313, arg->span, "the arguments of a %s have no labels", c->what == DEF_CELL ? "cell" : "net");
+            else eval_diag(e, D_E0313, arg->span, "the arguments of a %s have no labels",
+                           c->what == DEF_CELL ? "cell" : "net");
             ok = false;
         }
         ok = arg_eval(e, &(TypeValue){0}, arg, args->scope) && ok;
@@ -466,7 +480,8 @@ static bool cell_arity_fits(Eval *e, const Value *cell, const Value *values, int
         Diag *d = eval_diag(e, D_E0406, span, "%s takes %d tensors, here is one", shown, arity);
         diag_hint(d, "apply(%s, z) gives it adjacent features", shown);
     } else {
-        eval_diag(e, D_E0309, span, "%s takes %d number%s, here %s %d", shown, arity, arity == 1 ? "" : "s", n == 1 ? "is" : "are", n);
+        eval_diag(e, D_E0309, span, "%s takes %d number%s, here %s %d", shown, arity, arity == 1 ? "" : "s",
+                  n == 1 ? "is" : "are", n);
     }
     return false;
 }
@@ -492,7 +507,8 @@ static bool call_callable(Eval *e, const Value *callee, Args *args, Value *out) 
     Callable *c = callee->callable;
     for (int i = 0; !c->settings && c->def->ast->def.settings_len && i < args->len; i++) {
         Formals formals = formals_of(c, false);
-        if (!args->at[i].label || formal_index(&formals, args->at[i].label) >= 0 || !is_setting(c->def, args->at[i].label)) continue;
+        if (!args->at[i].label || formal_index(&formals, args->at[i].label) >= 0 ||
+            !is_setting(c->def, args->at[i].label)) continue;
         unknown_label(e, &formals, &args->at[i]);
         return eval_fail(out);
     }
@@ -516,7 +532,8 @@ static bool call_object(Eval *e, const Value *callee, Args *args, Value *out) {
         node = node || value_is_traced(&values[i]);
     }
     if (!ok) return eval_fail(out);
-    if (node && e->trace && class->trace) return class->trace(e, callee->object, values, args->len, args->span, out) || eval_fail(out);
+    if (node && e->trace && class->trace)
+        return class->trace(e, callee->object, values, args->len, args->span, out) || eval_fail(out);
     if (class->call) return class->call(e, callee->object, values, args->len, args->span, out) || eval_fail(out);
     if (class->trace) return eval_cell_on(e, callee, values, args->len, args->span, out);
     eval_diag(e, D_E0314, args->span, "a %s is not called", class->name);
@@ -531,7 +548,8 @@ static bool call_value(Eval *e, const Value *callee, Args *args, Value *out) {
         for (int i = 0; i < args->len; i++) arg_eval(e, &(TypeValue){0}, &args->at[i], args->scope);
         return *out = value_abstract(NULL), true;
     case V_ERROR: return eval_fail(out);
-    case V_NONE: case V_BOOL: case V_INT: case V_REAL: case V_TEXT: case V_LIST: case V_RECORD: case V_RANGE: case V_TENSOR:
+    case V_NONE: case V_BOOL: case V_INT: case V_REAL: case V_TEXT: case V_LIST: case V_RECORD: case V_RANGE:
+    case V_TENSOR:
     case V_NODE: case V_TYPE: case V_CHOICE: case V_FORMULA: case V_MODULE: break;
     }
     eval_diag(e, D_E0314, args->span, "%s is not called", value_kind_name(callee));
@@ -546,7 +564,8 @@ bool eval_call_ast(Eval *e, const Ast *ast, Scope *scope, Value *out) {
     return call_value(e, &callee, &args, out);
 }
 
-bool eval_call_named(Eval *e, const Value *callee, const Name *labels, const Value *args, int n, Span span, Value *out) {
+bool eval_call_named(Eval *e, const Value *callee, const Name *labels, const Value *args, int n, Span span,
+                     Value *out) {
     Args list = args_of_values(e, labels, args, n, span);
     return call_value(e, callee, &list, out) && out->kind != V_ERROR;
 }
@@ -571,7 +590,8 @@ static int cell_arity(Eval *e, const Callable *c) {
 
 int callable_arity(Eval *e, const Value *callee) {
     Value ready;
-    if (callee->kind == V_OBJECT) return callee->object->class->arity ? callee->object->class->arity(callee->object) : -1;
+    if (callee->kind == V_OBJECT)
+        return callee->object->class->arity ? callee->object->class->arity(callee->object) : -1;
     if (callee->kind != V_CALLABLE) return -1;
     if (callee->callable->what != DEF_CELL) return callee->callable->def->ast->def.formals_len;
     if (!callable_ready(e, callee, callee->callable->def->ast->span, &ready)) return -1;

@@ -27,14 +27,15 @@ static bool bind_formals(Eval *e, const Callable *c, Scope *body, const Value *a
     return true;
 }
 
-/* What is not a number of this graph's reals: settings' twins stay behind, and are pinned. */
+/* Settings' twins are nodes of another graph: they stay behind, and what they were made from is pinned, unless this is
+ * only a probe. */
 static void strip_twins(Eval *e, Scope *body, Trace *outer) {
     Trace *here = e->trace;
     e->trace = outer;
     for (int i = 0; i < body->len; i++) {
         Value *value = &body->at[i].value;
         if (value->kind != V_REAL || !value->node) continue;
-        trace_pin(e, value);
+        if (!here->facts->probing) trace_pin(e, value);
         value->node = 0;
     }
     e->trace = here;
@@ -55,7 +56,8 @@ static bool cell_body(Eval *e, const Callable *c, Instance *instance, const Valu
 static bool not_one_number(Eval *e, const Callable *c, const Value *value) {
     const Ast *last = c->def->ast->def.body;
     while (last->kind == AST_BLOCK && last->block.len) last = last->block.at[last->block.len - 1];
-    Diag *d = eval_diag(e, D_E0413, last->span, "a cell gives one number; this is %s", type_text(e, value_type(e, value)));
+    Diag *d = eval_diag(e, D_E0413, last->span, "a cell gives one number; this is %s",
+                        type_text(e, value_type(e, value)));
     diag_hint(d, "end with dense[1](...)");
     return false;
 }
@@ -79,14 +81,16 @@ static bool needs_map(const Graph *g) {
 static bool body_result(Eval *e, const Callable *c, Value *value, Span span, Val *out) {
     Shape shape;
     DType dtype;
-    if (!value_shape(e, value, &shape, &dtype) || shape_size(&shape) != 1 || shape.rank > 1) return not_one_number(e, c, value);
+    if (!value_shape(e, value, &shape, &dtype) || shape_size(&shape) != 1 || shape.rank > 1)
+        return not_one_number(e, c, value);
     if (!value_as_node(e, value, span, out)) return false;
     *out = graph_reshape(e->trace->graph, *out, SHAPE0);
     *out = graph_cast(e->trace->graph, *out, e->trace->precision);
     return true;
 }
 
-static bool trace_scalars(Eval *e, const Callable *c, Instance *instance, int arity, bool probing, Trace **made, Span span) {
+static bool trace_scalars(Eval *e, const Callable *c, Instance *instance, int arity, bool probing, Trace **made,
+                          Span span) {
     Trace *outer = e->trace, *t = trace_body(e, outer);
     Value *args = arena_array(e->arena, Value, arity), value;
     NodeType scalar = {t->precision, SHAPE0, false};
@@ -108,10 +112,7 @@ static bool form_find(Eval *e, const Callable *c, Instance *instance, int arity,
     if (!trace_scalars(e, c, instance, arity, true, &t, span)) return false;
     form->map = needs_map(t->graph);
     if (form->map) {
-        /* Parameters per unit were only stood in for. */
-        for (int i = 0; i < t->graph->inputs.len; i++)
-            if (t->graph->inputs.at[i].kind == IN_SHARED && t->graph->inputs.at[i].index >= 1000)
-                if (!trace_scalars(e, c, instance, arity, false, &t, span)) return false;
+        if (!trace_scalars(e, c, instance, arity, false, &t, span)) return false;
         form->body = t->graph;
         form->shared = t->facts->shared.at;
         form->shared_len = t->facts->shared.len;
@@ -150,7 +151,8 @@ static Val apply_map(Eval *e, const CellForm *form, const Val *nodes, int n, Spa
     for (int i = 0; i < n; i++) in[i] = nodes[i];
     for (int i = 0; i < form->shared_len; i++) in[n + i] = trace_root(e->trace)->params.at[form->shared[i].param].node;
     Attr attr = {.mapped = n, .body = form->body};
-    return graph_proj(e->trace->graph, graph_add(e->trace->graph, G_MAP, in, n + form->shared_len, &attr, NULL, span), 0);
+    Val map = graph_add(e->trace->graph, G_MAP, in, n + form->shared_len, &attr, NULL, span);
+    return graph_proj(e->trace->graph, map, 0);
 }
 
 static bool whole_result(Eval *e, const Callable *c, const Shape *shape, Span span, Value *out) {
@@ -168,11 +170,12 @@ static bool whole_result(Eval *e, const Callable *c, const Shape *shape, Span sp
     return true;
 }
 
-static bool apply_whole(Eval *e, const Callable *c, Instance *instance, const Val *nodes, int n, const Shape *shape, Span span,
+static bool apply_whole(Eval *e, const Callable *c, Instance *instance, const Val *nodes, int n, const Shape *shape,
+                        Span span,
                         Value *out) {
     struct TraceFacts *facts = e->trace->facts;
     Application *outer = facts->application;
-    Application app = {outer ? outer->layer : e->trace->at, facts->place, *shape, !shape->rank, outer};
+    Application app = {outer ? outer->layer : e->trace->at, facts->place, *shape, outer};
     Value *args = arena_array(e->arena, Value, n);
     for (int i = 0; i < n; i++) args[i] = trace_value(nodes[i]);
     facts->application = &app;
@@ -188,7 +191,8 @@ static bool cell_in_trace(Eval *e, const Value *cell, const Value *args, int n, 
         if (!value_as_node(e, &args[i], span, &nodes[i])) return eval_fail(out);
         DType dtype = (DType)graph_node(e->trace->graph, nodes[i])->dtype;
         if (dtype != e->trace->precision) {
-            bool wide = graph_node(e->trace->graph, nodes[i])->shape.rank || graph_node(e->trace->graph, nodes[i])->batched;
+            bool wide = graph_node(e->trace->graph, nodes[i])->shape.rank ||
+                graph_node(e->trace->graph, nodes[i])->batched;
             if (wide) {
                 eval_diag(e, D_E0412, span, "%s takes f32; argument %d is %s", value_shown(e, cell), i + 1,
                           type_text(e, value_type(e, &args[i])));
@@ -233,12 +237,14 @@ bool eval_cell_on(Eval *e, const Value *cell, const Value *args, int n, Span spa
     }
     if (cell->kind == V_CALLABLE && !callable_ready(e, cell, span, &ready)) return eval_fail(out);
     if (cell->kind == V_OBJECT && !cell->object->class->trace) {
-        if (cell->object->class->call) return cell->object->class->call(e, cell->object, args, n, span, out) || eval_fail(out);
+        if (cell->object->class->call)
+            return cell->object->class->call(e, cell->object, args, n, span, out) || eval_fail(out);
         eval_diag(e, D_E0314, span, "a %s is no cell", cell->object->class->name);
         return eval_fail(out);
     }
     if (!e->trace) return eval_outside(e, cell_outside, &(CellWork){&ready, args, n, span}, span, out);
-    if (cell->kind == V_OBJECT) return cell->object->class->trace(e, cell->object, args, n, span, out) || eval_fail(out);
+    if (cell->kind == V_OBJECT)
+        return cell->object->class->trace(e, cell->object, args, n, span, out) || eval_fail(out);
     return cell_in_trace(e, &ready, args, n, span, out);
 }
 
@@ -266,7 +272,8 @@ bool cell_graph(Eval *e, const Value *cell, DType precision, Span span, CellGrap
     *out = (CellGraph){t, arity, arena_array(e->arena, Val, arity), 0};
     args = arena_array(e->arena, Value, arity);
     for (int k = 0; k < arity; k++) {
-        out->args[k] = graph_input(t->graph, IN_ROWS, k, arg_name(e, &ready, k, arity), (NodeType){precision, SHAPE0, true});
+        out->args[k] = graph_input(t->graph, IN_ROWS, k, arg_name(e, &ready, k, arity),
+                                   (NodeType){precision, SHAPE0, true});
         args[k] = trace_value(out->args[k]);
     }
     e->trace = t;

@@ -78,7 +78,7 @@ static void check_item(Eval *e, LoadedModule *module, const Ast *ast) {
         return;
     }
     Name name = ast->kind == AST_DEF ? ast->def.name : ast->kind == AST_ALIAS ? ast->alias.name : NULL;
-    if (ast->kind == AST_BIND) name = ast->bind.pattern->kind == AST_NAME ? ast->bind.pattern->name : pattern_name(ast->bind.pattern);
+    if (ast->kind == AST_BIND) name = pattern_name(ast->bind.pattern);
     if (!name || !scope_find(e, module->scope, name, &value, &found) || !found) return;
     if (ast->kind != AST_DEF || value.kind != V_CALLABLE || value.callable->def->ast != ast) return;
     if (ast->def.what == DEF_NET) check_net(e, value.callable, ast);

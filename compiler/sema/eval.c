@@ -69,7 +69,8 @@ static bool name_end(Eval *e, const Ast *ast, Value *out) {
     DType dtype;
     const Value *of = e->index->of;
     if (of->kind == V_LIST && e->index->axis == 0) *out = value_int(of->list->len);
-    else if (value_shape(e, of, &shape, &dtype) && e->index->axis < shape.rank) *out = value_int(shape.dim[e->index->axis]);
+    else if (value_shape(e, of, &shape, &dtype) && e->index->axis < shape.rank)
+        *out = value_int(shape.dim[e->index->axis]);
     else if (of->kind == V_ABSTRACT) *out = value_abstract(NULL);
     else if (of->kind == V_OBJECT) {
         Value size;
@@ -171,7 +172,8 @@ static bool eval_record(Eval *e, const Ast *ast, Scope *scope, Value *out) {
         } else if (!arg->spread) {
             field_put(e, &fields, arg->label, &value);
         } else if (value.kind == V_RECORD) {
-            for (int k = 0; k < value.record->len; k++) field_put(e, &fields, value.record->name[k], &value.record->at[k]);
+            for (int k = 0; k < value.record->len; k++)
+                field_put(e, &fields, value.record->name[k], &value.record->at[k]);
         } else if (value.kind != V_ABSTRACT) {
             eval_diag(e, D_E0314, arg->value->span, "a record is spread here; this is %s", value_kind_name(&value));
             ok = false;
@@ -211,7 +213,8 @@ static bool eval_comprehension(Eval *e, const Ast *ast, Scope *scope, Value *out
 /* ---- operators ---- */
 
 static bool logic_known(Eval *e, const Value *value, Span span, Value *out) {
-    if (value->kind == V_BOOL || value->kind == V_ABSTRACT || value_is_traced(value) || value->kind == V_LIST) return true;
+    if (value->kind == V_BOOL || value->kind == V_ABSTRACT || value_is_traced(value) ||
+        value->kind == V_LIST) return true;
     eval_diag(e, D_E0314, span, "a bool is needed here; this is %s", value_kind_name(value));
     return eval_fail(out);
 }
@@ -301,11 +304,13 @@ bool eval_condition(Eval *e, const Value *value, Span span, bool *known, bool *o
     case V_ABSTRACT: *known = false; return true;
     case V_ERROR: return false;
     case V_NODE: {
-        Diag *d = eval_diag(e, D_E0411, span, "%s is known only in the kernel", sources_text(e->session->sources, e->arena, span));
+        Diag *d = eval_diag(e, D_E0411, span, "%s is known only in the kernel",
+                            sources_text(e->session->sources, e->arena, span));
         diag_hint(d, "where(condition, a, b) chooses element by element");
         return false;
     }
-    case V_NONE: case V_INT: case V_REAL: case V_TEXT: case V_LIST: case V_RECORD: case V_RANGE: case V_TYPE: case V_CHOICE:
+    case V_NONE: case V_INT: case V_REAL: case V_TEXT: case V_LIST: case V_RECORD: case V_RANGE: case V_TYPE:
+    case V_CHOICE:
     case V_CALLABLE: case V_FORMULA: case V_OBJECT: case V_MODULE: break;
     }
     eval_diag(e, D_E0314, span, "a condition must be a bool; this is %s", value_kind_name(value));
@@ -368,7 +373,8 @@ static bool eval_node(Eval *e, const Ast *ast, Scope *scope, Value *out) {
     case AST_RANGE: return eval_range(e, ast, scope, out);
     case AST_IF: return eval_if(e, ast, scope, out);
     case AST_BLOCK: return eval_block(e, ast, scope_new(e->arena, scope, SCOPE_BLOCK), out);
-    case AST_ERROR: case AST_BIND: case AST_FOR: case AST_PARAM: case AST_STATE: case AST_USE: case AST_DEF: case AST_ALIAS:
+    case AST_ERROR: case AST_BIND: case AST_FOR: case AST_PARAM: case AST_STATE: case AST_USE: case AST_DEF:
+    case AST_ALIAS:
     case AST_EXPERIMENT: case AST_TEST: break;
     }
     return eval_fail(out);

@@ -24,16 +24,19 @@
 
 typedef enum EvalMode { EVAL_CHECK, EVAL_RUN } EvalMode;
 
-/* One C implementation of a `builtin` definition.  args: by formal, in order (defaults filled in; collecting formals give
+/* One C implementation of a `builtin` definition.  args: by formal, in order (defaults filled in; collecting formals
+ * give
  * a list or record).  Returns false after a diagnostic. */
 typedef struct BuiltinCall { const Value *settings; int settings_len; const Value *args; int args_len; Span span;
                              const Span *arg_spans;       /* by formal; that of the call where defaulted */
                              const Callable *callable;
-                             const Ast *ast; Scope *scope;        /* the AST_CALL and its scope; NULL when called from C */
+                             /* the AST_CALL and its scope; NULL when called from C */
+                             const Ast *ast; Scope *scope;
 } BuiltinCall;
 typedef bool (*BuiltinFn)(Eval *e, const BuiltinCall *call, Value *out);
 typedef struct BuiltinRow { const char *name; BuiltinFn fn; } BuiltinRow;
-extern const BuiltinRow builtins_core[];          /* numbers, tensors, distributions, cells: sema/builtins_*.c; ends with NULL */
+/* numbers, tensors, distributions, cells: sema/builtins_*.c; ends with NULL */
+extern const BuiltinRow builtins_core[];
 extern const BuiltinRow builtins_sema[];          /* count, match, gradient, derivative, text: sema/builtins_sema.c */
 
 /* ---- tracing: from a net to a graph ---- */
@@ -83,7 +86,8 @@ Trace *trace_new(Eval *e, DType precision, bool is_training);
 bool trace_net(Eval *e, Trace *trace, const Value *net, const Value *inputs, int n, Span span, Value *out);
 /* Calls anything (loss, optimizer, attack, rate) inside the trace; its states get paths under `path` ("adam/dense[1].w"
  * gives "adam/dense[1].w.m").  Real settings of the callee become IN_SETTINGs once per Callable. */
-bool trace_call(Eval *e, Trace *trace, const char *path, const Value *callee, const Value *args, int n, Span span, Value *out);
+bool trace_call(Eval *e, Trace *trace, const char *path, const Value *callee, const Value *args, int n, Span span,
+                Value *out);
 /* The callable with its real settings (depth first, in order) as IN_SETTINGs of the trace. */
 Value trace_lift(Eval *e, Trace *trace, const Value *callable);
 /* Identity with the reals that trace_lift would lift written "~", and their numbers appended in its order. */
@@ -102,7 +106,8 @@ int trace_find(const Trace *trace, const char *path);
 int trace_cells(const Trace *trace, const char **paths, Value *cells, int most);
 /* Does a pattern ("dense[4].*", "conv[*].w", "dense.w") select a path?  Numbers may be left out where there is one. */
 bool trace_selects(const Trace *trace, const char *pattern, const char *path);
-/* The name of the next random draw here: "purpose/path/occurrence"; E0408 and NULL where random numbers are not allowed. */
+/* The name of the next random draw here: "purpose/path/occurrence"; E0408 and NULL where random numbers are not
+ * allowed. */
 const char *trace_draw(Eval *e, Span span);
 /* The fan of a path's layer etc. are in the initial value: a V_OBJECT of class "distribution". */
 
@@ -122,12 +127,14 @@ bool eval_binary(Eval *e, AstOp op, const Value *a, const Value *b, Span span, V
 bool eval_elements(Eval *e, const Value *value, Span span, ValueList *out);
 /* Evaluates a formula in a scope where the given names are bound first. */
 bool eval_formula(Eval *e, const Formula *formula, const Name *names, const Value *values, int n, Value *out);
-bool value_as_tensor(Eval *e, const Value *value, DType dtype, Span span, const Tensor **out);   /* lists of numbers, numbers */
+/* lists of numbers, numbers */
+bool value_as_tensor(Eval *e, const Value *value, DType dtype, Span span, const Tensor **out);
 bool value_as_node(Eval *e, const Value *value, Span span, Val *out);     /* in the trace, working precision */
 bool value_as_real(Eval *e, const Value *value, Span span, double *out);  /* a known number; pins */
 bool value_as_int(Eval *e, const Value *value, Span span, int64_t *out);  /* E0412 */
 bool value_as_shape(Eval *e, const Value *value, Span span, Shape *out);  /* a list of sizes, or one: E0404 */
-bool value_fits(Eval *e, const Value *value, const TypeValue *type, Value *converted);           /* literals, choices, lists */
+/* literals, choices, lists */
+bool value_fits(Eval *e, const Value *value, const TypeValue *type, Value *converted);
 const TypeValue *value_type(Eval *e, const Value *value);                 /* for messages */
 const char *value_shown(Eval *e, const Value *value);                     /* value_show in e->arena */
 
@@ -138,9 +145,11 @@ Scope *scope_new(Arena *arena, Scope *parent, ScopeKind kind);
 void scope_bind(Scope *scope, Name name, const Value *value, Span span);           /* new in this scope */
 bool scope_find(Eval *e, const Scope *scope, Name name, Value *out, bool *found);  /* evaluates top-level names */
 ScopeKind scope_owner(const Scope *scope);                                         /* the definition it belongs to */
-bool eval_pattern(Eval *e, const Ast *pattern, const Value *value, Scope *scope);  /* binds names; [a, b] takes a list apart */
+/* binds names; [a, b] takes a list apart */
+bool eval_pattern(Eval *e, const Ast *pattern, const Value *value, Scope *scope);
 /* The body scope of an experiment: formals bound to the given values or their defaults. */
-Scope *eval_experiment_scope(Eval *e, Scope *module, const Ast *experiment, const Name *names, const Value *values, int n);
+Scope *eval_experiment_scope(Eval *e, Scope *module, const Ast *experiment, const Name *names, const Value *values,
+                             int n);
 
 /* ---- cells ---- */
 /* Applies a cell to as many arguments as its arity: numbers, tensors, nodes, element by element. */
@@ -156,10 +165,13 @@ bool trace_evaluate(Eval *e, Trace *trace, const void *const *columns, int64_t r
                     void *const *out, Span span);
 
 /* ---- nets ---- */
-/* Traces a net on inputs of its declared types, or, where those have open dimensions, of the shapes given (shapes may be
+/* Traces a net on inputs of its declared types, or, where those have open dimensions, of the shapes given (shapes
+ * may be
  * NULL: E0416).  training: is_training.  The result is *out. */
-Trace *net_trace(Eval *e, const Value *net, DType precision, bool training, const NodeType *inputs, int n, Span span, Value *out);
+Trace *net_trace(Eval *e, const Value *net, DType precision, bool training, const NodeType *inputs, int n, Span span,
+                 Value *out);
 /* Numbers of learned parameters: in cells (each cell type once), outside of them. */
-bool count_parameters(Eval *e, const Value *callable, const NodeType *inputs, int n, Span span, int64_t *in_cells, int64_t *outer);
+bool count_parameters(Eval *e, const Value *callable, const NodeType *inputs, int n, Span span, int64_t *in_cells,
+                      int64_t *outer);
 
 #endif

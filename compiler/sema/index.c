@@ -64,7 +64,8 @@ bool eval_elements(Eval *e, const Value *value, Span span, ValueList *out) {
             out->at[i] = value->kind == V_NODE ? node_row(e, value->node, i, span) : tensor_row(e, value->tensor, i);
         return true;
     case V_ERROR: return false;
-    case V_NONE: case V_BOOL: case V_INT: case V_REAL: case V_TEXT: case V_TYPE: case V_CHOICE: case V_CALLABLE: case V_FORMULA:
+    case V_NONE: case V_BOOL: case V_INT: case V_REAL: case V_TEXT: case V_TYPE: case V_CHOICE: case V_CALLABLE:
+    case V_FORMULA:
     case V_OBJECT: case V_MODULE: case V_ABSTRACT: break;
     }
     eval_diag(e, D_E0314, span, "a list is needed here; this is %s", value_kind_name(value));
@@ -76,9 +77,10 @@ bool eval_elements(Eval *e, const Value *value, Span span, ValueList *out) {
 typedef struct Cut { int64_t from, count; bool drop; } Cut;        /* from 0 */
 
 static bool out_of_range(Eval *e, int64_t index, int64_t size, int axis, Span span) {
-    DiagCode code = e->mode == EVAL_RUN && !e->trace ? D_R0101 : D_E0405;       /* the check lets pass what only a run knows */
-    Diag *d = eval_diag(e, code, span, "index %lld of axis %d, which has %lld; indices start at 1", (long long)index, axis + 1,
-                        (long long)size);
+    /* The check lets pass what only a run knows. */
+    DiagCode code = e->mode == EVAL_RUN && !e->trace ? D_R0101 : D_E0405;
+    Diag *d = eval_diag(e, code, span, "index %lld of axis %d, which has %lld; indices start at 1", (long long)index,
+                        axis + 1, (long long)size);
     if (index == 0) diag_hint(d, "the first is 1");
     else if (index < 0) diag_hint(d, "the last is `end`");
     return false;
@@ -210,7 +212,8 @@ bool eval_index(Eval *e, const Value *of, const Value *args, int n, Span span, V
     case V_OBJECT:
         if (!of->object->class->index) return index_fail(e, of, span, out);
         return of->object->class->index(e, of->object, args, n, span, out) || eval_fail(out);
-    case V_NONE: case V_BOOL: case V_INT: case V_REAL: case V_TEXT: case V_RECORD: case V_TYPE: case V_CHOICE: case V_CALLABLE:
+    case V_NONE: case V_BOOL: case V_INT: case V_REAL: case V_TEXT: case V_RECORD: case V_TYPE: case V_CHOICE:
+    case V_CALLABLE:
     case V_FORMULA: case V_MODULE: break;
     }
     return index_fail(e, of, span, out);
@@ -238,7 +241,8 @@ bool eval_index_ast(Eval *e, const Value *of, const Ast *ast, Scope *scope, Valu
 /* ---- fields ---- */
 
 static bool no_field(Eval *e, const Value *of, Name field, const char *const *names, int n, Span span, Value *out) {
-    Diag *d = eval_diag(e, D_E0311, span, "%s%s has no %s", strchr(value_kind_name(of), ' ') ? "" : "a ", value_kind_name(of), field);
+    Diag *d = eval_diag(e, D_E0311, span, "%s%s has no %s", strchr(value_kind_name(of), ' ') ? "" : "a ",
+                        value_kind_name(of), field);
     const char *near = nearest_name(field, names, n);
     if (near) diag_hint(d, "did you mean %s?", near);
     Buf buf = {0};
@@ -268,7 +272,8 @@ static bool list_field(Eval *e, const Value *of, Name field, Span span, Value *o
     bool things = list->len > 0;
     for (int i = 0; i < list->len; i++) {
         ValueKind kind = list->at[i].kind;
-        things = things && (kind == V_RECORD || kind == V_OBJECT || kind == V_ABSTRACT || kind == V_CALLABLE || kind == V_LIST);
+        things = things && (kind == V_RECORD || kind == V_OBJECT || kind == V_ABSTRACT || kind == V_CALLABLE ||
+                            kind == V_LIST);
     }
     if (!things || strcmp(field, "shape") == 0) return shape_field(e, of, field, span, out);
     Value *at = arena_array(e->arena, Value, list->len);

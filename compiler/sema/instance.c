@@ -32,7 +32,8 @@ Value callable_mention(Eval *e, const Value *value) {
 
 static int count_up(Trace *trace, Instance *parent, Name name, bool bound) {
     for (int i = 0; i < parent->counts.len; i++)
-        if (parent->counts.at[i].name == name && parent->counts.at[i].bound == bound) return ++parent->counts.at[i].count;
+        if (parent->counts.at[i].name == name &&
+            parent->counts.at[i].bound == bound) return ++parent->counts.at[i].count;
     InstanceCount count = {name, bound, 1};
     vec_push(trace->arena, &parent->counts, count);
     return 1;
@@ -60,7 +61,8 @@ Instance *instance_use(Trace *trace, Instance *instance, Name own_name) {
     }
     for (int i = 0; i < parent->children.len; i++) {
         Instance *child = parent->children.at[i];
-        if (child->name != instance->name || child->number != instance->number || child->bound != instance->bound) continue;
+        if (child->name != instance->name || child->number != instance->number ||
+            child->bound != instance->bound) continue;
         if (child->cell_type || child->place) continue;
         return instance->same = child;
     }
@@ -167,7 +169,8 @@ static Part part_of(const char *path) {
     const char *at = path + part.len;
     if (*at == '[') {
         while (*++at && *at != ']')
-            part.number = *at == '*' ? -1 : *at >= '0' && *at <= '9' && part.number < 1000000 ? part.number * 10 + (*at - '0') : part.number;
+            part.number = *at == '*' ? -1 : *at >= '0' && *at <= '9' && part.number < 1000000
+                ? part.number * 10 + (*at - '0') : part.number;
         if (*at == ']') at++;
     }
     part.next = *at == '.' ? at + 1 : at;
@@ -229,12 +232,14 @@ static const Value *trained_value(const Trace *root, const Instance *instance, N
     return record_get(&(Value){.kind = V_RECORD, .record = cell->weights}, path);
 }
 
-static int param_add(Eval *e, Instance *instance, Name name, bool state, DType dtype, const Shape *shape, const Value *initial,
+static int param_add(Eval *e, Instance *instance, Name name, bool state, DType dtype, const Shape *shape,
+                     const Value *initial,
                      Span span) {
     Trace *root = trace_root(e->trace);
     ParamInfo p = {.path = name, .shape = *shape, .dtype = dtype, .initial = *initial, .state = state, .span = span,
                    .instance = instance, .name = name};
-    for (const Instance *at = instance; at && !p.cell; at = at->parent) p.cell = at->cell_type ? at->cell_type : at->place ? at->name : NULL;
+    for (const Instance *at = instance; at && !p.cell; at = at->parent)
+        p.cell = at->cell_type ? at->cell_type : at->place ? at->name : NULL;
     const Value *trained = state ? NULL : trained_value(root, instance, name);
     if (trained) p.initial = *trained;
     p.node = graph_input(root->graph, IN_BLOCK, root->params.len, name, (NodeType){dtype, *shape, false});
@@ -256,17 +261,20 @@ static bool initial_fits(Eval *e, Value *value, const Shape *shape, Name name, S
     if (value_is_number(value)) return true;
     if (value_is_known_tensor(value) && value_shape(e, value, &have, &dtype)) {
         if (shape_equal(&have, shape) || !have.rank) return true;
-        eval_diag(e, D_E0403, span, "%s is %s, its start is %s", name, shape_text(e, DT_F32, shape), shape_text(e, DT_F32, &have));
+        eval_diag(e, D_E0403, span, "%s is %s, its start is %s", name, shape_text(e, DT_F32, shape),
+                  shape_text(e, DT_F32, &have));
         return false;
     }
-    eval_diag(e, D_E0314, span, "%s starts from a number, numbers or a distribution; this is %s", name, value_kind_name(value));
+    eval_diag(e, D_E0314, span, "%s starts from a number, numbers or a distribution; this is %s", name,
+              value_kind_name(value));
     return false;
 }
 
 static bool same_shape(Eval *e, const ParamInfo *p, const Shape *shape, Span span) {
     if (shape_equal(&p->shape, shape)) return true;
     Trace *root = trace_root(e->trace);
-    Diag *d = eval_diag(e, D_E0403, span, "%s is %s, and here it would be %s", p->name, shape_text(e, p->dtype, &p->shape),
+    Diag *d = eval_diag(e, D_E0403, span, "%s is %s, and here it would be %s", p->name,
+                        shape_text(e, p->dtype, &p->shape),
                         shape_text(e, p->dtype, shape));
     diag_note(d, "%s is one layer, used twice on inputs of different shape", instance_path(root, p->instance));
     return false;
@@ -333,7 +341,8 @@ bool eval_param(Eval *e, const Ast *ast, Scope *scope) {
     Shape shape = type.shape;
     if (e->trace->facts->probing && strcmp(per, "model") != 0) return probe_param(e, ast, &shape, scope);
     if (!place_of(e, ast, per, &instance) || !per_shape(e, per, &shape, ast->span)) return false;
-    if (!shape_allowed(e, &shape, ast->span) || !initial_fits(e, &initial, &shape, ast->own.name, ast->own.initial->span)) return false;
+    if (!shape_allowed(e, &shape, ast->span)) return false;
+    if (!initial_fits(e, &initial, &shape, ast->own.name, ast->own.initial->span)) return false;
     Trace *root = trace_root(e->trace);
     int k = param_find(root, instance, ast->own.name);
     if (k >= 0 && !same_shape(e, &root->params.at[k], &shape, ast->span)) return false;
@@ -351,7 +360,8 @@ static bool state_type(Eval *e, const Ast *ast, Scope *scope, const Value *initi
     *dtype = trace_root(e->trace)->precision;
     if (!value_shape(e, initial, shape, &have) || initial->kind == V_NODE) {
         if (!ast->own.type && !value_distribution(initial)) {
-            eval_diag(e, D_E0314, ast->own.initial->span, "a state starts from numbers; this is %s", value_kind_name(initial));
+            eval_diag(e, D_E0314, ast->own.initial->span, "a state starts from numbers; this is %s",
+                      value_kind_name(initial));
             return false;
         }
         *shape = SHAPE0;

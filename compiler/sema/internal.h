@@ -36,14 +36,17 @@ const TypeValue *type_of_ast(Eval *e, const Ast *ast);  /* static part; E0301; n
 const TypeValue *type_named(Eval *e, const char *name); /* NULL if no type has the name */
 bool type_eval(Eval *e, const Ast *ast, Scope *scope, TypeValue *out);  /* with its dimensions computed */
 /* Binds the dimensions of a formal's type from a value's shape, or compares them: E0403. */
-bool type_bind(Eval *e, const TypeValue *type, Scope *body, const Value *value, Span span, const char *callee, Name formal);
-bool value_shape(Eval *e, const Value *value, Shape *shape, DType *dtype);   /* false: not made of numbers; no diagnostic */
+bool type_bind(Eval *e, const TypeValue *type, Scope *body, const Value *value, Span span, const char *callee,
+               Name formal);
+/* false: not made of numbers; no diagnostic */
+bool value_shape(Eval *e, const Value *value, Shape *shape, DType *dtype);
 bool type_is_numeric(const TypeValue *type);
 const char *type_text(Eval *e, const TypeValue *type);
 const char *shape_text(Eval *e, DType dtype, const Shape *shape);       /* "f32[64]": f32 is the working precision */
 const char *nearest_name(const char *name, const char *const *names, int n);
 /* Fits or explains: E0412, E0312, E0314. */
-bool value_convert(Eval *e, const Value *value, const TypeValue *type, Span span, const char *callee, const char *formal, Value *out);
+bool value_convert(Eval *e, const Value *value, const TypeValue *type, Span span, const char *callee,
+                   const char *formal, Value *out);
 
 /* ---- calls (call.c) ---- */
 bool eval_call_ast(Eval *e, const Ast *ast, Scope *scope, Value *out);
@@ -104,7 +107,7 @@ void states_store(Eval *e, const Scope *body, int from);             /* after a 
 void trace_rename(Trace *trace);                   /* final paths of all parameters */
 
 /* ---- traces (trace.c) ---- */
-typedef struct Application { Instance *layer; const Ast *place; Shape shape; bool scalar; struct Application *outer; } Application;
+typedef struct Application { Instance *layer; const Ast *place; Shape shape; struct Application *outer; } Application;
 typedef struct SharedParam { int param; Val node; } SharedParam;
 typedef struct Lifted { const Callable *from; Value to; } Lifted;
 typedef struct ActiveState { Instance *instance; int param; Name name; } ActiveState;

@@ -17,7 +17,8 @@ static bool arg_node(Eval *e, const TypeValue *type, const Value *value, Span sp
     return true;
 }
 
-static bool bind_inputs(Eval *e, const Callable *c, Scope *body, const Value *args, int n, const Span *spans, Span span) {
+static bool bind_inputs(Eval *e, const Callable *c, Scope *body, const Value *args, int n, const Span *spans,
+                        Span span) {
     const Ast *def = c->def->ast;
     const char *name = c->type_name ? c->type_name : c->def->name;
     if (n != def->def.formals_len) {
@@ -37,7 +38,8 @@ static bool bind_inputs(Eval *e, const Callable *c, Scope *body, const Value *ar
 }
 
 /* The body of a net with `instance` as the place of its layers and parameters. */
-static bool net_body(Eval *e, const Callable *c, Instance *instance, const Value *args, int n, const Span *spans, Span span,
+static bool net_body(Eval *e, const Callable *c, Instance *instance, const Value *args, int n, const Span *spans,
+                     Span span,
                      Value *out) {
     Trace *t = e->trace;
     Instance *at = t->at;
@@ -83,7 +85,8 @@ bool trace_net(Eval *e, Trace *trace, const Value *net, const Value *inputs, int
     return ok || eval_fail(out);
 }
 
-bool trace_call(Eval *e, Trace *trace, const char *path, const Value *callee, const Value *args, int n, Span span, Value *out) {
+bool trace_call(Eval *e, Trace *trace, const char *path, const Value *callee, const Value *args, int n, Span span,
+                Value *out) {
     Trace *before = e->trace;
     Instance *at = trace->at;
     Value lifted = callee->kind == V_CALLABLE ? trace_lift(e, trace, callee) : *callee;
@@ -115,9 +118,11 @@ static bool open_dimension(Eval *e, const Callable *c, const char *dim, Span spa
 }
 
 /* The shape of a formal's type, where it has no open dimensions. */
-static bool declared_type(Eval *e, const Callable *c, int i, Scope *body, DType precision, bool quiet, Span span, NodeType *out) {
+static bool declared_type(Eval *e, const Callable *c, int i, Scope *body, DType precision, bool quiet, Span span,
+                          NodeType *out) {
     const TypeValue *type = c->def->formal_types[i];
-    *out = (NodeType){.dtype = type->kind == TYPE_INT || type->kind == TYPE_CLASS ? DT_I32 : precision, .batched = true};
+    bool whole = type->kind == TYPE_INT || type->kind == TYPE_CLASS;
+    *out = (NodeType){.dtype = whole ? DT_I32 : precision, .batched = true};
     for (int k = 0; type->pattern && k < type->pattern->call.len; k++) {
         const Ast *dim = type->pattern->call.args[k].value;
         if (dim->kind != AST_NAME || scope_local(body, dim->name)) continue;
@@ -136,7 +141,8 @@ static Value net_input(Trace *t, const Callable *c, int i, const NodeType *type)
     return trace_value(graph_input(t->graph, IN_ROWS, i, c->def->ast->def.formals[i].name, batched));
 }
 
-Trace *net_trace(Eval *e, const Value *net, DType precision, bool training, const NodeType *inputs, int n, Span span, Value *out) {
+Trace *net_trace(Eval *e, const Value *net, DType precision, bool training, const NodeType *inputs, int n, Span span,
+                 Value *out) {
     Value ready;
     if (net->kind != V_CALLABLE || net->callable->what != DEF_NET) {
         eval_diag(e, D_E0314, span, "a net is needed here; this is %s", value_kind_name(net));
@@ -168,7 +174,8 @@ bool net_is_closed(Eval *e, const Callable *c) {
     NodeType type;
     for (int i = 0; i < c->def->ast->def.settings_len && !c->settings; i++)
         if (!c->def->ast->def.settings[i].initial) return false;
-    if (!callable_ready(e, &(Value){.kind = V_CALLABLE, .callable = (Callable *)c}, c->def->ast->span, &ready)) return false;
+    Value net = {.kind = V_CALLABLE, .callable = (Callable *)c};
+    if (!callable_ready(e, &net, c->def->ast->span, &ready)) return false;
     Scope *body = callable_scope(e, ready.callable, c->def->ast->span);
     for (int i = 0; i < c->def->ast->def.formals_len; i++)
         if (!declared_type(e, ready.callable, i, body, DT_F32, true, c->def->ast->span, &type)) return false;
@@ -186,7 +193,8 @@ static void count_params(const Trace *t, int64_t *in_cells, int64_t *outer) {
     }
 }
 
-bool count_parameters(Eval *e, const Value *callable, const NodeType *inputs, int n, Span span, int64_t *in_cells, int64_t *outer) {
+bool count_parameters(Eval *e, const Value *callable, const NodeType *inputs, int n, Span span, int64_t *in_cells,
+                      int64_t *outer) {
     Value out;
     *in_cells = *outer = 0;
     if (callable->kind == V_CALLABLE && callable->callable->what == DEF_NET) {

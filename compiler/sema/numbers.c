@@ -210,7 +210,8 @@ static bool list_op(Eval *e, Op op, const Value *args, int n, Span span, Value *
     for (int k = 0; k < len; k++) {
         Value one[3];
         for (int i = 0; i < n; i++)
-            one[i] = args[i].kind == V_LIST || args[i].kind == V_RANGE ? parts[i].at[parts[i].len == 1 ? 0 : k] : args[i];
+            one[i] = args[i].kind == V_LIST || args[i].kind == V_RANGE ? parts[i].at[parts[i].len == 1 ? 0 : k]
+                : args[i];
         if (!eval_op(e, op, one, n, span, &at[k])) return eval_fail(out);
     }
     *out = value_list(e->arena, at, len);
@@ -244,7 +245,8 @@ Val node_of_tensor(Eval *e, const Tensor *t, DType dtype) {
     for (int64_t i = 0; i < n; i++) {
         double x = tensor_element(t, i);
         store_number(dtype, (void *)blob->data, i, x);
-        same = same && memcmp((const char *)blob->data + (size_t)i * dtype_size(dtype), blob->data, dtype_size(dtype)) == 0;
+        same = same && memcmp((const char *)blob->data + (size_t)i * dtype_size(dtype), blob->data,
+                              dtype_size(dtype)) == 0;
     }
     Val node;
     if (same) {
@@ -340,7 +342,8 @@ static void mix_add(Eval *e, const Value *value, Mix *mix) {
         mix->boolean = true;
     } else {
         mix->tensor = true;
-        if (value->kind == V_TENSOR && value->tensor->dtype != DT_I32 && value->tensor->dtype != DT_BOOL) mix->working = true;
+        if (value->kind == V_TENSOR && value->tensor->dtype != DT_I32 &&
+            value->tensor->dtype != DT_BOOL) mix->working = true;
     }
 }
 
@@ -377,7 +380,8 @@ static bool stretches(Eval *e, Val v) {
 /* How an operation is written, between its operands. */
 static const char *op_written(Op op) {
     static const struct { Op op; const char *text; } table[] = {
-        {G_ADD, "+"}, {G_SUB, "-"}, {G_MUL, "*"}, {G_DIV, "/"}, {G_POW, "^"}, {G_LT, "<"}, {G_LE, "<="}, {G_EQ, "=="}, {G_NE, "!="},
+        {G_ADD, "+"}, {G_SUB, "-"}, {G_MUL, "*"}, {G_DIV, "/"}, {G_POW, "^"}, {G_LT, "<"}, {G_LE, "<="}, {G_EQ, "=="},
+        {G_NE, "!="},
         {G_AND, "and"}, {G_OR, "or"},
     };
     for (int i = 0; i < COUNT(table); i++)
@@ -388,7 +392,8 @@ static const char *op_written(Op op) {
 static void shapes_differ(Eval *e, Op op, Val a, Val b, int axis, Span span) {
     const Node *x = graph_node(e->trace->graph, a), *y = graph_node(e->trace->graph, b);
     const char *left = shape_text(e, (DType)x->dtype, &x->shape), *right = shape_text(e, (DType)y->dtype, &y->shape);
-    Diag *d = eval_diag(e, D_E0401, span, "%s %s %s: axis %d is %lld and %lld", left, op_written(op), right, axis + 1, (long long)x->shape.dim[axis], (long long)y->shape.dim[axis]);
+    Diag *d = eval_diag(e, D_E0401, span, "%s %s %s: axis %d is %lld and %lld", left, op_written(op), right, axis + 1,
+                        (long long)x->shape.dim[axis], (long long)y->shape.dim[axis]);
     diag_label(d, trace_origin_of(e->trace, a), "%s comes from here", left);
     diag_label(d, trace_origin_of(e->trace, b), "%s comes from here", right);
     if (axis == 0 && x->shape.rank != y->shape.rank)
@@ -430,7 +435,8 @@ static bool agree(Eval *e, Op op, const Val *v, int n, Span span, Shape *shape, 
 
 /* where(x > 0, 1, 0): both are numbers of a tensor's place. */
 static bool chooses_numbers(Eval *e, const Value *args) {
-    if (args[0].kind != V_NODE || args[1].kind == V_BOOL || !value_is_number(&args[1]) || !value_is_number(&args[2])) return false;
+    if (args[0].kind != V_NODE || args[1].kind == V_BOOL || !value_is_number(&args[1]) ||
+        !value_is_number(&args[2])) return false;
     const Node *condition = graph_node(e->trace->graph, args[0].node);
     return condition->batched || condition->shape.rank;
 }
@@ -474,10 +480,12 @@ static bool node_op(Eval *e, Op op, const Value *args, int n, Span span, Value *
 /* ---- the one entry ---- */
 
 static bool op_fits(Eval *e, Op op, const Value *value, Span span) {
-    if (value_is_number(value) || value->kind == V_NODE || value->kind == V_TENSOR || value->kind == V_LIST) return true;
+    if (value_is_number(value) || value->kind == V_NODE || value->kind == V_TENSOR ||
+        value->kind == V_LIST) return true;
     if (value->kind == V_RANGE && value->range->whole) return true;
     Diag *d = eval_diag(e, D_E0314, span, "%s takes numbers; this is %s", op_name(op), value_kind_name(value));
-    if (value->kind == V_CALLABLE && value->callable->what == DEF_CELL) diag_hint(d, "call the cell: %s(x)", value->callable->def->name);
+    if (value->kind == V_CALLABLE && value->callable->what == DEF_CELL)
+        diag_hint(d, "call the cell: %s(x)", value->callable->def->name);
     return false;
 }
 
@@ -551,13 +559,15 @@ static bool product_outside(Eval *e, void *data, Value *out) {
 static bool product_fits(Eval *e, Val w, Val x, Span span) {
     const Node *a = graph_node(e->trace->graph, w), *b = graph_node(e->trace->graph, x);
     const char *left = shape_text(e, (DType)a->dtype, &a->shape), *right = shape_text(e, (DType)b->dtype, &b->shape);
-    if (!a->shape.rank || !b->shape.rank || a->dtype == DT_I32 || b->dtype == DT_I32 || a->dtype == DT_BOOL || b->dtype == DT_BOOL) {
+    if (!a->shape.rank || !b->shape.rank || a->dtype == DT_I32 || b->dtype == DT_I32 || a->dtype == DT_BOOL ||
+        b->dtype == DT_BOOL) {
         eval_diag(e, D_E0402, span, "@ takes two tensors; these are %s and %s", left, right);
         return false;
     }
     int64_t last = a->shape.dim[a->shape.rank - 1];
     if (last == b->shape.dim[0] && a->shape.rank + b->shape.rank - 2 <= MAX_RANK) return true;
-    Diag *d = eval_diag(e, D_E0402, span, "%s @ %s: the last axis on the left is %lld, the first on the right is %lld", left, right,
+    Diag *d = eval_diag(e, D_E0402, span,
+                        "%s @ %s: the last axis on the left is %lld, the first on the right is %lld", left, right,
                         (long long)last, (long long)b->shape.dim[0]);
     diag_label(d, trace_origin_of(e->trace, w), "%s comes from here", left);
     diag_label(d, trace_origin_of(e->trace, x), "%s comes from here", right);
@@ -597,7 +607,8 @@ bool value_as_real(Eval *e, const Value *value, Span span, double *out) {
         return true;
     }
     if (value->kind == V_NODE) eval_diag(e, D_E0411, span, "this number must be known before the net runs");
-    else eval_diag(e, D_E0314, span, "a number is needed here; %s is %s", value_shown(e, value), value_kind_name(value));
+    else eval_diag(e, D_E0314, span, "a number is needed here; %s is %s", value_shown(e, value),
+                   value_kind_name(value));
     return false;
 }
 
@@ -626,7 +637,8 @@ bool value_as_shape(Eval *e, const Value *value, Span span, Shape *out) {
         int64_t n;
         if (!value_as_int(e, &items.at[i], span, &n)) return false;
         if (n < 1 || out->rank == MAX_RANK) {
-            eval_diag(e, D_E0404, span, n < 1 ? "a dimension is a positive int" : "a shape has at most %d axes", MAX_RANK);
+            eval_diag(e, D_E0404, span, n < 1 ? "a dimension is a positive int" : "a shape has at most %d axes",
+                      MAX_RANK);
             return false;
         }
         out->dim[out->rank++] = n;
@@ -634,7 +646,8 @@ bool value_as_shape(Eval *e, const Value *value, Span span, Shape *out) {
     return shape_allowed(e, out, span);
 }
 
-static bool fill_tensor(Eval *e, const Value *value, const Shape *shape, int axis, DType dtype, void *data, int64_t *at) {
+static bool fill_tensor(Eval *e, const Value *value, const Shape *shape, int axis, DType dtype, void *data,
+                        int64_t *at) {
     if (axis == shape->rank) {
         store_number(dtype, data, (*at)++, value_number(value));
         return true;
@@ -661,7 +674,8 @@ bool value_as_tensor(Eval *e, const Value *value, DType dtype, Span span, const 
     }
     bool known = value_is_number(value) || value_is_known_tensor(value);
     if (!known || !value_shape(e, value, &shape, &from)) {
-        eval_diag(e, D_E0314, span, known ? "the parts of this list have different shapes" : "numbers are needed here; this is %s",
+        eval_diag(e, D_E0314, span, known ? "the parts of this list have different shapes"
+                  : "numbers are needed here; this is %s",
                   value_kind_name(value));
         return false;
     }

@@ -80,7 +80,8 @@ static bool binding_eval(Eval *e, Binding *b, Value *out) {
     if (ast->kind == AST_ALIAS) {
         if (!eval_expr(e, ast->alias.value, b->home, out)) return false;
         if (out->kind != V_CALLABLE || out->callable->what != DEF_CELL) {
-            eval_diag(e, D_E0314, ast->alias.value->span, "%s must be made from a cell; this is %s", b->name, value_kind_name(out));
+            eval_diag(e, D_E0314, ast->alias.value->span, "%s must be made from a cell; this is %s", b->name,
+                      value_kind_name(out));
             return eval_fail(out);
         }
         if (!callable_ready(e, out, ast->alias.value->span, out)) return false;

@@ -115,7 +115,8 @@ static void bind_items(Session *s, LoadedModule *m, bool library) {
     eval_init(&e, s, s->arena, &s->diags, EVAL_CHECK);
     for (int i = 0; i < m->module->items.len; i++) {
         const Ast *ast = m->module->items.at[i];
-        if (ast->kind == AST_DEF) bind_known(s, m->scope, ast->def.name, ast->def.name_span, ast, definition_value(&e, ast, m->scope, library));
+        if (ast->kind == AST_DEF) bind_known(s, m->scope, ast->def.name, ast->def.name_span, ast,
+                                             definition_value(&e, ast, m->scope, library));
         else if (ast->kind == AST_ALIAS) binding_add(s, m->scope, ast->alias.name, ast->alias.name_span, ast);
         else if (ast->kind == AST_BIND) bind_pattern(s, m->scope, ast->bind.pattern, ast);
         else if (ast->kind == AST_EXPERIMENT) vec_push(s->arena, &m->experiments, ast);

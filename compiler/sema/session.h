@@ -29,7 +29,8 @@ typedef struct Session {
     const char *const *data_folders;    /* searched for data sets; ends with NULL */
     const char *out_folder;             /* --out */
     const char *library_folder;         /* for `use`, after the file's own folder; or NULL */
-    /* Reads a file of the program: NULL and *error if it cannot.  Set by the driver; the library reads no files itself. */
+    /* Reads a file of the program: NULL and *error if it cannot.  Set by the driver; the library reads no files
+     * itself. */
     char *(*read_file)(Arena *arena, const char *path, size_t *length, const char **error);
     DType precision;
     LabHooks lab;

@@ -119,9 +119,12 @@ static bool eval_statement(Eval *e, const Ast *ast, Scope *scope, Value *out) {
         return ok;
     }
     case AST_ERROR: return false;
-    case AST_NAME: case AST_TEXT: case AST_BOOL: case AST_INT: case AST_REAL: case AST_HOLE: case AST_WHOLE: case AST_LIST:
-    case AST_COMPREHENSION: case AST_RECORD: case AST_SELECT: case AST_CALL: case AST_BRACKETS: case AST_UNARY: case AST_BINARY:
-    case AST_RANGE: case AST_IF: case AST_BLOCK: case AST_USE: case AST_DEF: case AST_ALIAS: case AST_EXPERIMENT: case AST_TEST:
+    case AST_NAME: case AST_TEXT: case AST_BOOL: case AST_INT: case AST_REAL: case AST_HOLE: case AST_WHOLE:
+        case AST_LIST:
+    case AST_COMPREHENSION: case AST_RECORD: case AST_SELECT: case AST_CALL: case AST_BRACKETS: case AST_UNARY:
+        case AST_BINARY:
+    case AST_RANGE: case AST_IF: case AST_BLOCK: case AST_USE: case AST_DEF: case AST_ALIAS: case AST_EXPERIMENT:
+        case AST_TEST:
         break;
     }
     return eval_expr(e, ast, scope, out);
@@ -153,7 +156,8 @@ Scope *eval_experiment_scope(Eval *e, Scope *module, const Ast *ast, const Name 
         else if (formal->initial) eval_expr(e, formal->initial, scope, &value);
         else eval_diag(e, D_E0310, formal->span, "%s needs %s", ast->experiment.name, formal->name);
         if (value.kind != V_ERROR && formal->type)
-            value_convert(e, &value, type_of_ast(e, formal->type), formal->span, ast->experiment.name, formal->name, &value);
+            value_convert(e, &value, type_of_ast(e, formal->type), formal->span, ast->experiment.name, formal->name,
+                          &value);
         scope_bind(scope, formal->name, &value, formal->span);
     }
     return scope;

@@ -160,7 +160,8 @@ Val trace_param_node(Eval *e, int param) {
     for (int i = 0; i < t->facts->shared.len; i++)
         if (t->facts->shared.at[i].param == param) return t->facts->shared.at[i].node;
     SharedParam shared = {param, 0};
-    shared.node = graph_input(t->graph, IN_SHARED, t->facts->shared.len, p->name, (NodeType){p->dtype, p->shape, false});
+    shared.node = graph_input(t->graph, IN_SHARED, t->facts->shared.len, p->name,
+                              (NodeType){p->dtype, p->shape, false});
     vec_push(t->arena, &t->facts->shared, shared);
     return shared.node;
 }
@@ -206,7 +207,8 @@ static void *param_start(Eval *e, const ParamInfo *p, DrawFn draw, void *data, S
     return out;
 }
 
-static const void *input_data(Eval *e, Trace *t, const GraphInput *in, const void *const *columns, DrawFn draw, void *data, Span span) {
+static const void *input_data(Eval *e, Trace *t, const GraphInput *in, const void *const *columns, DrawFn draw,
+                              void *data, Span span) {
     switch (in->kind) {
     case IN_ROWS: return columns[in->index];
     case IN_BLOCK: return param_start(e, &t->params.at[in->index], draw, data, span);
@@ -217,7 +219,8 @@ static const void *input_data(Eval *e, Trace *t, const GraphInput *in, const voi
 }
 
 /* Outputs as graph_eval gives them, by their place in the graph. */
-static const void **run_trace(Eval *e, Trace *t, const void *const *columns, int64_t rows, DrawFn draw, void *data, Span span) {
+static const void **run_trace(Eval *e, Trace *t, const void *const *columns, int64_t rows, DrawFn draw, void *data,
+                              Span span) {
     int n = t->graph->inputs.len;
     const void **inputs = arena_array(e->arena, const void *, n);
     const void **outputs = arena_array(e->arena, const void *, t->graph->outputs.len);
@@ -231,7 +234,8 @@ static const void **run_trace(Eval *e, Trace *t, const void *const *columns, int
     return NULL;
 }
 
-bool trace_evaluate(Eval *e, Trace *trace, const void *const *columns, int64_t rows, DrawFn draw, void *data, void *const *out,
+bool trace_evaluate(Eval *e, Trace *trace, const void *const *columns, int64_t rows, DrawFn draw, void *data,
+                    void *const *out,
                     Span span) {
     const void **outputs = run_trace(e, trace, columns, rows, draw, data, span);
     if (!outputs) return false;
@@ -241,7 +245,8 @@ bool trace_evaluate(Eval *e, Trace *trace, const void *const *columns, int64_t r
         NodeType type = graph_type(trace->graph, output->value);
         size_t size = (size_t)shape_size(&type.shape) * dtype_size(type.dtype);
         for (int64_t r = 0; r < rows; r++)
-            memcpy((char *)out[output->index] + (size_t)r * size, (const char *)outputs[i] + (type.batched ? (size_t)r * size : 0), size);
+            memcpy((char *)out[output->index] + (size_t)r * size,
+                   (const char *)outputs[i] + (type.batched ? (size_t)r * size : 0), size);
     }
     return true;
 }

@@ -8,7 +8,8 @@
 #include <math.h>
 
 static const struct { const char *name; TypeKind kind; } type_table[] = {
-    {"any", TYPE_ANY}, {"f32", TYPE_F32}, {"f64", TYPE_F64}, {"int", TYPE_INT}, {"real", TYPE_REAL}, {"bool", TYPE_BOOL},
+    {"any", TYPE_ANY}, {"f32", TYPE_F32}, {"f64", TYPE_F64}, {"int", TYPE_INT}, {"real", TYPE_REAL},
+        {"bool", TYPE_BOOL},
     {"text", TYPE_TEXT}, {"class", TYPE_CLASS}, {"list", TYPE_LIST}, {"range", TYPE_RANGE}, {"record", TYPE_RECORD},
     {"session", TYPE_RECORD}, {"cell", TYPE_CELL}, {"cells", TYPE_CELLS}, {"net", TYPE_NET}, {"fn", TYPE_FN},
     {"rate", TYPE_RATE}, {"initializer", TYPE_INITIALIZER}, {"formula", TYPE_FORMULA}, {"type", TYPE_TYPE},
@@ -206,7 +207,8 @@ static bool dimensions_spread(Eval *e, const Value *list, Span span, Shape *shap
         int64_t n;
         if (!value_as_int(e, &items.at[i], span, &n)) return false;
         if (n < 1 || shape->rank == MAX_RANK) {
-            eval_diag(e, D_E0404, span, n < 1 ? "a dimension is a positive int" : "a shape has at most %d axes", MAX_RANK);
+            eval_diag(e, D_E0404, span, n < 1 ? "a dimension is a positive int" : "a shape has at most %d axes",
+                      MAX_RANK);
             return false;
         }
         shape->dim[shape->rank++] = n;
@@ -220,7 +222,8 @@ static bool shape_eval(Eval *e, const Ast *brackets, Scope *scope, Shape *shape)
         const AstArg *arg = &brackets->call.args[i];
         if (arg->spread) {
             Value list;
-            if (!eval_expr(e, arg->value, scope, &list) || !dimensions_spread(e, &list, arg->value->span, shape)) return false;
+            if (!eval_expr(e, arg->value, scope, &list) || !dimensions_spread(e, &list, arg->value->span,
+                                                                              shape)) return false;
             continue;
         }
         if (shape->rank == MAX_RANK) {
@@ -260,7 +263,8 @@ static const char *pattern_text(Eval *e, const TypeValue *type, Scope *body) {
         if (i) buf_text(&buf, ", ");
         if (local && arg->spread && local->value.kind == V_LIST) put_list(&local->value, &buf);
         else if (local && local->value.kind == V_INT) buf_printf(&buf, "%lld", (long long)local->value.integer);
-        else buf_printf(&buf, "%s%s", arg->spread ? "..." : "", sources_text(e->session->sources, e->arena, arg->value->span));
+        else buf_printf(&buf, "%s%s", arg->spread ? "..." : "",
+                        sources_text(e->session->sources, e->arena, arg->value->span));
     }
     if (type->pattern) buf_text(&buf, "]");
     return buf_done(&buf, e->arena);
@@ -327,7 +331,8 @@ static bool dtype_suits(Eval *e, const TypeValue *type, const Value *value, DTyp
     return true;
 }
 
-bool type_bind(Eval *e, const TypeValue *type, Scope *body, const Value *value, Span span, const char *callee, Name formal) {
+bool type_bind(Eval *e, const TypeValue *type, Scope *body, const Value *value, Span span, const char *callee,
+               Name formal) {
     Shape shape;
     DType dtype = DT_F32;
     if (value->kind == V_ABSTRACT) return true;
@@ -350,7 +355,8 @@ bool type_bind(Eval *e, const TypeValue *type, Scope *body, const Value *value, 
 static bool list_fits(Eval *e, const Value *value, const TypeValue *of, Value *out) {
     ValueList items;
     if (value->kind == V_RANGE && !value->range->whole) return false;
-    if (value->kind != V_LIST && value->kind != V_RANGE && !(value->kind == V_TENSOR && value->tensor->shape.rank)) return false;
+    if (value->kind != V_LIST && value->kind != V_RANGE &&
+        !(value->kind == V_TENSOR && value->tensor->shape.rank)) return false;
     if (!eval_elements(e, value, (Span){0}, &items)) return false;
     if (value->kind == V_LIST && !of) {
         *out = *value;
@@ -404,7 +410,8 @@ static bool real_fits(Eval *e, const Value *value, Value *out) {
 }
 
 static bool callable_like(const Value *value) {
-    return value->kind == V_CALLABLE || (value->kind == V_OBJECT && (value->object->class->call || value->object->class->trace));
+    return value->kind == V_CALLABLE || (value->kind == V_OBJECT &&
+                                         (value->object->class->call || value->object->class->trace));
 }
 
 static bool is_scalar(Eval *e, const Value *value, DType dtype) {
@@ -414,7 +421,8 @@ static bool is_scalar(Eval *e, const Value *value, DType dtype) {
 }
 
 static bool initializer_fits(const Value *value) {
-    return value->kind == V_NONE || value->kind == V_INT || value->kind == V_REAL || value->kind == V_OBJECT || callable_like(value);
+    return value->kind == V_NONE || value->kind == V_INT || value->kind == V_REAL || value->kind == V_OBJECT ||
+        callable_like(value);
 }
 
 bool value_fits(Eval *e, const Value *value, const TypeValue *type, Value *out) {
@@ -468,7 +476,8 @@ static void explain_choice(Eval *e, const Value *value, const TypeValue *type, S
     buf_free(&buf);
 }
 
-bool value_convert(Eval *e, const Value *value, const TypeValue *type, Span span, const char *callee, const char *formal,
+bool value_convert(Eval *e, const Value *value, const TypeValue *type, Span span, const char *callee,
+                   const char *formal,
                    Value *out) {
     Value from = *value;
     if (from.kind == V_ERROR) return eval_fail(out);
@@ -481,7 +490,8 @@ bool value_convert(Eval *e, const Value *value, const TypeValue *type, Span span
         diag_hint(d, "floor(...), ceil(...) or round(...) give an int");
     } else {
         Diag *d = eval_diag(e, D_E0314, span, "%s must be %s %s; %s is %s", formal,
-                            strchr("aeiou", type_text(e, type)[0]) ? "an" : "a", type_text(e, type), shown, value_kind_name(&from));
+                            strchr("aeiou", type_text(e, type)[0]) ? "an" : "a", type_text(e, type), shown,
+                                value_kind_name(&from));
         if (callee) diag_note(d, "in the arguments of %s", callee);
     }
     return eval_fail(out);

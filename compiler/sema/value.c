@@ -37,7 +37,8 @@ Value value_record(Arena *arena, const Name *names, const Value *at, int len) {
 const Value *record_get(const Value *record, const char *name) {
     if (record->kind != V_RECORD) return NULL;
     for (int i = 0; i < record->record->len; i++)
-        if (record->record->name[i] == name || strcmp(record->record->name[i], name) == 0) return &record->record->at[i];
+        if (record->record->name[i] == name || strcmp(record->record->name[i],
+                                                      name) == 0) return &record->record->at[i];
     return NULL;
 }
 
@@ -87,7 +88,8 @@ static bool type_equal(const TypeValue *a, const TypeValue *b) {
 
 static bool callable_equal(const Callable *a, const Callable *b) {
     if (a == b) return true;
-    if (a->def != b->def || a->type_name != b->type_name || a->copy != b->copy || a->weights != b->weights) return false;
+    if (a->def != b->def || a->type_name != b->type_name || a->copy != b->copy ||
+        a->weights != b->weights) return false;
     if (a->settings_len != b->settings_len || !a->settings != !b->settings) return false;
     for (int i = 0; a->settings && i < a->settings_len; i++)
         if (!value_equal(&a->settings[i], &b->settings[i])) return false;

@@ -60,7 +60,8 @@ struct ObjectClass {
     bool (*call)(Eval *e, Object *self, const Value *args, int n, Span span, Value *out);
     void (*identity)(const Object *self, Buf *out);                       /* canonical text: equality, hashes, keys */
     void (*show)(const Object *self, Buf *out);                           /* for people; NULL: identity */
-    /* For cell-like objects (a derivative, a fit, a trained cell's stand-in): traces a call on nodes; NULL: not traceable.
+    /* For cell-like objects (a derivative, a fit, a trained cell's stand-in): traces a call on nodes; NULL: not
+     * traceable.
      * `call` is used outside traces.  arity 0: not cell-like. */
     bool (*trace)(Eval *e, Object *self, const Value *args, int n, Span span, Value *out);
     int (*arity)(const Object *self);
@@ -76,7 +77,8 @@ struct TypeValue {
     bool shaped; Shape shape;                     /* F32, F64, INT, CLASS with a shape */
     int64_t classes; const TypeValue *of;         /* class[k]; list[of] */
     const Ast *count;                             /* of a formal's class[k]: k as written */
-    const Ast *pattern;                           /* of a formal: the dimensions as written (AST_BRACKETS), not evaluated */
+    /* of a formal: the dimensions as written (AST_BRACKETS), not evaluated */
+    const Ast *pattern;
 };
 
 /* A definition made ready (or not yet): what brackets made it. */
@@ -98,9 +100,11 @@ struct Callable {
     Name type_name;                               /* of a cell type: its own name, that of its alias, or its copy */
     int copy;                                     /* copies(c, k): 1..k; else 0 */
     struct Instance *instance;                    /* inside a trace: the one layer that a name in a body holds */
-    const ValueRecord *weights;                   /* a trained cell: its parameters by path below the cell ("dense[1].w"); or NULL */
+    /* A trained cell: its parameters by path below the cell ("dense[1].w"); or NULL. */
+    const ValueRecord *weights;
 };
-int callable_arity(Eval *e, const Value *callable);       /* numbers a cell takes; formals of a net or fn; -1: unknown */
+/* numbers a cell takes; formals of a net or fn; -1: unknown */
+int callable_arity(Eval *e, const Value *callable);
 
 bool value_equal(const Value *a, const Value *b);
 /* Canonical text: equal values have equal text; settings spelt out; hashed for identities, shown as keys. */

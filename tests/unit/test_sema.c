@@ -1,4 +1,5 @@
-/* test_sema.c -- the evaluator: programs and the diagnostics they give, values, traced nets, kept under sizes and paths. */
+/* test_sema.c -- the evaluator: programs and the diagnostics they give, values, traced nets, kept under sizes and
+ * paths. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,8 @@ static const char *found(Session *s, Severity least) {
     for (int i = 0; i < s->diags.list.len; i++) {
         const Diag *diag = s->diags.list.at[i];
         if (diag_severity(diag->code) < least) continue;
-        buf_printf(&out, "%s%s(%s)", out.len ? " " : "", diag_name(diag->code), sources_text(s->sources, s->arena, diag->span));
+        buf_printf(&out, "%s%s(%s)", out.len ? " " : "", diag_name(diag->code),
+                   sources_text(s->sources, s->arena, diag->span));
     }
     buf_text(&out, "");
     return out.len ? buf_done(&out, s->arena) : "";
@@ -96,7 +98,8 @@ static const Case wrong[] = {
     {"x = zeros([100000, 100000])", "E0414([100000, 100000])"},
     {"x = [1..1000000000]", ""},
     {"x = [i for i in 1..1000000000]", "E0414(1..1000000000)"},
-    {"net n(x: f32[4]) -> f32[4] {\n  for i in 1..2000 { x = dense[4](x) }\n  x\n}", "E0415(for i in 1..2000 { x = dense[4](x) })"},
+    {"net n(x: f32[4]) -> f32[4] {\n  for i in 1..2000 { x = dense[4](x) }\n  x\n}",
+        "E0415(for i in 1..2000 { x = dense[4](x) })"},
     {"net n(x: f32[4]) -> f32[4] {\n  l = dense[4]\n  for i in 1..2000 { x = l(x) }\n  x\n}", ""},
     /* one mistake, one message */
     {"x = [1][2]\ny = x + 1\nz = [y, sqrt(y)]", "E0405([1][2])"},
@@ -107,7 +110,8 @@ static const Case wrong[] = {
 static const Case warned[] = {
     {"net n(x: f32[4]) -> f32[2] {\n  a = dense[3]\n  b = a(x)\n  dense[2](x) + 0 * x[1..2] + b.rank\n}",
      "W0502(n)"},
-    {"net n(x: f32[4]) -> f32[2] {\n  param w: f32[2] = 1\n  where(w > x[1..2], 1, 0)\n}", "W0503(param w: f32[2] = 1)"},
+    {"net n(x: f32[4]) -> f32[2] {\n  param w: f32[2] = 1\n  where(w > x[1..2], 1, 0)\n}",
+        "W0503(param w: f32[2] = 1)"},
     {"net n(x: f32[4]) -> f32[2] {\n  param w: f32[2] = 1\n  floor(w) + x[1..2]\n}", "E0501(floor(w))"},
 };
 
@@ -118,7 +122,8 @@ static void test_wrong(void **state) {
         Session *s = session_new(NULL);
         checked(s, test->text);
         const char *have = found(s, i < COUNT(wrong) ? SEVERITY_ERROR : SEVERITY_WARNING);
-        if (strcmp(have, test->expected) != 0) fail_msg("%s\n  gives    %s\n  expected %s", test->text, have, test->expected);
+        if (strcmp(have, test->expected) != 0) fail_msg("%s\n  gives    %s\n  expected %s", test->text, have,
+                                                        test->expected);
         session_free(s);
     }
 }
@@ -174,7 +179,8 @@ static void test_right(void **state) {
         Value value = value_of(s, module, "it");
         value_show(&value, &shown);
         if (s->diags.list.len || strcmp(shown.at, right[i].expected) != 0)
-            fail_msg("%s\n  is       %s %s\n  expected %s", right[i].text, shown.at, found(s, SEVERITY_NOTE), right[i].expected);
+            fail_msg("%s\n  is       %s %s\n  expected %s", right[i].text, shown.at, found(s, SEVERITY_NOTE),
+                     right[i].expected);
         buf_free(&shown);
         session_free(s);
     }
@@ -200,7 +206,8 @@ static void describe(Session *s, const Trace *t, Buf *out) {
 
 typedef struct NetCase { const char *text, *expected; bool training; } NetCase;
 static const NetCase nets[] = {
-    {"net it(x: f32[2]) -> f32[1] = prelu[0](dense[1, bias: none](x))", "dense[1].w[1, 2] prelu.a[]; matmul 1; max 1", false},
+    {"net it(x: f32[2]) -> f32[1] = prelu[0](dense[1, bias: none](x))", "dense[1].w[1, 2] prelu.a[]; matmul 1; max 1",
+        false},
     {"net it(x: f32[8]) -> f32[10] {\n  for layer in 1..3 { x = relu(dense[4](x)) }\n  dense[10](x)\n}",
      "dense[1].w[4, 8] dense[1].b[4] dense[2].w[4, 4] dense[2].b[4] dense[3].w[4, 4] dense[3].b[4] dense[4].w[10, 4] "
      "dense[4].b[10]; matmul 4; max 3", false},
@@ -212,7 +219,8 @@ static const NetCase nets[] = {
     {"net it(x: f32[4]) -> f32[2] = apply(inner[2], apply(inner[2], dense[8](x)))",
      "dense[1].w[8, 4] dense[1].b[8] inner.dense[1].w[64, 2] inner.dense[1].b[64] inner.dense[2].w[64, 64] "
      "inner.dense[2].b[64] inner.dense[3].w[1, 64] inner.dense[3].b[1]; matmul 1; map 2", false},
-    {"cell a = quadratic\nnet it(x: f32[8]) -> f32[4] = a(x[1..4], x[5..8]) + quadratic(x[1..4], x[5..8])", "a.c[6] quadratic.c[6]", false},
+    {"cell a = quadratic\nnet it(x: f32[8]) -> f32[4] = a(x[1..4], x[5..8]) + quadratic(x[1..4], x[5..8])",
+        "a.c[6] quadratic.c[6]", false},
     {"net it(x: f32[4]) -> f32[2] = apply(copies(quadratic, 2)[1], x) + apply(copies(quadratic, 2)[2], x)",
      "quadratic[1].c[6] quadratic[2].c[6]", false},
     /* scopes of a cell's parameters */
@@ -220,7 +228,8 @@ static const NetCase nets[] = {
      "dense[1].w[6, 6] dense[1].b[6] prelu.a[] dense[2].w[6, 6] dense[2].b[6] prelu[2].a[]; matmul 2; max 2", false},
     {"net it(x: f32[6, 2]) -> f32[6, 2] = prelu[share: feature](x)", "prelu.a[6]; max 1", false},
     {"net it(x: f32[6, 2]) -> f32[6, 2] = prelu[share: unit](x)", "prelu.a[6, 2]; max 1", false},
-    {"net it(x: f32[5, 2]) -> f32[5] {\n  s = x[.., 1]\n  for t in 1..3 { s = prelu[share: layer](s) }\n  s\n}", "prelu.a[]; max 3", false},
+    {"net it(x: f32[5, 2]) -> f32[5] {\n  s = x[.., 1]\n  for t in 1..3 { s = prelu[share: layer](s) }\n  s\n}",
+        "prelu.a[]; max 3", false},
     /* states, randomness, modes */
     {"net it(x: f32[4]) -> f32[4] = batchnorm(x)",
      "batchnorm[1].gain[4] batchnorm[1].shift[4] batchnorm[1].middle[4]= batchnorm[1].spread[4]=", false},
@@ -231,9 +240,11 @@ static const NetCase nets[] = {
     /* layers as settings; a setting is one instance, named after its formal */
     {"net twice[layer: net](x: f32[4]) -> f32[4] = layer(layer(x))\nnet it(x: f32[4]) -> f32[4] = twice[dense[4]](x)",
      "dense[1].w[4, 4] dense[1].b[4]; matmul 2", false},
-    {"net it[layer: net = dense[4]](x: f32[4]) -> f32[4] = layer(layer(x))", "layer.w[4, 4] layer.b[4]; matmul 2", false},
+    {"net it[layer: net = dense[4]](x: f32[4]) -> f32[4] = layer(layer(x))", "layer.w[4, 4] layer.b[4]; matmul 2",
+        false},
     /* a bias becomes the start of the chain only where w @ x + b is written */
-    {"net it(x: f32[4]) -> f32[4] {\n  param w: f32[4, 4] = 0\n  param b: f32[4] = 0\n  b + w @ x\n}", "w[4, 4] b[4]; matmul 1", false},
+    {"net it(x: f32[4]) -> f32[4] {\n  param w: f32[4, 4] = 0\n  param b: f32[4] = 0\n  b + w @ x\n}",
+        "w[4, 4] b[4]; matmul 1", false},
 };
 
 static void test_nets(void **state) {
@@ -261,8 +272,9 @@ static void test_nets(void **state) {
 static void test_settings(void **state) {
     (void)state;
     Session *s = session_new(NULL);
-    LoadedModule *module = checked(s, "net it[rate: real = 0.25](x: f32[4]) -> f32[4] = x * rate + (if rate > 0 { 1 } else { 2 })\n"
-                                      "opt = adamw[lr: warmup[epochs: 5, then: cosine[start: 0.1]]]\nsame = it[0.75]");
+    LoadedModule *module = checked(s,
+        "net it[rate: real = 0.25](x: f32[4]) -> f32[4] =\n  x * rate + (if rate > 0 { 1 } else { 2 })\n"
+        "opt = adamw[lr: warmup[epochs: 5, then: cosine[start: 0.1]]]\nsame = it[0.75]");
     Value net = value_of(s, module, "it"), opt = value_of(s, module, "opt"), out, same = value_of(s, module, "same");
     Eval e;
     eval_init(&e, s, s->arena, &s->diags, EVAL_RUN);
@@ -270,8 +282,10 @@ static void test_settings(void **state) {
     assert_non_null(t);
     assert_int_equal(t->settings.len, 1);
     assert_true(t->settings.at[0].value == 0.25 && t->settings.at[0].pinned);      /* the `if` asked for its number */
-    Value args[2] = {trace_value(graph_input(t->graph, IN_BLOCK, 90, "w", (NodeType){DT_F32, shape_of(1, (int64_t)3), false})),
-                     trace_value(graph_input(t->graph, IN_BLOCK, 91, "g", (NodeType){DT_F32, shape_of(1, (int64_t)3), false}))};
+    Value args[2] = {trace_value(graph_input(t->graph, IN_BLOCK, 90, "w",
+                                             (NodeType){DT_F32, shape_of(1, (int64_t)3), false})),
+                     trace_value(graph_input(t->graph, IN_BLOCK, 91, "g",
+                                             (NodeType){DT_F32, shape_of(1, (int64_t)3), false}))};
     t->progress = value_abstract(NULL);
     t->progress = value_record(s->arena, (Name[]){intern_text(s->names, "done"), intern_text(s->names, "epoch")},
                                (Value[]){value_real(0.5), value_real(2)}, 2);
@@ -327,7 +341,8 @@ static void test_sessions(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wrong), cmocka_unit_test(test_right), cmocka_unit_test(test_nets), cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_wrong), cmocka_unit_test(test_right), cmocka_unit_test(test_nets),
+            cmocka_unit_test(test_settings),
         cmocka_unit_test(test_paths), cmocka_unit_test(test_sessions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
