@@ -21,11 +21,26 @@ static bool text_simple(char out[32], double x)
     return true;
 }
 
+/* Every decimal of `sure` digits survives the way to a normal number and back, so if x is one, its shortest text is
+ * that of `sure` digits without the closing zeros. */
+static int digits_to_try(double x, int sure)
+{
+    char text[TEXT_OF_NUMBER];
+    snprintf(text, sizeof text, "%.*e", sure - 1, x);
+    char *end = strchr(text, 'e');
+    int digits = sure;
+    while (digits > 1 && *--end == '0')
+        digits--;
+    return digits;
+}
+
 void text_of_f64(char out[32], double x)
 {
     if (text_simple(out, x))
         return;
-    for (int digits = 1; digits <= 17; digits++) {
+    bool normal = fabs(x) > 1e-300;
+    int digits = normal ? digits_to_try(x, 15) : 1;
+    for (; digits <= 17; digits = normal && digits < 15 ? 15 : digits + 1) {
         snprintf(out, TEXT_OF_NUMBER, "%.*g", digits, x);
         if (strtod(out, NULL) == x)
             return;
@@ -36,7 +51,9 @@ void text_of_f32(char out[32], float x)
 {
     if (text_simple(out, (double)x))
         return;
-    for (int digits = 1; digits <= 9; digits++) {
+    bool normal = fabsf(x) > 1e-36f;
+    int digits = normal ? digits_to_try((double)x, 6) : 1;
+    for (; digits <= 9; digits = normal && digits < 6 ? 6 : digits + 1) {
         snprintf(out, TEXT_OF_NUMBER, "%.*g", digits, (double)x);
         if (strtof(out, NULL) == x)
             return;
