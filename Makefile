@@ -74,6 +74,8 @@ $(BUILD)/libnin.a: $(OBJ)
 	@ar rcs $@ $^
 $(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
 	$(CC) $(LDFLAGS) -shared -o $@ $^ $$($(LLVM_CONFIG) --ldflags --libs)
+# Those that run the program itself need it.
+$(BUILD)/unit/test_cli $(BUILD)/unit/test_bits: $(BUILD)/nin tests/nintest/process.c tests/unit/child.h
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a -lcmocka $(LIBS)
@@ -81,7 +83,7 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a $(LIBS)
 $(BUILD)/nintest: $(NINTEST) tests/nintest/nintest.h $(BUILD)/libnin.a
-	$(CC) $(CFLAGS) -Itests $(LDFLAGS) -o $@ $(NINTEST) $(BUILD)/libnin.a $(LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(NINTEST) $(BUILD)/libnin.a $(LIBS)
 
 # A fuzzer per file of tests/fuzz; run one as: build/fuzz_parse build/fuzz_corpus tests/data/targets
 FUZZ_CC ?= clang-19

@@ -43,6 +43,7 @@ int options_read(Cli *cli, int argc, char **argv);
 /* ---- cli_session.c ---- */
 /* A session and its laboratory, as the options say. */
 void cli_open(Cli *cli);
+bool cli_cpu_known(Cli *cli);                           /* is --cpu, if given, one that LLVM knows? */
 void cli_close(Cli *cli);
 /* Reads and loads a program; path NULL: an empty one.  NULL after messages. */
 LoadedModule *cli_load(Cli *cli, const char *path);

@@ -71,6 +71,20 @@ static const char *plugin_find(Cli *cli)
     return access(beside, R_OK) == 0 ? beside : path_join(cli->arena, folder, "../lib/nin/libnin-llvm.so");
 }
 
+bool cli_cpu_known(Cli *cli)
+{
+    CodeOptions options = cli->lab_options.code;
+    Target target;
+    const char *error = NULL;
+    if (!options.cpu)
+        return true;
+    options.plugin = plugin_find(cli);
+    if (emit_target(&options, &target, &error))
+        return true;
+    cli_error(cli, "--cpu %s: %s", options.cpu, error);
+    return false;
+}
+
 static char *read_file(Arena *arena, const char *path, size_t *length, const char **error)
 {
     char *bytes, *why = NULL;

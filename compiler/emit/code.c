@@ -175,7 +175,7 @@ bool emit_target(const CodeOptions *options, Target *target, const char **error)
     char *message = NULL;
     bool ok = plugin && plugin->target(options, target, &message);
     if (!ok)
-        *error = plugin ? "unknown CPU" : "the code generator cannot be loaded";
+        *error = plugin ? "unknown CPU" : "the code generator, libnin-llvm.so, cannot be loaded";
     free(message);
     arena_free(arena);
     return ok;

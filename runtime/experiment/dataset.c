@@ -221,6 +221,13 @@ static void reading_identity(Reading *r, const char *hash) {
     buf_free(&text);
 }
 
+/* A file of the program lies under a data folder. */
+static bool file_inside(Eval *e, const char *file, Span span) {
+    if (!file || (file[0] != '/' && !strstr(file, ".."))) return true;
+    diag_add(e->diags, D_E0901, span, "\"%s\" lies outside the data folders", file);
+    return false;
+}
+
 static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     const Value *args = call->args;
     if (args[ARG_TOKENS].kind != V_NONE || args[ARG_WINDOW].kind != V_NONE) {
@@ -236,6 +243,8 @@ static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     request.target = args[ARG_TARGET].kind == V_TEXT ? args[ARG_TARGET].text : NULL;
     request.target_columns = args[ARG_TARGET].kind == V_INT ? (int)args[ARG_TARGET].integer : 0;
     request.classes = args[ARG_CLASSES].kind == V_INT ? (int)args[ARG_CLASSES].integer : 0;
+    if (!file_inside(e, request.file, call->arg_spans[ARG_FILE]) || !file_inside(e, request.target, call->arg_spans[ARG_TARGET]))
+        return eval_fail(out);
     DatasetFailure why;
     char *error = NULL;
     const DatasetFacts *facts = request.file ? NULL : dataset_facts(request.name);

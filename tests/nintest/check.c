@@ -6,7 +6,7 @@
  *   nin dump       `count`
  *   nin run        `exit`, `output`, `writes`, `runtime`; `same`: records are equal to the byte on four back ends */
 #define _GNU_SOURCE
-#include "nintest/nintest.h"
+#include "tests/nintest/nintest.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* compare.c -- comparisons of printed values. */
-#include "nintest/nintest.h"
+#include "tests/nintest/nintest.h"
 
 #include <ctype.h>
 #include <math.h>

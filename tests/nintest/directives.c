@@ -1,5 +1,5 @@
 /* directives.c -- reads the expectations that a .nin file carries in comments "#: ...". */
-#include "nintest/nintest.h"
+#include "tests/nintest/nintest.h"
 
 #include <ctype.h>
 #include <stdio.h>

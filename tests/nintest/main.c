@@ -5,7 +5,7 @@
  * Run from the repository's root.  Exit code 1 if anything failed; with CI=true also if anything was skipped.
  * Looks at tests/(*)/(*).nin (but tests/data), examples/(*).nin, tests/data/targets/(*).nin and the binaries in BUILD/unit;
  * and at lang/diagnostics.def: a code that no test mentions and tests/diagnostics/later.txt does not name is a failure. */
-#include "nintest/nintest.h"
+#include "tests/nintest/nintest.h"
 
 #include <dirent.h>
 #include <errno.h>

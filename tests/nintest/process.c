@@ -1,6 +1,6 @@
 /* process.c -- runs one child: argv without a shell, output into pipes, killed with its group when time is up. */
 #define _GNU_SOURCE
-#include "nintest/nintest.h"
+#include "tests/nintest/nintest.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,0 +1,277 @@
+/* The command line: exit codes, near names, bad files, folders that cannot be written, an interrupt. */
+#define _GNU_SOURCE
+#include "child.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define RUN_OK 0
+#define PROGRAM_FAULT 1
+#define WRONG_USE 2
+#define MACHINE_FAULT 3
+
+static const char small[] =
+    "data = examples(x: [[0, 0], [0, 1], [1, 0], [1, 1]], y: [0, 1, 1, 0])\n"
+    "net n(x: f32[2]) -> f32[1] = dense[1](tanh(dense[4](x)))\n"
+    "experiment e(epochs: int = 3) {\n"
+    "  for seed in 1..3 {\n"
+    "    run = train(n, on: data, with: session(learn: all, loss: mse, optimizer: adam[lr: 0.1], batch: all, epochs: epochs),\n"
+    "                seed: seed)\n"
+    "    record(loss: run.train_loss)\n"
+    "  }\n"
+    "  table(\"t\", loss: mean(loss), n: count())\n"
+    "}\n"
+    "test \"holds\" { check(1 + 1 == 2) }\n";
+
+/* ---- use ---- */
+
+static void test_use(void **state)
+{
+    Child *c = *state;
+    const char *file = child_text(c, "small.nin", small);
+    Outcome o = child_run(c, NULL);
+    expect_status(&o, WRONG_USE);
+    o = child_run(c, "--version", NULL);
+    expect_status(&o, RUN_OK);
+    expect_text(o.out, "semantics 1");
+    static const char *const names[] = {"run", "check", "test", "eval", "grad", "explain", "dump"};
+    for (int i = 0; i < COUNT(names); i++) {
+        o = child_run(c, names[i], "--help", NULL);
+        expect_status(&o, RUN_OK);
+        expect_text(o.out, "usage: nin");
+    }
+    o = child_run(c, "chekc", file, NULL);
+    expect_status(&o, WRONG_USE);
+    expect_text(o.err, "did you mean `nin check`?");
+    o = child_run(c, "check", "--jsno", file, NULL);
+    expect_status(&o, WRONG_USE);
+    expect_text(o.err, "did you mean --json?");
+    o = child_run(c, "run", file, "--threads", "none", NULL);
+    expect_status(&o, WRONG_USE);
+    o = child_run(c, "run", file, "--experiment", "f", NULL);
+    expect_status(&o, WRONG_USE);
+    o = child_run(c, "run", file, "--set", "epoch=1", NULL);
+    expect_status(&o, WRONG_USE);
+    expect_text(o.err, "did you mean `epochs`?");
+    o = child_run(c, "run", file, "--cpu", "abacus", NULL);
+    expect_status(&o, WRONG_USE);
+    o = child_run(c, "dump", file, "--stage=kernl", NULL);
+    expect_status(&o, WRONG_USE);
+    expect_text(o.err, "did you mean `kernel`?");
+    o = child_run(c, "explain", "e0401", NULL);
+    expect_status(&o, RUN_OK);
+    o = child_run(c, "explain", "E0499", NULL);
+    expect_status(&o, WRONG_USE);
+    o = child_run(c, "check", child_path(c, "absent.nin"), NULL);
+    expect_status(&o, MACHINE_FAULT);
+    o = child_run(c, "check", file, NULL);
+    expect_status(&o, RUN_OK);
+    assert_string_equal(o.out, "");
+    assert_string_equal(o.err, "");
+}
+
+static void test_values(void **state)
+{
+    Child *c = *state;
+    const char *file = child_text(c, "small.nin", small);
+    Outcome o = child_run(c, "eval", file, "1 + 2", "count(n)", NULL);
+    expect_status(&o, RUN_OK);
+    assert_string_equal(o.out, "3\n17\n");
+    o = child_run(c, "eval", file, "nothing", NULL);
+    expect_status(&o, PROGRAM_FAULT);
+    o = child_run(c, "grad", "--cell", "gcu", NULL);
+    expect_status(&o, RUN_OK);
+    assert_string_equal(o.out, "cos(x) - x * sin(x)\n");
+    o = child_run(c, "grad", "--cell", "gcu", "--latex", NULL);
+    expect_status(&o, RUN_OK);
+    expect_text(o.out, "\\cos");
+    o = child_run(c, "test", file, NULL);
+    expect_status(&o, RUN_OK);
+    expect_text(o.out, "1 passed, 0 failed");
+    const char *wrong = child_text(c, "wrong.nin", "test \"does not\" { check(1 + 1 == 3) }\n");
+    o = child_run(c, "test", wrong, NULL);
+    expect_status(&o, PROGRAM_FAULT);
+    expect_text(o.err, "E0813");
+    static const char *const stages[] = {"tokens", "ast", "graph", "grad", "kernel", "c", "llvm", "asm"};
+    for (int i = 0; i < COUNT(stages); i++) {
+        o = child_run(c, "dump", file, "--stage", stages[i], NULL);
+        expect_status(&o, RUN_OK);
+        Outcome again = child_run(c, "dump", file, "--stage", stages[i], NULL);
+        assert_string_equal(o.out, again.out);
+        assert_true(o.out[0] != 0);
+    }
+}
+
+/* ---- without the plugin: what needs no compiler works, what does says so ---- */
+
+static void test_no_compiler(void **state)
+{
+    Child *c = *state;
+    char *bytes, *error;
+    size_t length;
+    const char *file = child_text(c, "small.nin", small);
+    assert_true(file_read(c->arena, c->nin, 0, &bytes, &length, &error));
+    Child lone = {c->arena, child_bytes(c, "nin", bytes, length), c->folder};
+    chmod(lone.nin, 0755);
+    Outcome o = child_run(&lone, "check", file, NULL);
+    expect_status(&o, RUN_OK);
+    o = child_run(&lone, "test", file, NULL);
+    expect_status(&o, RUN_OK);
+    o = child_run(&lone, "run", file, "--backend=interpret", "--out", child_path(c, "interpreted"), NULL);
+    expect_status(&o, RUN_OK);
+    o = child_run(&lone, "run", file, "--out", child_path(c, "compiled"), NULL);
+    expect_status(&o, MACHINE_FAULT);
+    expect_text(o.err, "libnin-llvm.so");
+}
+
+/* ---- data that is not as it should be: a clear error, exit 3, nothing written ---- */
+
+typedef struct BadData { const char *what, *arguments, *message; } BadData;
+
+static void idx(Child *c, const char *name, unsigned type, unsigned rows, size_t bytes)
+{
+    unsigned char file[64] = {0, 0, (unsigned char)type, 3, 0, 0, 0, (unsigned char)rows, 0, 0, 0, 2, 0, 0, 0, 2};
+    child_bytes(c, name, file, 16 + bytes);
+}
+
+static void test_bad_data(void **state)
+{
+    Child *c = *state;
+    static const BadData cases[] = {
+        {"missing", "file: \"absent.csv\"", "absent.csv is not in"},
+        {"not a number", "file: \"nan.csv\"", "must not hold missing or infinite numbers"},
+        {"cut", "file: \"short.csv\"", "the line ends after 2 of 3 fields"},
+        {"idx cut", "file: \"cut.idx\", target: \"labels.csv\"", "cut.idx"},
+        {"idx magic", "file: \"magic.idx\", target: \"labels.csv\"", "magic.idx"},
+        {"npy cut", "file: \"tiny.npy\", target: \"labels.csv\"", "tiny.npy"},
+        {"shape", "file: \"good.csv\", shape: [3]", "[3]"},
+        {"outside", "file: \"../../../etc/passwd\"", "outside"},
+    };
+    child_text(c, "nan.csv", "1,2,0\n3,4,1\n5,nan,0\n");
+    child_text(c, "short.csv", "1,2,0\n3,4\n");
+    child_text(c, "good.csv", "1,2,0\n3,4,1\n5,6,0\n");
+    child_text(c, "tiny.npy", "x");
+    idx(c, "cut.idx", 8, 2, 5);
+    idx(c, "magic.idx", 7, 2, 8);
+    for (int i = 0; i < COUNT(cases); i++) {
+        const char *text = arena_printf(c->arena, "data = dataset(\"mine\", %s)\n"
+                                        "net n(x: f32[2]) -> f32[1] = dense[1](x)\n"
+                                        "experiment e {\n  for seed in 1..1 {\n"
+                                        "    run = train(n, on: data, with: session(learn: all, loss: mse, optimizer: adam[lr: 0.1],\n"
+                                        "                batch: all, epochs: 2), seed: seed)\n"
+                                        "    record(l: run.train_loss)\n  }\n  table(\"t\", l: mean(l))\n}\n", cases[i].arguments);
+        const char *file = child_text(c, "data.nin", text), *out = child_path(c, "data-out");
+        Outcome o = child_run(c, "run", file, "--data", c->folder, "--out", out, NULL);
+        if (o.status != MACHINE_FAULT && o.status != PROGRAM_FAULT)
+            fail_msg("%s: exit %d\n%s%s", cases[i].what, o.status, o.out, o.err);
+        if (!strstr(o.err, cases[i].message))
+            fail_msg("%s: \"%s\" is missing in\n%s", cases[i].what, cases[i].message, o.err);
+        if (i < 3)
+            assert_int_equal(o.status, MACHINE_FAULT);
+        assert_int_not_equal(access(out, F_OK), 0);
+    }
+}
+
+/* E0902: weights of another net, in the output folder. */
+static void test_bad_weights(void **state)
+{
+    Child *c = *state;
+    const char *out = child_path(c, "weights-out");
+    const char *make = "data = examples(x: [[0, 0], [0, 1]], y: [0, 1])\n"
+                       "net n(x: f32[2]) -> f32[1] = dense[1](dense[%d](x))\n"
+                       "how = session(learn: all, loss: mse, optimizer: adam[lr: 0.1], batch: all, epochs: 2)\n%s";
+    const char *record = "experiment e { for seed in 1..1 { record(model: train(n, on: data, with: how, seed: seed).model) }\n"
+                         "  table(\"t\", n: count()) }\n";
+    const char *load = "test \"t\" { m = load(\"results/made/e/1.safetensors\", as: n)\n  check(count(m) == 1) }\n";
+    Outcome o = child_run(c, "run", child_text(c, "made.nin", arena_printf(c->arena, make, 3, record)), "--out", out, NULL);
+    expect_status(&o, RUN_OK);
+    o = child_run(c, "test", child_text(c, "other.nin", arena_printf(c->arena, make, 4, load)), "--out", out, NULL);
+    expect_status(&o, PROGRAM_FAULT);
+    expect_text(o.err, "E0902");
+}
+
+/* ---- R0103: folders and streams that take nothing ---- */
+
+static void test_out_folder(void **state)
+{
+    Child *c = *state;
+    const char *file = child_text(c, "small.nin", small), *taken = child_text(c, "taken", "mine");
+    char *bytes, *error;
+    size_t length;
+    Outcome o = child_run(c, "run", file, "--out", taken, NULL);
+    expect_status(&o, MACHINE_FAULT);
+    expect_text(o.err, "R0103");
+    assert_true(file_read(c->arena, taken, 0, &bytes, &length, &error));
+    assert_string_equal(bytes, "mine");
+    o = child_run(c, "run", file, "--out", "/proc/nin", NULL);
+    expect_status(&o, MACHINE_FAULT);
+    expect_text(o.err, "/proc/nin");
+}
+
+static void test_full_output(void **state)
+{
+    Child *c = *state;
+    const char *file = child_text(c, "small.nin", small);
+    const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena, "'%s' eval '%s' 1 > /dev/full", c->nin, file), NULL};
+    Outcome o = process_run(c->arena, argv, CHILD_TIME);
+    expect_status(&o, MACHINE_FAULT);
+    const char *piped[] = {"/bin/sh", "-c", arena_printf(c->arena, "'%s' dump '%s' --stage=asm | head -n 1", c->nin, file), NULL};
+    o = process_run(c->arena, piped, CHILD_TIME);
+    expect_status(&o, RUN_OK);
+}
+
+/* ---- Ctrl-C: what was recorded is kept, whole ---- */
+
+static void whole_lines(Child *c, const char *path)
+{
+    char *bytes, *error;
+    size_t length;
+    if (!file_read(c->arena, path, 0, &bytes, &length, &error))
+        return;
+    assert_true(length == 0 || bytes[length - 1] == '\n');
+    for (char *line; (line = strsep(&bytes, "\n")) && *line;)
+        assert_true(line[0] == '{' && line[strlen(line) - 1] == '}');
+}
+
+static void test_interrupt(void **state)
+{
+    Child *c = *state;
+    const char *out = child_path(c, "interrupted");
+    char text[2048];
+    snprintf(text, sizeof text, "%s", small);
+    memcpy(strstr(text, "1..3"), "1..9", 4);
+    const char *file = child_text(c, "long.nin", text);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+        dup2(null, 1);
+        dup2(null, 2);
+        execl(c->nin, c->nin, "run", file, "--set", "epochs=100000000", "--threads", "1", "--out", out, (char *)NULL);
+        _exit(127);
+    }
+    usleep(1500000);
+    kill(pid, SIGINT);
+    int status = 0;
+    for (int i = 0; i < 200 && waitpid(pid, &status, WNOHANG) == 0; i++) {
+        usleep(100000);
+        if (i == 199)
+            kill(pid, SIGKILL);
+    }
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), MACHINE_FAULT);
+    whole_lines(c, path_join(c->arena, out, "long/e/records.jsonl"));
+    const char *argv[] = {"/usr/bin/find", out, "-name", "*.tmp*", NULL};
+    assert_string_equal(process_run(c->arena, argv, CHILD_TIME).out, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_use), cmocka_unit_test(test_values), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
+        cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output),
+        cmocka_unit_test(test_interrupt),
+    };
+    return cmocka_run_group_tests(tests, child_open, child_close);
+}
