@@ -229,6 +229,11 @@ static bool cell_outside(Eval *e, void *data, Value *out) {
     return work->cell->object->class->trace(e, work->cell->object, nodes, work->n, work->span, out);
 }
 
+/* A cell of a model that only a run makes. */
+static bool cell_unknown(const Value *cell) {
+    return cell->kind == V_CALLABLE && cell->callable->parts && !cell->callable->weights;
+}
+
 bool eval_cell_on(Eval *e, const Value *cell, const Value *args, int n, Span span, Value *out) {
     Value ready = *cell;
     for (int i = 0; i < n; i++) {
@@ -236,6 +241,7 @@ bool eval_cell_on(Eval *e, const Value *cell, const Value *args, int n, Span spa
         if (args[i].kind == V_ABSTRACT) return *out = value_abstract(NULL), true;
     }
     if (cell->kind == V_CALLABLE && !callable_ready(e, cell, span, &ready)) return eval_fail(out);
+    if (!e->trace && cell_unknown(cell)) return *out = value_abstract(NULL), true;
     if (cell->kind == V_OBJECT && !cell->object->class->trace) {
         if (cell->object->class->call)
             return cell->object->class->call(e, cell->object, args, n, span, out) || eval_fail(out);

@@ -325,6 +325,7 @@ static bool callable_field(Eval *e, const Value *of, Name field, Span span, Valu
     }
     for (int i = 0; c->settings && i < c->settings_len; i++)
         if (c->def->ast->def.settings[i].name == field) return *out = c->settings[i], true;
+    if (c->parts && c->parts->class->field(e, c->parts, field, span, out)) return true;
     return no_field(e, of, field, names, COUNT(names), span, out);
 }
 

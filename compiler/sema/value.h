@@ -102,6 +102,8 @@ struct Callable {
     struct Instance *instance;                    /* inside a trace: the one layer that a name in a body holds */
     /* A trained cell: its parameters by path below the cell ("dense[1].w"); or NULL. */
     const ValueRecord *weights;
+    /* A cell of a model: its fields beyond its own.  Without weights (checking) its value is abstract.  NULL: no model's. */
+    Object *parts;
 };
 /* numbers a cell takes; formals of a net or fn; -1: unknown */
 int callable_arity(Eval *e, const Value *callable);

@@ -230,7 +230,7 @@ static const ObjectClass mean_class = {.name = "function", .call = mean_call, .i
 
 bool mean_function(Eval *e, const Value *fns, int n, Span span, Value *out) {
     for (int i = 0; i < n; i++)
-        if (fns[i].kind != V_OBJECT || !fns[i].object->class->call) {
+        if (fns[i].kind != V_CALLABLE && (fns[i].kind != V_OBJECT || !fns[i].object->class->call)) {
             diag_add(e->diags, D_E0314, span, "a mean is of numbers or of functions; this is %s", value_kind_name(&fns[i]));
             return eval_fail(out);
         }
@@ -248,7 +248,7 @@ static bool grid_object(Eval *e, Object *f, const double *xy, int points, Span s
         double *one = arena_array(e->arena, double, points);
         for (int i = 0; i < points; i++) z[i] = 0;
         for (int k = 0; k < mean->n; k++) {
-            if (mean->fn[k].kind != V_OBJECT || !grid_object(e, mean->fn[k].object, xy, points, span, one)) return false;
+            if (!function_grid(e, &mean->fn[k], xy, points, span, one)) return false;
             for (int i = 0; i < points; i++) z[i] += one[i];
         }
         for (int i = 0; i < points; i++) z[i] /= mean->n;

@@ -273,13 +273,28 @@ static bool aggregate_at(Eval *e, const Aggregate *a, const Group *group, Value 
     return formula_group(e, a->arg[0], &other, out);
 }
 
+/* Each side is a value at every point, or, where it has aggregates (at), the list that the group gives. */
+static bool aggregate_paired(Eval *e, const Aggregate *a, const Group *group, Value *out) {
+    Value *at, args[2];
+    for (int i = 0; i < 2; i++) {
+        if (formula_aggregates(a->arg[i])) {
+            if (!formula_group(e, a->arg[i], group, &args[i])) return false;
+            continue;
+        }
+        if (!point_values(e, a->arg[i], group, &at)) return false;
+        args[i] = value_list(e->arena, at, group->len);
+    }
+    return aggregate_call(e, a, args, 2, out);
+}
+
 static bool aggregate_value(Eval *e, const Aggregate *a, const Group *group, Value *out) {
     if (a->kind == AGG_COUNT) { *out = value_int(group->len); return true; }
     if (a->kind == AGG_AT) return aggregate_at(e, a, group, out);
     Value *at, args[2];
+    if (a->kind == AGG_PAIRED) return aggregate_paired(e, a, group, out);
     if (!point_values(e, a->arg[0], group, &at)) return false;
     double ignored;
-    if (a->kind == AGG_MEAN && group->len && !number_of(&at[0], &ignored) && at[0].kind == V_OBJECT)
+    if (a->kind == AGG_MEAN && group->len && !number_of(&at[0], &ignored) && (at[0].kind == V_OBJECT || at[0].kind == V_CALLABLE))
         return mean_function(e, at, group->len, a->span, out);
     if ((a->kind == AGG_SD || a->kind == AGG_SEM || a->kind == AGG_BINOMIAL) && group->len < 2) {
         Diag *diag = diag_add(e->diags, D_E0803, a->span, "%s needs more than one row; here is %d", aggregate_names[a->kind].name, group->len);
@@ -288,13 +303,7 @@ static bool aggregate_value(Eval *e, const Aggregate *a, const Group *group, Val
     }
     args[0] = value_list(e->arena, at, group->len);
     if (!a->arg[1]) return aggregate_call(e, a, args, 1, out);
-    if (a->kind == AGG_QUANTILE) {
-        if (!formula_group(e, a->arg[1], group, &args[1])) return false;
-    } else {
-        if (!point_values(e, a->arg[1], group, &at)) return false;
-        args[1] = value_list(e->arena, at, group->len);
-    }
-    return aggregate_call(e, a, args, 2, out);
+    return formula_group(e, a->arg[1], group, &args[1]) && aggregate_call(e, a, args, 2, out);
 }
 
 /* ---- evaluating ---- */

@@ -113,6 +113,7 @@ typedef struct Model {
 } Model;
 extern const ObjectClass model_class, run_class;
 /* A cell of a model: the cell itself, holding the model's parameters. */
+Object *model_part(Arena *arena, const Model *model, const char *path);  /* what lies under a path: "dense", "inner[2]" */
 Value trained_cell(Eval *e, const Model *model, const NetCell *cell);
 void model_hash(const Model *model, char hex[65]);                       /* of paths, shapes and bits */
 Value model_param_value(Eval *e, const Model *model, int param);

@@ -206,9 +206,7 @@ static bool path_value(Eval *e, const Model *model, const char *path, Value *out
         return true;
     }
     if (!below) return false;
-    ModelPath *object = arena_new_of(e->arena, ModelPath);
-    *object = (ModelPath){{&model_path_class}, model, path};
-    *out = value_object(&object->object);
+    *out = value_object(model_part(e->arena, model, path));
     return true;
 }
 
@@ -235,6 +233,12 @@ static void model_path_identity(const Object *self, Buf *out) {
 }
 static const ObjectClass model_path_class = {.name = "part of a model", .field = model_path_field, .index = model_path_index,
                                              .identity = model_path_identity};
+
+Object *model_part(Arena *arena, const Model *model, const char *path) {
+    ModelPath *object = arena_new_of(arena, ModelPath);
+    *object = (ModelPath){{&model_path_class}, model, path};
+    return &object->object;
+}
 
 /* ---- the model itself ---- */
 

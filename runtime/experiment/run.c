@@ -109,7 +109,12 @@ const ObjectClass run_class = {.name = "run", .fields = run_fields, .field = run
 
 Value trained_cell(Eval *e, const Model *model, const NetCell *cell) {
     const NetInfo *info = model->info;
-    if (!model->known) return cell->cell;
+    Value out = cell->cell;
+    Callable *callable = arena_new_of(e->arena, Callable);
+    *callable = *cell->cell.callable;
+    callable->parts = model_part(e->arena, model, cell->path);
+    out.callable = callable;
+    if (!model->known) return out;
     size_t length = strlen(cell->path);
     Name *names = arena_array(e->arena, Name, info->params + 1);
     Value *at = arena_array(e->arena, Value, info->params + 1);
@@ -120,10 +125,6 @@ Value trained_cell(Eval *e, const Model *model, const NetCell *cell) {
         names[n] = intern_text(e->session->names, path + length + 1);
         at[n++] = model_param_value(e, model, i);
     }
-    Value record = value_record(e->arena, names, at, n), out = cell->cell;
-    Callable *callable = arena_new_of(e->arena, Callable);
-    *callable = *cell->cell.callable;
-    callable->weights = record.record;
-    out.callable = callable;
+    callable->weights = value_record(e->arena, names, at, n).record;
     return out;
 }

@@ -276,7 +276,7 @@ static void reference_parses(void **state)
     int blocks = 0;
     while (fgets(line, sizeof line, file)) {
         if (!inside) {
-            inside = strcmp(line, "```nin\n") == 0;
+            inside = strncmp(line, "```nin", 6) == 0;
         } else if (strncmp(line, "```", 3) != 0) {
             buf_text(&block, line);
         } else {
