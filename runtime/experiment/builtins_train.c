@@ -136,11 +136,11 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
     for (int i = 0; i < r->schedule.sessions; i++) {
         const SessionSpec *s = &r->schedule.session[i];
         if (!measure_known(e, r, s->patience_measure, r->span) || !measure_known(e, r, s->best_measure, r->span)) return false;
-        if (s->fit) {
-            if (info->count_cells) continue;
+        if (s->fit && !info->count_cells) {
             diag_add(e->diags, D_E0607, r->span, "session %s fits cells, and this net has none with parameters", s->name);
             return false;
         }
+        if (!session_supported(e, s, r->span)) return false;
         if (!selection_mask(e, s->learn, info, r->span, learn)) return false;
         if (s->reset && !selection_mask(e, s->reset, info, r->span, learn)) return false;
         selection_mask(e, s->learn, info, r->span, learn);

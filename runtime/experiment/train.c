@@ -111,13 +111,12 @@ static void block_start(Training *t) {
 
 /* ---- one session ---- */
 
-static bool session_supported(Training *t) {
-    const SessionSpec *s = t->s;
+bool session_supported(Eval *e, const SessionSpec *s, Span span) {
     const char *what = s->fit ? "fit" : s->against ? "against" : s->augment ? "augment" : s->clip ? "clip" : NULL;
     if (s->cells && !(s->cells->kind == V_CHOICE
                       && (strcmp(s->cells->choice, "exact") == 0 || strcmp(s->cells->choice, "as_given") == 0)))
         what = "cells";
-    if (what) diag_add(t->e->diags, D_E0618, t->r->span, "%s of session %s is not in this version", what, s->name);
+    if (what) diag_add(e->diags, D_E0618, span, "%s of session %s is not in this version", what, s->name);
     return !what;
 }
 
@@ -325,7 +324,7 @@ static bool reset_params(Training *t) {
 }
 
 static bool run_session(Training *t) {
-    if (!session_supported(t) || !reset_params(t) || !session_plan(t)) return false;
+    if (!session_supported(t->e, t->s, t->r->span) || !reset_params(t) || !session_plan(t)) return false;
     block_start(t);
     int64_t most = t->per_epoch > CUT_STEPS ? t->per_epoch : CUT_STEPS;
     for (int i = 0; i < t->plan->series; i++) t->series[i] = arena_array(t->e->arena, double, most < t->total ? most : t->total + 1);

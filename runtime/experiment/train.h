@@ -24,6 +24,8 @@ typedef struct SessionSpec {
 } SessionSpec;
 typedef struct Schedule { SessionSpec *session; int sessions; } Schedule;
 /* Reads a session, or a record of sessions.  E0606, E0312, E0314, E0609, ... */
+/* Does it ask only for what this version can do?  E0618. */
+bool session_supported(Eval *e, const SessionSpec *s, Span span);
 bool schedule_read(Eval *e, const Value *with, Span span, Schedule *out);
 
 /* ---- nets (net.c) ---- */
