@@ -20,7 +20,6 @@ static const char *found(Session *s, Severity least) {
         buf_printf(&out, "%s%s(%s)", out.len ? " " : "", diag_name(diag->code),
                    sources_text(s->sources, s->arena, diag->span));
     }
-    buf_text(&out, "");
     return out.len ? buf_done(&out, s->arena) : "";
 }
 
