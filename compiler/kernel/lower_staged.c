@@ -303,7 +303,7 @@ static void emit_tile_blocks(Ctx *c, Val v, const Shard *shard, int most) {
         KVal pairs = gen_2(g, K_SHR, shard->blocks, gen_i64(g, 1));
         k_for(g->m, g->f, gen_i64(g, 0), pairs, 1);
         set_columns(c, shard, &columns, 2);
-        tile_matmul(c, v, &columns);
+        tile_matmul(c, v, &columns, &(Epilogue){0});
         k_end(g->m, g->f);
         from = gen_2(g, K_MUL, pairs, gen_i64(g, 2));
     }
@@ -311,7 +311,7 @@ static void emit_tile_blocks(Ctx *c, Val v, const Shard *shard, int most) {
     columns.n = 1;
     columns.vec[0] = (Ix){b, 0};
     columns.vec_global[0] = ix_plus(g, ix_times(g, (Ix){shard->number, 0}, SHARD / c->lanes), columns.vec[0]);
-    tile_matmul(c, v, &columns);
+    tile_matmul(c, v, &columns, &(Epilogue){0});
     k_end(g->m, g->f);
 }
 
@@ -327,13 +327,13 @@ static void emit_tile_places(Ctx *c, Val v, const Shard *shard, int most, int64_
     }
     if (whole) {
         columns.place = (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), most), 0};
-        tile_matmul(c, v, &columns);
+        tile_matmul(c, v, &columns, &(Epilogue){0});
         k_end(g->m, g->f);
     }
     if (places > whole) {
         columns.n = (int)(places - whole);
         columns.place = (Ix){0, whole};
-        tile_matmul(c, v, &columns);
+        tile_matmul(c, v, &columns, &(Epilogue){0});
     }
     block_end(c);
 }

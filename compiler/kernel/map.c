@@ -13,7 +13,8 @@
 
 enum { BLOCK_VECTORS = 3, PAD_BYTES = 4096, MAX_SUM_TILE = 32 };
 
-typedef struct Root { Val v; int segment; bool tile; } Root;
+/* into: the tile root in whose registers it is computed (a number of root), or -1; drop: needed nowhere else. */
+typedef struct Root { Val v; int segment; bool tile, drop; int into; } Root;
 
 /* A summed output: rows x columns accumulators; lanes run over columns if `wide`. */
 typedef struct SumOut {
@@ -78,10 +79,67 @@ static void add_root(MapGen *m, Val v) {
     int64_t wide = (int64_t)m->vectors * lanes_of(m);
     info->home = (Home){.elem = wide, .vec = lanes_of(m)};
     info->home.entry = plan_buffer(m->plan, (Buffer){.fixed = bytes * (size_t)wide, .scratch = true});
-    Root root = {.v = v, .tile = is_tiled(&m->b, v)};
+    Root root = {.v = v, .tile = is_tiled(&m->b, v), .into = -1};
     Ordering o = {m, &root};
     if (body_node(m, v)->op != G_INPUT) region_reads(&m->b, v, order_read, &o);
     vec_push(m->plan->arena, &m->root, root);
+}
+
+/* ---- element-wise roots that are computed while a product is in registers ---- */
+
+typedef struct Fusing { MapGen *m; int root, tile; bool reads, fits; } Fusing;
+
+static void fusing_read(void *data, Val v, bool same) {
+    Fusing *f = data;
+    const Root *tile = &f->m->root.at[f->tile];
+    for (int k = 0; k < f->m->root.len; k++) {
+        const Root *before = &f->m->root.at[k];
+        if (before->v != v) continue;
+        if (k == f->tile || before->into == f->tile) f->reads |= same, f->fits &= same;
+        else f->fits &= before->segment < tile->segment;
+    }
+}
+
+static void fuse_into(MapGen *m, int tile) {
+    for (int k = tile + 1; k < m->root.len; k++) {
+        Root *root = &m->root.at[k];
+        Fusing f = {m, k, tile, false, true};
+        if (root->tile || root->into >= 0 || !is_nest_elementwise(&m->b, root->v)) continue;
+        if (!shape_equal(&body_node(m, root->v)->shape, &body_node(m, m->root.at[tile].v)->shape)) continue;
+        region_reads(&m->b, root->v, fusing_read, &f);
+        if (!f.reads || !f.fits) continue;
+        root->into = tile;
+        root->segment = m->root.at[tile].segment;
+    }
+}
+
+static void drop_read(void *data, Val v, bool same) {
+    Fusing *f = data;
+    (void)same;
+    if (f->m->root.at[f->tile].v == v && f->m->root.at[f->root].into != f->tile) f->fits = false;
+}
+
+static bool is_output(const MapGen *m, Val v) {
+    for (int k = 0; k < m->body->outputs.len; k++) {
+        Val root = m->body->outputs.at[k].value;
+        if (!m->proj[k]) continue;
+        if (region_base(&m->b, root) == v) return true;
+        for (int i = 0; i < 2 && body_node(m, root)->op == G_OUTER; i++)
+            if (region_base(&m->b, graph_in(m->body, root, i)) == v) return true;
+    }
+    return false;
+}
+
+static void fuse_all(MapGen *m) {
+    for (int k = 0; k < m->root.len; k++) {
+        if (!m->root.at[k].tile) continue;
+        Fusing f = {.m = m, .tile = k, .fits = !is_output(m, m->root.at[k].v)};
+        fuse_into(m, k);
+        for (f.root = 0; f.root < m->root.len; f.root++)
+            if (f.root != k && body_node(m, m->root.at[f.root].v)->op != G_INPUT)
+                region_reads(&m->b, m->root.at[f.root].v, drop_read, &f);
+        m->root.at[k].drop = f.fits;
+    }
 }
 
 /* ---- points in memory ---- */
@@ -197,7 +255,7 @@ static void emit_nests(MapGen *m, int segment) {
     bool *done = arena_array(m->plan->arena, bool, m->root.len);
     for (int k = 0; k < m->root.len; k++) {
         const Root *root = &m->root.at[k];
-        if (root->segment != segment || root->tile || done[k]) continue;
+        if (root->segment != segment || root->tile || root->into >= 0 || done[k]) continue;
         if (!is_nest_elementwise(&m->b, root->v)) {
             nest_node(&m->c, root->v);
             continue;
@@ -205,7 +263,7 @@ static void emit_nests(MapGen *m, int segment) {
         int n = 0;
         for (int i = k; i < m->root.len; i++) {
             const Root *other = &m->root.at[i];
-            if (other->segment != segment || other->tile || !is_nest_elementwise(&m->b, other->v)) continue;
+            if (other->segment != segment || other->tile || other->into >= 0 || !is_nest_elementwise(&m->b, other->v)) continue;
             if (!shape_equal(&body_node(m, other->v)->shape, &body_node(m, root->v)->shape)) continue;
             done[i] = true;
             group[n++] = other->v;
@@ -215,15 +273,19 @@ static void emit_nests(MapGen *m, int segment) {
 }
 
 static void emit_tiles(MapGen *m, int segment) {
+    Val *then = arena_array(m->plan->arena, Val, m->root.len);
     for (int k = 0; k < m->root.len; k++) {
         const Root *root = &m->root.at[k];
         if (root->segment != segment || !root->tile) continue;
+        Epilogue epilogue = {.then = then, .drop = root->drop};
+        for (int i = 0; i < m->root.len; i++)
+            if (m->root.at[i].into == k) then[epilogue.n++] = m->root.at[i].v;
         int most = tile_columns_for(&m->plan->target, lanes_of(m), (DType)body_node(m, root->v)->dtype);
         Columns columns = {.n = most < m->vectors ? most : m->vectors};
         Ix v = loop_begin(&m->c, m->vectors / columns.n);
         for (int j = 0; j < columns.n; j++)
             columns.vec[j] = columns.vec_global[j] = ix_plus(&m->c.g, ix_times(&m->c.g, v, columns.n), (Ix){0, j});
-        tile_matmul(&m->c, root->v, &columns);
+        tile_matmul(&m->c, root->v, &columns, &epilogue);
         loop_end(&m->c, m->vectors / columns.n);
     }
 }
@@ -234,7 +296,7 @@ static void emit_body(MapGen *m) {
         if (m->root.at[k].segment > last) last = m->root.at[k].segment;
     for (int segment = 0; segment <= last; segment++) {
         bool nests = false;
-        for (int k = 0; k < m->root.len; k++) nests |= m->root.at[k].segment == segment && !m->root.at[k].tile;
+        for (int k = 0; k < m->root.len; k++) nests |= m->root.at[k].segment == segment && !m->root.at[k].tile && m->root.at[k].into < 0;
         if (nests) {
             m->c.local = m->c.global = loop_begin(&m->c, m->vectors);
             emit_nests(m, segment);
@@ -288,6 +350,14 @@ static bool turns(const MapGen *m, Val v, int64_t n) {
     return n >= 16 && info->varies && info->stored && lanes_of(m) == 16;
 }
 
+/* Turned in any case, so better turned than another. */
+static bool is_summed_itself(const MapGen *m, Val v) {
+    for (int k = 0; k < m->body->outputs.len; k++)
+        if (m->proj[k] && m->body->outputs.at[k].kind == OUT_SUMMED && region_base(&m->b, m->body->outputs.at[k].value) == v)
+            return true;
+    return false;
+}
+
 static void add_sum(MapGen *m, int output) {
     Val root = m->body->outputs.at[output].value;
     const Node *node = body_node(m, root);
@@ -298,7 +368,7 @@ static void add_sum(MapGen *m, int output) {
     s.row = s.outer ? region_base(&m->b, graph_in(m->body, root, 0)) : 0;
     s.column = region_base(&m->b, s.outer ? graph_in(m->body, root, 1) : root);
     s.wide = turns(m, s.column, s.columns);
-    if (s.outer && !s.wide && turns(m, s.row, s.rows)) {
+    if (s.outer && turns(m, s.row, s.rows) && (!s.wide || is_summed_itself(m, s.row))) {
         Val row = s.row;
         int64_t rows = s.rows;
         s.row = s.column;
@@ -538,6 +608,7 @@ void map_lower(Region *r, Val v) {
     find_outputs(&m);
     make_arrays(&m);
     for (Val k = 1; k < (Val)m.body->node.len; k++) add_root(&m, k);
+    fuse_all(&m);
     for (int k = 0; k < m.body->outputs.len; k++)
         if (m.proj[k] && m.body->outputs.at[k].kind == OUT_SUMMED) add_sum(&m, k);
     Gen g = plan_function(r->plan, "map");

@@ -107,7 +107,9 @@ void transpose16(Gen *g, KVal v[16]);
 bool is_tiled(const Region *r, Val v);                            /* a MATMUL for tile_matmul */
 /* The vectors of a tile: n of x's vectors (place stands), or n places from `place` on of one vector. */
 typedef struct Columns { int n; Ix vec[4], vec_global[4], place; } Columns;
-void tile_matmul(Ctx *c, Val v, const Columns *columns);
+/* What is computed from the product while it is in registers: nodes of its shape, element by element. */
+typedef struct Epilogue { const Val *then; int n; bool drop; } Epilogue;       /* drop: the product itself is not stored */
+void tile_matmul(Ctx *c, Val v, const Columns *columns, const Epilogue *epilogue);
 int tile_rows_for(const Target *target, int lanes, DType dtype, int nv, int64_t rows);
 int tile_columns_for(const Target *target, int lanes, DType dtype);     /* vectors at most */
 

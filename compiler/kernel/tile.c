@@ -7,7 +7,7 @@
  * Register rule: mr nv + nv + 1 registers, a vector of 16 taking 16 * bytes / vector_bytes of them. */
 #include "kernel/region.h"
 
-enum { MAX_TILE = 32 };
+enum { MAX_TILE = 32, SHORT_CHAIN = 4 };
 
 /* 16 vectors of 16 lanes: v[i] lane j <-> v[j] lane i, by swapping off-diagonal squares of 8, 4, 2, 1. */
 void transpose16(Gen *g, KVal v[16]) {
@@ -64,6 +64,7 @@ typedef struct Tile {
     int64_t off, row, step;                /* of w: first element, strides of o and k */
     int64_t n, places;
     const Columns *columns;
+    const Epilogue *epilogue;
 } Tile;
 
 static void at_column(Ctx *c, const Columns *columns, int j) {
@@ -90,37 +91,67 @@ static Ix place_of(const Tile *t, int j) {
     return p;
 }
 
+static void finish_element(const Tile *t, Ix flat, KVal acc) {
+    Ctx *c = t->c;
+    Index at = index_flat(flat);
+    ctx_fresh(c, &at);
+    for (int k = -1; k < t->epilogue->n; k++) {
+        Val v = k < 0 ? t->v : t->epilogue->then[k];
+        KVal x = k < 0 ? acc : compute(c, v, &at);
+        if (k >= 0 || !t->epilogue->drop) store_value(c, v, flat, x);
+        c->memo[v].value = x;
+        c->memo[v].stamp = c->stamp;
+    }
+    ctx_fresh(c, NULL);
+}
+
+/* One step of the chains. */
+static void tile_step(const Tile *t, Ix k, int mr, KVal wbase, const KVal *xbase, const KVal *acc, KVal *next) {
+    Gen *g = &t->c->g;
+    int nv = t->columns->n;
+    const Home *home = &t->c->r->info[t->x].home;
+    KType type = k_type(g->f, acc[0]), one = {type.scalar, 1};
+    KVal x[4], xp = ctx_entry(t->c, home->entry);
+    Ix kx = ix_times(g, k, t->places * home->elem);
+    KVal kw = ix_value(g, ix_plus(g, (Ix){wbase, 0}, ix_times(g, k, t->step)));
+    for (int j = 0; j < nv; j++) x[j] = k_load(g->m, g->f, type, xp, ix_value(g, ix_plus(g, (Ix){xbase[j], 0}, kx)));
+    for (int r = 0; r < mr; r++) {
+        KVal a = k_load(g->m, g->f, one, t->w, ix_value(g, (Ix){kw, r * t->row}));
+        for (int j = 0; j < nv; j++) next[r * nv + j] = gen_fma(g, a, x[j], acc[r * nv + j]);
+    }
+}
+
 static void tile_rows(const Tile *t, Ix o, int mr) {
     Ctx *c = t->c;
     Gen *g = &c->g;
     int nv = t->columns->n;
-    KVal acc[MAX_TILE], next[MAX_TILE], x[4], wbase, xbase[4];
+    KVal acc[MAX_TILE], next[MAX_TILE], wbase, xbase[4];
     const Home *home = &c->r->info[t->x].home;
     tile_start(t, o, mr, acc);
-    KType type = k_type(g->f, acc[0]), one = {type.scalar, 1};
+    KType type = k_type(g->f, acc[0]);
     wbase = ix_value(g, ix_plus(g, ix_times(g, o, t->row), (Ix){0, t->off}));
     for (int j = 0; j < nv; j++) {
         at_column(c, t->columns, j);
         xbase[j] = ix_value(g, home_index(c, home, place_of(t, j)));
     }
-    KVal w = t->w, xp = ctx_entry(c, home->entry);
-    KVal k = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, t->n), 1);
-    for (int i = 0; i < mr * nv; i++) acc[i] = k_carry(g->m, g->f, acc[i]);
-    KVal kx = ix_value(g, ix_times(g, (Ix){k, 0}, t->places * home->elem));
-    KVal kw = gen_2(g, K_ADD, wbase, ix_value(g, ix_times(g, (Ix){k, 0}, t->step)));
-    for (int j = 0; j < nv; j++) x[j] = k_load(g->m, g->f, type, xp, gen_2(g, K_ADD, xbase[j], kx));
-    for (int r = 0; r < mr; r++) {
-        KVal a = k_load(g->m, g->f, one, w, ix_value(g, (Ix){kw, r * t->row}));
-        for (int j = 0; j < nv; j++) next[r * nv + j] = gen_fma(g, a, x[j], acc[r * nv + j]);
+    if (t->n <= SHORT_CHAIN) {
+        for (int64_t k = 0; k < t->n; k++) {
+            tile_step(t, (Ix){0, k}, mr, wbase, xbase, acc, next);
+            memcpy(acc, next, sizeof acc);
+        }
+    } else {
+        KVal k = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, t->n), 1);
+        for (int i = 0; i < mr * nv; i++) acc[i] = k_carry(g->m, g->f, acc[i]);
+        tile_step(t, (Ix){k, 0}, mr, wbase, xbase, acc, next);
+        for (int i = 0; i < mr * nv; i++) k_next(g->m, g->f, next[i]);
+        k_end(g->m, g->f);
+        for (int i = 0; i < mr * nv; i++) acc[i] = k_result(g->m, g->f, i, type);
     }
-    for (int i = 0; i < mr * nv; i++) k_next(g->m, g->f, next[i]);
-    k_end(g->m, g->f);
-    for (int i = 0; i < mr * nv; i++) acc[i] = k_result(g->m, g->f, i, type);
     for (int r = 0; r < mr; r++) {
         for (int j = 0; j < nv; j++) {
             at_column(c, t->columns, j);
             Ix flat = ix_plus(g, ix_times(g, ix_plus(g, o, (Ix){0, r}), t->places), place_of(t, j));
-            store_value(c, t->v, flat, acc[r * nv + j]);
+            finish_element(t, flat, acc[r * nv + j]);
         }
     }
 }
@@ -144,11 +175,12 @@ int tile_columns_for(const Target *target, int lanes, DType dtype) {
     return 16 * (int)dtype_size(dtype) <= target->vector_bytes && target->registers >= 32 ? 3 : 1;
 }
 
-void tile_matmul(Ctx *c, Val v, const Columns *columns) {
+void tile_matmul(Ctx *c, Val v, const Columns *columns, const Epilogue *epilogue) {
     Affine a = {0};
     Val w = graph_in(c->r->graph, v, 0);
     const Shape *shape = &graph_node(c->r->graph, w)->shape;
-    Tile t = {.c = c, .v = v, .x = region_base(c->r, graph_in(c->r->graph, v, 1)), .columns = columns};
+    Tile t = {.c = c, .v = v, .x = region_base(c->r, graph_in(c->r->graph, v, 1)), .columns = columns,
+              .epilogue = epilogue};
     affine_of(c->r, w, &a);
     t.off = a.off;
     t.step = a.stride[shape->rank - 1];
