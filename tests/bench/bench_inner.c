@@ -8,7 +8,7 @@
 #include "kernel/execute.h"
 #include "pass/pass.h"
 
-enum { UNITS = 64, EXAMPLES = 512, HIDDEN = 64, REPEATS = 15, FORWARD = 8576, BACKWARD = 25728 };
+enum { UNITS = 64, EXAMPLES = 64, HIDDEN = 64, REPEATS = 400, FORWARD = 8576, BACKWARD = 25728 };
 
 typedef struct Bench { Arena *arena; CodeOptions options; Target target; double peak; } Bench;
 
@@ -29,7 +29,7 @@ static Code *compile(Bench *b, const KModule *module) {
 /* ---- peak: chains of independent fmas ---- */
 
 static double measure_peak(Bench *b) {
-    enum { TURNS = 2000000 };
+    enum { TURNS = 20000 };
     int chains = b->target.vector_bytes >= 64 ? 24 : 6;
     KModule *m = kmodule_new(b->arena);
     KFunc *f = kfunc_new(m, "peak");
