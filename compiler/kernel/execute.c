@@ -1,7 +1,7 @@
 /* execute.c -- runs a lowered program step by step.
  *
- * A call owns one piece of memory: for each thread a table of pointers and its scratch buffers, and the shared
- * buffers.  Tables differ between threads in their scratch entries only.  A run of STAGE_SHARDS stages needs nothing
+ * A call owns one piece of memory: for each thread the stages' tables of pointers and its scratch buffers, and the
+ * shared buffers.  Tables differ between threads in their scratch entries only.  A run of STAGE_SHARDS stages needs nothing
  * of other shards, so each shard goes through all of them before the next (its values stay in the cache).
  * Neither the number of threads nor the cuts of a session change a bit: shards are fixed by the batch. */
 #include "kernel/execute.h"
@@ -32,7 +32,8 @@ typedef struct Run {
     bool order_fixed;
     uint64_t *no_keys;
     void **buffer;                             /* [thread][buffer] */
-    void **table;                              /* [thread][entry] */
+    void **table;                              /* [thread][stage][argument] */
+    int *start, width;                         /* of each stage's table; of a thread's tables */
     double *series[COUNT(((Feed *)0)->series)];
     void *out_rows[COUNT(((Feed *)0)->out_rows)];
     int first, stages;                         /* the run of stages that work_shards does */
@@ -79,7 +80,11 @@ static void lay_out_results(Run *r, int64_t steps) {
 static void lay_out(Run *r, int64_t steps) {
     const Lowered *low = r->it->lowered;
     r->used = 0;
-    r->table = take(r, sizeof(void *) * (size_t)low->entries * (size_t)r->threads);
+    r->width = 0;
+    r->start = take(r, sizeof(int) * (size_t)low->stages);
+    for (int s = 0; s < low->stages; r->width += low->stage[s++].args)
+        if (r->memory) r->start[s] = r->width;
+    r->table = take(r, sizeof(void *) * (size_t)r->width * (size_t)r->threads);
     r->buffer = take(r, sizeof(void *) * (size_t)low->buffers * (size_t)r->threads);
     r->order = take(r, sizeof(int32_t) * round_up((size_t)r->batch + 1, SHARD));
     r->no_keys = take(r, sizeof(uint64_t) * (size_t)low->graph->keys);
@@ -119,19 +124,28 @@ static void *entry_pointer(Run *r, const Entry *entry, int thread) {
 static void fill_tables(Run *r) {
     const Lowered *low = r->it->lowered;
     for (int t = 0; t < r->threads; t++)
-        for (int e = 0; e < low->entries; e++) r->table[t * low->entries + e] = entry_pointer(r, &low->entry[e], t);
+        for (int s = 0; s < low->stages; s++)
+            for (int a = 0; a < low->stage[s].args; a++)
+                r->table[t * r->width + r->start[s] + a] = entry_pointer(r, &low->entry[low->stage[s].arg[a]], t);
+}
+
+/* Where this batch's first row of a result goes. */
+static void *rows_now(const Run *r, int index) {
+    const Graph *graph = r->it->lowered->graph;
+    if (!r->feed->out_rows[index]) return r->out_rows[index];
+    for (int k = 0; k < graph->outputs.len; k++)
+        if (graph->outputs.at[k].kind == OUT_ROWS && graph->outputs.at[k].index == index)
+            return (char *)r->out_rows[index] + row_bytes(graph, graph->outputs.at[k].value) * (size_t)r->shape[2];
+    return NULL;
 }
 
 static void place_out_rows(Run *r) {
     const Lowered *low = r->it->lowered;
-    for (int e = 0; e < low->entries; e++) {
-        if (low->entry[e].kind != ENTRY_OUT_ROWS || !r->feed->out_rows[low->entry[e].index]) continue;
-        for (int k = 0; k < low->graph->outputs.len; k++) {
-            const GraphOutput *output = &low->graph->outputs.at[k];
-            if (output->kind != OUT_ROWS || output->index != low->entry[e].index) continue;
-            size_t at = row_bytes(low->graph, output->value) * (size_t)r->shape[2];
-            for (int t = 0; t < r->threads; t++)
-                r->table[t * low->entries + e] = (char *)r->out_rows[output->index] + at;
+    for (int s = 0; s < low->stages; s++) {
+        for (int a = 0; a < low->stage[s].args; a++) {
+            const Entry *entry = &low->entry[low->stage[s].arg[a]];
+            for (int t = 0; t < r->threads && entry->kind == ENTRY_OUT_ROWS; t++)
+                r->table[t * r->width + r->start[s] + a] = rows_now(r, entry->index);
         }
     }
 }
@@ -159,7 +173,7 @@ static void begin_step(Run *r, int64_t step) {
 
 static void call(const Run *r, int stage, int thread, int64_t lo, int64_t hi) {
     const Lowered *low = r->it->lowered;
-    r->it->functions[low->stage[stage].func](&r->table[thread * low->entries], lo, hi);
+    r->it->functions[low->stage[stage].func](&r->table[thread * r->width + r->start[stage]], lo, hi);
 }
 
 static void work_shards(void *data, int thread, int64_t lo, int64_t hi) {

@@ -17,9 +17,42 @@ Gen plan_function(Plan *plan, const char *name) {
     return (Gen){plan->module, kfunc_new(plan->module, name)};
 }
 
+/* Numbers the entries that a function uses from 0, in order of appearance. */
+static void number_args(Plan *plan, KFunc *f, Stage *stage) {
+    int *number = arena_array(plan->arena, int, plan->entry.len);
+    stage->arg = arena_array(plan->arena, int, plan->entry.len);
+    for (int i = 1; i < f->code.len; i++) {
+        KInst *inst = &f->code.at[i];
+        if (inst->op != K_ARG) continue;
+        if (!number[inst->imm]) {
+            stage->arg[stage->args++] = (int)inst->imm;
+            number[inst->imm] = stage->args;
+        }
+        inst->imm = number[inst->imm] - 1;
+    }
+}
+
+static bool same_code(const KFunc *a, const KFunc *b) {
+    if (a->code.len != b->code.len || strcmp(a->name, b->name) != 0) return false;
+    for (int i = 1; i < a->code.len; i++) {
+        const KInst *x = &a->code.at[i], *y = &b->code.at[i];
+        if (x->op != y->op || x->type.scalar != y->type.scalar || x->type.lanes != y->type.lanes || x->a != y->a ||
+            x->b != y->b || x->c != y->c || x->imm != y->imm) return false;
+    }
+    return true;
+}
+
+/* The function is the module's last; it is dropped if an earlier one is the same. */
 void plan_stage(Plan *plan, Gen *g, StageSplit split, int64_t count, const char *what) {
-    for (int i = 0; i < plan->module->func.len; i++)
-        if (plan->module->func.at[i] == g->f) vec_push(plan->arena, &plan->stage, ((Stage){i, split, count, what}));
+    Stage stage = {.func = plan->module->func.len - 1, .split = split, .count = count, .what = what};
+    number_args(plan, g->f, &stage);
+    for (int i = 0; i < plan->module->func.len - 1; i++) {
+        if (!same_code(plan->module->func.at[i], g->f)) continue;
+        stage.func = i;
+        plan->module->func.len--;
+        break;
+    }
+    vec_push(plan->arena, &plan->stage, stage);
 }
 
 Lowered *lower(Arena *arena, const Graph *graph, BlockLayout layout, int64_t examples, Target target) {

@@ -18,7 +18,8 @@ typedef enum StageSplit {
     STAGE_SHARDS,     /* range = shards of the batch; threads take disjoint ranges */
     STAGE_RANGE       /* range = 0..count; threads take disjoint ranges */
 } StageSplit;
-typedef struct Stage { int func; StageSplit split; int64_t count; const char *what; } Stage;
+/* The function's pointer table: its entry k is entry arg[k] of the program.  Stages of equal code share a function. */
+typedef struct Stage { int func; StageSplit split; int64_t count; const char *what; int *arg; int args; } Stage;
 
 /* Where each entry of the pointer table comes from. */
 typedef enum EntryKind {
