@@ -57,9 +57,10 @@ bench: $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 fuzz:
 	@$(MAKE) -s BUILD=$(BUILD)/fuzz CC=clang OPT=-O1 SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" fuzz-run
 fuzz-run: lib
-	$(CC) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $(BUILD)/fuzz-parser tests/fuzz/parser.c $(BUILD)/libnin.a $(LIBS)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $(BUILD)/fuzz-parser tests/fuzz/fuzz_parse.c $(BUILD)/libnin.a $(LIBS)
 	@mkdir -p $(BUILD)/corpus
-	$(BUILD)/fuzz-parser -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -artifact_prefix=$(BUILD)/ $(BUILD)/corpus examples tests/lang tests/diagnostics
+	$(BUILD)/fuzz-parser -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -artifact_prefix=$(BUILD)/ $(BUILD)/corpus \
+	    $(wildcard examples tests/lang tests/diagnostics tests/data/targets)
 # The thread pool, and several sessions at once, under ThreadSanitizer.
 tsan:
 	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=-fsanitize=thread OPT=-O1 $(BUILD)/tsan/unit/test_threads $(BUILD)/tsan/unit/test_sessions
@@ -84,13 +85,6 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a $(LIBS)
 $(BUILD)/nintest: $(NINTEST) tests/nintest/nintest.h $(BUILD)/libnin.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(NINTEST) $(BUILD)/libnin.a $(LIBS)
-
-# A fuzzer per file of tests/fuzz; run one as: build/fuzz_parse build/fuzz_corpus tests/data/targets
-FUZZ_CC ?= clang-19
-fuzz: $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/*.c))
-$(BUILD)/fuzz_parse: tests/fuzz/fuzz_parse.c $(wildcard compiler/base/*.c compiler/syntax/*.c) $(filter %lexer.c %grammar.c,$(GEN))
-	@mkdir -p $(BUILD)/fuzz_corpus
-	$(FUZZ_CC) $(filter-out -W%,$(CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $^
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
