@@ -306,6 +306,7 @@ static KVal load_table(Ctx *c, Val v, Ix flat) {
 }
 
 static KVal load_leaf(Ctx *c, Val v, Ix flat) {
+    if (op_of(c->r, v) == G_CONST) return gen_const(&c->g, c->r->graph, v);
     return op_of(c->r, v) == G_INPUT ? load_input(c, v, flat) : load_table(c, v, flat);
 }
 

@@ -281,11 +281,174 @@ static void cell_mlp(void **state) {
     arena_free(c.arena);
 }
 
+/* ---- random programs ---- */
+
+typedef struct Bag { Case *c; Graph *g; Val at[400]; int n; bool body; } Bag;
+
+static uint32_t dice(Bag *b, uint32_t n) { return case_random(b->c) % n; }
+static Val any(Bag *b) { return b->at[dice(b, (uint32_t)b->n)]; }
+static Val put(Bag *b, Val v) { return b->n < COUNT(b->at) ? b->at[b->n++] = v : v; }
+static Shape shape_in(Bag *b, Val v) { return graph_type(b->g, v).shape; }
+
+static Val any_real(Bag *b) {
+    for (int i = 0; i < 50; i++) {
+        Val v = any(b);
+        if (graph_type(b->g, v).dtype == DT_F32) return v;
+    }
+    return b->at[0];
+}
+
+/* Of the same shape as v if there is one, else a scalar spread. */
+static Val mate(Bag *b, Val v) {
+    Shape shape = shape_in(b, v), other;
+    for (int i = 0; i < 10; i++) {
+        Val w = any_real(b);
+        other = shape_in(b, w);
+        if (shape_equal(&shape, &other)) return w;
+        if (shape_size(&other) == shape_size(&shape)) return graph_reshape(b->g, w, shape);
+        if (other.rank == 0) return graph_broadcast(b->g, w, shape);
+    }
+    return graph_broadcast(b->g, graph_const(b->g, DT_F32, 0.75), shape);
+}
+
+static Val random_view(Bag *b, Val v) {
+    Shape shape = shape_in(b, v), part = shape;
+    int64_t starts[MAX_RANK] = {0};
+    Attr attr = {.axis = 0};
+    if (shape.rank == 0) return graph_broadcast(b->g, v, shape_of(2, (int64_t)(1 + dice(b, 3)), (int64_t)(1 + dice(b, 18))));
+    switch (dice(b, 6)) {
+    case 0: return graph_reshape(b->g, v, shape_of(1, shape_size(&shape)));
+    case 1: return shape.rank == 2 ? graph_transpose(b->g, v, (int[]){1, 0}) : graph_reshape(b->g, v, shape_of(2, (int64_t)1, shape.dim[0]));
+    case 2:
+        for (int k = 0; k < shape.rank; k++) {
+            part.dim[k] = 1 + dice(b, (uint32_t)shape.dim[k]);
+            starts[k] = dice(b, (uint32_t)(shape.dim[k] - part.dim[k] + 1));
+        }
+        return graph_slice(b->g, v, starts, part);
+    case 3:
+        for (int k = 0; k < shape.rank; k++) {
+            attr.starts[k] = dice(b, 3);
+            part.dim[k] += attr.starts[k] + dice(b, 2);
+        }
+        attr.axis = 0;
+        return graph_add(b->g, G_PAD, &v, 1, &attr, &(NodeType){DT_F32, part, graph_type(b->g, v).batched}, (Span){0});
+    case 4: {
+        Val parts[] = {v, mate(b, v), v};
+        attr.axis = (int)dice(b, (uint32_t)shape.rank);
+        return graph_add(b->g, G_CONCAT, parts, 2 + (int)dice(b, 2), &attr, NULL, (Span){0});
+    }
+    default:
+        if (shape.rank > 1) return v;
+        part = shape_of(2, shape.dim[0], (int64_t)(1 + dice(b, 4)));
+        return graph_broadcast(b->g, v, part);
+    }
+}
+
+static Val random_map(Bag *b);
+
+static Val random_op(Bag *b) {
+    static const Op one[] = {G_NEG, G_ABS, G_SIGN, G_SQRT, G_EXP, G_TANH, G_FLOOR, G_SIN};
+    static const Op two[] = {G_ADD, G_SUB, G_MUL, G_MUL, G_MAX, G_MIN, G_DIV, G_ADD};
+    static const Op reduce[] = {G_SUM, G_SUM, G_MAXIMUM, G_MINIMUM};
+    Val v = any_real(b), w;
+    Shape shape = shape_in(b, v), other;
+    bool batched = graph_type(b->g, v).batched;
+    switch (dice(b, b->body ? 9 : 12)) {
+    case 0: return graph_1(b->g, one[dice(b, COUNT(one))], v);
+    case 1: case 2: return graph_2(b->g, two[dice(b, COUNT(two))], v, mate(b, v));
+    case 3: return graph_3(b->g, G_SELECT, graph_2(b->g, G_LT, v, mate(b, v)), mate(b, v), v);
+    case 4: case 5: return random_view(b, v);
+    case 6: return shape.rank ? graph_reduce(b->g, reduce[dice(b, 4)], v, 1 + dice(b, (1u << shape.rank) - 1)) : v;
+    case 7: case 8:
+        for (int i = 0; i < 20; i++) {
+            w = any_real(b), other = shape_in(b, w);
+            if (shape.rank && other.rank && other.rank <= 2 && other.dim[other.rank - 1] == shape.dim[0] && shape.rank < 3)
+                return graph_matmul(b->g, w, v, 0);
+        }
+        if (shape.rank == 1 && shape.dim[0] < 40) return graph_add(b->g, G_OUTER, (Val[]){v, v}, 2, NULL, NULL, (Span){0});
+        return v;
+    case 9: return batched ? graph_reduce(b->g, G_BATCH_SUM, v, dice(b, 1u << shape.rank)) : v;
+    case 10:
+        if (!batched || shape.rank != 1) return v;
+        w = mate(b, v);
+        return graph_add(b->g, G_BATCH_OUTER, (Val[]){v, w}, 2, NULL, NULL, (Span){0});
+    default: return random_map(b);
+    }
+}
+
+/* Small shapes only. */
+static void grow(Bag *b, int nodes) {
+    for (int i = 0; i < nodes; i++) {
+        Val v = random_op(b);
+        Shape shape = shape_in(b, v);
+        if (shape_size(&shape) <= 400 && shape.rank <= 2) put(b, v);
+    }
+}
+
+static Val random_map(Bag *b) {
+    Graph *body = graph_new(b->c->arena);
+    Bag inner = {.c = b->c, .g = body, .body = true};
+    Val x = any_real(b), in[6] = {x, mate(b, x)}, map;
+    int shared = 0;
+    for (int k = 0; k < 2; k++) put(&inner, graph_input(body, IN_MAPPED, k, "x", (NodeType){DT_F32, SHAPE0, false}));
+    for (int i = 0; i < 40 && shared < 3; i++) {
+        Val w = any_real(b);
+        if (graph_type(b->g, w).batched) continue;
+        put(&inner, graph_input(body, IN_SHARED, shared, "p", (NodeType){DT_F32, shape_in(b, w), false}));
+        in[2 + shared++] = w;
+    }
+    grow(&inner, 12);
+    int outs = 0;
+    for (int i = inner.n - 1; i >= 0 && outs < 4; i--) {
+        Shape shape = shape_in(&inner, inner.at[i]);
+        if (graph_type(body, inner.at[i]).dtype != DT_F32) continue;
+        graph_output(body, shape.rank || outs == 1 ? OUT_SUMMED : OUT_MAPPED, outs, "o", inner.at[i]);
+        outs++;
+    }
+    map = case_map(b->c, body, in, 2 + shared, 2);
+    for (int k = 1; k < outs; k++) put(b, graph_proj(b->g, map, k));
+    return graph_proj(b->g, map, 0);
+}
+
+static void random_programs(void **state) {
+    (void)state;
+    int64_t only = getenv("NIN_ONLY") ? atoi(getenv("NIN_ONLY")) : -1, count = getenv("NIN_COUNT") ? atoi(getenv("NIN_COUNT")) : 12;
+    for (int64_t seed = only < 0 ? 0 : only; seed < (only < 0 ? count : only + 1); seed++) {
+        Case c = case_new(DT_F32);
+        Bag b = {.c = &c, .g = c.g};
+        c.random = (uint32_t)seed * 7919u + 17;
+        c.quick = true;
+        if (count > 12) fprintf(stderr, "seed %d\n", (int)seed);
+        put(&b, case_row(&c, DT_F32, shape_of(1, (int64_t)(1 + dice(&b, 40))), 0));
+        put(&b, case_row(&c, DT_F32, shape_of(2, (int64_t)(1 + dice(&b, 6)), (int64_t)(1 + dice(&b, 20))), 0));
+        for (int k = 0; k < 4; k++) {
+            Shape like = shape_in(&b, b.at[0]);
+            put(&b, case_slot(&c, DT_F32, k == 0 ? SHAPE0 : k == 1 ? like : shape_of(2, (int64_t)(1 + dice(&b, 70)), k == 2 ? like.dim[0] : 1 + dice(&b, 9))));
+        }
+        grow(&b, 40);
+        for (int i = 0; i < 20; i++) {
+            Val v = b.at[b.n - 1 - (int)dice(&b, (uint32_t)(b.n > 30 ? 30 : b.n))];
+            if (graph_type(c.g, v).batched ? c.nout < 7 : c.nslots < 30) case_show(&c, v);
+        }
+        int slots = c.nslots;
+        for (Val v = 1; v < (Val)c.g->node.len && slots == c.nslots; v++) {
+            NodeType t = graph_type(c.g, v);
+            if (graph_node(c.g, v)->op == G_MUL && t.dtype == DT_F32 && !t.batched && shape_equal(&t.shape, &c.slots[1].shape)) {
+                graph_output(c.g, OUT_BLOCK, 1, "slot", v);
+                break;
+            }
+        }
+        int64_t e = (int64_t[]){1, 5, 33, 40}[dice(&b, 4)];
+        case_check(&c, e, dice(&b, 2) ? e : (e + 1) / 2, dice(&b, 2));
+        arena_free(c.arena);
+    }
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(xor_neuron), cmocka_unit_test(tanh_mlp), cmocka_unit_test(elementwise), cmocka_unit_test(integers),
         cmocka_unit_test(reduces), cmocka_unit_test(over_batch), cmocka_unit_test(views), cmocka_unit_test(products),
-        cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells), cmocka_unit_test(cell_mlp),
+        cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells), cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
