@@ -53,9 +53,19 @@ static const char *const *data_folders(Cli *cli)
     else if (home && *home)
         add_folder(cli, path_join(cli->arena, home, ".local/share/nin"));
     add_folder(cli, "/usr/share/nin");
+    add_folder(cli, "/usr/share/datasets");             /* Debian's dataset-fashion-mnist */
     vec_push(cli->arena, &cli->data, (const char *)NULL);
     cli->data.len--;
     return cli->data.at;
+}
+
+/* Decoded data sets: below the user's cache folder. */
+static const char *cache_folder(Cli *cli)
+{
+    const char *user = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (user && *user == '/')
+        return path_join(cli->arena, user, "nin");
+    return home && *home ? path_join(cli->arena, home, ".cache/nin") : NULL;
 }
 
 /* libnin-llvm.so beside the executable, or in ../lib/nin. */
@@ -161,6 +171,7 @@ void cli_open(Cli *cli)
     LabOptions *o = &cli->lab_options;
     Session *session = cli->session = session_new(lab_builtin_table(cli->arena));
     session->data_folders = data_folders(cli);
+    session->cache_folder = cache_folder(cli);
     session->out_folder = cli->out;
     session->read_file = read_file;
     session->precision = cli->precision;

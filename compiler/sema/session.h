@@ -27,6 +27,7 @@ typedef struct Session {
     pthread_mutex_t lock;               /* recursive: held while top-level bindings are evaluated */
     struct Words *words;                /* interned names that the evaluator looks for */
     const char *const *data_folders;    /* searched for data sets; ends with NULL */
+    const char *cache_folder;           /* for decoded data sets; NULL: none */
     const char *out_folder;             /* --out */
     const char *library_folder;         /* for `use`, after the file's own folder; or NULL */
     /* Reads a file of the program: NULL and *error if it cannot.  Set by the driver; the library reads no files

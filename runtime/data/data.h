@@ -1,4 +1,4 @@
-/* data.h -- arrays of numbers read from files: IDX, NPY and CSV, each plain or gzip.
+/* data.h -- arrays of numbers read from files: IDX, NPY, NPZ and CSV, each plain or gzip.
  *
  * A DataArray is dense and row-major; its first axis counts the rows (examples).  A reader checks what a file declares
  * against the file's size and the limits before it allocates.  Every error is one line that begins with the path, and
@@ -21,6 +21,13 @@ typedef struct ReadLimits { uint64_t stored, array; } ReadLimits;
 bool read_idx(Arena *arena, const char *path, const ReadLimits *limits, DataArray *out, char **error);
 /* C order; descr <f4 <f8 |u1 |b1 <i4 <i8. */
 bool read_npy(Arena *arena, const char *path, const ReadLimits *limits, DataArray *out, char **error);
+
+/* The same from memory; `name` stands for the path. */
+bool read_npy_bytes(Arena *arena, const char *name, const void *bytes, size_t length, const ReadLimits *limits,
+                    DataArray *out, char **error);
+/* Of an .npz (a zip archive of .npy files): the arrays that have these names; found[i] is false for one it lacks. */
+bool read_npz(Arena *arena, const char *path, const ReadLimits *limits, const char *const *names, int count,
+              DataArray *out, bool *found, char **error);
 
 /* Numbers separated by commas; f64 rows [columns].  A first line with a field that is no number is a header; `names`
  * then holds its fields, else NULL.  Fields may be quoted; lines end in \n or \r\n; empty lines are passed over.

@@ -17,6 +17,7 @@ typedef struct Dataset {
     DataPart train, test;
     int classes;                    /* k > 0: y is one i32 a row, a class 0 .. k-1; 0: y is rows of numbers */
     double lo, hi;                  /* raw range: of the format for images (0..1), else least and greatest of train */
+    bool fixed_range;               /* of the format */
     DataFile files[8]; int file_count;
     char sha256[65];                /* of the files' hashes, in order: the identity of the data */
 } Dataset;
@@ -24,8 +25,9 @@ typedef struct Dataset {
 typedef struct DatasetRequest {
     const char *name;               /* a known set, or any name with `file` */
     const char *const *folders;     /* searched for known sets and for relative paths; ends with NULL */
-    const char *file;               /* .csv, .npy or idx (each may end in .gz), or NULL */
-    const char *target;             /* file of the targets (.npy or idx), or NULL */
+    const char *cache;              /* folder for what was decoded (cache.h), or NULL */
+    const char *file;               /* .csv, .npy or idx (each may end in .gz), .npz, or NULL */
+    const char *target;             /* file of the targets (.npy or idx); of an .npz: its array of them; or NULL */
     int target_columns;             /* of a csv: its last columns; 0 means 1 */
     int classes;                    /* targets are whole numbers 0 .. classes-1; 0: numbers */
     bool present;                   /* of a known set: only find its folder; *out stays empty (see dataset_facts) */

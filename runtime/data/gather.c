@@ -28,8 +28,11 @@
             int64_t from = (rows ? (int64_t)rows[i] : first + i) * width + at;                                       \
             T *to = out + i * width + at;                                                                            \
             const uint8_t *raw = (const uint8_t *)column->bytes + from;                                              \
-            for (int64_t p = 0; p < places; p++)                                                                     \
-                to[p] = bytes ? table[raw[p]] : name##_map(affine, feature, name##_raw(column, from + p));           \
+            if (bytes)                                                                                               \
+                for (int64_t p = 0; p < places; p++) to[p] = table[raw[p]];                                          \
+            else                                                                                                     \
+                for (int64_t p = 0; p < places; p++)                                                                 \
+                    to[p] = name##_map(affine, feature, name##_raw(column, from + p));                               \
         }                                                                                                            \
     }                                                                                                                \
     void name(const DataColumn *column, const Affine *affine, const uint32_t *rows, int64_t first, int64_t count,    \

@@ -1,6 +1,7 @@
 /* npy.c -- NumPy's array files, versions 1 to 3: \x93NUMPY major minor, header length (u16 or u32 LE), a Python dict
- * {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }, then the elements. */
-#include "data/data.h"
+ * {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }, then the elements.  An .npz is a zip archive of
+ * such files, one an array. */
+#include "data/archive.h"
 #include "data/input.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "elements are taken as they lie");
@@ -161,4 +162,54 @@ bool read_npy(Arena *arena, const char *path, const ReadLimits *limits, DataArra
     bool ok = npy_body(&input, out, error);
     input_close(&input);
     return ok;
+}
+
+bool read_npy_bytes(Arena *arena, const char *name, const void *bytes, size_t length, const ReadLimits *limits,
+                    DataArray *out, char **error) {
+    Input input;
+    if (!input_open_bytes(&input, arena, name, bytes, length, limits, error)) return false;
+    bool ok = npy_body(&input, out, error);
+    input_close(&input);
+    return ok;
+}
+
+/* ---- .npz ---- */
+static int npz_index(const char *member, const char *const *names, int count) {
+    size_t n = strlen(member);
+    if (n < 4 || strcmp(member + n - 4, ".npy") != 0) return -1;
+    for (int i = 0; i < count; i++)
+        if (strlen(names[i]) == n - 4 && memcmp(names[i], member, n - 4) == 0) return i;
+    return -1;
+}
+
+static bool npz_member(ArchiveReader *reader, Arena *arena, const ReadLimits *limits, DataArray *out, char **error) {
+    const uint8_t *bytes;
+    size_t length;
+    char *failure = NULL, *name = arena_printf(arena, "%s: %s", reader->path, reader->member);
+    if (!archive_rest(reader, &bytes, &length, &failure)) {
+        *error = arena_copy(arena, failure, strlen(failure));
+        return false;
+    }
+    return read_npy_bytes(arena, name, bytes, length, limits, out, error);
+}
+
+bool read_npz(Arena *arena, const char *path, const ReadLimits *limits, const char *const *names, int count,
+              DataArray *out, bool *found, char **error) {
+    Arena *scratch = arena_new();
+    ArchiveReader reader;
+    char *failure = NULL;
+    int more = -1;
+    bool ok = true;
+    memset(found, 0, sizeof *found * (size_t)count);
+    if (archive_open(&reader, scratch, path, limits, &failure)) {
+        while (ok && (more = archive_next(&reader, &failure)) == 1) {
+            int i = npz_index(reader.member, names, count);
+            if (i < 0) continue;
+            found[i] = ok = npz_member(&reader, arena, limits, &out[i], error);
+        }
+        archive_close(&reader);
+    }
+    if (ok && more < 0) *error = arena_copy(arena, failure, strlen(failure));
+    arena_free(scratch);
+    return ok && more == 0;
 }

@@ -228,6 +228,14 @@ static bool file_inside(Eval *e, const char *file, Span span) {
     return false;
 }
 
+static bool reading_set(Reading *r) {
+    r->data->raw_lo = r->set->lo;
+    r->data->raw_hi = r->set->hi;
+    if (!reading_shape(r, &r->set->train.x.shape) || !reading_affine(r)) return false;
+    reading_identity(r, r->set->sha256);
+    return split_parts(r);
+}
+
 static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     const Value *args = call->args;
     if (args[ARG_TOKENS].kind != V_NONE || args[ARG_WINDOW].kind != V_NONE) {
@@ -238,7 +246,7 @@ static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     *data = (DataObject){.object = {&data_class}, .name = args[ARG_NAME].text, .known = true};
     Dataset set;
     Reading r = {.e = e, .call = call, .set = &set, .data = data};
-    DatasetRequest request = {.name = args[ARG_NAME].text, .folders = e->session->data_folders};
+    DatasetRequest request = {.name = args[ARG_NAME].text, .folders = e->session->data_folders, .cache = e->session->cache_folder};
     request.file = args[ARG_FILE].kind == V_TEXT ? args[ARG_FILE].text : NULL;
     request.target = args[ARG_TARGET].kind == V_TEXT ? args[ARG_TARGET].text : NULL;
     request.target_columns = args[ARG_TARGET].kind == V_INT ? (int)args[ARG_TARGET].integer : 0;
@@ -250,16 +258,13 @@ static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     const DatasetFacts *facts = request.file ? NULL : dataset_facts(request.name);
     request.present = e->mode == EVAL_CHECK && facts;                    /* a check needs the type, not the contents */
     *out = value_object(&data->object);
-    if (!dataset_read(e->arena, &request, NULL, &set, &why, &error)) {
-        diag_add(e->diags, D_E0601, call->span, "%s", error);
-        return (request.present && why == DATASET_MISSING && reading_facts(&r, facts)) || eval_fail(out);
-    }
-    if (request.present) return reading_facts(&r, facts) || eval_fail(out);
-    data->raw_lo = set.lo;
-    data->raw_hi = set.hi;
-    if (!reading_shape(&r, &set.train.x.shape) || !reading_affine(&r)) return eval_fail(out);
-    reading_identity(&r, set.sha256);
-    return split_parts(&r) || eval_fail(out);
+    Arena *scratch = arena_new();                                         /* raw values: they are copied as given ones */
+    bool ok = dataset_read(scratch, &request, NULL, &set, &why, &error);
+    if (!ok) diag_add(e->diags, D_E0601, call->span, "%s", error);
+    if (request.present) ok = (ok || why == DATASET_MISSING) && reading_facts(&r, facts);
+    else ok = ok && reading_set(&r);
+    arena_free(scratch);
+    return ok || eval_fail(out);
 }
 
 const BuiltinRow builtins_dataset[] = {

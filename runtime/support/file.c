@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PENDING = 1 << 16 };                            /* bytes a FileWriter gathers before it writes */
+#include "support/sha256.h"
+
+enum { PENDING = 1 << 16, HASHED = 1 << 16 };          /* bytes a FileWriter gathers before it writes; read at once */
 
 /* strerror_r of glibc may return a text of its own; with _GNU_SOURCE it is this variant. */
 char *file_error(Arena *arena, const char *path, const char *what, int number) {
@@ -58,6 +60,25 @@ bool file_read(Arena *arena, const char *path, size_t limit, char **bytes, size_
     bool ok = read_open(arena, path, fd, limit ? limit : (size_t)1 << 40, bytes, length, error);
     close(fd);
     return ok;
+}
+
+bool file_sha256(Arena *arena, const char *path, char hex[65], char **error) {
+    uint8_t block[HASHED];
+    uint64_t size;
+    Sha256 sha;
+    ssize_t n;
+    if (!file_size(arena, path, &size, error)) return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return fail(arena, path, "open", errno, error);
+    sha256_start(&sha);
+    while ((n = read(fd, block, sizeof block)) != 0) {
+        if (n > 0) sha256_add(&sha, block, (size_t)n);
+        else if (errno != EINTR) break;
+    }
+    int number = errno;
+    close(fd);
+    sha256_end_hex(&sha, hex);
+    return n == 0 || fail(arena, path, "read", number, error);
 }
 
 bool file_size(Arena *arena, const char *path, uint64_t *size, char **error) {

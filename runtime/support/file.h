@@ -11,6 +11,8 @@
 bool file_read(Arena *arena, const char *path, size_t limit, char **bytes, size_t *length, char **error);
 /* Size of a regular file; false with an error otherwise. */
 bool file_size(Arena *arena, const char *path, uint64_t *size, char **error);
+/* SHA-256 of the contents, in hexadecimal, without holding them. */
+bool file_sha256(Arena *arena, const char *path, char hex[65], char **error);
 bool file_exists(const char *path);                    /* a regular file */
 bool folder_exists(const char *path);
 
