@@ -123,7 +123,8 @@ static bool own_folder(const KnownSet *set, const char *folder) {
 static void missing(Arena *arena, const KnownSet *set, const char *const *folders, char **error) {
     Buf text = {0};
     bool none = !folders || !*folders;
-    buf_printf(&text, "%s is not in %s", set->plain[0].name, none ? "any data folder: none is given" : "");
+    buf_printf(&text, "%s%s%s is not in %s", set->plain[0].name, set->archives ? " or " : "",
+               set->archives ? set->archives[0] : "", none ? "any data folder: none is given" : "");
     for (const char *const *folder = folders; folder && *folder; folder++)
         buf_printf(&text, "%s%s", folder == folders ? "" : ", ", *folder);
     buf_printf(&text, "\n%s; `nin data fetch %s` gets", set->facts.where, set->facts.name);
