@@ -1,5 +1,5 @@
 /* builtins_train.c -- train, fresh, snapshot, trace; predict, accuracy, error, loss, measure, confusion, disagreement. */
-#include "experiment/experiment.h"
+#include "experiment/training.h"
 #include "support/sha256.h"
 
 #include <math.h>
@@ -88,6 +88,11 @@ static bool request_read(Eval *e, const BuiltinCall *call, TrainRequest *r) {
     r->net = r->from ? &r->from->info->net : &a[TRAIN_NET];
     Value scratch;
     if (!r->data) return wrong_kind(e, &a[TRAIN_ON], "a data set", call->arg_spans[TRAIN_ON], &scratch) && false;
+    if (r->data->noise) {
+        diag_hint(diag_add(e->diags, D_E0314, call->arg_spans[TRAIN_ON], "a smooth_noise is drawn for cells, not for nets"),
+                  "session(fit: cells, to: ...)");
+        return false;
+    }
     if (!r->from && (r->net->kind != V_CALLABLE || r->net->callable->what != DEF_NET))
         return wrong_kind(e, r->net, "a net or a model", call->arg_spans[TRAIN_NET], &scratch) && false;
     if (is_none(&a[TRAIN_SEED])) {
@@ -110,18 +115,20 @@ static bool request_read(Eval *e, const BuiltinCall *call, TrainRequest *r) {
 }
 
 /* A measure that a session waits for must be a column of the curve. */
-static bool measure_known(Eval *e, const TrainRequest *r, const char *measure, Span span) {
+static bool measure_known(Eval *e, const TrainRequest *r, const SessionSpec *s, const char *measure, Span span) {
+    bool fits = s->fit && s->to && s->to->kind == V_OBJECT && s->to->object->class == &data_class;
+    const DataObject *data = fits ? (const DataObject *)s->to->object : r->data;
     static const char *const parts[] = {"train", "valid", "test"};
     for (int i = 0; measure && i < 3; i++) {
         size_t n = strlen(parts[i]);
         if (strncmp(measure, parts[i], n) || measure[n] != '_') continue;
-        if (!data_part(r->data, parts[i])) {
-            diag_hint(diag_add(e->diags, D_E0608, span, "%s needs a validation set, and %s has none", measure, r->data->name), "valid: 10000");
+        if (!data_part(data, parts[i])) {
+            diag_hint(diag_add(e->diags, D_E0608, span, "%s needs a validation set, and %s has none", measure, data->name), "valid: 10000");
             return false;
         }
         const char *what = measure + n + 1;
-        bool known = strcmp(what, "loss") == 0 || (strcmp(what, "accuracy") == 0 && data_has_classes(r->data));
-        for (int k = 0; r->measures && k < r->measures->len; k++) known |= strcmp(what, r->measures->name[k]) == 0;
+        bool known = strcmp(what, "loss") == 0 || (strcmp(what, "accuracy") == 0 && data_has_classes(data));
+        for (int k = 0; !fits && r->measures && k < r->measures->len; k++) known |= strcmp(what, r->measures->name[k]) == 0;
         if (known) return true;
     }
     if (!measure) return true;
@@ -135,15 +142,14 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
     bool *learn = arena_array(e->arena, bool, info->params + 1);
     for (int i = 0; i < r->schedule.sessions; i++) {
         const SessionSpec *s = &r->schedule.session[i];
-        if (!measure_known(e, r, s->patience_measure, r->span) || !measure_known(e, r, s->best_measure, r->span)) return false;
-        if (s->fit && !info->count_cells) {
-            diag_add(e->diags, D_E0607, r->span, "session %s fits cells, and this net has none with parameters", s->name);
-            return false;
-        }
         if (!session_supported(e, s, r->span)) return false;
-        if (!selection_mask(e, s->learn, info, r->span, learn)) return false;
+        if (!measure_known(e, r, s, s->patience_measure, r->span) || !measure_known(e, r, s, s->best_measure, r->span)) return false;
         if (s->reset && !selection_mask(e, s->reset, info, r->span, learn)) return false;
-        selection_mask(e, s->learn, info, r->span, learn);
+        if (s->fit) {
+            if (!fit_check(e, r, info, s)) return false;
+            continue;
+        }
+        if (!selection_mask(e, s->learn, info, r->span, learn)) return false;
         PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .session = s, .learn = learn,
                             .measures = r->measures ? r->measures->at : NULL, .measure_count = r->measures ? r->measures->len : 0,
                             .accuracy = data_has_classes(data), .examples = s->batch ? 0 : data->size, .span = r->span};

@@ -58,6 +58,10 @@ static Value shape_value(Arena *arena, const Shape *shape) {
 
 static bool data_field(Eval *e, Object *self, Name field, Span span, Value *out) {
     DataObject *data = (DataObject *)self;
+    if (data->noise) {
+        diag_add(e->diags, D_E0311, span, "a smooth_noise is drawn by each run: it has no %s here", field);
+        return false;
+    }
     for (int i = 0; i < 3; i++) {
         if (strcmp(field, data_fields[i])) continue;
         const DataObject *part = data_part(data, field);
@@ -103,6 +107,10 @@ static void data_identity(const Object *self, Buf *out) {
 
 static void data_show(const Object *self, Buf *out) {
     const DataObject *data = (const DataObject *)self;
+    if (data->noise) {
+        buf_text(out, "smooth noise, drawn by each run");
+        return;
+    }
     buf_printf(out, "%lld examples, f32", (long long)data->size);
     shape_print(&data->x.shape, out);
     char lo[32], hi[32];

@@ -71,6 +71,7 @@ void *cache_get(Cache *cache, const char *key, size_t length, void *(*make)(void
 
 /* ---- data (data.c) ---- */
 typedef struct Column { DType dtype; Shape shape; const void *rows; int64_t classes; } Column;    /* classes > 0: class[k], from 0 */
+typedef struct NoiseSpec NoiseSpec;
 typedef struct DataObject {
     Object object;
     const char *name;                             /* "mnist.train" */
@@ -81,10 +82,14 @@ typedef struct DataObject {
     const struct DataObject *train, *valid, *test;/* parts; NULL if it has none (then it is its own train) */
     bool known;                                   /* false when the files are missing (check mode): types only */
     void *wide[2];                                /* rows in the other precision, made on demand (data_rows) */
+    const struct NoiseSpec *noise;                /* drawn for each run (noise.c): no rows of its own; else NULL */
 } DataObject;
 extern const ObjectClass data_class;
 const DataObject *data_part(const DataObject *data, const char *part);   /* "train", "valid", "test"; NULL if absent */
 Value type_of_column(const Column *column);
+/* The examples of a smooth_noise for a function of n numbers; can it be had for n? */
+const DataObject *noise_draw(Arena *arena, const DataObject *lazy, uint64_t key, int n);
+bool noise_fits(const DataObject *lazy, int n);
 
 /* ---- nets and models (net.c, model.c) ---- */
 typedef struct NetParam { const char *path; Shape shape; Value initial; bool state; Name cell; size_t offset; Span span; } NetParam;

@@ -270,6 +270,7 @@ static bool model_field(Eval *e, Object *self, Name field, Span span, Value *out
     if (strcmp(field, "parameters") == 0) { *out = value_int(info->count); return true; }
     if (strcmp(field, "hash") == 0) {
         char hex[65];
+        if (!model->known) { *out = value_abstract(NULL); return true; }
         model_hash(model, hex);
         *out = value_text(arena_copy(e->arena, hex, 64));
         return true;

@@ -16,13 +16,29 @@ int net_param_index(const NetInfo *info, const char *path) {
     return -1;
 }
 
+/* A cell as a net: its arguments are the features of the input. */
+static bool cell_apply(Eval *e, Trace *trace, const Value *cell, Val x, Span span, Value *out) {
+    Graph *g = trace->graph;
+    NodeType type = graph_type(g, x);
+    int n = type.shape.rank == 1 ? (int)type.shape.dim[0] : 0;
+    Value *args = arena_array(e->arena, Value, n + 1);
+    for (int64_t i = 0; i < n; i++) args[i] = trace_value(graph_slice(g, x, &i, shape_of(1, (int64_t)1)));
+    return trace_call(e, trace, NULL, cell, args, n, span, out);
+}
+
+bool net_apply(Eval *e, Trace *trace, const Value *net, Val x, Span span, Value *out) {
+    if (net->kind == V_CALLABLE && net->callable->what == DEF_CELL) return cell_apply(e, trace, net, x, span, out);
+    Value input = trace_value(x);
+    return trace_net(e, trace, net, &input, 1, span, out);
+}
+
 /* One trace of the net on one row of the input's type. */
 static bool net_traced(Eval *e, const NetRequest *r, bool training, Trace **out, Val *y) {
     Trace *trace = trace_new(e, r->precision, training);
     DType dtype = r->input->dtype == DT_I32 ? DT_I32 : r->precision;
     NodeType type = {dtype, r->input->shape, true};
-    Value x = {.kind = V_NODE, .node = graph_input(trace->graph, IN_ROWS, 0, "x", type)}, result;
-    if (!trace_net(e, trace, r->net, &x, 1, r->span, &result)) return false;
+    Value result;
+    if (!net_apply(e, trace, r->net, graph_input(trace->graph, IN_ROWS, 0, "x", type), r->span, &result)) return false;
     e->trace = trace;
     bool fits = value_as_node(e, &result, r->span, y);
     e->trace = NULL;
@@ -119,6 +135,7 @@ static void *net_make(void *data) {
 const NetInfo *net_info(Eval *e, const Value *net, const Column *input, DType precision, Span span) {
     NetRequest request = {e, net, input, precision, span};
     Buf key = {0};
+    if (net->kind == V_CALLABLE && net->callable->what == DEF_CELL) buf_text(&key, "cell ");
     value_identity(net, &key);
     buf_printf(&key, "|%s %s ", dtype_name(precision), dtype_name(input->dtype));
     shape_print(&input->shape, &key);

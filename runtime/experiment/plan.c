@@ -31,7 +31,8 @@ static int request_parts(const PlanRequest *r, const Value **part) {
 static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
     const Value *part[MAX_PARTS + 8];
     int n = request_parts(r, part);
-    buf_printf(out, "%s %d%d %s|", r->session ? "train" : "look", r->outputs, r->accuracy, dtype_name(r->info->precision));
+    bool cell = r->info->net.kind == V_CALLABLE && r->info->net.callable->what == DEF_CELL;
+    buf_printf(out, "%s%s %d%d %s|", r->session ? "train" : "look", cell ? " cell" : "", r->outputs, r->accuracy, dtype_name(r->info->precision));
     for (int i = 0; i < n; i++) {
         value_kernel_identity(part[i], out, reals);
         buf_text(out, "|");
@@ -40,6 +41,7 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
     shape_print(&r->x.shape, out);
     buf_printf(out, "%s", dtype_name(r->y.dtype));
     shape_print(&r->y.shape, out);
+    if (r->session && r->session->clip) buf_text(out, "clip|");
     buf_printf(out, "%lld %lld|", (long long)r->y.classes, (long long)r->examples);
     if (r->session && r->session->optimizer->kind == V_RECORD)
         for (int i = 0; i < r->session->optimizer->record->len; i++) buf_printf(out, "%s;", r->session->optimizer->record->name[i]);
@@ -51,7 +53,7 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
 typedef struct Build {
     const PlanRequest *r; Eval e; Arena *arena; Trace *trace; TrainPlan *plan;
     const Value *part[MAX_PARTS]; int parts;
-    Val out, target, batch;                       /* the net's output, the target, the batch size as a number */
+    Val out, target, batch, clip;                 /* the net's output, the target, the batch size as a number, its bound */
 } Build;
 
 static NodeType row_type(const Column *column, DType precision) {
@@ -69,6 +71,10 @@ static void build_progress(Build *b) {
     Value per_epoch = trace_setting(&b->e, 1);
     b->plan->total_setting = b->trace->settings.len;
     Value total = trace_setting(&b->e, 1);
+    if (b->r->session->clip) {
+        b->plan->clip_setting = b->trace->settings.len;
+        b->clip = trace_setting(&b->e, b->r->session->clip_norm).node;
+    }
     Val step = graph_input(g, IN_STEP, 0, "step", (NodeType){DT_I32, SHAPE0, false}), real = graph_cast(g, step, DT_F64);
     Value at[3] = {trace_value(graph_1(g, G_FLOOR, graph_2(g, G_DIV, real, per_epoch.node))), trace_value(real),
                    trace_value(graph_2(g, G_DIV, real, total.node))};
@@ -85,8 +91,9 @@ static bool build_start(Build *b) {
     for (int i = 0; i < b->parts; i++)
         if (b->part[i]->kind == V_CALLABLE) trace_lift(&b->e, b->trace, b->part[i]);
     if (r->session) build_progress(b);
-    Value x = {.kind = V_NODE, .node = graph_input(b->trace->graph, IN_ROWS, 0, "x", row_type(&r->x, r->info->precision))}, y;
-    if (!trace_net(&b->e, b->trace, b->part[0], &x, 1, r->span, &y)) return false;
+    Val x = graph_input(b->trace->graph, IN_ROWS, 0, "x", row_type(&r->x, r->info->precision));
+    Value y;
+    if (!net_apply(&b->e, b->trace, b->part[0], x, r->span, &y)) return false;
     b->e.trace = b->trace;
     if (!value_as_node(&b->e, &y, r->span, &b->out)) return false;
     b->target = graph_input(b->trace->graph, IN_ROWS, 1, "target", row_type(&r->y, r->info->precision));
@@ -194,6 +201,26 @@ static bool build_update(Build *b, int param, Val w, Val g) {
     return true;
 }
 
+/* clip: the gradients times min(1, clip / norm), norm = sqrt of the sum of squares of all of them: SUM over each
+ * parameter's elements, these added in the order of the parameters. */
+static void build_clip(Build *b, Val *grad, int n) {
+    Graph *g = b->trace->graph;
+    DType dtype = b->r->info->precision;
+    Val total = 0;
+    for (int i = 0; i < n; i++) {
+        if (!grad[i]) continue;
+        int rank = graph_node(g, grad[i])->shape.rank;
+        Val square = graph_2(g, G_MUL, grad[i], grad[i]);
+        Val sum = rank ? graph_reduce(g, G_SUM, square, (1u << rank) - 1) : square;
+        total = total ? graph_2(g, G_ADD, total, sum) : sum;
+    }
+    if (!total) return;
+    Val norm = graph_1(g, G_SQRT, total), bound = graph_cast(g, b->clip, dtype);
+    Val scale = graph_2(g, G_MIN, graph_const(g, dtype, 1), graph_2(g, G_DIV, bound, norm));
+    for (int i = 0; i < n; i++)
+        if (grad[i]) grad[i] = graph_2(g, G_MUL, grad[i], scale);
+}
+
 static bool build_gradient(Build *b, Val loss, int net_params) {
     const PlanRequest *r = b->r;
     Graph *g = b->trace->graph;
@@ -207,6 +234,7 @@ static bool build_gradient(Build *b, Val loss, int net_params) {
     }
     Val seed = graph_2(g, G_DIV, graph_const(g, r->info->precision, 1), batch_size(b));
     if (!pass_grad(g, loss, seed, wrt, n, grad, b->e.diags)) return false;
+    if (b->clip) build_clip(b, grad, n);
     for (int i = 0; i < n; i++)
         if (!build_update(b, param[i], wrt[i], grad[i])) return false;
     return true;
@@ -314,7 +342,7 @@ static void *plan_make(void *data) {
     TrainPlan *plan = arena_new_of(arena, TrainPlan);
     plan->arena = arena;
     plan->examples = r->examples;
-    plan->per_epoch_setting = plan->total_setting = -1;
+    plan->per_epoch_setting = plan->total_setting = plan->clip_setting = -1;
     Build b = {.r = r, .arena = arena, .plan = plan};
     BlockLayout layout;
     int before = r->e->diags->errors;
@@ -343,7 +371,7 @@ static void *check_make(void *data) {
     const PlanRequest *r = data;
     Arena *arena = arena_new();
     TrainPlan *plan = arena_new_of(arena, TrainPlan);
-    plan->per_epoch_setting = plan->total_setting = -1;
+    plan->per_epoch_setting = plan->total_setting = plan->clip_setting = -1;
     Build b = {.r = r, .arena = arena, .plan = plan};
     int before = r->e->diags->errors;
     bool ok = build_start(&b) && (r->session ? build_training(&b) : build_evaluation(&b)) && r->e->diags->errors == before;

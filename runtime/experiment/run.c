@@ -107,6 +107,14 @@ const ObjectClass run_class = {.name = "run", .fields = run_fields, .field = run
 
 /* ---- trained cells: the cell itself, holding the model's parameters ---- */
 
+static Value zeros_value(Arena *arena, const Shape *shape) {
+    Tensor *t = arena_new_of(arena, Tensor);
+    *t = (Tensor){DT_F64, *shape, arena_array(arena, double, shape_size(shape) + 1)};
+    memset(t->data, 0, sizeof(double) * (size_t)shape_size(shape));
+    return (Value){.kind = V_TENSOR, .tensor = t};
+}
+
+/* In check mode its parameters are zeros: a call then gives a number that nothing depends on. */
 Value trained_cell(Eval *e, const Model *model, const NetCell *cell) {
     const NetInfo *info = model->info;
     Value out = cell->cell;
@@ -114,7 +122,6 @@ Value trained_cell(Eval *e, const Model *model, const NetCell *cell) {
     *callable = *cell->cell.callable;
     callable->parts = model_part(e->arena, model, cell->path);
     out.callable = callable;
-    if (!model->known) return out;
     size_t length = strlen(cell->path);
     Name *names = arena_array(e->arena, Name, info->params + 1);
     Value *at = arena_array(e->arena, Value, info->params + 1);
@@ -123,7 +130,7 @@ Value trained_cell(Eval *e, const Model *model, const NetCell *cell) {
         const char *path = info->param[i].path;
         if (strncmp(path, cell->path, length) || path[length] != '.') continue;
         names[n] = intern_text(e->session->names, path + length + 1);
-        at[n++] = model_param_value(e, model, i);
+        at[n++] = model->known ? model_param_value(e, model, i) : zeros_value(e->arena, &info->param[i].shape);
     }
     callable->weights = value_record(e->arena, names, at, n).record;
     return out;

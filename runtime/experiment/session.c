@@ -96,17 +96,25 @@ static bool session_read(Eval *e, const char *name, const Value *record, Span sp
     s->optimizer = given(record, "optimizer"); s->take = given(record, "take"); s->clip = given(record, "clip");
     s->augment = given(record, "augment"); s->against = given(record, "against"); s->cells = given(record, "cells");
     s->fit = given(record, "fit"); s->to = given(record, "to");
-    const char *missing = !s->learn && !s->fit ? "learn" : !s->loss ? "loss" : !s->optimizer ? "optimizer" : NULL;
+    const char *missing = !s->learn && !s->fit ? "learn" : s->fit && !s->to ? "to" : !s->loss ? "loss" : !s->optimizer ? "optimizer" : NULL;
     if (missing) {
         Diag *diag = diag_add(e->diags, D_E0606, span, strcmp(missing, "learn") ? "%s has no %s" : "say what %s learns: %s is missing",
                               name, missing);
-        diag_hint(diag, "%s", strcmp(missing, "learn") == 0 ? "learn: all" : strcmp(missing, "loss") == 0 ? "loss: mse" : "optimizer: adam[lr: 1e-3]");
+        diag_hint(diag, "%s", strcmp(missing, "learn") == 0 ? "learn: all" : strcmp(missing, "to") == 0 ? "to: smooth_noise(over: -5..5, sigma: 1/3)" : strcmp(missing, "loss") == 0 ? "loss: mse" : "optimizer: adam[lr: 1e-3]");
+        return false;
+    }
+    if (s->fit && s->learn) {
+        diag_add(e->diags, D_E0314, span, "%s has both learn and fit: it trains the net, or the cells by themselves", name);
         return false;
     }
     const Value *batch = given(record, "batch"), *order = given(record, "order");
     bool all = names_all(batch);
     if (!all && !read_count(e, s, batch, "batch", span, &s->batch)) return false;
     if (!read_count(e, s, given(record, "epochs"), "epochs", span, &s->epochs)) return false;
+    if (s->clip && !(s->clip->kind == V_ABSTRACT || (value_as_real(e, s->clip, span, &s->clip_norm) && s->clip_norm > 0))) {
+        diag_add(e->diags, D_E0314, span, "clip of %s is a number above zero: the largest norm of the gradient", name);
+        return false;
+    }
     s->given_order = order && order->kind == V_CHOICE && strcmp(order->choice, "given") == 0;
     return read_stop(e, s, record, span);
 }
@@ -126,4 +134,13 @@ bool schedule_read(Eval *e, const Value *with, Span span, Schedule *out) {
         out->sessions++;
     }
     return true;
+}
+
+bool session_supported(Eval *e, const SessionSpec *s, Span span) {
+    const char *what = s->against ? "against" : s->augment ? "augment" : NULL;
+    bool exact = s->cells && s->cells->kind == V_CHOICE
+                 && (strcmp(s->cells->choice, "exact") == 0 || strcmp(s->cells->choice, "as_given") == 0);
+    if (s->cells && !exact) what = "cells";
+    if (what) diag_add(e->diags, D_E0618, span, "%s of session %s is not in this version", what, s->name);
+    return !what;
 }

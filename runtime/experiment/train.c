@@ -3,7 +3,7 @@
  * The run's block holds weights, optimizer and layer states of the current session; between sessions the weights and
  * the net's own states go on.  The compiled loop is cut where the host must look: at every epoch if something is
  * evaluated or kept there, else at most every 100 ms.  Cuts never change a bit. */
-#include "experiment/experiment.h"
+#include "experiment/training.h"
 #include "support/rng.h"
 #include "support/sha256.h"
 
@@ -12,27 +12,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* One session under way. */
-typedef struct Training {
-    Eval *e; const TrainRequest *r; const NetInfo *info; Model *model; Run *run;
-    const SessionSpec *s; int number;                                    /* of the session, from 1 */
-    TrainPlan *plan; const double *settings; const uint64_t *keys;
-    char *block, *before;                                                /* before: as the cut began */
-    Value measure[7]; int measures;
-    double *series[8]; int64_t batch, per_epoch, total, done;
-    uint32_t *order;
-    double best; int64_t best_epoch, since_best; char *best_block;
-    double lowest; int64_t since_lowest;
-    bool by_epoch, stop;
-} Training;
-
 static double seconds_now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void *aligned(Arena *arena, size_t size) {
+void *training_aligned(Arena *arena, size_t size) {
     return (void *)(((uintptr_t)arena_alloc(arena, size + 64) + 63) & ~(uintptr_t)63);
 }
 
@@ -102,8 +88,8 @@ static void fill_slot(const Slot *slot, void *at, double x) {
 
 static void block_start(Training *t) {
     const BlockLayout *layout = &t->plan->program->layout;
-    t->block = aligned(t->e->arena, layout->size);
-    t->before = aligned(t->e->arena, layout->size);
+    t->block = training_aligned(t->e->arena, layout->size);
+    t->before = training_aligned(t->e->arena, layout->size);
     for (int i = 0; i < t->plan->slots; i++)
         if (t->plan->is_optimizer[i]) fill_slot(&layout->slot[i], t->block + layout->slot[i].offset, t->plan->start[i]);
     copy_params(t, false);
@@ -111,23 +97,12 @@ static void block_start(Training *t) {
 
 /* ---- one session ---- */
 
-bool session_supported(Eval *e, const SessionSpec *s, Span span) {
-    const char *what = s->fit ? "fit" : s->against ? "against" : s->augment ? "augment" : s->clip ? "clip" : NULL;
-    if (s->cells && !(s->cells->kind == V_CHOICE
-                      && (strcmp(s->cells->choice, "exact") == 0 || strcmp(s->cells->choice, "as_given") == 0)))
-        what = "cells";
-    if (what) diag_add(e->diags, D_E0618, span, "%s of session %s is not in this version", what, s->name);
-    return !what;
-}
-
 static bool session_plan(Training *t) {
-    const DataObject *data = data_part(t->r->data, "train");
-    bool *learn = arena_array(t->e->arena, bool, t->info->params + 1);
-    if (!selection_mask(t->e, t->s->learn, t->info, t->r->span, learn)) return false;
+    const DataObject *data = data_part(t->data, "train");
     t->batch = t->s->batch && t->s->batch < data->size ? t->s->batch : data->size;
     t->per_epoch = (data->size + t->batch - 1) / t->batch;
     t->total = t->s->epochs * t->per_epoch;
-    PlanRequest request = {.e = t->e, .info = t->info, .x = data->x, .y = data->y, .session = t->s, .learn = learn,
+    PlanRequest request = {.e = t->e, .info = t->info, .x = data->x, .y = data->y, .session = t->s, .learn = t->learn,
                            .measures = t->measure, .measure_count = t->measures, .accuracy = data_has_classes(data),
                            .examples = t->s->batch ? 0 : data->size, .span = t->r->span};
     t->plan = plan_get(&request, &t->settings);
@@ -135,6 +110,7 @@ static bool session_plan(Training *t) {
     double *settings = (double *)t->settings;                            /* the progress of this session */
     if (t->plan->per_epoch_setting >= 0) settings[t->plan->per_epoch_setting] = (double)t->per_epoch;
     if (t->plan->total_setting >= 0) settings[t->plan->total_setting] = (double)t->total;
+    if (t->plan->clip_setting >= 0) settings[t->plan->clip_setting] = t->s->clip_norm;
     t->keys = plan_keys(t->e, t->plan, &t->r->seeds, (uint32_t)t->number);
     return true;
 }
@@ -167,12 +143,12 @@ static void snapshot_add(Training *t, int64_t epoch) {
 static bool epoch_row(Training *t, int64_t epoch, const Metrics *train) {
     copy_params(t, true);
     int row = curve_row(t, epoch);
-    const DataObject *part = data_part(t->r->data, "train");
+    const DataObject *part = data_part(t->data, "train");
     Metrics m;
     if (train) curve_metrics(t, row, "train", train, data_has_classes(part));
     static const char *const names[] = {"train", "valid", "test"};
     for (int i = 0; i < COUNT(names); i++) {
-        part = data_part(t->r->data, names[i]);
+        part = data_part(t->data, names[i]);
         bool whole = i > 0 || (!train && (t->s->batch == 0 || epoch == 0));
         if (!part || !whole) continue;
         if (!model_metrics(t->e, t->model, part, t->s->loss, t->measure, t->measures, t->r->span, &m)) return false;
@@ -191,7 +167,7 @@ static bool first_bad(Training *t, int64_t steps, int64_t *at) {
 }
 
 static void feed_fill(Training *t, Feed *feed, int64_t epoch) {
-    const DataObject *data = data_part(t->r->data, "train");
+    const DataObject *data = data_part(t->data, "train");
     Lab *lab = lab_of(t->e);
     DType precision = t->info->precision;
     *feed = (Feed){.rows = {data_rows(lab, data, 0, precision), data_rows(lab, data, 1, precision)},
@@ -254,7 +230,7 @@ static bool run_whole(Training *t) {
         for (int64_t i = 0; i < steps; i++) {
             int row = curve_row(t, from + i);
             Metrics m = {.loss = t->series[0][i]};
-            bool classes = data_has_classes(data_part(t->r->data, "train"));
+            bool classes = data_has_classes(data_part(t->data, "train"));
             if (classes) m.accuracy = t->series[1][i];
             for (int k = 0; k < t->measures; k++) m.measure[k] = t->series[1 + classes + k][i];
             curve_metrics(t, row, "train", &m, classes);
@@ -267,7 +243,7 @@ static bool run_whole(Training *t) {
 
 /* The mean over an epoch's examples of what its steps saw: batch sums added in f64 in step order. */
 static Metrics epoch_means(Training *t, int64_t steps) {
-    const DataObject *data = data_part(t->r->data, "train");
+    const DataObject *data = data_part(t->data, "train");
     double sum[8] = {0}, n = (double)data->size;
     for (int k = 0; k < t->plan->series; k++)
         for (int64_t i = 0; i < steps; i++) sum[k] += t->series[k][i];
@@ -323,31 +299,50 @@ static bool reset_params(Training *t) {
     return model_draw(t->e, t->info, &t->r->seeds, (uint32_t)t->number, which, t->model->block, t->r->span);
 }
 
-static bool run_session(Training *t) {
-    if (!session_supported(t->e, t->s, t->r->span) || !reset_params(t) || !session_plan(t)) return false;
-    block_start(t);
-    int64_t most = t->per_epoch > CUT_STEPS ? t->per_epoch : CUT_STEPS;
-    for (int i = 0; i < t->plan->series; i++) t->series[i] = arena_array(t->e->arena, double, most < t->total ? most : t->total + 1);
-    const DataObject *data = data_part(t->r->data, "train");
-    t->order = arena_array(t->e->arena, uint32_t, data->size + 1);
+/* A session starts afresh: nothing seen, nothing done. */
+static bool part_start(Training *t) {
+    t->done = 0;
+    t->since_lowest = 0;
+    t->stop = false;
     t->best = t->s->best_measure && strstr(t->s->best_measure, "accuracy") ? -INFINITY : INFINITY;
     t->lowest = INFINITY;
-    if (t->s->best_measure) t->best_block = aligned(t->e->arena, t->plan->program->layout.size);
+    if (!session_plan(t)) return false;
+    block_start(t);
+    return true;
+}
+
+bool training_part(Training *t) {
+    if (!part_start(t)) return false;
+    int64_t most = t->per_epoch > CUT_STEPS ? t->per_epoch : CUT_STEPS;
+    for (int i = 0; i < t->plan->series; i++) t->series[i] = arena_array(t->e->arena, double, most < t->total ? most : t->total + 1);
+    const DataObject *data = data_part(t->data, "train");
+    t->order = arena_array(t->e->arena, uint32_t, data->size + 1);
+    if (t->s->best_measure) t->best_block = training_aligned(t->e->arena, t->plan->program->layout.size);
     bool kept = t->r->keep && t->r->keep->kind != V_NONE;
-    t->by_epoch = !t->plan->loss_series || data_part(t->r->data, "valid") || data_part(t->r->data, "test") || t->s->patience
+    t->by_epoch = !t->plan->loss_series || data_part(t->data, "valid") || data_part(t->data, "test") || t->s->patience
                   || t->s->best_measure || kept;
-    t->run->cheap = t->plan->neuron;
+    t->run->cheap &= t->plan->neuron;
     if (!t->plan->neuron && lab_turn(t->e)->turn) lab_turn(t->e)->turn->experiment->wide = true;
     if (!(t->by_epoch ? run_epochs(t) : run_whole(t))) return false;
     copy_params(t, true);
     return true;
 }
 
+static bool run_session(Training *t) {
+    if (!session_supported(t->e, t->s, t->r->span) || !reset_params(t)) return false;
+    if (t->s->fit) return fit_session(t);
+    t->learn = arena_array(t->e->arena, bool, t->info->params + 1);
+    return selection_mask(t->e, t->s->learn, t->info, t->r->span, t->learn) && training_part(t);
+}
+
 /* ---- a run ---- */
 
 static void curve_space(Training *t) {
     int64_t rows = 1;
-    for (int i = 0; i < t->r->schedule.sessions; i++) rows += t->r->schedule.session[i].epochs + 2;
+    for (int i = 0; i < t->r->schedule.sessions; i++) {
+        const SessionSpec *s = &t->r->schedule.session[i];
+        rows += (s->epochs + 2) * (s->fit ? t->info->cells : 1);
+    }
     Curve *curve = &t->run->curve;
     curve->cap = (int)rows;
     curve->session = arena_array(t->e->arena, int, rows);
@@ -362,9 +357,9 @@ bool train_run(Eval *e, const TrainRequest *r, Run **out) {
     if (!info) return false;
     Run *run = arena_new_of(e->arena, Run);
     Model *model = arena_new_of(e->arena, Model);
-    *model = (Model){.object = {&model_class}, .info = info, .block = aligned(e->arena, info->layout.size), .data = r->data, .known = true};
-    *run = (Run){.object = {&run_class}, .model = model, .known = true, .data = r->data, .sessions = r->schedule.sessions};
-    Training t = {.e = e, .r = r, .info = info, .model = model, .run = run, .measures = r->measures ? r->measures->len : 0};
+    *model = (Model){.object = {&model_class}, .info = info, .block = training_aligned(e->arena, info->layout.size), .data = r->data, .known = true};
+    *run = (Run){.object = {&run_class}, .model = model, .known = true, .data = r->data, .sessions = r->schedule.sessions, .cheap = true};
+    Training t = {.e = e, .r = r, .info = info, .model = model, .net = model, .run = run, .data = r->data, .measures = r->measures ? r->measures->len : 0};
     for (int i = 0; i < t.measures; i++) t.measure[i] = r->measures->at[i];
     double start = seconds_now();
     if (r->from) memcpy(model->block, r->from->block, info->layout.size);
@@ -377,9 +372,6 @@ bool train_run(Eval *e, const TrainRequest *r, Run **out) {
         t.s = &r->schedule.session[i];
         run->session_name[i] = t.s->name;
         t.number = i + 1;
-        t.done = 0;
-        t.since_lowest = 0;
-        t.stop = false;
         ok = run_session(&t);
     }
     run->seconds = seconds_now() - start;

@@ -19,20 +19,23 @@ typedef struct SessionSpec {
     int64_t batch, epochs;                        /* batch 0: all */
     int patience; const char *patience_measure;   /* 0: no stopping */
     const char *best_measure;                     /* take: best(...); NULL: last */
+    double clip_norm;                             /* where clip is given */
     bool given_order;
     const Value *record;                          /* the session as values: its identity */
 } SessionSpec;
 typedef struct Schedule { SessionSpec *session; int sessions; } Schedule;
-/* Reads a session, or a record of sessions.  E0606, E0312, E0314, E0609, ... */
 /* Does it ask only for what this version can do?  E0618. */
 bool session_supported(Eval *e, const SessionSpec *s, Span span);
+/* Reads a session, or a record of sessions.  E0606, E0312, E0314, E0609, ... */
 bool schedule_read(Eval *e, const Value *with, Span span, Schedule *out);
 
 /* ---- nets (net.c) ---- */
 void net_info_free(NetInfo *info);
-/* Where a parameter of a trace stands in the net's table; -1: an optimizer's state. */
+/* Applies a net to its input in a trace; a cell to the features of its input, giving one feature. */
+bool net_apply(Eval *e, Trace *trace, const Value *net, Val x, Span span, Value *out);
 /* The type of input that a net declares; E0416 if it is open. */
 bool net_declared_input(Eval *e, const Value *net, Span span, Column *out);
+/* Where a parameter of a trace stands in the net's table; -1: an optimizer's state. */
 int net_param_index(const NetInfo *info, const char *path);
 
 /* ---- plans (plan.c) ---- */
@@ -52,7 +55,7 @@ struct TrainPlan {
     int *slot_of_param;                           /* info's parameter -> slot of the program; -1: not used there */
     int slots; bool *is_optimizer;                /* slots that are not the net's start at `start` */
     double *start;                                /* of optimizer states: a number each */
-    int settings; double *setting; bool *pinned; int per_epoch_setting, total_setting;     /* -1: none */
+    int settings; double *setting; bool *pinned; int per_epoch_setting, total_setting, clip_setting;     /* -1: none */
     int keys; const char *const *key_names;
     bool loss_series; int series;                 /* series 0: train_loss, then one per measure */
     int rows; DType row_type[8]; Shape row_shape[8];
@@ -112,6 +115,6 @@ enum { CUT_STEPS = 8192 };                        /* most steps between two look
 /* ---- data (data.c, dataset.c) ---- */
 DataObject *data_slice(Arena *arena, const DataObject *data, int64_t from, int64_t count, const char *part);
 void data_split(Arena *arena, DataObject *data, int64_t valid, int64_t test);
-extern const BuiltinRow builtins_data[], builtins_dataset[];
+extern const BuiltinRow builtins_data[], builtins_dataset[], builtins_noise[];
 
 #endif
