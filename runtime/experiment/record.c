@@ -7,6 +7,20 @@
 
 /* ---- copies that outlive the turn ---- */
 
+static Callable *keep_callable(Arena *arena, const Callable *from, bool *plain) {
+    Callable *callable = arena_new_of(arena, Callable);
+    *callable = *from;
+    callable->instance = NULL;
+    if (from->settings) callable->settings = arena_array(arena, Value, from->settings_len + 1);
+    for (int i = 0; from->settings && i < from->settings_len; i++)
+        callable->settings[i] = value_keep(arena, &from->settings[i], plain);
+    if (from->weights) {
+        Value weights = {.kind = V_RECORD, .record = from->weights};
+        callable->weights = value_keep(arena, &weights, plain).record;
+    }
+    return callable;
+}
+
 Value value_keep(Arena *arena, const Value *value, bool *plain) {
     Value copy = *value;
     copy.node = 0;
@@ -45,20 +59,7 @@ Value value_keep(Arena *arena, const Value *value, bool *plain) {
         copy.tensor = t;
         break;
     }
-    case V_CALLABLE: {
-        Callable *callable = arena_new_of(arena, Callable);
-        *callable = *value->callable;
-        callable->instance = NULL;
-        if (callable->settings) callable->settings = arena_array(arena, Value, callable->settings_len + 1);
-        for (int i = 0; callable->settings && i < callable->settings_len; i++)
-            callable->settings[i] = value_keep(arena, &value->callable->settings[i], plain);
-        if (callable->weights) {
-            Value weights = {.kind = V_RECORD, .record = callable->weights};
-            callable->weights = value_keep(arena, &weights, plain).record;
-        }
-        copy.callable = callable;
-        break;
-    }
+    case V_CALLABLE: copy.callable = keep_callable(arena, value->callable, plain); break;
     case V_OBJECT:
         if (value->object->class == &distribution_class) {
             Distribution *distribution = arena_new_of(arena, Distribution);
