@@ -136,6 +136,18 @@ static bool measure_known(Eval *e, const TrainRequest *r, const SessionSpec *s, 
     return false;
 }
 
+/* W0610: what is drawn anew and then stands still. */
+static bool reset_check(Eval *e, const SessionSpec *s, const NetInfo *info, const bool *learn, Span span) {
+    bool *reset = arena_array(e->arena, bool, info->params + 1);
+    if (!selection_mask(e, s->reset, info, span, reset)) return false;
+    for (int i = 0; i < info->params; i++) {
+        if (!reset[i] || learn[i]) continue;
+        diag_add(e->diags, D_W0610, span, "session %s draws %s anew and does not learn it", s->name, info->param[i].path);
+        break;
+    }
+    return true;
+}
+
 /* All that can be known without training: shapes, selections, loss and target, optimizer. */
 static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
     const DataObject *data = data_part(r->data, "train");
@@ -144,12 +156,16 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
         const SessionSpec *s = &r->schedule.session[i];
         if (!session_supported(e, s, r->span)) return false;
         if (!measure_known(e, r, s, s->patience_measure, r->span) || !measure_known(e, r, s, s->best_measure, r->span)) return false;
-        if (s->reset && !selection_mask(e, s->reset, info, r->span, learn)) return false;
         if (s->fit) {
+            if (s->reset && !selection_mask(e, s->reset, info, r->span, learn)) return false;
             if (!fit_check(e, r, info, s)) return false;
             continue;
         }
         if (!selection_mask(e, s->learn, info, r->span, learn)) return false;
+        if (s->reset && !reset_check(e, s, info, learn, r->span)) return false;
+        if (s->batch > data->size)
+            diag_add(e->diags, D_W0611, r->span, "session %s takes batches of %lld; %s has %lld examples", s->name, (long long)s->batch,
+                     data->name, (long long)data->size);
         PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .session = s, .learn = learn,
                             .measures = r->measures ? r->measures->at : NULL, .measure_count = r->measures ? r->measures->len : 0,
                             .accuracy = data_has_classes(data), .examples = s->batch ? 0 : data->size, .span = r->span};

@@ -4,13 +4,12 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { ARG_NAME, ARG_MARKS, ARG_ROWS, ARG_COLUMNS, ARG_X, ARG_Y, ARG_WHERE, ARG_OF, MAX_MARKS = 24, MAX_FORMULAS = 256 };
+enum { ARG_NAME, ARG_MARKS, ARG_ROWS, ARG_COLUMNS, ARG_X, ARG_Y, ARG_WHERE, ARG_OF, MAX_MARKS = 24 };
 
 typedef struct Drawing {
     Eval *e; Experiment *x; const BuiltinCall *call; const char *name;
     const Mark *mark[MAX_MARKS]; int marks;
     Compiled *where, *by[2]; Name by_name[2]; bool by_given[2], by_marks[2];      /* 0: rows, 1: columns */
-    RowSet *rows;
     VEC(Value) labels[2];                                                          /* of rows and columns of panels */
     VEC(Value) colors;                                                             /* in order of first appearance */
     VEC(FigurePanel) panels;
@@ -41,38 +40,7 @@ static void drawing_by(Drawing *d, int which) {
     d->by_given[which] = !d->by_marks[which] && formula_list(d->e, by, &d->by[which], &d->by_name[which], 1) == 1;
 }
 
-/* All formulas, to find the rows that have what they name. */
-static int drawing_formulas(const Drawing *d, Compiled **all) {
-    int n = 0;
-    for (int i = 0; i < d->marks; i++) {
-        const Mark *m = d->mark[i];
-        Compiled *parts[] = {m->x, m->y, m->z, m->over, m->color};
-        for (int k = 0; k < COUNT(parts); k++)
-            if (parts[k]) all[n++] = parts[k];
-        for (int k = 0; k < m->groups; k++) all[n++] = m->group[k];
-    }
-    for (int i = 0; i < 2; i++)
-        if (d->by_given[i]) all[n++] = d->by[i];
-    if (d->where) all[n++] = d->where;
-    return n;
-}
-
-static bool drawing_rows(Drawing *d) {
-    const Value *of = &d->call->args[ARG_OF];
-    Compiled *all[MAX_FORMULAS];
-    if (of->kind == V_OBJECT && of->object->class == &table_class) d->rows = ((const TableObject *)of->object)->set;
-    else {
-        /* marks of different records may lie over each other: each mark finds its own rows (mark_rows) */
-        int n = drawing_formulas(d, all);
-        int mark = diags_mark(d->e->diags);
-        d->rows = formula_rows(d->e, d->x, all, n, d->call->span);
-        if (!d->rows && d->marks > 1) diags_discard(d->e->diags, mark);
-        else if (!d->rows) return false;
-    }
-    return true;
-}
-
-/* The points a mark looks at. */
+/* The points a mark looks at: marks of different records may lie over each other. */
 static bool mark_points(Drawing *d, const Mark *mark, Group *out) {
     Compiled *own[24];
     int n = 0;
@@ -82,12 +50,11 @@ static bool mark_points(Drawing *d, const Mark *mark, Group *out) {
     for (int k = 0; k < mark->groups; k++) own[n++] = mark->group[k];
     for (int i = 0; i < 2; i++)
         if (d->by_given[i]) own[n++] = d->by[i];
-    RowSet *rows = d->rows ? d->rows : formula_rows(d->e, d->x, own, n, mark->span);
-    if (rows && d->rows && d->call->args[ARG_OF].kind != V_OBJECT) {     /* a mark whose columns another record holds */
-        RowSet *better = formula_rows(d->e, d->x, own, n, mark->span);
-        if (!better) return false;
-        rows = better;
-    }
+    *out = (Group){0};
+    const Value *of = &d->call->args[ARG_OF];
+    bool table = of->kind == V_OBJECT && of->object->class == &table_class;
+    if (!table && !d->x->sets.len) return true;                          /* nothing recorded: functions by themselves */
+    RowSet *rows = table ? ((const TableObject *)of->object)->set : formula_rows(d->e, d->x, own, n, mark->span);
     return rows && group_all(d->e, rows, own, n, d->where, out);
 }
 
@@ -250,7 +217,6 @@ static bool builtin_figure(Eval *e, const BuiltinCall *call, Value *out) {
     drawing_by(&d, 0);
     drawing_by(&d, 1);
     if (formula_given(&call->args[ARG_WHERE])) d.where = formula_compile(e, call->args[ARG_WHERE].formula);
-    if (!drawing_rows(&d)) return eval_fail(out);
     for (int i = 0; i < d.marks; i++)
         if (!draw_mark(&d, i)) return eval_fail(out);
     return drawing_write(&d) || eval_fail(out);

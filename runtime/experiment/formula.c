@@ -467,6 +467,14 @@ bool group_split(Eval *e, const Group *group, Compiled *const *by, const Name *n
     VEC(int) caps = {0};
     Value *value = arena_array(e->arena, Value, n + 1);
     int last = 0;
+    if (!n) {                                                            /* one group, even of nothing */
+        Group *whole = arena_new_of(e->arena, Group);
+        *whole = *group;
+        if (!whole->all) whole->all = group;
+        *out = whole;
+        *count = 1;
+        return true;
+    }
     for (int i = 0; i < group->len; i++) {
         for (int k = 0; k < n; k++)
             if (!formula_point(e, by[k], group, &group->at[i], &value[k])) return false;
