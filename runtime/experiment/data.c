@@ -157,7 +157,7 @@ void data_split(Arena *arena, DataObject *data, int64_t valid, int64_t test) {
     data->train = data_slice(arena, data, 0, train, "train");
 }
 
-static void data_finish(DataObject *data) {
+void data_finish(DataObject *data) {
     Sha256 sha;
     sha256_start(&sha);
     sha256_add(&sha, data->x.rows, (size_t)data->size * column_row(&data->x));

@@ -112,9 +112,11 @@ bool model_read(Eval *e, const NetInfo *info, void *block, const char *path, Spa
 enum { CUT_STEPS = 8192 };                        /* most steps between two looks of the host */
 
 
-/* ---- data (data.c, dataset.c) ---- */
+/* ---- data (data.c, dataset.c, synthetic.c) ---- */
 DataObject *data_slice(Arena *arena, const DataObject *data, int64_t from, int64_t count, const char *part);
 void data_split(Arena *arena, DataObject *data, int64_t valid, int64_t test);
-extern const BuiltinRow builtins_data[], builtins_dataset[], builtins_noise[];
+/* Identity and raw range, from the rows. */
+void data_finish(DataObject *data);
+extern const BuiltinRow builtins_data[], builtins_dataset[], builtins_synthetic[], builtins_noise[];
 
 #endif

@@ -232,16 +232,14 @@ static void check_values(Check *c)
         if (first && strcmp(first, o.out) != 0)
             report_fail(c->report, "%s: %s %s differs from %s %s\n- %s+ %s", c->file->path, backends[b][0], backends[b][1],
                         backends[0][0], backends[0][1], first, o.out);
-        first = first ? first : o.out;
-        char *at = o.out;
+        first = first ? first : arena_copy(c->arena, o.out, strlen(o.out));
+        char *at = o.out;                               /* is cut into lines */
         for (int i = 0; i < c->file->directives.len; i++) {
             if (!run_directive(&c->file->directives.at[i]))
                 continue;
             char *line = strsep(&at, "\n");
             check_value(c, &c->file->directives.at[i], line ? line : "", arena_printf(c->arena, "%s %s", backends[b][0], backends[b][1]));
         }
-        if (b == 0)
-            first = arena_copy(c->arena, o.out, strlen(o.out));
     }
 }
 

@@ -239,7 +239,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: nintest BUILD [--long] [-jN] [--list] [FILTER...]\n");
         return 2;
     }
-    setenv("XDG_CACHE_HOME", arena_printf(r.arena, "%s/cache", r.options.build), 1);       /* decoded data stays in BUILD */
+    char *build = realpath(r.options.build, NULL);
+    setenv("XDG_CACHE_HOME", arena_printf(r.arena, "%s/cache", build ? build : ""), 1);    /* decoded data stays in BUILD */
+    free(build);
     find_all(&r);
     if (r.options.list) {
         for (int i = 0; i < r.jobs.len; i++)
