@@ -524,7 +524,7 @@ static void emit_stage(Staged *s, int stage) {
 
 void staged_lower(Plan *plan) {
     Staged s = {.plan = plan};
-    region_analyse(&s.r, plan, plan->graph, false, NULL);
+    region_analyse(&s.r, plan, plan->graph, false, NULL, NULL);
     s.job_of = arena_array(plan->arena, int, plan->graph->node.len);
     for (int v = 0; v < plan->graph->node.len; v++) s.job_of[v] = -1;
     for (Val v = 1; v < (Val)plan->graph->node.len; v++) add_jobs(&s, v);

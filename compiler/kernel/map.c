@@ -562,7 +562,7 @@ static void find_outputs(MapGen *m) {
         wanted[k] = true;
         m->points |= m->body->outputs.at[k].kind == OUT_SUMMED;
     }
-    region_analyse(&m->b, m->plan, m->body, true, wanted);
+    region_analyse(&m->b, m->plan, m->body, true, wanted, NULL);
 }
 
 static int point_array(MapGen *m, DType dtype) {

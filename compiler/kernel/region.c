@@ -30,8 +30,11 @@ Val region_base(const Region *r, Val v) {
 
 /* ---- what varies, what is used ---- */
 
-static bool body_varies(const Region *r, Val v) {
-    if (op_of(r, v) == G_INPUT) return r->graph->inputs.at[graph_attr(r->graph, v)->index].kind == IN_MAPPED;
+static bool body_varies(const Region *r, Val v, const bool *input_varies) {
+    if (op_of(r, v) == G_INPUT) {
+        int index = graph_attr(r->graph, v)->index;
+        return input_varies ? input_varies[index] : r->graph->inputs.at[index].kind == IN_MAPPED;
+    }
     for (int k = 0; k < graph_node(r->graph, v)->nin; k++)
         if (r->info[in_of(r, v, k)].varies) return true;
     return false;
@@ -80,7 +83,7 @@ static bool always_stored(const Region *r, Val v) {
     case CLASS_REDUCE: return true;
     case CLASS_BATCH: return false;
     case CLASS_CONTRACT: return node->op == G_MATMUL;
-    case CLASS_REGION: return false;
+    case CLASS_REGION: return r->body;
     }
     return true;
 }
@@ -146,11 +149,11 @@ static void find_stored(Region *r) {
     }
 }
 
-void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body, const bool *wanted) {
+void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body, const bool *wanted, const bool *input_varies) {
     *r = (Region){.plan = plan, .graph = graph, .lanes = plan->lanes, .body = body};
     r->info = arena_array(plan->arena, Info, graph->node.len);
     for (Val v = 1; v < (Val)graph->node.len; v++)
-        r->info[v].varies = body ? body_varies(r, v) : graph_node(graph, v)->batched;
+        r->info[v].varies = body ? body_varies(r, v, input_varies) : graph_node(graph, v)->batched;
     find_live(r, wanted);
     find_stored(r);
 }
@@ -164,7 +167,7 @@ static void reads_of(const Region *r, Val v, bool same, const Reads *reads) {
     for (int k = 0; k < node->nin; k++) {
         Val in = in_of(r, v, k);
         bool still = same && (is_elementwise((Op)node->op) || is_flat_view(r, v));
-        if (op_of(r, in) == G_MAP) continue;
+        if (op_of(r, in) == G_MAP && !r->body) continue;
         if (r->info[in].stored || op_of(r, in) == G_INPUT) reads->read(reads->data, in, still);
         else reads_of(r, in, still, reads);
     }

@@ -59,8 +59,8 @@ struct Ctx {
 };
 
 int64_t region_size(const Region *r, Val v);
-/* wanted: by output; NULL: all. */
-void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body, const bool *wanted);
+/* wanted: by output; NULL: all.  input_varies: by input of a body; NULL: the mapped ones. */
+void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body, const bool *wanted, const bool *input_varies);
 bool is_elementwise(Op op);
 bool is_flat_view(const Region *r, Val v);       /* same elements in the same order */
 bool is_summed(const Region *r, Val v);          /* a sum over the batch: BATCH_* or PROJ of a summed output */
@@ -124,7 +124,8 @@ void batch_partial(Ctx *c, Val v, const Shard *shard);
 typedef KVal (*ChainAdd)(void *data, const Ix *ix, KVal acc);
 KVal chain(Gen *g, int n, const KVal *counts, KVal acc, ChainAdd add, void *data);
 
-/* ---- map.c ---- */
+/* ---- map.c, nest_map.c ---- */
 void map_lower(Region *r, Val v);
+void nest_map(Ctx *c, Val v);                                     /* a MAP inside a body: all its PROJs */
 
 #endif

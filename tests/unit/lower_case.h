@@ -34,7 +34,7 @@ typedef struct Case {
     double settings[64];
     DType real;
     uint32_t random;
-    bool quick;                            /* fewer ways */
+    bool quick, no_c;                      /* fewer ways */
 } Case;
 
 static inline Case case_new(DType real) {
@@ -225,14 +225,15 @@ static inline Lowered *case_lower(Case *c, const Data *d, int64_t known, const C
     return low;
 }
 
-static inline void case_check_jit(Case *c, const Data *d, const Result *expected, int64_t known, int level, const char *cpu) {
+static inline void case_check_jit(Case *c, const Data *d, const Result *expected, int64_t known, int level, const char *cpu,
+                                  bool plain) {
     CodeOptions options = {.opt_level = level, .cpu = cpu, .plugin = NIN_PLUGIN};
     const char *error = NULL;
-    Lowered *low = case_lower(c, d, known, &options, false);
+    Lowered *low = case_lower(c, d, known, &options, plain);
     options.neuron = low->neuron;
     Code *code = code_jit(c->arena, low->module, &options, &error);
     if (!code) fail_msg("%s", error);
-    case_check_code(c, d, expected, low, code, arena_printf(c->arena, "O%d %s%s", level, cpu ? cpu : "host", known ? " neuron" : ""));
+    case_check_code(c, d, expected, low, code, arena_printf(c->arena, "O%d %s%s%s", level, cpu ? cpu : "host", known ? " neuron" : "", plain ? " plain" : ""));
     code_free(code);
 }
 
@@ -257,10 +258,12 @@ static inline void case_check(Case *c, int64_t examples, int64_t batch, bool ord
     Result expected = case_run(c, &d, program_interpret(c->arena, c->g, d.layout), NULL, false);
     int64_t ways[2] = {0, batch >= examples && examples <= 4 ? examples : 0};
     for (int k = 0; k < 1 + (ways[1] != 0); k++) {
-        case_check_jit(c, &d, &expected, ways[k], 2, NULL);
+        case_check_jit(c, &d, &expected, ways[k], 2, NULL, false);
+        if (!ways[k]) case_check_jit(c, &d, &expected, ways[k], 0, NULL, true);
         if (c->quick) continue;
-        case_check_jit(c, &d, &expected, ways[k], 0, NULL);
-        case_check_jit(c, &d, &expected, ways[k], 2, "haswell");
+        case_check_jit(c, &d, &expected, ways[k], 0, NULL, false);
+        case_check_jit(c, &d, &expected, ways[k], 2, "haswell", false);
+        if (c->no_c) continue;
         case_check_c(c, &d, &expected, ways[k], false);
         case_check_c(c, &d, &expected, ways[k], true);
     }

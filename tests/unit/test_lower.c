@@ -202,6 +202,7 @@ static void check_inner(DType real, int n, int64_t h, int64_t units, int64_t pla
     Case c = case_new(real);
     Val shared[6], wrt[7];
     c.quick = quick;
+    c.no_c = true;
     Shape shape = places == 1 ? shape_of(1, units * n) : shape_of(2, units * n, places);
     Val x = case_row(&c, real, shape, 0), scale = case_slot(&c, real, shape);
     case_inner_slots(&c, n, h, shared);
@@ -283,7 +284,7 @@ static void cell_mlp(void **state) {
 
 /* ---- random programs ---- */
 
-typedef struct Bag { Case *c; Graph *g; Val at[400]; int n; bool body; } Bag;
+typedef struct Bag { Case *c; Graph *g; Val at[400]; int n, body; } Bag;         /* body: how deep */
 
 static uint32_t dice(Bag *b, uint32_t n) { return case_random(b->c) % n; }
 static Val any(Bag *b) { return b->at[dice(b, (uint32_t)b->n)]; }
@@ -353,7 +354,7 @@ static Val random_op(Bag *b) {
     Val v = any_real(b), w;
     Shape shape = shape_in(b, v), other;
     bool batched = graph_type(b->g, v).batched;
-    switch (dice(b, b->body ? 9 : 12)) {
+    switch (dice(b, b->body == 1 ? 10 : b->body ? 9 : 12)) {
     case 0: return graph_1(b->g, one[dice(b, COUNT(one))], v);
     case 1: case 2: return graph_2(b->g, two[dice(b, COUNT(two))], v, mate(b, v));
     case 3: return graph_3(b->g, G_SELECT, graph_2(b->g, G_LT, v, mate(b, v)), mate(b, v), v);
@@ -367,7 +368,9 @@ static Val random_op(Bag *b) {
         }
         if (shape.rank == 1 && shape.dim[0] < 40) return graph_add(b->g, G_OUTER, (Val[]){v, v}, 2, NULL, NULL, (Span){0});
         return v;
-    case 9: return batched ? graph_reduce(b->g, G_BATCH_SUM, v, dice(b, 1u << shape.rank)) : v;
+    case 9:
+        if (b->body) return random_map(b);
+        return batched ? graph_reduce(b->g, G_BATCH_SUM, v, dice(b, 1u << shape.rank)) : v;
     case 10:
         if (!batched || shape.rank != 1) return v;
         w = mate(b, v);
@@ -387,7 +390,7 @@ static void grow(Bag *b, int nodes) {
 
 static Val random_map(Bag *b) {
     Graph *body = graph_new(b->c->arena);
-    Bag inner = {.c = b->c, .g = body, .body = true};
+    Bag inner = {.c = b->c, .g = body, .body = b->body + 1};
     Val x = any_real(b), in[6] = {x, mate(b, x)}, map;
     int shared = 0;
     for (int k = 0; k < 2; k++) put(&inner, graph_input(body, IN_MAPPED, k, "x", (NodeType){DT_F32, SHAPE0, false}));
@@ -405,7 +408,8 @@ static Val random_map(Bag *b) {
         graph_output(body, shape.rank || outs == 1 ? OUT_SUMMED : OUT_MAPPED, outs, "o", inner.at[i]);
         outs++;
     }
-    map = case_map(b->c, body, in, 2 + shared, 2);
+    Attr attr = {.mapped = 2, .body = body};
+    map = graph_add(b->g, G_MAP, in, 2 + shared, &attr, NULL, (Span){0});
     for (int k = 1; k < outs; k++) put(b, graph_proj(b->g, map, k));
     return graph_proj(b->g, map, 0);
 }
