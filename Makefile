@@ -79,7 +79,8 @@ $(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
 $(BUILD)/unit/test_cli $(BUILD)/unit/test_bits: $(BUILD)/nin tests/nintest/process.c tests/unit/child.h
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a -lcmocka $(LIBS)
+	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' -MMD -MF $@.d \
+	    $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a -lcmocka $(LIBS)
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a $(LIBS)
@@ -115,4 +116,4 @@ $(OBJ) $(CLI_OBJ): | $(filter %grammar.c,$(GEN))
 
 clean:
 	rm -rf $(BUILD)
--include $(OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(LLVM_OBJ:.o=.d)
+-include $(OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(LLVM_OBJ:.o=.d) $(UNIT:=.d)
