@@ -230,10 +230,10 @@ static void check_values(Check *c)
             continue;
         }
         if (first && strcmp(first, o.out) != 0)
-            report_fail(c->report, "%s: %s %s differs from %s %s\n- %s+ %s", c->file->path, backends[b][0], backends[b][1],
+            report_fail(c->report, "%s: %s %s differs from %s %s\n- %s\n+ %s", c->file->path, backends[b][0], backends[b][1],
                         backends[0][0], backends[0][1], first, o.out);
-        first = first ? first : arena_copy(c->arena, o.out, strlen(o.out));
-        char *at = o.out;                               /* is cut into lines */
+        first = first ? first : o.out;
+        char *at = arena_copy(c->arena, o.out, strlen(o.out));
         for (int i = 0; i < c->file->directives.len; i++) {
             if (!run_directive(&c->file->directives.at[i]))
                 continue;

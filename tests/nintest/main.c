@@ -1,6 +1,6 @@
 /* main.c -- finds the tests, runs them in worker processes, prints what failed and one closing line.
  *
- *   nintest BUILD [--long] [-jN] [--list] [FILTER...]
+ *   nintest BUILD [--long] [-jN] [--list] [--times] [FILTER...]
  *
  * Run from the repository's root.  Exit code 1 if anything failed; with CI=true also if anything was skipped.
  * Looks at tests/(*)/(*).nin (but tests/data), examples/(*).nin, tests/data/targets/(*).nin and the binaries in BUILD/unit;
@@ -186,6 +186,8 @@ static void finish(Runner *r, Job *job)
     } else if (job->answer.at[used]) {
         printf("%s", job->answer.at + used);
     }
+    if (r->options.times)
+        printf("%7.1f s %s\n", job->seconds, job->path);
     r->total.passed += passed;
     r->total.failed += failed;
     r->total.skipped += skips;
@@ -218,6 +220,8 @@ static bool options_read(Runner *r, int argc, char **argv)
             o->long_too = true;
         else if (strcmp(argv[i], "--list") == 0)
             o->list = true;
+        else if (strcmp(argv[i], "--times") == 0)
+            o->times = true;
         else if (strncmp(argv[i], "-j", 2) == 0)
             o->jobs = atoi(argv[i] + 2) > 0 ? atoi(argv[i] + 2) : 1;
         else if (argv[i][0] == '-')
@@ -236,7 +240,7 @@ int main(int argc, char **argv)
 {
     Runner r = {.arena = arena_new()};
     if (!options_read(&r, argc, argv)) {
-        fprintf(stderr, "usage: nintest BUILD [--long] [-jN] [--list] [FILTER...]\n");
+        fprintf(stderr, "usage: nintest BUILD [--long] [-jN] [--list] [--times] [FILTER...]\n");
         return 2;
     }
     char *build = realpath(r.options.build, NULL);

@@ -41,7 +41,7 @@ bool test_file_read(Arena *arena, const char *path, TestFile *out, Buf *error);
 typedef struct Report { int passed, failed, skipped; Buf text; } Report;
 typedef struct Options {
     const char *build, *tests;                          /* $(BUILD), the tests' folder */
-    bool long_too, list; int jobs;
+    bool long_too, list, times; int jobs;
     const char *const *filters; int filters_len;        /* only jobs whose name contains one of these */
 } Options;
 void check_file(Arena *arena, const Options *options, const char *path, Report *report);
