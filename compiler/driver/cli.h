@@ -21,7 +21,7 @@ typedef struct Cli {
     const Command *command;
     VEC(const char *) arguments;                        /* positional */
     VEC(const char *) experiments, sets, data;
-    const char *out, *cell, *stage, *net;
+    const char *out, *cell, *stage, *net, *from;
     int argument;                                       /* 0: all */
     bool quiet, latex, training, help;
     DiagStyle style;
@@ -45,6 +45,9 @@ int options_read(Cli *cli, int argc, char **argv);
 void cli_open(Cli *cli);
 bool cli_cpu_known(Cli *cli);                           /* is --cpu, if given, one that LLVM knows? */
 void cli_close(Cli *cli);
+/* Where data sets are looked for (ends with NULL), and where fetched ones are put (NULL: there is no home). */
+const char *const *cli_data_folders(Cli *cli);
+const char *cli_user_folder(Cli *cli);
 /* Reads and loads a program; path NULL: an empty one.  NULL after messages. */
 LoadedModule *cli_load(Cli *cli, const char *path);
 /* Shows the diagnostics so far and forgets them.  True if none was an error. */
@@ -60,6 +63,6 @@ bool cli_interrupted(void *unused);                     /* main.c */
 
 /* ---- commands ---- */
 int command_run(Cli *cli), command_check(Cli *cli), command_test(Cli *cli), command_eval(Cli *cli), command_grad(Cli *cli),
-    command_explain(Cli *cli), command_dump(Cli *cli);
+    command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli);
 
 #endif

@@ -18,7 +18,7 @@ const Command commands[] = {
 #include "driver/options.def"
     {0},
 };
-static const char letters[] = "rctegxd";                /* of the commands, in their order */
+static const char letters[] = "rctegxda";               /* of the commands, in their order */
 
 const char *cli_near(const char *name, const char *const *names, int n)
 {
@@ -133,6 +133,7 @@ static bool option_set(Cli *cli, const OptionRow *option, const char *value)
     case OPT_STAGE: cli->stage = value; break;
     case OPT_NET: cli->net = value; break;
     case OPT_TRAINING: cli->training = true; break;
+    case OPT_FROM: cli->from = value; break;
     case OPT_HELP: cli->help = true; break;
     }
     return true;

@@ -41,17 +41,23 @@ static void add_folder(Cli *cli, const char *folder)
         vec_push(cli->arena, &cli->data, folder);
 }
 
-/* --data, then NIN_DATA (several with ':' between), the user's data folder, the system's. */
-static const char *const *data_folders(Cli *cli)
+const char *cli_user_folder(Cli *cli)
 {
-    const char *given = getenv("NIN_DATA"), *user = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    const char *user = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    if (user && *user)
+        return path_join(cli->arena, user, "nin");
+    return home && *home ? path_join(cli->arena, home, ".local/share/nin") : NULL;
+}
+
+/* --data, then NIN_DATA (several with ':' between), the user's data folder, the system's. */
+const char *const *cli_data_folders(Cli *cli)
+{
+    const char *given = getenv("NIN_DATA"), *user = cli_user_folder(cli);
     char *rest = given ? arena_copy(cli->arena, given, strlen(given)) : NULL;
     for (char *folder; (folder = strsep(&rest, ":"));)
         add_folder(cli, folder);
-    if (user && *user)
-        add_folder(cli, path_join(cli->arena, user, "nin"));
-    else if (home && *home)
-        add_folder(cli, path_join(cli->arena, home, ".local/share/nin"));
+    if (user)
+        add_folder(cli, user);
     add_folder(cli, "/usr/share/nin");
     add_folder(cli, "/usr/share/datasets");             /* Debian's dataset-fashion-mnist */
     vec_push(cli->arena, &cli->data, (const char *)NULL);
@@ -170,7 +176,7 @@ void cli_open(Cli *cli)
 {
     LabOptions *o = &cli->lab_options;
     Session *session = cli->session = session_new(lab_builtin_table(cli->arena));
-    session->data_folders = data_folders(cli);
+    session->data_folders = cli_data_folders(cli);
     session->cache_folder = cache_folder(cli);
     session->out_folder = cli->out;
     session->read_file = read_file;

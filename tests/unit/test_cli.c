@@ -35,7 +35,7 @@ static void test_use(void **state)
     o = child_run(c, "--version", NULL);
     expect_status(&o, RUN_OK);
     expect_text(o.out, "semantics 1");
-    static const char *const names[] = {"run", "check", "test", "eval", "grad", "explain", "dump"};
+    static const char *const names[] = {"run", "check", "test", "eval", "grad", "explain", "dump", "data"};
     for (int i = 0; i < COUNT(names); i++) {
         o = child_run(c, names[i], "--help", NULL);
         expect_status(&o, RUN_OK);
@@ -101,6 +101,35 @@ static void test_values(void **state)
         assert_string_equal(o.out, again.out);
         assert_true(o.out[0] != 0);
     }
+}
+
+/* ---- data sets ---- */
+
+static void test_data(void **state)
+{
+    Child *c = *state;
+    Outcome o = child_run(c, "data", "list", NULL);
+    expect_status(&o, RUN_OK);
+    expect_text(o.out, "digits         [1, 8, 8]     10 classes");
+    expect_text(o.out, "cifar100");
+    o = child_run(c, "data", "verify", "digits", NULL);
+    expect_status(&o, RUN_OK);
+    o = child_run(c, "data", "path", NULL);
+    expect_status(&o, WRONG_USE);
+    o = child_run(c, "data", "pth", "mnist", NULL);
+    expect_status(&o, WRONG_USE);
+    expect_text(o.err, "did you mean `path`?");
+    o = child_run(c, "data", "fetch", "mnits", NULL);
+    expect_status(&o, WRONG_USE);
+    expect_text(o.err, "did you mean mnist?");
+    child_text(c, "cifar-100-binary.tar.gz", "this is none");
+    const char *folder = child_path(c, ".");
+    o = child_run(c, "data", "path", "cifar100", "--data", folder, NULL);
+    expect_status(&o, RUN_OK);
+    expect_text(o.out, "cifar-100-binary.tar.gz");
+    o = child_run(c, "data", "verify", "cifar100", "--data", folder, NULL);
+    expect_status(&o, MACHINE_FAULT);
+    expect_text(o.err, "which is not that of cifar-100-binary.tar.gz");
 }
 
 /* ---- without the plugin: what needs no compiler works, what does says so ---- */
@@ -269,7 +298,7 @@ static void test_interrupt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_use), cmocka_unit_test(test_values), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
+        cmocka_unit_test(test_use), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
         cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output),
         cmocka_unit_test(test_interrupt),
     };
