@@ -35,7 +35,16 @@ static CurveColumn *curve_column(Training *t, const char *name, int row) {
     return column;
 }
 
+/* The column "part_what".  Rows are many and columns few: no name is made where the column is there. */
 static void curve_put(Training *t, int row, const char *part, const char *what, double x) {
+    const Curve *curve = &t->run->curve;
+    size_t length = strlen(part);
+    for (int i = 0; i < curve->columns; i++) {
+        const char *name = curve->column[i].name;
+        if (strncmp(name, part, length) != 0 || name[length] != '_' || strcmp(name + length + 1, what) != 0) continue;
+        curve->column[i].at[row] = x;
+        return;
+    }
     char name[96];
     snprintf(name, sizeof name, "%s_%s", part, what);
     curve_column(t, name, row)->at[row] = x;
