@@ -140,7 +140,7 @@ int command_run(Cli *cli)
             ok &= run_one(cli, module, module->experiments.at[i], &sets);
     ok &= cli_show(cli, stderr);
     if (cli_interrupted(NULL))
-        cli_error(cli, "interrupted: what was recorded is kept, and the next run goes on from there");
+        cli_error(cli, "interrupted: what was recorded is kept; trainings that had ended are found again by the next run");
     return cli_status(cli, ok && !cli_interrupted(NULL));
 }
 

@@ -71,6 +71,22 @@ static void test_use(void **state)
     assert_string_equal(o.err, "");
 }
 
+/* Every option that --help lists stands in the manual page. */
+static void test_manual(void **state)
+{
+    Child *c = *state;
+    char *page, *error;
+    size_t length;
+    assert_true(file_read(c->arena, NIN_TESTS "/../docs/nin.1", 0, &page, &length, &error));
+    static const char *const names[] = {"run", "check", "test", "eval", "grad", "dump"};
+    for (int i = 0; i < COUNT(names); i++) {
+        Outcome o = child_run(c, names[i], "--help", NULL);
+        expect_text(page, arena_printf(c->arena, "nin %s", names[i]));
+        for (const char *at = o.out; (at = strstr(at, "\n  --")); at++)
+            expect_text(page, arena_printf(c->arena, "%.*s", (int)strcspn(at + 3, " "), at + 3));
+    }
+}
+
 static void test_values(void **state)
 {
     Child *c = *state;
@@ -298,7 +314,7 @@ static void test_interrupt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_use), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
+        cmocka_unit_test(test_use), cmocka_unit_test(test_manual), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
         cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output),
         cmocka_unit_test(test_interrupt),
     };
