@@ -314,6 +314,7 @@ static bool model_and_data(Eval *e, const BuiltinCall *call, int data_arg, const
         buf_free(&text);
         return eval_fail(out);
     }
+    if (!data_same_values(e, (*model)->data, *data, call->span)) return eval_fail(out);
     *done = false;
     return true;
 }
@@ -417,6 +418,7 @@ static bool builtin_disagreement(Eval *e, const BuiltinCall *call, Value *out) {
     if (!model_and_data(e, call, 2, &a, &data, out, &done) || done) return out->kind != V_ERROR;
     const Model *b = value_model(&call->args[1]);
     if (!b) return wrong_kind(e, &call->args[1], "a model", call->arg_spans[1], out);
+    if (!data_same_values(e, b->data, data, call->span)) return eval_fail(out);
     if (e->mode == EVAL_CHECK) { *out = value_abstract(NULL); return true; }
     int32_t *x, *y;
     int64_t k, differ = 0;

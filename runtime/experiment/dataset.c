@@ -11,7 +11,7 @@
 
 /* ---- affine and shuffled ---- */
 
-typedef struct AffineObject { Object object; int features; double mean[16], sd[16]; } AffineObject;
+typedef struct AffineObject { Object object; double mean[16], sd[16]; Affine map; } AffineObject;
 
 static void affine_list(const double *x, int n, Buf *out) {
     char text[32];
@@ -23,14 +23,15 @@ static void affine_list(const double *x, int n, Buf *out) {
     if (n > 1) buf_text(out, "]");
 }
 
-static void affine_identity(const Object *self, Buf *out) {
-    const AffineObject *a = (const AffineObject *)self;
+static void affine_text(const Affine *map, Buf *out) {
     buf_text(out, "affine(mean: ");
-    affine_list(a->mean, a->features, out);
+    affine_list(map->mean, map->features, out);
     buf_text(out, ", sd: ");
-    affine_list(a->sd, a->features, out);
+    affine_list(map->sd, map->features, out);
     buf_text(out, ")");
 }
+
+static void affine_identity(const Object *self, Buf *out) { affine_text(&((const AffineObject *)self)->map, out); }
 static const ObjectClass affine_class = {.name = "affine", .identity = affine_identity};
 
 static bool builtin_affine(Eval *e, const BuiltinCall *call, Value *out) {
@@ -44,7 +45,7 @@ static bool builtin_affine(Eval *e, const BuiltinCall *call, Value *out) {
         diag_add(e->diags, D_E0401, call->span, "mean and sd have one length, at most 16");
         return eval_fail(out);
     }
-    a->features = (int)n;
+    a->map = (Affine){(int)n, a->mean, a->sd};
     for (int i = 0; i < n; i++) {
         a->mean[i] = ((const double *)part[0]->data)[i];
         a->sd[i] = ((const double *)part[1]->data)[i];
@@ -70,11 +71,56 @@ static bool builtin_shuffled(Eval *e, const BuiltinCall *call, Value *out) {
     return true;
 }
 
+/* ---- the same values? ---- */
+
+static bool affine_equal(const Affine *a, const Affine *b) {
+    int n = a->features > b->features ? a->features : b->features;
+    if (a->features != b->features && a->features > 1 && b->features > 1) return false;
+    for (int i = 0; i < n; i++) {
+        int k = a->features > 1 ? i : 0, l = b->features > 1 ? i : 0;
+        if (a->mean[k] != b->mean[l] || a->sd[k] != b->sd[l]) return false;
+    }
+    return true;
+}
+
+static void values_text(const DataObject *data, Buf *out) {
+    char lo[32], hi[32];
+    text_of_f64(lo, data->raw_lo);
+    text_of_f64(hi, data->raw_hi);
+    buf_printf(out, "raw values %s..%s as ", lo, hi);
+    if (data->affine) affine_text(data->affine, out);
+    else buf_text(out, "they are");
+}
+
+/* Raw ranges that are measured differ a little from set to set; one that lies wholly outside of a format's is another. */
+static bool range_equal(const DataObject *a, const DataObject *b) {
+    if (a->fixed_range && b->fixed_range) return a->raw_lo == b->raw_lo && a->raw_hi == b->raw_hi;
+    if (!a->fixed_range && !b->fixed_range) return true;
+    const DataObject *format = a->fixed_range ? a : b, *other = a->fixed_range ? b : a;
+    double width = format->raw_hi - format->raw_lo;
+    return other->raw_lo >= format->raw_lo - width && other->raw_hi <= format->raw_hi + width;
+}
+
+bool data_same_values(Eval *e, const DataObject *trained, const DataObject *data, Span span) {
+    if (!trained || !trained->from_file || !data->from_file) return true;
+    bool same = trained->affine && data->affine ? affine_equal(trained->affine, data->affine) : trained->affine == data->affine;
+    if (same && range_equal(trained, data)) return true;
+    Buf text = {0};
+    buf_text(&text, "the model was trained on ");
+    values_text(trained, &text);
+    buf_printf(&text, "; %s gives ", data->name);
+    values_text(data, &text);
+    Diag *diag = diag_add(e->diags, D_E0602, span, "%.*s", (int)text.len, text.at);
+    if (!same) diag_hint(diag, "give both data sets the same `normalize:`");
+    buf_free(&text);
+    return false;
+}
+
 /* ---- building the object ---- */
 
 enum { ARG_NAME, ARG_SHAPE, ARG_NORMALIZE, ARG_VALID, ARG_TEST, ARG_FILE, ARG_TARGET, ARG_CLASSES, ARG_TOKENS, ARG_WINDOW };
 
-typedef struct Reading { Eval *e; const BuiltinCall *call; const Dataset *set; const AffineObject *affine; DataObject *data;
+typedef struct Reading { Eval *e; const BuiltinCall *call; const Dataset *set; const Affine *affine; DataObject *data;
                          Shape shape; } Reading;
 
 /* How many rows `valid:` or `test:` take of n: a count, a share, or a drawn count. */
@@ -97,10 +143,8 @@ static bool part_count(Eval *e, const Value *value, int64_t n, const char *what,
 
 static void gather_part(const Reading *r, const DataPart *part, const uint32_t *rows, int64_t first, int64_t count, DataObject *out) {
     Arena *arena = r->e->arena;
-    Affine affine = {0};
-    if (r->affine) affine = (Affine){r->affine->features, r->affine->mean, r->affine->sd};
     float *x = arena_alloc(arena, sizeof(float) * (size_t)(count * shape_size(&part->x.shape)) + 64);
-    column_gather_f32(&part->x, r->affine ? &affine : NULL, rows, first, count, x);
+    column_gather_f32(&part->x, r->affine, rows, first, count, x);
     out->size = count;
     out->x = (Column){DT_F32, r->shape, x, 0};
     if (r->set->classes) {
@@ -185,7 +229,7 @@ static bool reading_affine(Reading *r) {
         diag_add(r->e->diags, D_E0314, r->call->arg_spans[ARG_NORMALIZE], "normalize: is affine(mean:, sd:); this is %s", value_kind_name(normalize));
         return false;
     }
-    r->affine = (const AffineObject *)normalize->object;
+    r->affine = r->data->affine = &((const AffineObject *)normalize->object)->map;
     int64_t features = r->shape.rank ? r->shape.dim[0] : 1;
     bool channels = r->affine->features == 3 && shape_size(&r->shape) % 3 == 0;          /* colour rows of 3072 keep their planes */
     if (r->affine->features == 1 || r->affine->features == features || channels) return true;
@@ -203,6 +247,7 @@ static bool reading_facts(Reading *r, const DatasetFacts *facts) {
     d->y = (Column){DT_I32, SHAPE0, NULL, facts->classes};
     d->raw_lo = facts->lo;
     d->raw_hi = facts->hi;
+    d->fixed_range = true;
     int64_t valid;
     const Shuffled *drawn;
     if (!part_count(r->e, &r->call->args[ARG_VALID], facts->train, "valid", r->call->arg_spans[ARG_VALID], &valid, &drawn)) return false;
@@ -216,7 +261,7 @@ static void reading_identity(Reading *r, const char *hash) {
     Buf text = {0};
     buf_printf(&text, "%s ", hash);
     shape_print(&r->shape, &text);
-    if (r->affine) affine_identity(&r->affine->object, &text);
+    if (r->affine) affine_text(r->affine, &text);
     sha256_hex(text.at, text.len, r->data->hash);
     buf_free(&text);
 }
@@ -231,6 +276,7 @@ static bool file_inside(Eval *e, const char *file, Span span) {
 static bool reading_set(Reading *r) {
     r->data->raw_lo = r->set->lo;
     r->data->raw_hi = r->set->hi;
+    r->data->fixed_range = r->set->fixed_range;
     if (!reading_shape(r, &r->set->train.x.shape) || !reading_affine(r)) return false;
     reading_identity(r, r->set->sha256);
     return split_parts(r);
@@ -243,7 +289,7 @@ static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
         return eval_fail(out);
     }
     DataObject *data = arena_new_of(e->arena, DataObject);
-    *data = (DataObject){.object = {&data_class}, .name = args[ARG_NAME].text, .known = true};
+    *data = (DataObject){.object = {&data_class}, .name = args[ARG_NAME].text, .known = true, .from_file = true};
     Dataset set;
     Reading r = {.e = e, .call = call, .set = &set, .data = data};
     DatasetRequest request = {.name = args[ARG_NAME].text, .folders = e->session->data_folders, .cache = e->session->cache_folder};

@@ -115,6 +115,8 @@ enum { CUT_STEPS = 8192 };                        /* most steps between two look
 /* ---- data (data.c, dataset.c, synthetic.c) ---- */
 DataObject *data_slice(Arena *arena, const DataObject *data, int64_t from, int64_t count, const char *part);
 void data_split(Arena *arena, DataObject *data, int64_t valid, int64_t test);
+/* Do two data sets from files give raw values in the same way?  E0602. */
+bool data_same_values(Eval *e, const DataObject *trained, const DataObject *data, Span span);
 /* Identity and raw range, from the rows. */
 void data_finish(DataObject *data);
 extern const BuiltinRow builtins_data[], builtins_dataset[], builtins_synthetic[], builtins_noise[];
