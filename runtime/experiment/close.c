@@ -40,11 +40,11 @@ static void say_defaults(const Experiment *x, const Eval *e) {
 
 bool experiment_open(Experiment *x, Eval *e) {
     const Session *session = e->session;
-    say_defaults(x, e);
-    if (!session->out_folder) return true;
     char *error = NULL;
-    x->folder = path_join(x->arena, path_join(x->arena, session->out_folder, x->lab->options.program), x->name);
-    if (folder_make(e->arena, x->folder, &error)) return true;
+    if (session->out_folder)
+        x->folder = path_join(x->arena, path_join(x->arena, session->out_folder, x->lab->options.program), x->name);
+    say_defaults(x, e);
+    if (!x->folder || folder_make(e->arena, x->folder, &error)) return true;
     diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", error);
     return false;
 }

@@ -196,7 +196,7 @@ static bool drawing_write(Drawing *d) {
     }
     const LabOptions *o = &d->x->lab->options;
     for (int i = 0; i < result.notes.len; i++)
-        if (o->say) o->say(o->say_data, arena_printf(d->e->arena, "%s: %s\n", d->name, result.notes.at[i]));
+        if (o->say) o->say(o->say_data, arena_printf(d->e->arena, "%s\n", result.notes.at[i]));
     const char *files[] = {result.svg, result.png};
     for (int i = 0; i < 2; i++)
         if (files[i]) vec_push(d->x->arena, &d->x->files, arena_copy(d->x->arena, files[i], strlen(files[i])));

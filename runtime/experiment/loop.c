@@ -99,7 +99,6 @@ static bool turn_run(Eval *e, const Ast *loop, Scope *scope, const TurnList *lis
 
 static void turn_done(Experiment *x, Turn *turn) {
     pthread_mutex_lock(&x->lock);
-    x->turns_done++;
     if (turn->keeps) vec_push(x->arena, &x->kept, turn->arena);
     pthread_mutex_unlock(&x->lock);
     if (!turn->keeps) arena_free(turn->arena);
@@ -273,9 +272,9 @@ bool experiment_run(Lab *lab, LoadedModule *module, const Ast *ast, const Name *
     lab->experiment = x;
     x->settings = arena_array(arena, Field, n + 1);
     for (int i = 0; i < n; i++) x->settings[x->setting_count++] = (Field){names[i], value_datum(arena, &values[i])};
-    bool ok = experiment_open(x, &e) && experiment_body(&e, x, names, values, n);
+    bool opened = experiment_open(x, &e), ok = opened && experiment_body(&e, x, names, values, n);
     if (x->rows) ok &= records_write(x, &e);
-    ok &= experiment_close(x, &e);
+    if (opened) ok &= experiment_close(x, &e);
     lab->experiment = NULL;
     /* diagnostics point into the arenas: they are the session's to show before the lab goes */
     lab_adopt(lab, arena);
