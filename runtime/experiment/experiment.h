@@ -62,7 +62,8 @@ bool lab_interrupted(const Lab *lab);
 void lab_adopt(Lab *lab, Arena *arena);           /* frees the arena with the lab */
 
 /* ---- record.c ---- */
-void row_add(Experiment *x, Row *row);
+Row *row_settle(Experiment *x, const Row *row);
+void row_add(Experiment *x, Row *settled);
 bool row_around(const Row *row);                  /* does a turn around it have rows of its own? */
 extern const BuiltinRow builtins_record[];
 Value value_keep(Arena *arena, const Value *value, bool *plain);          /* a copy; *plain = false if it still shares memory */

@@ -97,11 +97,16 @@ static bool turn_run(Eval *e, const Ast *loop, Scope *scope, const TurnList *lis
     return ok;
 }
 
-static void turn_done(Experiment *x, Turn *turn) {
+/* A turn that has ended: its rows settle, and its memory goes unless something still points into it. */
+static Row **turn_settle(Experiment *x, Turn *turn, int *rows) {
     pthread_mutex_lock(&x->lock);
+    Row **settled = arena_array(x->arena, Row *, turn->rows.len + 1);
+    *rows = turn->rows.len;
+    for (int k = 0; k < turn->rows.len; k++) settled[k] = row_settle(x, turn->rows.at[k]);
     if (turn->keeps) vec_push(x->arena, &x->kept, turn->arena);
     pthread_mutex_unlock(&x->lock);
     if (!turn->keeps) arena_free(turn->arena);
+    return settled;
 }
 
 /* Turns inside a turn, or in check mode: one after the other, in the same arena. */
@@ -122,6 +127,7 @@ static bool loop_inline(Eval *e, const Ast *loop, Scope *scope, const TurnList *
 
 typedef struct LoopWork {
     Eval *e; const Ast *loop; Scope *scope; const TurnList *list; Turn *turn; Diags *diags; bool *ok; Experiment *x; bool parallel;
+    Row ***settled; int *rows;                    /* by turn: its rows, settled */
     volatile bool stop;
 } LoopWork;
 
@@ -144,6 +150,7 @@ static void loop_work(void *data, int thread, int64_t i) {
     w->ok[i] = turn_run(&e, w->loop, w->scope, w->list, (int)i, turn);
     if (!w->ok[i] || lab_interrupted(w->x->lab)) w->stop = true;
     turn->keeps |= w->diags[i].list.len > 0;
+    w->settled[i] = turn_settle(w->x, turn, &w->rows[i]);
     experiment_progress(w->x);
 }
 
@@ -164,6 +171,8 @@ static bool loop_parallel(Eval *e, const Ast *loop, Scope *scope, const TurnList
     w.turn = arena_array(e->arena, Turn, n + 1);
     w.diags = arena_array(e->arena, Diags, n + 1);
     w.ok = arena_array(e->arena, bool, n + 1);
+    w.settled = arena_array(e->arena, Row **, n + 1);
+    w.rows = arena_array(e->arena, int, n + 1);
     for (int i = 0; i < n; i++) w.turn[i] = (Turn){.outer = outer, .experiment = x};
     x->turns += n;
     if (n) loop_work(&w, 0, 0);                   /* the first turn alone tells whether its trainings use the threads themselves */
@@ -174,9 +183,8 @@ static bool loop_parallel(Eval *e, const Ast *loop, Scope *scope, const TurnList
         Turn *turn = &w.turn[i];
         if (!turn->arena) { ok = false; continue; }                      /* never begun: stopped */
         ok &= w.ok[i];
-        diags_take(e->diags, &w.diags[i]);
-        for (int k = 0; k < turn->rows.len; k++) row_add(x, turn->rows.at[k]);
-        turn_done(x, turn);
+        if (turn->keeps) diags_take(e->diags, &w.diags[i]);              /* there are some only if it keeps */
+        for (int k = 0; k < w.rows[i]; k++) row_add(x, w.settled[i][k]);
     }
     return ok;
 }
@@ -231,7 +239,7 @@ static Experiment *experiment_new(Lab *lab, Arena *arena, LoadedModule *module, 
 
 /* Rows recorded outside all loops, before a table or figure looks for them. */
 void loop_flush(Experiment *x, Turn *turn) {
-    for (int i = 0; i < turn->rows.len; i++) row_add(x, turn->rows.at[i]);
+    for (int i = 0; i < turn->rows.len; i++) row_add(x, row_settle(x, turn->rows.at[i]));
     turn->rows.len = 0;
 }
 

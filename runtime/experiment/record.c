@@ -129,8 +129,9 @@ static bool builtin_record(Eval *e, const BuiltinCall *call, Value *out) {
     return true;
 }
 
-/* Puts a finished turn's row among the experiment's: plain values are copied, others keep their turn's memory. */
-void row_add(Experiment *x, Row *row) {
+/* A finished turn's row in the experiment's memory: plain values are copied, others keep their turn's arena.  The caller
+ * holds the lock, or is alone; row_add then puts the copies among the rows of their set, in the order of the turns. */
+Row *row_settle(Experiment *x, const Row *row) {
     bool plain = true;
     Row *copy = arena_new_of(x->arena, Row);
     *copy = *row;
@@ -149,7 +150,11 @@ void row_add(Experiment *x, Row *row) {
         LinkedRun link = {copy, turn->runs.at[0]};
         vec_push(x->arena, &x->linked, link);
     }
-    vec_push(x->arena, &row->set->rows, copy);
+    return copy;
+}
+
+void row_add(Experiment *x, Row *settled) {
+    vec_push(x->arena, &settled->set->rows, settled);
     x->rows++;
 }
 
