@@ -558,36 +558,8 @@ static void visit_def(Names *n, const Ast *def)
     frame_close(n);
 }
 
-/* W0807: rows that no table or figure reads, or reports of nothing. */
-typedef struct Reported { int records, reports; const Ast *record; } Reported;
-
-static void count_reports(void *data, Ast *ast)
-{
-    Reported *r = data;
-    if (!ast) return;
-    const char *name = ast->kind == AST_CALL && ast->call.of->kind == AST_NAME ? ast->call.of->name : "";
-    if (!strcmp(name, "record")) {
-        if (!r->records++) r->record = ast;
-    } else if (!strcmp(name, "table") || !strcmp(name, "figure")) {
-        r->reports++;
-    }
-    ast_children(ast, count_reports, r);
-}
-
-static void check_reported(Names *n, const Ast *ast)
-{
-    Reported r = { 0 };
-    count_reports(&r, ast->experiment.body);
-    if (r.records && !r.reports)
-        diag_hint(diag_add(n->diags, D_W0807, r.record->span, "what `%s` records is never reported", ast->experiment.name),
-                  "a table(...) or figure(...) after the loop");
-    else if (!r.records && r.reports)
-        diag_add(n->diags, D_W0807, ast->experiment.name_span, "`%s` records nothing", ast->experiment.name);
-}
-
 static void visit_experiment(Names *n, const Ast *ast)
 {
-    if (!n->quiet) check_reported(n, ast);
     n->home = HOME_EXPERIMENT;
     map_init(&n->rows, n->arena);
     map_init(&n->keys, n->arena);
@@ -774,5 +746,6 @@ bool names_check(Session *session, LoadedModule *module)
     add_items(&n);
     for (int i = 0; i < module->module->items.len; i++) visit_item(&n, module->module->items.at[i]);
     check_cycles(&n);
+    if (!n.library) names_reports(n.diags, n.arena, module->module);
     return session->diags.errors == errors;
 }

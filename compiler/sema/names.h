@@ -2,7 +2,7 @@
  *
  * names_check (declared in session.h)
  * requires  the module parsed; the modules it uses loaded (Session.modules, by dotted path)
- * ensures   E0301 E0302 E0305 E0306 E0312 E0316 E0506 E0507 E0509 E0801 E0802, W0315 W0510, N0304 in the
+ * ensures   E0301 E0302 E0305 E0306 E0312 E0316 E0506 E0507 E0509 E0801 E0802, W0315 W0505 W0510 W0807 W0812, N0304 in the
  *           session's diagnostics, each unknown name once for each definition; true if there was no error
  * does not  bind anything: scopes are the evaluator's; shapes, settings and values are checked there */
 #ifndef NIN_NAMES_H
@@ -14,6 +14,9 @@
 void names_library(Session *session);
 /* The DEF, ALIAS or BIND of a module that defines a name; NULL if it has none. */
 const Ast *names_item(const Module *module, Name name);
+
+/* W0505, W0807, W0812: what the text alone tells (names_reports.c). */
+void names_reports(Diags *diags, Arena *arena, const Module *module);
 
 /* Words that are no definitions (names_words.c). */
 bool word_is_type(const char *name);                          /* f32, list, cell, initializer ... */
