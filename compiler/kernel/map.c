@@ -427,27 +427,6 @@ static KVal point_scalar(MapGen *m, Val v, Ix flat, Ix point) {
     return load_lane(&m->c, v, flat, point);
 }
 
-typedef struct ScalarSum { MapGen *m; const SumOut *s; Ix row, column; } ScalarSum;
-
-static KVal scalar_add(void *data, const Ix *ix, KVal acc) {
-    ScalarSum *d = data;
-    Gen *g = &d->m->c.g;
-    KVal b = point_scalar(d->m, d->s->column, d->column, ix[0]);
-    if (!d->s->outer) return gen_2(g, K_ADD, acc, b);
-    return gen_fma(g, point_scalar(d->m, d->s->row, d->row, ix[0]), b, acc);
-}
-
-static void sum_scalars(MapGen *m, const SumOut *s, KVal valid) {
-    Gen *g = &m->c.g;
-    ScalarSum d = {.m = m, .s = s};
-    d.row = loop_begin(&m->c, s->rows);
-    d.column = loop_begin(&m->c, s->columns);
-    Ix at = ix_plus(g, ix_times(g, d.row, s->stride), d.column);
-    store_acc(m, s, at, chain(g, 1, &valid, load_acc(m, s, at, 1), scalar_add, &d));
-    loop_end(&m->c, s->columns);
-    loop_end(&m->c, s->rows);
-}
-
 /* The turned form of a value: rows are the block's points. */
 static int panel_of(MapGen *m, Val v) {
     for (int k = 0; k < m->panel.len; k++)
@@ -476,65 +455,146 @@ static int panel_of(MapGen *m, Val v) {
     return entry;
 }
 
-static void sum_tile(MapGen *m, const SumOut *s, int panel, Ix row, int mr, Ix column, int nv, KVal valid) {
+/* Some of a sum's accumulators, in registers while the block's points pass: mr rows x nv vectors of columns, or all
+ * of a small sum as mr x nv scalars. */
+typedef struct SumTile {
+    const SumOut *s;
+    Ix row, column;
+    int mr, nv;
+    KVal at, acc[MAX_SUM_TILE];            /* where they stand; their values now */
+    KVal turned, from;                     /* the panel; the first column */
+    KVal rows, first;                      /* the row values that differ from point to point */
+    KVal fixed[MAX_SUM_TILE];              /* or those that do not */
+} SumTile;
+
+static int lanes_of_sum(const SumOut *s) { return s->wide ? 16 : 1; }
+
+static bool row_moves(const MapGen *m, const SumOut *s) { return s->outer && m->b.info[s->row].stored && m->b.info[s->row].varies; }
+
+static void tile_open(MapGen *m, SumTile *t) {
     Gen *g = &m->c.g;
-    KVal acc[MAX_SUM_TILE], next[MAX_SUM_TILE], x[4];
-    KType type = {gen_scalar(s->dtype), 16}, one = {type.scalar, 1};
-    bool moves = s->outer && m->b.info[s->row].stored && m->b.info[s->row].varies;
-    Ix base = ix_plus(g, ix_times(g, row, s->stride), column);
-    KVal at = ix_value(g, base), fixed[MAX_SUM_TILE] = {0}, rows = 0, first = 0;
-    for (int r = 0; r < mr; r++)
-        for (int j = 0; j < nv; j++) acc[r * nv + j] = load_acc(m, s, (Ix){at, r * s->stride + 16 * j}, 16);
-    if (moves) {
+    const SumOut *s = t->s;
+    int lanes = lanes_of_sum(s);
+    t->at = ix_value(g, ix_plus(g, ix_times(g, t->row, s->stride), t->column));
+    for (int r = 0; r < t->mr; r++)
+        for (int j = 0; j < t->nv; j++) t->acc[r * t->nv + j] = load_acc(m, s, (Ix){t->at, r * s->stride + lanes * j}, lanes);
+    if (row_moves(m, s)) {
         const Home *home = &m->b.info[s->row].home;
-        rows = ctx_entry(&m->c, home->entry);
-        first = ix_value(g, ix_times(g, row, home->elem));
+        t->rows = ctx_entry(&m->c, home->entry);
+        t->first = ix_value(g, ix_times(g, t->row, home->elem));
     }
-    for (int r = 0; r < mr && s->outer && !moves; r++)
-        fixed[r] = point_scalar(m, s->row, ix_plus(g, row, (Ix){0, r}), (Ix){0, 0});
-    KVal turned = ctx_entry(&m->c, panel), from = ix_value(g, column);
-    KVal p = k_for(g->m, g->f, gen_i64(g, 0), valid, 1);
-    for (int i = 0; i < mr * nv; i++) acc[i] = k_carry(g->m, g->f, acc[i]);
-    Ix line = ix_plus(g, ix_times(g, (Ix){p, 0}, s->stride), (Ix){from, 0});
-    KVal here = ix_value(g, line), point = moves ? gen_2(g, K_ADD, first, p) : 0;
-    for (int j = 0; j < nv; j++) x[j] = k_load(g->m, g->f, type, turned, ix_value(g, (Ix){here, 16 * j}));
-    for (int r = 0; r < mr; r++) {
-        int64_t elem = moves ? m->b.info[s->row].home.elem : 0;
-        KVal a = moves ? k_load(g->m, g->f, one, rows, ix_value(g, (Ix){point, r * elem})) : fixed[r];
-        for (int j = 0; j < nv; j++)
-            next[r * nv + j] = s->outer ? gen_fma(g, a, x[j], acc[r * nv + j]) : gen_2(g, K_ADD, acc[r * nv + j], x[j]);
-    }
-    for (int i = 0; i < mr * nv; i++) k_next(g->m, g->f, next[i]);
-    k_end(g->m, g->f);
-    for (int i = 0; i < mr * nv; i++) acc[i] = k_result(g->m, g->f, i, type);
-    for (int r = 0; r < mr; r++)
-        for (int j = 0; j < nv; j++) store_acc(m, s, (Ix){at, r * s->stride + 16 * j}, acc[r * nv + j]);
+    for (int r = 0; r < t->mr && s->outer && !row_moves(m, s); r++)
+        t->fixed[r] = point_scalar(m, s->row, ix_plus(g, t->row, (Ix){0, r}), (Ix){0, 0});
+    if (!s->wide) return;
+    t->turned = ctx_entry(&m->c, panel_of(m, s->column));
+    t->from = ix_value(g, t->column);
 }
 
-static void sum_tile_rows(MapGen *m, const SumOut *s, int panel, Ix column, int nv, KVal valid) {
+static void tile_take(MapGen *m, const SumTile *t, KVal point, const KVal *acc, KVal *next) {
     Gen *g = &m->c.g;
-    int mr = tile_rows_for(&m->plan->target, 16, s->dtype, nv, s->rows);
+    const SumOut *s = t->s;
+    KType type = {gen_scalar(s->dtype), (uint8_t)lanes_of_sum(s)}, one = {type.scalar, 1};
+    bool moves = row_moves(m, s);
+    KVal x[MAX_SUM_TILE], line = 0, row = moves ? gen_2(g, K_ADD, t->first, point) : 0;
+    if (s->wide) line = ix_value(g, ix_plus(g, ix_times(g, (Ix){point, 0}, s->stride), (Ix){t->from, 0}));
+    for (int j = 0; j < t->nv; j++)
+        x[j] = s->wide ? k_load(g->m, g->f, type, t->turned, ix_value(g, (Ix){line, 16 * j}))
+                       : point_scalar(m, s->column, ix_plus(g, t->column, (Ix){0, j}), (Ix){point, 0});
+    for (int r = 0; r < t->mr; r++) {
+        int64_t elem = moves ? m->b.info[s->row].home.elem : 0;
+        KVal a = moves ? k_load(g->m, g->f, one, t->rows, ix_value(g, (Ix){row, r * elem})) : t->fixed[r];
+        for (int j = 0; j < t->nv; j++) {
+            int i = r * t->nv + j;
+            next[i] = s->outer ? gen_fma(g, a, x[j], acc[i]) : gen_2(g, K_ADD, acc[i], x[j]);
+        }
+    }
+}
+
+static void tile_close(MapGen *m, const SumTile *t) {
+    int lanes = lanes_of_sum(t->s);
+    for (int r = 0; r < t->mr; r++)
+        for (int j = 0; j < t->nv; j++) store_acc(m, t->s, (Ix){t->at, r * t->s->stride + lanes * j}, t->acc[r * t->nv + j]);
+}
+
+/* One pass over the block's points for n tiles at once: their chains overlap. */
+static void run_tiles(MapGen *m, SumTile *tile, int n, KVal valid) {
+    Gen *g = &m->c.g;
+    KVal next[MAX_SUM_TILE];
+    int number = 0;
+    for (int k = 0; k < n; k++) tile_open(m, &tile[k]);
+    KVal point = k_for(g->m, g->f, gen_i64(g, 0), valid, 1);
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < tile[k].mr * tile[k].nv; i++) tile[k].acc[i] = k_carry(g->m, g->f, tile[k].acc[i]);
+    for (int k = 0; k < n; k++) {
+        tile_take(m, &tile[k], point, tile[k].acc, next);
+        memcpy(tile[k].acc, next, sizeof *next * (size_t)(tile[k].mr * tile[k].nv));
+    }
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < tile[k].mr * tile[k].nv; i++) k_next(g->m, g->f, tile[k].acc[i]);
+    k_end(g->m, g->f);
+    for (int k = 0; k < n; k++) {
+        KType type = {gen_scalar(tile[k].s->dtype), (uint8_t)lanes_of_sum(tile[k].s)};
+        for (int i = 0; i < tile[k].mr * tile[k].nv; i++) tile[k].acc[i] = k_result(g->m, g->f, number++, type);
+    }
+    for (int k = 0; k < n; k++) tile_close(m, &tile[k]);
+}
+
+static void run_tile(MapGen *m, const SumOut *s, Ix row, int mr, Ix column, int nv, KVal valid) {
+    SumTile tile = {.s = s, .row = row, .column = column, .mr = mr, .nv = nv};
+    run_tiles(m, &tile, 1, valid);
+}
+
+static void sum_tile_rows(MapGen *m, const SumOut *s, Ix column, int nv, KVal valid) {
+    Gen *g = &m->c.g;
+    int mr = s->wide ? tile_rows_for(&m->plan->target, 16, s->dtype, nv, s->rows) : 1;
     int64_t whole = s->rows / mr * mr;
     if (whole > mr) {
         KVal row = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), mr);
-        sum_tile(m, s, panel, (Ix){row, 0}, mr, column, nv, valid);
+        run_tile(m, s, (Ix){row, 0}, mr, column, nv, valid);
         k_end(g->m, g->f);
     } else {
-        sum_tile(m, s, panel, (Ix){0, 0}, mr, column, nv, valid);
+        run_tile(m, s, (Ix){0, 0}, mr, column, nv, valid);
     }
-    if (whole < s->rows) sum_tile(m, s, panel, (Ix){0, whole}, (int)(s->rows - whole), column, nv, valid);
+    if (whole < s->rows) run_tile(m, s, (Ix){0, whole}, (int)(s->rows - whole), column, nv, valid);
 }
 
 static void sum_tiles(MapGen *m, const SumOut *s, KVal valid) {
     Gen *g = &m->c.g;
-    int panel = panel_of(m, s->column), most = tile_columns_for(&m->plan->target, 16, s->dtype) > 1 ? 4 : 1;
-    int64_t vectors = s->stride / 16;
+    int lanes = lanes_of_sum(s), most = s->wide && tile_columns_for(&m->plan->target, 16, s->dtype) > 1 ? 4 : 1;
+    int64_t vectors = s->stride / lanes;
     int nv = (int)(vectors < most ? vectors : most);
     int64_t whole = vectors / nv * nv;
-    KVal column = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole * 16), nv * 16);
-    sum_tile_rows(m, s, panel, (Ix){column, 0}, nv, valid);
+    KVal column = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole * lanes), nv * lanes);
+    sum_tile_rows(m, s, (Ix){column, 0}, nv, valid);
     k_end(g->m, g->f);
-    if (whole < vectors) sum_tile_rows(m, s, panel, (Ix){0, whole * 16}, (int)(vectors - whole), valid);
+    if (whole < vectors) sum_tile_rows(m, s, (Ix){0, whole * lanes}, (int)(vectors - whole), valid);
+}
+
+/* Registers that all accumulators of a sum take. */
+static int64_t registers_of(const MapGen *m, const SumOut *s) {
+    int64_t count = s->rows * s->stride / lanes_of_sum(s);
+    int bytes = 16 * (int)dtype_size(s->dtype), wide = m->plan->target.vector_bytes;
+    return s->wide && bytes > wide ? count * (bytes / wide) : count;
+}
+
+/* Small sums pass the points together, as many as registers hold. */
+static void sum_small(MapGen *m, bool *done, KVal valid) {
+    int room = m->plan->target.registers - 8;
+    for (;;) {
+        SumTile tile[MAX_SUM_TILE];
+        int n = 0;
+        int64_t used = 0;
+        for (int k = 0; k < m->sum.len; k++) {
+            const SumOut *s = &m->sum.at[k];
+            int64_t most = room < MAX_SUM_TILE ? room : MAX_SUM_TILE;
+            if (done[k] || s->rows * s->stride / lanes_of_sum(s) > most || used + registers_of(m, s) > most) continue;
+            used += registers_of(m, s);
+            done[k] = true;
+            tile[n++] = (SumTile){.s = s, .mr = (int)s->rows, .nv = (int)(s->stride / lanes_of_sum(s))};
+        }
+        if (!n) return;
+        run_tiles(m, tile, n, valid);
+    }
 }
 
 static void add_sums(MapGen *m) {
@@ -542,11 +602,13 @@ static void add_sums(MapGen *m) {
     if (!m->sum.len) return;
     KVal left = gen_2(g, K_SUB, m->total, m->first), most = gen_i64(g, (int64_t)m->vectors * lanes_of(m));
     KVal valid = gen_select(g, gen_2(g, K_LT, left, most), left, most);
+    bool *done = arena_array(m->plan->arena, bool, m->sum.len);
     m->panel.len = 0;
-    for (int k = 0; k < m->sum.len; k++) {
-        if (m->sum.at[k].wide) sum_tiles(m, &m->sum.at[k], valid);
-        else sum_scalars(m, &m->sum.at[k], valid);
-    }
+    for (int k = 0; k < m->sum.len; k++)
+        if (m->sum.at[k].wide) panel_of(m, m->sum.at[k].column);
+    if (lanes_of(m) == 16) sum_small(m, done, valid);
+    for (int k = 0; k < m->sum.len; k++)
+        if (!done[k]) sum_tiles(m, &m->sum.at[k], valid);
 }
 
 /* ---- the whole ---- */
