@@ -14,7 +14,8 @@ static const char *const stage_names[STAGES] = {"tokens", "ast", "graph", "grad"
 
 static void put_text(Buf *text)
 {
-    fwrite(text->at, 1, text->len, stdout);
+    if (text->len)
+        fwrite(text->at, 1, text->len, stdout);
     if (text->len && text->at[text->len - 1] != '\n')
         putchar('\n');
     buf_free(text);

@@ -279,7 +279,8 @@ bool cli_show(Cli *cli, FILE *to)
         if (cli->progress)
             progress_finish(cli->progress, seconds_now(), cli->progress_done);
         fflush(stdout);
-        fwrite(text.at, 1, text.len, to);
+        if (text.len)
+            fwrite(text.at, 1, text.len, to);
         fflush(to);
         buf_free(&text);
     }

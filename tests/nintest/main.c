@@ -142,7 +142,8 @@ static void work(Runner *r, const Job *job, int fd)
     }
     FILE *f = fdopen(fd, "w");
     fprintf(f, "%d %d %d\n", report.passed, report.failed, report.skipped);
-    fwrite(report.text.at, 1, report.text.len, f);
+    if (report.text.len)
+        fwrite(report.text.at, 1, report.text.len, f);
     fclose(f);
     _exit(0);
 }

@@ -78,7 +78,7 @@ static void test_manual(void **state)
     char *page, *error;
     size_t length;
     assert_true(file_read(c->arena, NIN_TESTS "/../docs/nin.1", 0, &page, &length, &error));
-    static const char *const names[] = {"run", "check", "test", "eval", "grad", "dump"};
+    static const char *const names[] = {"run", "check", "test", "eval", "grad", "dump", "data"};
     for (int i = 0; i < COUNT(names); i++) {
         Outcome o = child_run(c, names[i], "--help", NULL);
         expect_text(page, arena_printf(c->arena, "nin %s", names[i]));
