@@ -107,6 +107,11 @@ static bool option_set(Cli *cli, const OptionRow *option, const char *value)
     case OPT_OUT: cli->out = value; break;
     case OPT_DATA: vec_push(cli->arena, &cli->data, value); break;
     case OPT_THREADS: return whole(cli, option, value, 1, &cli->lab_options.threads);
+    case OPT_CHECKPOINT:
+        if (!whole(cli, option, value, 0, &n))
+            return false;
+        cli->lab_options.checkpoint = n ? n : -1;
+        break;
     case OPT_PRECISION:
         if (!choice(cli, option, value, &n))
             return false;

@@ -33,6 +33,7 @@ static void signals_set(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);                           /* a closed pipe is an error of a write: see flush */
+    signal(SIGXFSZ, SIG_IGN);                           /* and so is a file that may not grow */
 }
 
 /* Columns of the terminal that messages go to; COLUMNS decides where it is set. */

@@ -55,9 +55,11 @@ bool seeds_read(Eval *e, const Value *seed, Span span, Seeds *out) {
 
 /* ---- identity: H0 = (semantics, net, data, seed, precision, start); Hi = (H(i-1), session i as values) ---- */
 
-static void run_hash(const TrainRequest *r, const NetInfo *info, char hex[65]) {
+static void run_chain(Eval *e, TrainRequest *r, const NetInfo *info) {
     Buf text = {0};
     const Seeds *s = &r->seeds;
+    char hex[65];
+    r->chain = arena_alloc(e->arena, sizeof *r->chain * (size_t)(r->schedule.sessions + 1));
     buf_printf(&text, "nin %d run\n%s\n%s\n", SEMANTICS_VERSION, info->hash, r->data->hash);
     buf_printf(&text, "%llu %llu %llu %llu %llu %llu %llu %s\n", (unsigned long long)s->init, (unsigned long long)s->order,
                (unsigned long long)s->dropout, (unsigned long long)s->noise, (unsigned long long)s->augment,
@@ -67,12 +69,12 @@ static void run_hash(const TrainRequest *r, const NetInfo *info, char hex[65]) {
         buf_printf(&text, "from %s\n", hex);
     }
     if (r->start) value_identity(r->start, &text);
-    sha256_hex(text.at, text.len, hex);
+    sha256_hex(text.at, text.len, r->chain[0]);
     for (int i = 0; i < r->schedule.sessions; i++) {
         text.len = 0;
-        buf_printf(&text, "%s\n", hex);
+        buf_printf(&text, "%s\n", r->chain[i]);
         value_identity(r->schedule.session[i].record, &text);
-        sha256_hex(text.at, text.len, hex);
+        sha256_hex(text.at, text.len, r->chain[i + 1]);
     }
     buf_free(&text);
 }
@@ -211,14 +213,8 @@ static bool builtin_train(Eval *e, const BuiltinCall *call, Value *out) {
         if (!train_check(e, &r, info)) return eval_fail(out);
         run = unknown_run(e, &r, info);
     } else {
-        char hex[65];
-        run_hash(&r, info, hex);
-        if (!store_find(e, &r, info, hex, &run)) {
-            if (!train_run(e, &r, &run)) return eval_fail(out);
-            memcpy(run->hash, hex, sizeof hex);
-            run->model->run_hash = run->hash;
-            if (!store_put(e, run, false, call->span)) return eval_fail(out);
-        }
+        run_chain(e, &r, info);
+        if (!store_find(e, &r, info, &run) && !train_run(e, &r, &run)) return eval_fail(out);
         run->model->run = run;
         note_run(e, &r, call->args[TRAIN_ON].label, run);
     }

@@ -98,12 +98,12 @@ bool fit_check(Eval *e, const TrainRequest *r, const NetInfo *info, const Sessio
     return data != NULL;
 }
 
-/* Copies between the whole net's block and the cell's. */
-static void copy_cell(const Training *t, const NetCell *cell, Model *own, bool to_net) {
+/* Copies between the whole net's block and the fitted cell's. */
+void fit_copy(const Training *t, Model *own, bool to_net) {
     const NetInfo *whole = t->net->info;
     for (int k = 0; k < own->info->params; k++) {
         const Slot *slot = &own->info->layout.slot[k];
-        char *in_net = (char *)t->net->block + whole->param[param_in_net(whole, cell, own->info, k)].offset;
+        char *in_net = (char *)t->net->block + whole->param[param_in_net(whole, t->cell, own->info, k)].offset;
         char *in_own = (char *)own->block + own->info->param[k].offset;
         size_t size = (size_t)shape_size(&slot->shape) * dtype_size(slot->dtype);
         memcpy(to_net ? in_net : in_own, to_net ? in_own : in_net, size);
@@ -127,9 +127,11 @@ static bool fit_one(Training *t, int cell, bool alone) {
     const SessionSpec *before = t->s;
     t->s = &named;
     t->model = &own;
-    copy_cell(t, target, &own, false);
+    t->cell = target;
+    fit_copy(t, &own, false);
     bool ok = training_part(t);
-    if (ok) copy_cell(t, target, &own, true);
+    if (ok && !t->found && t->jump < 0) fit_copy(t, &own, true);
+    t->model = t->net;
     t->s = before;
     return ok;
 }
@@ -139,7 +141,8 @@ bool fit_session(Training *t) {
     int *cell = arena_array(t->e->arena, int, whole->cells + 1), n = fit_cells(t->e, whole, t->s, t->r->span, cell), measures = t->measures;
     bool ok = n > 0;
     t->measures = 0;                                                     /* they are fns of the whole net's output */
-    for (t->part = 0; ok && t->part < n && !t->run->diverged; t->part++) ok = fit_one(t, cell[t->part], n == 1);
+    for (t->part = checkpoint_part(t); ok && t->part < n && !t->run->diverged && !t->found && t->jump < 0; t->part++)
+        ok = fit_one(t, cell[t->part], n == 1);
     t->part = 0;
     t->measures = measures;
     t->info = whole;

@@ -1,6 +1,7 @@
 /* store.c -- runs on disk: OUT/runs/HASH/ with weights.safetensors and curve.json, found again by the same call.
  *
- * A run that is cheaper to compute again than to read (a whole training loop of a neuron) is stored only where its model
+ * Each session's end has a folder of its own (TrainRequest.chain), so that any schedule with the same beginning goes on
+ * from there.  The names of sessions are not part of what is stored: curve.json has them for people.  A run that is cheaper to compute again than to read (a whole training loop of a neuron) is stored only where its model
  * is recorded.  A folder is complete once curve.json is there: it is written last. */
 #include "experiment/experiment.h"
 #include "data/safetensors.h"
@@ -10,7 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static const char *run_folder(Arena *arena, const Session *session, const char *hash) {
+const char *run_folder(Arena *arena, const Session *session, const char *hash) {
     return path_join(arena, path_join(arena, session->out_folder, "runs"), hash);
 }
 
@@ -64,6 +65,12 @@ static json_t *json_double(double x) {
     return json_string(text);                                            /* every bit, NaN too */
 }
 
+/* A measure of one call is not part of the run. */
+static bool column_stored(const char *name) {
+    const char *what = strchr(name, '_');
+    return what && (strcmp(what, "_loss") == 0 || strcmp(what, "_accuracy") == 0);
+}
+
 static json_t *curve_json(const Run *run) {
     const Curve *c = &run->curve;
     json_t *root = json_object(), *columns = json_object(), *session = json_array(), *number = json_array(), *epoch = json_array();
@@ -73,6 +80,7 @@ static json_t *curve_json(const Run *run) {
         json_array_append_new(epoch, json_integer(c->epoch[i]));
     }
     for (int k = 0; k < c->columns; k++) {
+        if (!column_stored(c->column[k].name)) continue;
         json_t *column = json_array();
         for (int i = 0; i < c->rows; i++) json_array_append_new(column, json_double(c->column[k].at[i]));
         json_object_set_new(columns, c->column[k].name, column);
@@ -125,41 +133,68 @@ static bool curve_read(Eval *e, const char *path, Run *run) {
 
 /* ---- put and find ---- */
 
-/* Stores a run; a neuron's only if `recorded`. */
-bool store_put(Eval *e, Run *run, bool recorded, Span span) {
-    const Session *session = e->session;
-    if (!session->out_folder || run->stored || (run->cheap && !recorded)) return true;
-    const char *folder = run_folder(e->arena, session, run->hash);
+bool store_save(Eval *e, const Model *model, const Run *run, const char *hash, Span span) {
+    const char *folder = run_folder(e->arena, e->session, hash);
     char *error = NULL;
     if (!folder_make(e->arena, folder, &error)) goto failed;
     FileSync sync = run->cheap ? FILE_NO_SYNC : FILE_SYNC;
-    if (!model_write(e, run->model, path_join(e->arena, folder, "weights.safetensors"), sync, span)) return false;
+    Model named = *model;
+    named.run_hash = hash;
+    if (!model_write(e, &named, path_join(e->arena, folder, "weights.safetensors"), sync, span)) return false;
     json_t *json = curve_json(run);
     char *text = json_dumps(json, JSON_COMPACT);
     json_decref(json);
     bool ok = file_write(e->arena, path_join(e->arena, folder, "curve.json"), text, strlen(text), sync, &error);
     free(text);
-    if (!ok) goto failed;
-    run->stored = true;
-    return true;
+    if (ok) return true;
 failed:
     diag_add(e->diags, D_R0103, span, "%s", error);
     return false;
 }
 
-bool store_find(Eval *e, const TrainRequest *r, const NetInfo *info, const char *hash, Run **out) {
-    const Turn *turn = lab_turn(e)->turn;
-    if (!e->session->out_folder || r->keep || r->measures || (turn && turn->experiment->measures_time)) return false;
+/* Stores a run; a neuron's only if `recorded`. */
+bool store_put(Eval *e, Run *run, bool recorded, Span span) {
+    if (!e->session->out_folder || run->stored || (run->cheap && !recorded)) return true;
+    run->stored = store_save(e, run->model, run, run->hash, span);
+    return run->stored;
+}
+
+/* Rows get the names that the sessions have in this schedule; "pretrain inner" keeps its second part. */
+static void curve_relabel(Eval *e, const Schedule *schedule, Curve *c) {
+    const char *before = NULL, *name = NULL;
+    for (int i = 0; i < c->rows; i++) {
+        if (!before || strcmp(before, c->session_name[i]) || c->session[i] != c->session[i - 1]) {
+            before = c->session_name[i];
+            const char *part = strchr(before, ' ');
+            bool known = c->session[i] >= 1 && c->session[i] <= schedule->sessions;
+            name = known ? arena_printf(e->arena, "%s%s", schedule->session[c->session[i] - 1].name, part ? part : "") : before;
+        }
+        c->session_name[i] = name;
+    }
+}
+
+bool store_load(Eval *e, const TrainRequest *r, const NetInfo *info, const char *hash, Run *run, void *block) {
     const char *folder = run_folder(e->arena, e->session, hash), *curve = path_join(e->arena, folder, "curve.json");
-    if (!file_exists(curve)) return false;
+    if (!file_exists(curve) || !curve_read(e, curve, run)) return false;
+    curve_relabel(e, &r->schedule, &run->curve);
+    return model_read(e, info, block, path_join(e->arena, folder, "weights.safetensors"), r->span, true);
+}
+
+bool store_usable(const Eval *e, const TrainRequest *r) {
+    const Turn *turn = lab_turn(e)->turn;
+    return e->session->out_folder && !r->keep && !r->measures && !(turn && turn->experiment->measures_time);
+}
+
+bool store_find(Eval *e, const TrainRequest *r, const NetInfo *info, Run **out) {
+    if (!store_usable(e, r)) return false;
+    const char *hash = r->chain[r->schedule.sessions];
     Run *run = arena_new_of(e->arena, Run);
     Model *model = arena_new_of(e->arena, Model);
     char *block = arena_alloc(e->arena, info->layout.size + 64);
     *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .known = true,
                      .block = (void *)(((uintptr_t)block + 63) & ~(uintptr_t)63)};
     *run = (Run){.object = {&run_class}, .model = model, .known = true, .data = r->data, .stored = true};
-    if (!curve_read(e, curve, run) || !model_read(e, info, model->block, path_join(e->arena, folder, "weights.safetensors"), r->span, true))
-        return false;
+    if (!store_load(e, r, info, hash, run, model->block)) return false;
     memcpy(run->hash, hash, sizeof run->hash);
     model->run_hash = run->hash;
     run->sessions = r->schedule.sessions;

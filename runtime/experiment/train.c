@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-static double seconds_now(void) {
+double training_seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
@@ -24,7 +24,7 @@ void *training_aligned(Arena *arena, size_t size) {
 
 /* ---- curve ---- */
 
-static CurveColumn *curve_column(Training *t, const char *name, int row) {
+CurveColumn *training_column(Training *t, const char *name, int row) {
     Curve *curve = &t->run->curve;
     for (int i = 0; i < curve->columns; i++)
         if (strcmp(curve->column[i].name, name) == 0) return &curve->column[i];
@@ -47,18 +47,20 @@ static void curve_put(Training *t, int row, const char *part, const char *what, 
     }
     char name[96];
     snprintf(name, sizeof name, "%s_%s", part, what);
-    curve_column(t, name, row)->at[row] = x;
+    training_column(t, name, row)->at[row] = x;
 }
 
-static int curve_row(Training *t, int64_t epoch) {
+int training_row(Training *t, int number, const char *session, int64_t epoch) {
     Curve *curve = &t->run->curve;
     int row = curve->rows++;
-    curve->session[row] = t->number;
-    curve->session_name[row] = t->s->name;
+    curve->session[row] = number;
+    curve->session_name[row] = session;
     curve->epoch[row] = (int)epoch;
     for (int i = 0; i < curve->columns; i++) curve->column[i].at[row] = NAN;
     return row;
 }
+
+static int curve_row(Training *t, int64_t epoch) { return training_row(t, t->number, t->s->name, epoch); }
 
 static void curve_metrics(Training *t, int row, const char *part, const Metrics *m, bool classes) {
     curve_put(t, row, part, "loss", m->loss);
@@ -83,6 +85,11 @@ static void copy_params(const Training *t, bool to_model) {
         size_t size = (size_t)shape_size(&s->shape) * dtype_size(s->dtype);
         memcpy(to_model ? in_model : in_block, to_model ? in_block : in_model, size);
     }
+}
+
+void training_to_model(const Training *t) {
+    copy_params(t, true);
+    if (t->model != t->net) fit_copy(t, t->model, true);
 }
 
 static void fill_slot(const Slot *slot, void *at, double x) {
@@ -134,18 +141,22 @@ static bool keeps(const Training *t, int64_t epoch) {
     return false;
 }
 
-static void snapshot_add(Training *t, int64_t epoch) {
+void training_add_snapshot(Training *t, Snapshot snapshot) {
     Run *run = t->run;
-    copy_params(t, true);
-    void *copy = arena_alloc(t->e->arena, t->info->layout.size);
-    memcpy(copy, t->model->block, t->info->layout.size);
     if (run->snapshots == run->snapshot_cap) {
         Snapshot *grown = arena_array(t->e->arena, Snapshot, run->snapshot_cap ? 2 * run->snapshot_cap : 16);
         if (run->snapshots) memcpy(grown, run->snapshot, sizeof *grown * (size_t)run->snapshots);
         run->snapshot = grown;
         run->snapshot_cap = run->snapshot_cap ? 2 * run->snapshot_cap : 16;
     }
-    run->snapshot[run->snapshots++] = (Snapshot){t->number, (int)epoch, t->done, copy};
+    run->snapshot[run->snapshots++] = snapshot;
+}
+
+static void snapshot_add(Training *t, int64_t epoch) {
+    training_to_model(t);
+    void *copy = arena_alloc(t->e->arena, t->net->info->layout.size);
+    memcpy(copy, t->net->block, t->net->info->layout.size);
+    training_add_snapshot(t, (Snapshot){t->number, (int)epoch, t->done, copy});
 }
 
 /* Metrics of the parts of the data after an epoch (or before training): one row of the curve. */
@@ -234,7 +245,7 @@ static bool run_whole(Training *t) {
     int64_t chunk = 1024;
     while (t->done < t->total && !t->stop) {
         int64_t from = t->done, steps, to = from + chunk < t->total ? from + chunk : t->total;
-        double start = seconds_now();
+        double start = training_seconds();
         if (!advance(t, to, &steps)) return false;
         for (int64_t i = 0; i < steps; i++) {
             int row = curve_row(t, from + i);
@@ -244,8 +255,8 @@ static bool run_whole(Training *t) {
             for (int k = 0; k < t->measures; k++) m.measure[k] = t->series[1 + classes + k][i];
             curve_metrics(t, row, "train", &m, classes);
         }
-        if (interrupted(t)) return false;
-        if (seconds_now() - start < 0.03 && chunk < CUT_STEPS) chunk *= 2;
+        if (!checkpoint_save(t, interrupted(t)) || interrupted(t)) return false;
+        if (training_seconds() - start < 0.03 && chunk < CUT_STEPS) chunk *= 2;
     }
     return t->run->diverged || epoch_row(t, t->done, NULL);
 }
@@ -283,10 +294,12 @@ static void judge(Training *t, int64_t epoch) {
 }
 
 static bool run_epochs(Training *t) {
-    if (!epoch_row(t, 0, NULL)) return false;
-    judge(t, 0);
-    if (keeps(t, 0)) snapshot_add(t, 0);
-    for (int64_t epoch = 1; epoch <= t->s->epochs && !t->stop; epoch++) {
+    if (!t->done) {
+        if (!epoch_row(t, 0, NULL)) return false;
+        judge(t, 0);
+        if (keeps(t, 0)) snapshot_add(t, 0);
+    }
+    for (int64_t epoch = t->done / t->per_epoch + 1; epoch <= t->s->epochs && !t->stop; epoch++) {
         int64_t steps;
         if (!advance(t, epoch * t->per_epoch, &steps)) return false;
         if (t->stop) break;
@@ -295,7 +308,7 @@ static bool run_epochs(Training *t) {
         judge(t, epoch);
         if (keeps(t, epoch)) snapshot_add(t, epoch);
         lab_progress(t->e, t->s->name, epoch, t->s->epochs, &t->run->curve);
-        if (interrupted(t)) return false;
+        if (!checkpoint_save(t, interrupted(t)) || interrupted(t)) return false;
     }
     if (t->s->best_measure && t->best_block && isfinite(t->best)) memcpy(t->block, t->best_block, t->plan->program->layout.size);
     return true;
@@ -332,13 +345,18 @@ bool training_part(Training *t) {
                   || t->s->best_measure || kept;
     t->run->cheap &= t->plan->neuron;
     if (!t->plan->neuron && lab_turn(t->e)->turn) lab_turn(t->e)->turn->experiment->wide = true;
+    if (!t->plan->neuron && !t->claimed) {
+        if (!checkpoint_claim(t)) return false;
+        if (t->found || t->jump >= 0) return true;
+    }
+    if (!checkpoint_restore(t)) return false;
     if (!(t->by_epoch ? run_epochs(t) : run_whole(t))) return false;
     copy_params(t, true);
     return true;
 }
 
 static bool run_session(Training *t) {
-    if (!session_supported(t->e, t->s, t->r->span) || !reset_params(t)) return false;
+    if (!session_supported(t->e, t->s, t->r->span) || (!t->saved && !reset_params(t))) return false;
     if (t->s->fit) return fit_session(t);
     t->learn = arena_array(t->e->arena, bool, t->info->params + 1);
     return selection_mask(t->e, t->s->learn, t->info, t->r->span, t->learn) && training_part(t);
@@ -360,30 +378,50 @@ static void curve_space(Training *t) {
     curve->column = arena_array(t->e->arena, CurveColumn, 3 * (t->measures + 2) + 1);
 }
 
+static Run *run_finish(Training *t) {
+    if (t->found) return t->found;
+    memcpy(t->run->hash, t->r->chain[t->r->schedule.sessions], sizeof t->run->hash);
+    t->net->run_hash = t->run->hash;
+    return t->run;
+}
+
 bool train_run(Eval *e, const TrainRequest *r, Run **out) {
     const DataObject *data = data_part(r->data, "train");
     const NetInfo *info = r->from ? r->from->info : net_info(e, r->net, &data->x, r->precision, r->span);
     if (!info) return false;
     Run *run = arena_new_of(e->arena, Run);
     Model *model = arena_new_of(e->arena, Model);
-    *model = (Model){.object = {&model_class}, .info = info, .block = training_aligned(e->arena, info->layout.size), .data = r->data, .known = true};
-    *run = (Run){.object = {&run_class}, .model = model, .known = true, .data = r->data, .sessions = r->schedule.sessions, .cheap = true};
-    Training t = {.e = e, .r = r, .info = info, .model = model, .net = model, .run = run, .data = r->data, .measures = r->measures ? r->measures->len : 0};
+    *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .known = true,
+                     .block = training_aligned(e->arena, info->layout.size)};
+    *run = (Run){.object = {&run_class}, .model = model, .known = true, .cheap = true, .data = r->data,
+                 .sessions = r->schedule.sessions};
+    Training t = {.e = e, .r = r, .info = info, .model = model, .net = model, .run = run, .data = r->data, .jump = -1, .lock = -1,
+                  .measures = r->measures ? r->measures->len : 0};
     for (int i = 0; i < t.measures; i++) t.measure[i] = r->measures->at[i];
-    double start = seconds_now();
+    double start = training_seconds();
     if (r->from) memcpy(model->block, r->from->block, info->layout.size);
     else if (!model_draw(e, info, &r->seeds, 0, NULL, model->block, r->span)) return false;
     if (r->start && !model_start(e, model, r->start, r->span)) return false;
     curve_space(&t);
     run->session_name = arena_array(e->arena, const char *, r->schedule.sessions + 1);
     bool ok = true;
-    for (int i = 0; ok && i < r->schedule.sessions && !run->diverged; i++) {
+    for (int i = 0; i < r->schedule.sessions; i++) run->session_name[i] = r->schedule.session[i].name;
+    for (int i = 0; ok && i < r->schedule.sessions && !run->diverged;) {
         t.s = &r->schedule.session[i];
-        run->session_name[i] = t.s->name;
         t.number = i + 1;
         ok = run_session(&t);
+        if (t.found) break;
+        if (ok && t.jump >= 0) {
+            i = t.jump;
+            t.jump = -1;
+            continue;
+        }
+        ok = ok && checkpoint_session_end(&t);
+        i++;
     }
-    run->seconds = seconds_now() - start;
-    *out = run;
+    run->seconds = training_seconds() - start;
+    *out = run_finish(&t);
+    ok = ok && store_put(e, *out, false, r->span);
+    checkpoint_release(&t, ok);
     return ok;
 }

@@ -94,6 +94,7 @@ typedef struct TrainRequest {
     const Model *from;                            /* goes on from a model */
     const Value *keep; const ValueRecord *measures;
     DType precision; Span span; int threads;
+    char (*chain)[65];                            /* [i]: the hash of the run after its first i sessions; 0: none */
 } TrainRequest;
 bool train_run(Eval *e, const TrainRequest *request, Run **out);
 bool seeds_read(Eval *e, const Value *seed, Span span, Seeds *out);       /* a number, or a record by purpose */
@@ -104,7 +105,13 @@ void train_explain_divergence(Diag *diag, const TrainPlan *plan, const void *blo
 bool model_start(Eval *e, Model *model, const Value *start, Span span);   /* start: a model, or values by path: E0605 */
 void lab_progress(Eval *e, const char *session, int64_t epoch, int64_t epochs, const Curve *curve);
 /* ---- runs on disk (store.c) ---- */
-bool store_find(Eval *e, const TrainRequest *request, const NetInfo *info, const char *hash, Run **out);
+const char *run_folder(Arena *arena, const Session *session, const char *hash);
+bool store_find(Eval *e, const TrainRequest *request, const NetInfo *info, Run **out);
+bool store_usable(const Eval *e, const TrainRequest *request);            /* may a stored run stand for this one? */
+/* Weights, then the curve: the folder is complete once that is there. */
+bool store_save(Eval *e, const Model *model, const Run *run, const char *hash, Span span);
+/* run->curve, run->diverged and the block of the net's layout; false: not there, or not whole. */
+bool store_load(Eval *e, const TrainRequest *request, const NetInfo *info, const char *hash, Run *run, void *block);
 bool store_put(Eval *e, Run *run, bool recorded, Span span);
 bool model_write(Eval *e, const Model *model, const char *path, FileSync sync, Span span);
 bool model_read(Eval *e, const NetInfo *info, void *block, const char *path, Span span, bool quiet);   /* E0601, E0902 */

@@ -9,7 +9,7 @@
 typedef struct Training {
     Eval *e; const TrainRequest *r; const NetInfo *info; Model *model, *net; Run *run; const DataObject *data;
     const SessionSpec *s; int number;                                    /* of the session, from 1 */
-    int part;                                                            /* the fitted cell, from 0 */
+    int part; const NetCell *cell;                                       /* the fitted cell, from 0 */
     bool *learn;                                                         /* by parameter of info */
     TrainPlan *plan; const double *settings; const uint64_t *keys;
     char *block, *before;                                                /* before: as the cut began */
@@ -19,16 +19,40 @@ typedef struct Training {
     double best; char *best_block;
     double lowest; int64_t since_lowest;
     bool by_epoch, stop;
+    bool claimed; int lock;                                              /* checkpoint.c; lock: -1 */
+    Run *found;                                                          /* another process has trained it */
+    int jump;                                                            /* go on with this session, from 0; -1: no */
+    struct Checkpoint *saved;                                            /* the middle of that session; NULL: its start */
+    double saved_at;
 } Training;
+
+double training_seconds(void);
+int training_row(Training *t, int number, const char *session, int64_t epoch);
+CurveColumn *training_column(Training *t, const char *name, int row);
+void training_add_snapshot(Training *t, Snapshot snapshot);
+/* The start of a session's weights in the model that goes on. */
+void training_to_model(const Training *t);
 
 void *training_aligned(Arena *arena, size_t size);
 /* The session's steps on t->info, t->model and t->data; t->model holds the result. */
 bool training_part(Training *t);
+
+/* ---- checkpoint.c: states of a run under way in OUT/runs/HASH/state ---- */
+/* Takes the run for this process, waiting for another that trains it; then looks how far it is: t->found or t->jump. */
+bool checkpoint_claim(Training *t);
+/* The saved middle of this session and part, if there is one, into t->block and the rest of t.  False after E0902. */
+bool checkpoint_restore(Training *t);
+int checkpoint_part(const Training *t);          /* the fitted cell that was under way, from 0 */
+/* After an epoch: saves the state if it is time (or now). */
+bool checkpoint_save(Training *t, bool now);
+bool checkpoint_session_end(Training *t);
+void checkpoint_release(Training *t, bool done);
 
 /* ---- fit.c: cells by themselves ---- */
 /* The cell types that a session fits: indices into info->cell.  0 after a diagnostic. */
 int fit_cells(Eval *e, const NetInfo *info, const SessionSpec *s, Span span, int *cell);
 bool fit_check(Eval *e, const TrainRequest *r, const NetInfo *info, const SessionSpec *s);
 bool fit_session(Training *t);
+void fit_copy(const Training *t, Model *own, bool to_net);
 
 #endif

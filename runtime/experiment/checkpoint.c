@@ -1,0 +1,389 @@
+/* checkpoint.c -- the state of a run under way, so that the same call goes on from it to the same bits.
+ *
+ * OUT/runs/HASH/state is one flat file, little-endian, replaced as a whole: "NIN STATE\n", format and semantics (u32), then
+ * fields that are numbers of 8 bytes or texts and blocks with their length before them, then the SHA-256 of all that.
+ * It holds what steps depend on (the session's block, weights of the net, steps done, what stopping and choosing have
+ * seen) and what the run returns (curve, snapshots).  Random numbers are functions of the step and need no state.
+ *
+ * OUT/runs/HASH/lock is held (flock) by the process that trains the run; others wait for it and take the result. */
+#include "experiment/training.h"
+#include "support/sha256.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FORMAT = 1, MAGIC = 10 };
+static const char magic[MAGIC + 1] = "NIN STATE\n";
+static const double EVERY = 2, LOOK_AGAIN = 0.05;                        /* seconds */
+
+typedef struct Bytes { const char *at; size_t length; } Bytes;
+typedef struct Checkpoint {
+    Bytes hash, asked, layout, net, block, best_block;
+    int64_t session, part, done, since_lowest, stop;
+    double best, lowest;
+} Checkpoint;
+
+static const char *state_path(const Training *t) {
+    Arena *arena = t->e->arena;
+    return path_join(arena, run_folder(arena, t->e->session, t->r->chain[t->r->schedule.sessions]), "state");
+}
+
+/* What the call asks for beside the run's hash: kept epochs, measures. */
+static Bytes asked_text(const Training *t) {
+    Buf text = {0};
+    if (t->r->keep) value_identity(t->r->keep, &text);
+    for (int i = 0; t->r->measures && i < t->r->measures->len; i++) {
+        buf_printf(&text, "|%s ", t->r->measures->name[i]);
+        value_identity(&t->r->measures->at[i], &text);
+    }
+    Bytes out = {NULL, text.len};
+    out.at = arena_copy(t->e->arena, text.at ? text.at : "", text.len);
+    buf_free(&text);
+    return out;
+}
+
+/* The slots of the session's block, a line each. */
+static Bytes layout_text(const Training *t) {
+    const BlockLayout *layout = &t->plan->program->layout;
+    Buf text = {0};
+    for (int i = 0; i < layout->slots; i++) {
+        buf_printf(&text, "%s %s", layout->slot[i].path, dtype_name(layout->slot[i].dtype));
+        shape_print(&layout->slot[i].shape, &text);
+        buf_text(&text, "\n");
+    }
+    Bytes out = {NULL, text.len};
+    out.at = arena_copy(t->e->arena, text.at ? text.at : "", text.len);
+    buf_free(&text);
+    return out;
+}
+
+/* ---- writing ---- */
+
+static void put_int(Buf *out, int64_t x) { buf_put(out, &x, sizeof x); }
+static void put_real(Buf *out, double x) { buf_put(out, &x, sizeof x); }
+
+static void put_bytes(Buf *out, const void *at, size_t length) {
+    put_int(out, (int64_t)length);
+    if (length) buf_put(out, at, length);
+}
+
+static void put_curve(Buf *out, const Curve *c) {
+    put_int(out, c->rows);
+    for (int i = 0; i < c->rows; i++) {
+        bool same = i && strcmp(c->session_name[i], c->session_name[i - 1]) == 0;
+        put_int(out, c->session[i]);
+        put_int(out, c->epoch[i]);
+        put_int(out, same);
+        if (!same) put_bytes(out, c->session_name[i], strlen(c->session_name[i]));
+    }
+    put_int(out, c->columns);
+    for (int k = 0; k < c->columns; k++) {
+        put_bytes(out, c->column[k].name, strlen(c->column[k].name));
+        for (int i = 0; i < c->rows; i++) put_real(out, c->column[k].at[i]);
+    }
+}
+
+static void put_state(const Training *t, Buf *out) {
+    const char *hash = t->r->chain[t->r->schedule.sessions];
+    uint32_t version[2] = {FORMAT, SEMANTICS_VERSION};
+    Bytes asked = asked_text(t), layout = layout_text(t);
+    size_t size = t->plan->program->layout.size;
+    buf_put(out, magic, MAGIC);
+    buf_put(out, version, sizeof version);
+    put_bytes(out, hash, strlen(hash));
+    put_bytes(out, asked.at, asked.length);
+    put_bytes(out, layout.at, layout.length);
+    put_bytes(out, t->net->block, t->net->info->layout.size);
+    put_bytes(out, t->block, size);
+    put_bytes(out, t->best_block, t->s->best_measure ? size : 0);
+    const int64_t count[] = {t->number, t->part, t->done, t->since_lowest, t->stop};
+    buf_put(out, count, sizeof count);
+    put_real(out, t->best);
+    put_real(out, t->lowest);
+    put_curve(out, &t->run->curve);
+    put_int(out, t->run->snapshots);
+    for (int i = 0; i < t->run->snapshots; i++) {
+        const Snapshot *s = &t->run->snapshot[i];
+        put_int(out, s->session);
+        put_int(out, s->epoch);
+        put_int(out, s->step);
+        put_bytes(out, s->block, t->net->info->layout.size);
+    }
+    char hex[65];
+    sha256_hex(out->at, out->len, hex);
+    buf_put(out, hex, 64);
+}
+
+bool checkpoint_save(Training *t, bool now) {
+    double every = lab_of(t->e)->options.checkpoint;
+    if (t->lock < 0 || (!now && training_seconds() - t->saved_at < (every > 0 ? every : every < 0 ? 0 : EVERY))) return true;
+    Arena *scratch = arena_new();
+    Buf out = {0};
+    char *error = NULL;
+    training_to_model(t);
+    put_state(t, &out);
+    bool ok = file_write(scratch, state_path(t), out.at, out.len, FILE_SYNC, &error);
+    if (!ok) {
+        Diag *diag = diag_add(t->e->diags, D_R0103, t->r->span, "the state of the run cannot be saved: %s",
+                              arena_copy(t->e->arena, error, strlen(error)));
+        diag_note(diag, "what was saved before is whole: the same call goes on from there");
+    }
+    buf_free(&out);
+    arena_free(scratch);
+    t->saved_at = training_seconds();
+    return ok;
+}
+
+/* ---- reading ---- */
+
+typedef struct Cursor { const char *at, *end; bool bad; } Cursor;
+
+static void take(Cursor *c, void *out, size_t length) {
+    if ((size_t)(c->end - c->at) < length) c->bad = true;
+    if (c->bad) { memset(out, 0, length); return; }
+    memcpy(out, c->at, length);
+    c->at += length;
+}
+
+static int64_t take_int(Cursor *c) {
+    int64_t x;
+    take(c, &x, sizeof x);
+    return x;
+}
+
+static double take_real(Cursor *c) {
+    double x;
+    take(c, &x, sizeof x);
+    return x;
+}
+
+static Bytes take_bytes(Cursor *c) {
+    int64_t length = take_int(c);
+    if (length < 0 || length > c->end - c->at) c->bad = true;
+    if (c->bad) return (Bytes){"", 0};
+    c->at += length;
+    return (Bytes){c->at - length, (size_t)length};
+}
+
+static bool bytes_equal(Bytes a, Bytes b) { return a.length == b.length && memcmp(a.at, b.at, a.length) == 0; }
+
+static void take_curve(Training *t, Cursor *c) {
+    int64_t rows = take_int(c);
+    const char *name = "";
+    if (rows < 0 || rows > t->run->curve.cap) c->bad = true;
+    for (int64_t i = 0; i < rows && !c->bad; i++) {
+        int64_t session = take_int(c), epoch = take_int(c), same = take_int(c);
+        if (!same) {
+            Bytes text = take_bytes(c);
+            name = arena_copy(t->e->arena, text.at, text.length);
+        }
+        training_row(t, (int)session, name, epoch);
+    }
+    int64_t columns = take_int(c);
+    if (columns < 0 || columns > 3 * ((int64_t)t->measures + 2)) c->bad = true;
+    for (int64_t k = 0; k < columns && !c->bad; k++) {
+        Bytes text = take_bytes(c);
+        CurveColumn *column = training_column(t, arena_copy(t->e->arena, text.at, text.length), (int)rows);
+        for (int64_t i = 0; i < rows; i++) column->at[i] = take_real(c);
+    }
+}
+
+static void take_snapshots(Training *t, Cursor *c) {
+    int64_t n = take_int(c);
+    for (int64_t i = 0; i < n && !c->bad; i++) {
+        Snapshot s = {.session = (int)take_int(c), .epoch = (int)take_int(c)};
+        s.step = take_int(c);
+        Bytes block = take_bytes(c);
+        if (block.length != t->net->info->layout.size) c->bad = true;
+        if (c->bad) return;
+        s.block = arena_copy(t->e->arena, block.at, block.length);
+        training_add_snapshot(t, s);
+    }
+}
+
+static bool refuse(Training *t, DiagCode code, const char *path, const char *what) {
+    Diag *diag = diag_add(t->e->diags, code, t->r->span, "%s: the saved state of this run %s", path, what);
+    diag_hint(diag, "remove the file, and the run begins anew");
+    return false;
+}
+
+static bool state_whole(Training *t, const char *path, const char *bytes, size_t length) {
+    char hex[65];
+    uint32_t version[2];
+    if (length < MAGIC + sizeof version + 64 || memcmp(bytes, magic, MAGIC)) return refuse(t, D_R0103, path, "is no such file");
+    memcpy(version, bytes + MAGIC, sizeof version);
+    if (version[0] != FORMAT || version[1] != SEMANTICS_VERSION)
+        return refuse(t, D_E0902, path, arena_printf(t->e->arena, "was written by format %u, semantics %u; this is format %d, semantics %d",
+                                                     version[0], version[1], FORMAT, SEMANTICS_VERSION));
+    sha256_hex(bytes, length - 64, hex);
+    return memcmp(hex, bytes + length - 64, 64) == 0 || refuse(t, D_R0103, path, "is damaged");
+}
+
+static bool state_take(Training *t, const char *path, Cursor *c) {
+    Checkpoint *s = arena_new_of(t->e->arena, Checkpoint);
+    const char *hash = t->r->chain[t->r->schedule.sessions];
+    s->hash = take_bytes(c);
+    s->asked = take_bytes(c);
+    s->layout = take_bytes(c);
+    s->net = take_bytes(c);
+    s->block = take_bytes(c);
+    s->best_block = take_bytes(c);
+    s->session = take_int(c);
+    s->part = take_int(c);
+    s->done = take_int(c);
+    s->since_lowest = take_int(c);
+    s->stop = take_int(c);
+    s->best = take_real(c);
+    s->lowest = take_real(c);
+    if (!bytes_equal(s->hash, (Bytes){hash, strlen(hash)}))
+        return refuse(t, D_E0902, path, arena_printf(t->e->arena, "is that of another run, %.*s", (int)s->hash.length, s->hash.at));
+    if (!bytes_equal(s->asked, asked_text(t))) return true;              /* it keeps or measures other things: of no use here */
+    if (s->net.length != t->net->info->layout.size || s->session < 1 || s->session > t->r->schedule.sessions)
+        return refuse(t, D_E0902, path, "does not fit the net");
+    t->run->curve.rows = t->run->curve.columns = t->run->snapshots = 0;
+    take_curve(t, c);
+    take_snapshots(t, c);
+    if (c->bad || c->at != c->end) return refuse(t, D_R0103, path, "is damaged");
+    memcpy(t->net->block, s->net.at, s->net.length);
+    t->saved = s;
+    t->jump = (int)s->session - 1;
+    return true;
+}
+
+static bool state_read(Training *t) {
+    const char *path = state_path(t);
+    char *bytes, *error = NULL;
+    size_t length;
+    if (!file_exists(path)) return true;
+    if (!file_read(t->e->arena, path, 0, &bytes, &length, &error)) {
+        diag_add(t->e->diags, D_R0103, t->r->span, "%s", error);
+        return false;
+    }
+    if (!state_whole(t, path, bytes, length)) return false;
+    Cursor c = {bytes + MAGIC + 2 * sizeof(uint32_t), bytes + length - 64, false};
+    return state_take(t, path, &c);
+}
+
+/* The first line in which two layouts differ. */
+static const char *layout_difference(Training *t, Bytes saved, Bytes now) {
+    size_t i = 0, from = 0;
+    for (; i < saved.length && i < now.length && saved.at[i] == now.at[i]; i++)
+        if (saved.at[i] == '\n') from = i + 1;
+    const char *a = arena_copy(t->e->arena, saved.at + from, saved.length - from), *b = arena_copy(t->e->arena, now.at + from, now.length - from);
+    return arena_printf(t->e->arena, "is that of another program: it has %.*s where this has %.*s", (int)strcspn(a, "\n"), a,
+                        (int)strcspn(b, "\n"), b);
+}
+
+int checkpoint_part(const Training *t) { return t->saved ? (int)t->saved->part : 0; }
+
+bool checkpoint_restore(Training *t) {
+    const Checkpoint *s = t->saved;
+    if (!s) return true;
+    size_t size = t->plan->program->layout.size;
+    Bytes layout = layout_text(t);
+    if (!bytes_equal(s->layout, layout)) return refuse(t, D_E0902, state_path(t), layout_difference(t, s->layout, layout));
+    if (s->block.length != size || s->best_block.length != (t->s->best_measure ? size : 0) || s->done < 0 || s->done > t->total)
+        return refuse(t, D_E0902, state_path(t), "does not fit the session");
+    memcpy(t->block, s->block.at, size);
+    if (s->best_block.length) memcpy(t->best_block, s->best_block.at, size);
+    t->done = s->done;
+    t->since_lowest = s->since_lowest;
+    t->stop = s->stop;
+    t->best = s->best;
+    t->lowest = s->lowest;
+    t->saved = NULL;
+    return true;
+}
+
+/* ---- beginnings that are stored ---- */
+
+static void prefix_take(Training *t, const Run *stored) {
+    const Curve *c = &stored->curve;
+    t->run->curve.rows = t->run->curve.columns = 0;
+    for (int i = 0; i < c->rows; i++) training_row(t, c->session[i], c->session_name[i], c->epoch[i]);
+    for (int k = 0; k < c->columns; k++) {
+        CurveColumn *column = training_column(t, c->column[k].name, c->rows);
+        memcpy(column->at, c->column[k].at, sizeof(double) * (size_t)c->rows);
+    }
+    t->run->diverged = stored->diverged;
+}
+
+static void prefix_find(Training *t) {
+    if (!store_usable(t->e, t->r)) return;
+    for (int n = t->r->schedule.sessions - 1; n >= t->number; n--) {
+        Run stored = {0};
+        if (!store_load(t->e, t->r, t->net->info, t->r->chain[n], &stored, t->net->block)) continue;
+        if (stored.curve.rows > t->run->curve.cap || stored.curve.columns > 3 * (t->measures + 2)) continue;
+        prefix_take(t, &stored);
+        t->jump = stored.diverged ? t->r->schedule.sessions : n;
+        return;
+    }
+}
+
+/* ---- one process at a time ---- */
+
+static bool stopped(const Training *t) { return lab_interrupted(lab_of(t->e)); }
+
+static bool lock_wait(Training *t) {
+    const LabOptions *o = &lab_of(t->e)->options;
+    bool told = false;
+    while (flock(t->lock, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR) return true;         /* a file system without locks: each for itself */
+        if (stopped(t)) return false;
+        if (!told && o->progress) o->progress(o->progress_data, "waiting", 0, 0, "another process trains this run");
+        told = true;
+        nanosleep(&(struct timespec){.tv_nsec = (long)(LOOK_AGAIN * 1e9)}, NULL);
+    }
+    return true;
+}
+
+/* What writers that were killed left in the folder; nobody else writes there now. */
+static void folder_sweep(Training *t, const char *folder) {
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (strstr(entry->d_name, ".tmp-")) unlink(path_join(t->e->arena, folder, entry->d_name));
+    if (dir) closedir(dir);
+}
+
+bool checkpoint_claim(Training *t) {
+    const Turn *turn = lab_turn(t->e)->turn;
+    t->claimed = true;
+    t->saved_at = training_seconds();
+    if (!t->e->session->out_folder || (turn && turn->experiment->measures_time)) return true;
+    const char *folder = run_folder(t->e->arena, t->e->session, t->r->chain[t->r->schedule.sessions]);
+    const char *path = path_join(t->e->arena, folder, "lock");
+    char *error = NULL;
+    if (!folder_make(t->e->arena, folder, &error)) goto failed;
+    t->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (t->lock < 0) {
+        error = file_error(t->e->arena, path, "write", errno);
+        goto failed;
+    }
+    if (!lock_wait(t)) return false;
+    folder_sweep(t, folder);
+    if (store_find(t->e, t->r, t->net->info, &t->found)) return true;
+    if (!state_read(t)) return false;
+    if (!t->saved) prefix_find(t);
+    return true;
+failed:
+    diag_add(t->e->diags, D_R0103, t->r->span, "%s", error);
+    return false;
+}
+
+bool checkpoint_session_end(Training *t) {
+    bool last = t->number == t->r->schedule.sessions || t->run->diverged;
+    if (last || t->lock < 0 || t->run->cheap) return true;               /* the end is stored by train_run */
+    t->saved_at = training_seconds();
+    return store_save(t->e, t->net, t->run, t->r->chain[t->number], t->r->span);
+}
+
+void checkpoint_release(Training *t, bool done) {
+    if (t->lock < 0) return;
+    if (done) unlink(state_path(t));
+    close(t->lock);
+    t->lock = -1;
+}
