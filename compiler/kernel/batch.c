@@ -222,7 +222,8 @@ static void outer_step(const OuterTile *t, Ix e, Ix p, Ix o, Ix j, const KVal *a
     Ix first = ix_plus(g, home_index(s->c, home, ix_plus(g, ix_times(g, o, s->places), p)), lane);
     KVal dy = ctx_entry(s->c, home->entry), at = ix_value(g, first);
     for (int r = 0; r < t->mr; r++) {
-        KVal a = k_load(g->m, g->f, (KType){gen_scalar(dtype), 1}, dy, ix_value(g, (Ix){at, r * s->places * home->elem}));
+        KVal a = k_load(g->m, g->f, (KType){gen_scalar(dtype), 1}, dy,
+                        ix_value(g, (Ix){at, r * s->places * home->elem}));
         for (int k = 0; k < t->nv; k++) next[r * t->nv + k] = gen_fma(g, a, x[k], acc[r * t->nv + k]);
     }
 }
@@ -238,7 +239,8 @@ static void outer_store(const OuterTile *t, Ix o, Ix j, int64_t columns, const K
             int64_t left = columns - 16 * k;
             if (left >= 16) store_partial(s->c, s->v, s->shard, flat, acc[r * t->nv + k]);
             for (int lane = 0; lane < left && left < 16; lane++)
-                store_partial(s->c, s->v, s->shard, ix_plus(g, flat, (Ix){0, lane}), k_lane(g->m, g->f, acc[r * t->nv + k], lane));
+                store_partial(s->c, s->v, s->shard, ix_plus(g, flat, (Ix){0, lane}),
+                              k_lane(g->m, g->f, acc[r * t->nv + k], lane));
         }
     }
 }

@@ -1,8 +1,8 @@
 /* execute.c -- runs a lowered program step by step.
  *
  * A call owns one piece of memory: for each thread the stages' tables of pointers and its scratch buffers, and the
- * shared buffers.  Tables differ between threads in their scratch entries only.  A run of STAGE_SHARDS stages needs nothing
- * of other shards, so each shard goes through all of them before the next (its values stay in the cache).
+ * shared buffers.  Tables differ between threads in their scratch entries only.  A run of STAGE_SHARDS stages needs
+ * nothing of other shards, so each shard goes through all of them before the next (its values stay in the cache).
  * Neither the number of threads nor the cuts of a session change a bit: shards are fixed by the batch. */
 #include "kernel/execute.h"
 #include "support/threads.h"
@@ -50,7 +50,8 @@ static void *take(Run *r, size_t bytes) {
 }
 
 static size_t buffer_bytes(const Run *r, const Buffer *b) {
-    size_t shards = (size_t)(r->batch + SHARD - 1) / SHARD, rows = round_up((size_t)r->batch, (size_t)r->it->lowered->lanes);
+    size_t shards = (size_t)(r->batch + SHARD - 1) / SHARD,
+        rows = round_up((size_t)r->batch, (size_t)r->it->lowered->lanes);
     if (b->scratch && rows > SHARD) rows = SHARD;
     return b->fixed + b->per_shard * (shards ? shards : 1) + b->per_example * rows;
 }

@@ -6,6 +6,7 @@
 
 /* A program whose kernels are functions[stage.func]; `owner` is released with free_owner when the program is freed.
  * Each running call has buffers of its own, so one program may run on several threads at once. */
-Program *program_execute(Arena *arena, const Lowered *lowered, const KernelFn *functions, void *owner, void (*free_owner)(void *));
+Program *program_execute(Arena *arena, const Lowered *lowered, const KernelFn *functions, void *owner,
+                         void (*free_owner)(void *));
 
 #endif

@@ -3,8 +3,8 @@
  * Two ways, chosen by size alone:
  *  - a *neuron-sized* program (batch: all, few scalars) becomes one kernel that is the whole training loop: every
  *    element of every example is an SSA scalar, the state block is loaded before the loop and stored after it;
- *  - anything else becomes stages that the executor calls once per step: row kernels (fused element-wise work and
- *    reductions inside an example), contractions, mapped cells, sums over the batch, updates.
+ *  - anything else becomes stages that the executor calls once per step: nests whose lanes are examples (fused
+ *    element-wise work, reductions inside an example), contractions, mapped cells, sums over the batch, updates.
  * Both give the bits of the interpreter.  Requires: pass_simplify'd graph with program outputs. */
 #ifndef NIN_LOWER_H
 #define NIN_LOWER_H

@@ -58,9 +58,10 @@ static void draw(Neuron *n, Val v, KVal *out) {
     KVal keys = pointer(n, ENTRY_KEYS, 0), step = k_cast(n->g.m, n->g.f, KT(I32), n->step);
     for (int64_t e = 0; e < examples; e++) {
         for (int64_t i = 0; i < size; i += 4) {
-            KVal four[4], block = gen_number(&n->g, DT_I32, (double)(i / 4)), example = gen_number(&n->g, DT_I32, (double)e);
-            gen_noise(&n->g, (Op)node->op, (DType)node->dtype, keys, graph_attr(n->plan->graph, v)->index, block, example,
-                      step, four);
+            KVal four[4], block = gen_number(&n->g, DT_I32, (double)(i / 4)),
+                example = gen_number(&n->g, DT_I32, (double)e);
+            gen_noise(&n->g, (Op)node->op, (DType)node->dtype, keys, graph_attr(n->plan->graph, v)->index, block,
+                      example, step, four);
             for (int k = 0; k < 4 && i + k < size; k++) out[e * size + i + k] = four[k];
         }
     }

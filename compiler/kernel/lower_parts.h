@@ -1,10 +1,14 @@
 /* lower_parts.h -- the pieces of lowering, one file each.
  *
- *   lower.c          which way; tables of entries and buffers
+ *   lower.c          which way; tables of entries, buffers and stages
+ *   generate.c       the ops of graphs as instructions
  *   lower_neuron.c   the whole training loop as one kernel of scalars
  *   unroll.c         a graph's elements one by one, all indices known
  *   lower_staged.c   phases and stages
- *   ... */
+ *   region.c         which values are stored, where; reading an element
+ *   nest.c, tile.c   loop nests; register-tiled products
+ *   batch.c          sums over the batch
+ *   map.c            a MAP on blocks of points; nest_map.c: one inside a body */
 #ifndef NIN_LOWER_PARTS_H
 #define NIN_LOWER_PARTS_H
 

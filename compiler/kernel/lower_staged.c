@@ -55,7 +55,8 @@ static bool is_wide(const Staged *s, Val v, int64_t size) {
     if (!is_elementwise(op) && !is_flat_view(r, v)) return false;
     for (int k = 0; k < node_of(s, v)->nin; k++) {
         Val in = graph_in(r->graph, v, k);
-        if (r->info[in].stored ? region_size(r, in) != size && region_size(r, in) != 1 : !is_wide(s, in, size)) return false;
+        if (r->info[in].stored ? region_size(r, in) != size && region_size(r, in) != 1 : !is_wide(s, in, size))
+            return false;
     }
     return true;
 }
@@ -126,7 +127,8 @@ static void add_row_jobs(Staged *s) {
     for (int k = 0; k < s->r.graph->outputs.len; k++) {
         const GraphOutput *output = &s->r.graph->outputs.at[k];
         if (output->kind == OUT_ROWS)
-            add_job(s, (Job){.kind = JOB_ROWS, .v = output->value, .phase = s->r.info[output->value].phase, .output = k});
+            add_job(s, (Job){.kind = JOB_ROWS, .v = output->value, .phase = s->r.info[output->value].phase,
+                             .output = k});
     }
 }
 
@@ -168,7 +170,8 @@ static void job_reads(Staged *s, const Job *job, void (*read)(void *, Val, bool)
         Val base = region_base(&s->r, job->v);
         read(data, base, false);
     } else {
-        (job->kind == JOB_PARTIAL || job->kind == JOB_MAP ? region_reads_summed : region_reads)(&s->r, job->v, read, data);
+        (job->kind == JOB_PARTIAL || job->kind == JOB_MAP ? region_reads_summed : region_reads)(&s->r, job->v, read,
+                                                                                                data);
     }
 }
 
@@ -209,7 +212,8 @@ static void hazard_read(void *data, Val v, bool same) {
     if (h->s->r.info[v].stored && h->job->v != v) return;                    /* read from its copy */
     if (h->job->stage < h->writer->stage) return;
     if (h->job->stage > h->writer->stage) h->bad = true;
-    else if (h->writer->kind == JOB_WIDE) h->bad |= !same || region_size(&h->s->r, h->job->v) != region_size(&h->s->r, h->v);
+    else if (h->writer->kind == JOB_WIDE) h->bad |= !same ||
+        region_size(&h->s->r, h->job->v) != region_size(&h->s->r, h->v);
     else if (h->job == h->writer) h->bad |= !same || !is_nest_elementwise(&h->s->r, h->v);
     else h->bad |= h->job->v > h->v;
 }
@@ -480,7 +484,8 @@ static void emit_wide(Staged *s, int stage) {
 
 static void emit_copies(Staged *s) {
     const Graph *graph = s->r.graph;
-    WideList list = {arena_array(s->plan->arena, Val, graph->outputs.len), arena_array(s->plan->arena, int, graph->outputs.len), 0};
+    WideList list = {arena_array(s->plan->arena, Val, graph->outputs.len),
+                     arena_array(s->plan->arena, int, graph->outputs.len), 0};
     for (int k = 0; k < graph->outputs.len; k++) {
         if (!s->shown[k]) continue;
         list.root[list.n] = s->shown[k];

@@ -61,7 +61,8 @@ static void order_read(void *data, Val v, bool same) {
     for (int k = 0; k < o->m->root.len; k++) {
         const Root *before = &o->m->root.at[k];
         if (before->v != v) continue;
-        bool fused = same && !before->tile && !o->root->tile && is_nest_elementwise(b, v) && is_nest_elementwise(b, o->root->v) &&
+        bool fused = same && !before->tile && !o->root->tile && is_nest_elementwise(b, v) &&
+            is_nest_elementwise(b, o->root->v) &&
                      shape_equal(&body_node(o->m, v)->shape, &body_node(o->m, o->root->v)->shape);
         int segment = before->segment + !fused;
         if (segment > o->root->segment) o->root->segment = segment;
@@ -73,7 +74,8 @@ static void add_root(MapGen *m, Val v) {
     size_t bytes = (size_t)region_size(&m->b, v) * dtype_size((DType)body_node(m, v)->dtype);
     if (!info->live || !info->stored) return;
     if (!info->varies) {
-        info->home = (Home){.entry = plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = true}), .elem = 1};
+        info->home = (Home){.entry = plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = true}),
+                            .elem = 1};
         return;
     }
     int64_t wide = (int64_t)m->vectors * lanes_of(m);
@@ -263,7 +265,8 @@ static void emit_nests(MapGen *m, int segment) {
         int n = 0;
         for (int i = k; i < m->root.len; i++) {
             const Root *other = &m->root.at[i];
-            if (other->segment != segment || other->tile || other->into >= 0 || !is_nest_elementwise(&m->b, other->v)) continue;
+            if (other->segment != segment || other->tile || other->into >= 0 || !is_nest_elementwise(&m->b, other->v))
+                continue;
             if (!shape_equal(&body_node(m, other->v)->shape, &body_node(m, root->v)->shape)) continue;
             done[i] = true;
             group[n++] = other->v;
@@ -296,7 +299,8 @@ static void emit_body(MapGen *m) {
         if (m->root.at[k].segment > last) last = m->root.at[k].segment;
     for (int segment = 0; segment <= last; segment++) {
         bool nests = false;
-        for (int k = 0; k < m->root.len; k++) nests |= m->root.at[k].segment == segment && !m->root.at[k].tile && m->root.at[k].into < 0;
+        for (int k = 0; k < m->root.len; k++)
+            nests |= m->root.at[k].segment == segment && !m->root.at[k].tile && m->root.at[k].into < 0;
         if (nests) {
             m->c.local = m->c.global = loop_begin(&m->c, m->vectors);
             emit_nests(m, segment);
@@ -336,7 +340,8 @@ static void store_results(MapGen *m) {
             const Home *home = &m->r->info[v].home;
             m->outer.local = (Ix){0, 0};
             m->outer.global = ix_times(g, (Ix){m->shard.number, 0}, SHARD / lanes_of(m));
-            at = ix_plus(g, at, ix_plus(g, home_index(&m->outer, home, (Ix){0, 0}), ix_times(g, (Ix){m->first, 0}, lanes_of(m))));
+            at = ix_plus(g, at, ix_plus(g, home_index(&m->outer, home, (Ix){0, 0}),
+                                        ix_times(g, (Ix){m->first, 0}, lanes_of(m))));
             k_store(g->m, g->f, ctx_entry(&m->c, home->entry), ix_value(g, at), x);
         }
         k_end(g->m, g->f);
@@ -353,7 +358,8 @@ static bool turns(const MapGen *m, Val v, int64_t n) {
 /* Turned in any case, so better turned than another. */
 static bool is_summed_itself(const MapGen *m, Val v) {
     for (int k = 0; k < m->body->outputs.len; k++)
-        if (m->proj[k] && m->body->outputs.at[k].kind == OUT_SUMMED && region_base(&m->b, m->body->outputs.at[k].value) == v)
+        if (m->proj[k] && m->body->outputs.at[k].kind == OUT_SUMMED &&
+            region_base(&m->b, m->body->outputs.at[k].value) == v)
             return true;
     return false;
 }
@@ -407,7 +413,8 @@ static void finish_sums(MapGen *m) {
         const SumOut *s = &m->sum.at[k];
         Ix row = loop_begin(&m->c, s->rows), column = loop_begin(&m->c, s->columns);
         KVal x = load_acc(m, s, ix_plus(g, ix_times(g, row, s->stride), column), 1);
-        Ix at = s->swapped ? ix_plus(g, ix_times(g, column, s->rows), row) : ix_plus(g, ix_times(g, row, s->columns), column);
+        Ix at = s->swapped ? ix_plus(g, ix_times(g, column, s->rows), row)
+            : ix_plus(g, ix_times(g, row, s->columns), column);
         const Info *info = &m->r->info[s->proj];
         if (m->varies) at = ix_plus(g, at, ix_times(g, (Ix){m->shard.number, 0}, s->rows * s->columns));
         k_store(g->m, g->f, ctx_entry(&m->c, m->varies ? info->partial : info->home.entry), ix_value(g, at), x);
@@ -442,7 +449,8 @@ static int panel_of(MapGen *m, Val v) {
         if (part ? whole == n : !whole) continue;
         Ix i = part ? (Ix){0, whole} : (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 16), 0};
         for (int k = 0; k < 16; k++)
-            x[k] = part && whole + k >= n ? gen_widen(g, gen_number(g, dtype, 0), 16) : load_value(&m->c, v, ix_plus(g, i, (Ix){0, k}));
+            x[k] = part && whole + k >= n ? gen_widen(g, gen_number(g, dtype, 0), 16)
+                : load_value(&m->c, v, ix_plus(g, i, (Ix){0, k}));
         transpose16(g, x);
         for (int e = 0; e < 16; e++) {
             Ix row = ix_times(g, ix_plus(g, ix_times(g, m->c.local, 16), (Ix){0, e}), stride);
@@ -469,7 +477,9 @@ typedef struct SumTile {
 
 static int lanes_of_sum(const SumOut *s) { return s->wide ? 16 : 1; }
 
-static bool row_moves(const MapGen *m, const SumOut *s) { return s->outer && m->b.info[s->row].stored && m->b.info[s->row].varies; }
+static bool row_moves(const MapGen *m, const SumOut *s) {
+    return s->outer && m->b.info[s->row].stored && m->b.info[s->row].varies;
+}
 
 static void tile_open(MapGen *m, SumTile *t) {
     Gen *g = &m->c.g;
@@ -477,7 +487,8 @@ static void tile_open(MapGen *m, SumTile *t) {
     int lanes = lanes_of_sum(s);
     t->at = ix_value(g, ix_plus(g, ix_times(g, t->row, s->stride), t->column));
     for (int r = 0; r < t->mr; r++)
-        for (int j = 0; j < t->nv; j++) t->acc[r * t->nv + j] = load_acc(m, s, (Ix){t->at, r * s->stride + lanes * j}, lanes);
+        for (int j = 0; j < t->nv; j++)
+            t->acc[r * t->nv + j] = load_acc(m, s, (Ix){t->at, r * s->stride + lanes * j}, lanes);
     if (row_moves(m, s)) {
         const Home *home = &m->b.info[s->row].home;
         t->rows = ctx_entry(&m->c, home->entry);
@@ -513,7 +524,8 @@ static void tile_take(MapGen *m, const SumTile *t, KVal point, const KVal *acc, 
 static void tile_close(MapGen *m, const SumTile *t) {
     int lanes = lanes_of_sum(t->s);
     for (int r = 0; r < t->mr; r++)
-        for (int j = 0; j < t->nv; j++) store_acc(m, t->s, (Ix){t->at, r * t->s->stride + lanes * j}, t->acc[r * t->nv + j]);
+        for (int j = 0; j < t->nv; j++)
+            store_acc(m, t->s, (Ix){t->at, r * t->s->stride + lanes * j}, t->acc[r * t->nv + j]);
 }
 
 /* One pass over the block's points for n tiles at once: their chains overlap. */
@@ -661,7 +673,8 @@ static void emit_points(MapGen *m) {
 void map_lower(Region *r, Val v) {
     const Attr *attr = graph_attr(r->graph, v);
     const Shape *shape = &graph_node(r->graph, v)->shape;
-    MapGen m = {.r = r, .plan = r->plan, .map = v, .body = attr->body, .mapped = attr->mapped, .varies = r->info[v].varies};
+    MapGen m = {.r = r, .plan = r->plan, .map = v, .body = attr->body, .mapped = attr->mapped,
+                .varies = r->info[v].varies};
     m.size = shape_size(shape);
     m.units = shape->rank ? shape->dim[0] : 1;
     m.places = m.size / m.units;

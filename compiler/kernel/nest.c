@@ -1,4 +1,4 @@
-/* nest.c -- loop nests that compute one stored node, for one vector of lanes (16 examples, 16 points, or one scalar). */
+/* nest.c -- loop nests that compute one stored node, for one vector of lanes: 16 examples, 16 points, or a scalar. */
 #include "kernel/region.h"
 
 enum { UNROLLED_TREE = 12 };           /* inline ops per element up to which a reduction is unrolled 16 times */
@@ -168,7 +168,8 @@ static int tree_cost(const Ctx *c, Val v) {
     int cost = 1;
     if (c->r->info[v].stored || is_summed(c->r, v)) return 1;
     Op op = (Op)node_of(c, v)->op;
-    if (op == G_EXP || op == G_LOG || op == G_TANH || op == G_SIN || op == G_COS || op == G_ERF || op == G_POW || op == G_POWI)
+    if (op == G_EXP || op == G_LOG || op == G_TANH || op == G_SIN || op == G_COS || op == G_ERF || op == G_POW ||
+        op == G_POWI)
         cost += 20;
     for (int k = 0; k < node_of(c, v)->nin && cost < 1000; k++) cost += tree_cost(c, in_of(c, v, k));
     return cost;
@@ -208,7 +209,8 @@ static void nest_reduce(Ctx *c, Val v) {
     Partials p = {c, (Op)node->op, (DType)node->dtype, c->r->info[v].varies ? c->lanes : 1, count, reduce_add, &s};
     bool behind = axes & 1 && count > from->dim[0];
     KVal x = behind ? reduce_behind(&s, &p)
-             : tree_cost(c, in_of(c, v, 0)) <= UNROLLED_TREE || count <= 16 ? partials_unrolled(&p) : partials_in_memory(&p);
+             : tree_cost(c, in_of(c, v, 0)) <= UNROLLED_TREE || count <= 16 ? partials_unrolled(&p)
+                 : partials_in_memory(&p);
     store_value(c, v, ix_flat(c, &node->shape, &result), x);
     for (int k = 0; k < from->rank; k++)
         if (!(axes >> k & 1)) loop_end(c, from->dim[k]);
@@ -222,7 +224,8 @@ static void nest_argmax(Ctx *c, Val v) {
     Index at = index_flat(p);
     KVal best = pull(c, in, &at), index = gen_widen(g, gen_number(g, DT_I32, 0), gen_lanes(g, best));
     KType type = k_type(g->f, best), itype = k_type(g->f, index);
-    KVal k = k_for(g->m, g->f, gen_i64(g, 1), gen_i64(g, count), 1), b = k_carry(g->m, g->f, best), i = k_carry(g->m, g->f, index);
+    KVal k = k_for(g->m, g->f, gen_i64(g, 1), gen_i64(g, count), 1), b = k_carry(g->m, g->f, best),
+        i = k_carry(g->m, g->f, index);
     at = index_flat(ix_plus(g, ix_times(g, (Ix){k, 0}, places), p));
     KVal x = pull(c, in, &at), wins = gen_argmax_wins(g, x, b);
     k_next(g->m, g->f, gen_select(g, wins, x, b));
@@ -349,7 +352,8 @@ static void noise_block(Ctx *c, Val v, Ix block, KVal example, int count) {
     const Node *node = node_of(c, v);
     KVal out[4], keys = ctx_kind(c, ENTRY_KEYS, 0), step = k_cast(c->g.m, c->g.f, KT(I32), ctx_shape(c, 0));
     KVal number = k_cast(c->g.m, c->g.f, KT(I32), ix_value(&c->g, block));
-    gen_noise(&c->g, (Op)node->op, (DType)node->dtype, keys, graph_attr(c->r->graph, v)->index, number, example, step, out);
+    gen_noise(&c->g, (Op)node->op, (DType)node->dtype, keys, graph_attr(c->r->graph, v)->index, number, example, step,
+              out);
     for (int k = 0; k < count; k++) store_value(c, v, ix_plus(&c->g, ix_times(&c->g, block, 4), (Ix){0, k}), out[k]);
 }
 

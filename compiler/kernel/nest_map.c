@@ -48,7 +48,8 @@ static void place_values(Inner *n) {
         size_t bytes = (size_t)region_size(&n->r, v) * dtype_size((DType)graph_node(n->body, v)->dtype);
         info->home = (Home){.elem = 1};
         if (info->varies) info->home = (Home){.elem = map->home.elem, .vec = map->home.vec};
-        info->home.entry = plan_buffer(n->r.plan, (Buffer){.fixed = bytes * (size_t)info->home.elem + 1024, .scratch = true});
+        info->home.entry = plan_buffer(n->r.plan,
+                                       (Buffer){.fixed = bytes * (size_t)info->home.elem + 1024, .scratch = true});
     }
 }
 

@@ -13,7 +13,8 @@ bool is_elementwise(Op op) {
 }
 
 bool is_flat_view(const Region *r, Val v) {
-    return op_of(r, v) == G_RESHAPE || (op_of(r, v) == G_BROADCAST && region_size(r, v) == region_size(r, in_of(r, v, 0)) &&
+    return op_of(r, v) == G_RESHAPE || (op_of(r, v) == G_BROADCAST &&
+                                        region_size(r, v) == region_size(r, in_of(r, v, 0)) &&
                                         r->info[v].varies == r->info[in_of(r, v, 0)].varies);
 }
 
@@ -127,7 +128,8 @@ static void find_stored(Region *r) {
         OutputKind kind = r->graph->outputs.at[k].kind;
         Val v = r->graph->outputs.at[k].value;
         const GraphInput *input = op_of(r, v) == G_INPUT ? &r->graph->inputs.at[graph_attr(r->graph, v)->index] : NULL;
-        bool kept = input && input->kind == IN_BLOCK && kind == OUT_BLOCK && input->index == r->graph->outputs.at[k].index;
+        bool kept = input && input->kind == IN_BLOCK && kind == OUT_BLOCK &&
+            input->index == r->graph->outputs.at[k].index;
         if (!r->info[v].live) continue;
         if (kind == OUT_SUMMED && op_of(r, v) == G_OUTER) {
             need(r, in_of(r, v, 0));
@@ -149,7 +151,8 @@ static void find_stored(Region *r) {
     }
 }
 
-void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body, const bool *wanted, const bool *input_varies) {
+void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body, const bool *wanted,
+                    const bool *input_varies) {
     *r = (Region){.plan = plan, .graph = graph, .lanes = plan->lanes, .body = body};
     r->info = arena_array(plan->arena, Info, graph->node.len);
     for (Val v = 1; v < (Val)graph->node.len; v++)
@@ -288,7 +291,8 @@ static KVal load_input(Ctx *c, Val v, Ix flat) {
     const GraphInput *input = &c->r->graph->inputs.at[graph_attr(c->r->graph, v)->index];
     Index at = index_flat(flat);
     switch (input->kind) {
-    case IN_BLOCK: return load_at(c, element_type(c, v, dense_lanes(c, v)), ctx_kind(c, ENTRY_BLOCK, input->index), flat);
+    case IN_BLOCK: return load_at(c, element_type(c, v, dense_lanes(c, v)), ctx_kind(c, ENTRY_BLOCK, input->index),
+                                  flat);
     case IN_SETTING: return load_at(c, KT(F64), ctx_kind(c, ENTRY_SETTINGS, 0), (Ix){0, input->index});
     case IN_STEP: return k_cast(c->g.m, c->g.f, KT(I32), ctx_shape(c, 0));
     case IN_BATCH: return k_cast(c->g.m, c->g.f, KT(I32), ctx_shape(c, 1));
@@ -344,7 +348,8 @@ void store_value(Ctx *c, Val v, Ix flat, KVal x) {
 static KVal combine(Ctx *c, Val v, Ix flat) {
     KType type = element_type(c, v, dense_lanes(c, v));
     KVal from = ctx_entry(c, c->r->info[v].partial);
-    KVal shards = gen_2(&c->g, K_SHR, gen_2(&c->g, K_ADD, ctx_shape(c, 1), gen_i64(&c->g, SHARD - 1)), gen_i64(&c->g, 5));
+    KVal shards = gen_2(&c->g, K_SHR, gen_2(&c->g, K_ADD, ctx_shape(c, 1), gen_i64(&c->g, SHARD - 1)),
+                        gen_i64(&c->g, 5));
     KVal first = load_at(c, type, from, flat), at = ix_value(&c->g, flat);
     KVal shard = k_for(c->g.m, c->g.f, gen_i64(&c->g, 1), shards, 1), sum = k_carry(c->g.m, c->g.f, first);
     Ix here = ix_plus(&c->g, ix_times(&c->g, (Ix){shard, 0}, region_size(c->r, v)), (Ix){at, 0});
@@ -377,7 +382,8 @@ static KVal pull_view(Ctx *c, Val v, const Index *at) {
 }
 
 static KVal pull_outer(Ctx *c, Val v, const Index *at) {
-    Index multi = unflat(c, &graph_node(c->r->graph, v)->shape, at), a = index_flat(multi.m[0]), b = index_flat(multi.m[1]);
+    Index multi = unflat(c, &graph_node(c->r->graph, v)->shape, at), a = index_flat(multi.m[0]),
+        b = index_flat(multi.m[1]);
     return gen_2(&c->g, K_MUL, pull(c, in_of(c->r, v, 0), &a), pull(c, in_of(c->r, v, 1), &b));
 }
 
@@ -405,7 +411,8 @@ KVal compute(Ctx *c, Val v, const Index *at) {
 KVal pull(Ctx *c, Val v, const Index *at) {
     bool own = at == c->own;
     if (own && c->memo[v].stamp == c->stamp) return c->memo[v].value;
-    KVal x = c->r->info[v].stored ? load_value(c, v, ix_flat(c, &graph_node(c->r->graph, v)->shape, at)) : compute(c, v, at);
+    KVal x = c->r->info[v].stored ? load_value(c, v, ix_flat(c, &graph_node(c->r->graph, v)->shape, at))
+        : compute(c, v, at);
     if (own) {
         c->memo[v].value = x;
         c->memo[v].stamp = c->stamp;

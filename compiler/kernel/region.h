@@ -108,7 +108,7 @@ bool is_tiled(const Region *r, Val v);                            /* a MATMUL fo
 /* The vectors of a tile: n of x's vectors (place stands), or n places from `place` on of one vector. */
 typedef struct Columns { int n; Ix vec[4], vec_global[4], place; } Columns;
 /* What is computed from the product while it is in registers: nodes of its shape, element by element. */
-typedef struct Epilogue { const Val *then; int n; bool drop; } Epilogue;       /* drop: the product itself is not stored */
+typedef struct Epilogue { const Val *then; int n; bool drop; } Epilogue;       /* drop: it is not stored itself */
 void tile_matmul(Ctx *c, Val v, const Columns *columns, const Epilogue *epilogue);
 int tile_rows_for(const Target *target, int lanes, DType dtype, int nv, int64_t rows);
 int tile_columns_for(const Target *target, int lanes, DType dtype);     /* vectors at most */

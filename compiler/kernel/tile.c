@@ -51,7 +51,8 @@ KVal affine_pointer(Ctx *c, const Affine *a) {
     const GraphInput *input = &r->graph->inputs.at[attr->index];
     if (input->kind == IN_BLOCK) return ctx_kind(c, ENTRY_BLOCK, input->index);
     const Graph *outer = c->outer->r->graph;
-    Affine shared = {.source = region_base(c->outer->r, graph_in(outer, c->map, graph_attr(outer, c->map)->mapped + input->index))};
+    Affine shared = {.source = region_base(c->outer->r,
+                                           graph_in(outer, c->map, graph_attr(outer, c->map)->mapped + input->index))};
     return affine_pointer(c->outer, &shared);
 }
 
@@ -79,7 +80,8 @@ static void tile_start(const Tile *t, Ix o, int mr, KVal acc[MAX_TILE]) {
         Index at = index_flat(ix_plus(&c->g, o, (Ix){0, r}));
         for (int j = 0; j < t->columns->n; j++) {
             at_column(c, t->columns, j);
-            KVal init = node->nin > 2 ? pull(c, graph_in(c->r->graph, t->v, 2), &at) : gen_number(&c->g, (DType)node->dtype, 0);
+            KVal init = node->nin > 2 ? pull(c, graph_in(c->r->graph, t->v, 2), &at)
+                : gen_number(&c->g, (DType)node->dtype, 0);
             acc[r * t->columns->n + j] = gen_widen(&c->g, init, c->lanes);
         }
     }

@@ -100,8 +100,8 @@ static KVal concat_at(const Unrolled *u, Val v, int64_t e, int64_t i) {
 }
 
 /* One of n values, by an index that is known only when running (clamped). */
-static KVal choose(Unrolled *u, KVal index, int64_t n, KVal (*at)(Unrolled *, Val, int64_t e, int64_t i, int64_t k), Val v,
-                   int64_t e, int64_t i) {
+static KVal choose(Unrolled *u, KVal index, int64_t n, KVal (*at)(Unrolled *, Val, int64_t e, int64_t i, int64_t k),
+                   Val v, int64_t e, int64_t i) {
     KVal chosen = at(u, v, e, i, 0);
     for (int64_t k = 1; k < n; k++) {
         KVal reached = gen_2(u->g, K_LE, k_int(u->g->m, u->g->f, KS_I32, k), index);
@@ -358,7 +358,8 @@ static int64_t output_size(const Unrolled *u, Val map, int k) {
 static void unroll_map(Unrolled *u, Val v) {
     const Graph *body = graph_attr(u->graph, v)->body;
     int64_t examples = graph_node(u->graph, v)->batched ? u->examples : 1, total = 0;
-    KVal **out = arena_array(u->arena, KVal *, body->outputs.len), **acc = arena_array(u->arena, KVal *, body->outputs.len);
+    KVal **out = arena_array(u->arena, KVal *, body->outputs.len),
+        **acc = arena_array(u->arena, KVal *, body->outputs.len);
     for (int k = 0; k < body->outputs.len; k++) total += output_size(u, v, k);
     u->value[v] = arena_array(u->arena, KVal, total);
     for (int64_t k = 0, at = 0; k < body->outputs.len; at += output_size(u, v, (int)k++)) {
@@ -402,7 +403,8 @@ static KVal element_at(Unrolled *u, Val v, int64_t e, int64_t i) {
     KVal in[3];
     switch (op_class((Op)node->op)) {
     case CLASS_LEAF:
-        return node->op == G_CONST ? gen_const(u->g, u->graph, v) : node->op == G_IOTA ? iota_at(u, v, i) : table_at(u, v, i);
+        return node->op == G_CONST ? gen_const(u->g, u->graph, v) : node->op == G_IOTA ? iota_at(u, v, i)
+            : table_at(u, v, i);
     case CLASS_UNARY: case CLASS_BINARY: case CLASS_TERNARY:
         for (int k = 0; k < node->nin; k++) in[k] = operand(u, v, k, e, i);
         return gen_elementwise(u->g, (Op)node->op, (DType)node->dtype, in);

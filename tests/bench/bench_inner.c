@@ -64,7 +64,8 @@ static Graph *inner_body(Arena *arena) {
     Graph *b = graph_new(arena);
     Val x[2], s[6];
     for (int k = 0; k < 2; k++)
-        x[k] = graph_reshape(b, graph_input(b, IN_MAPPED, k, "x", (NodeType){DT_F32, SHAPE0, false}), shape_of(1, (int64_t)1));
+        x[k] = graph_reshape(b, graph_input(b, IN_MAPPED, k, "x", (NodeType){DT_F32, SHAPE0, false}),
+                             shape_of(1, (int64_t)1));
     for (int k = 0; k < 6; k++) s[k] = graph_input(b, IN_SHARED, k, "p", (NodeType){DT_F32, shapes[k], false});
     Attr joined = {.axis = 0};
     Val in = graph_add(b, G_CONCAT, x, 2, &joined, NULL, (Span){0});
@@ -122,8 +123,10 @@ static void measure(Bench *b, bool backward) {
     Program *program = program_execute(b->arena, low, functions, NULL, NULL);
     float *block = arena_alloc(b->arena, layout.size), *rows = arena_array(b->arena, float, EXAMPLES * UNITS * 3);
     uint32_t random = 1;
-    for (size_t k = 0; k < layout.size / 4; k++) block[k] = (float)((random = random * 1664525u + 1013904223u) >> 8) * 0x1p-26f - 0.1f;
-    for (int k = 0; k < EXAMPLES * UNITS * 3; k++) rows[k] = (float)((random = random * 1664525u + 1013904223u) >> 8) * 0x1p-23f - 1;
+    for (size_t k = 0; k < layout.size / 4; k++)
+        block[k] = (float)((random = random * 1664525u + 1013904223u) >> 8) * 0x1p-26f - 0.1f;
+    for (int k = 0; k < EXAMPLES * UNITS * 3; k++)
+        rows[k] = (float)((random = random * 1664525u + 1013904223u) >> 8) * 0x1p-23f - 1;
     Feed feed = {.examples = EXAMPLES, .batch = EXAMPLES};
     for (int k = 0; k < 3; k++) feed.rows[k] = rows + k * EXAMPLES * UNITS;
     double best = 1e9;
@@ -153,7 +156,8 @@ int main(int argc, char **argv) {
             return 1;
         }
         b.peak = measure_peak(&b);
-        printf("inner net 2-64-64-1 on %s: FMA peak %.1f GFLOP/s\n", b.options.cpu ? b.options.cpu : "this CPU", b.peak);
+        printf("inner net 2-64-64-1 on %s: FMA peak %.1f GFLOP/s\n", b.options.cpu ? b.options.cpu : "this CPU",
+               b.peak);
         measure(&b, false);
         measure(&b, true);
         double again = measure_peak(&b);

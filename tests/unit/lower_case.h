@@ -111,7 +111,8 @@ static inline Data case_data(Case *c, int64_t examples, int64_t batch, bool orde
         case_fill(c, c->slots[s].dtype, 3, shape_size(&c->slots[s].shape), d.block + c->slots[s].offset);
     for (int r = 0; r < c->nrows; r++) {
         int64_t n = shape_size(&c->rows[r].shape) * examples;
-        void *rows = malloc((size_t)n * dtype_size(c->rows[r].dtype));      /* exact: valgrind and ASan see an overrun */
+        void *rows = malloc((size_t)n * dtype_size(c->rows[r].dtype));
+        /* exact: valgrind and ASan see an overrun */
         case_fill(c, c->rows[r].dtype, c->classes[r], n, rows);
         d.feed.rows[r] = rows;
     }
@@ -174,8 +175,10 @@ static inline void case_compare(Case *c, const Data *d, const Result *a, const R
         for (int64_t i = 0; i < shape_size(&c->slots[s].shape); i++) {
             size_t size = dtype_size(c->slots[s].dtype), at = c->slots[s].offset + (size_t)i * size;
             if (memcmp(a->block + at, b->block + at, size) == 0) continue;
-            double x = size == 8 ? *(double *)(a->block + at) : size == 4 ? (double)*(float *)(a->block + at) : a->block[at];
-            double y = size == 8 ? *(double *)(b->block + at) : size == 4 ? (double)*(float *)(b->block + at) : b->block[at];
+            double x = size == 8 ? *(double *)(a->block + at) : size == 4 ? (double)*(float *)(a->block + at)
+                : a->block[at];
+            double y = size == 8 ? *(double *)(b->block + at) : size == 4 ? (double)*(float *)(b->block + at)
+                : b->block[at];
             fail_msg("%s: slot %d element %lld: %.9g, expected %.9g", way, s, (long long)i, y, x);
         }
     if (memcmp(a->block, b->block, d->layout.size) != 0) fail_msg("%s: the block's padding was written", way);
@@ -188,7 +191,8 @@ static inline void case_compare(Case *c, const Data *d, const Result *a, const R
     for (int k = 0; k < c->nseries; k++)
         for (int64_t i = 0; i < d->steps; i++)
             if (memcmp(&a->series[k][i], &b->series[k][i], sizeof(double)) != 0)
-                fail_msg("%s: series %d step %lld: %.17g, expected %.17g", way, k, (long long)i, b->series[k][i], a->series[k][i]);
+                fail_msg("%s: series %d step %lld: %.17g, expected %.17g", way, k, (long long)i, b->series[k][i],
+                         a->series[k][i]);
 }
 
 /* ---- ways to compile ---- */
@@ -205,7 +209,8 @@ static inline void case_check_code(Case *c, const Data *d, const Result *expecte
     Pool *pool = pool_new(2);
     for (int k = 0; k < 3; k++) {
         Result got = case_run(c, d, program, k == 1 ? pool : NULL, k == 2);
-        case_compare(c, d, expected, &got, arena_printf(c->arena, "%s, %s", way, k == 0 ? "1 thread" : k == 1 ? "2 threads" : "cut"));
+        case_compare(c, d, expected, &got,
+                     arena_printf(c->arena, "%s, %s", way, k == 0 ? "1 thread" : k == 1 ? "2 threads" : "cut"));
     }
     pool_free(pool);
 }
@@ -225,7 +230,8 @@ static inline Lowered *case_lower(Case *c, const Data *d, int64_t known, const C
     return low;
 }
 
-static inline void case_check_jit(Case *c, const Data *d, const Result *expected, int64_t known, int level, const char *cpu,
+static inline void case_check_jit(Case *c, const Data *d, const Result *expected, int64_t known, int level,
+                                  const char *cpu,
                                   bool plain) {
     CodeOptions options = {.opt_level = level, .cpu = cpu, .plugin = NIN_PLUGIN};
     const char *error = NULL;
@@ -233,7 +239,9 @@ static inline void case_check_jit(Case *c, const Data *d, const Result *expected
     options.neuron = low->neuron;
     Code *code = code_jit(c->arena, low->module, &options, &error);
     if (!code) fail_msg("%s", error);
-    case_check_code(c, d, expected, low, code, arena_printf(c->arena, "O%d %s%s%s", level, cpu ? cpu : "host", known ? " neuron" : "", plain ? " plain" : ""));
+    case_check_code(c, d, expected, low, code,
+            arena_printf(c->arena, "O%d %s%s%s", level, cpu ? cpu : "host", known ? " neuron" : "", plain ? " plain"
+                         : ""));
     code_free(code);
 }
 
@@ -317,7 +325,8 @@ static inline void case_train(Case *c, Val loss, const Val *w, int n, double lr)
 /* The mean of squares of one example. */
 static inline Val case_mse(Case *c, Val y, Val target) {
     Graph *g = c->g;
-    Val d = graph_2(g, G_SUB, y, target), square = graph_2(g, G_POWI, d, graph_broadcast(g, graph_int(g, 2), graph_type(g, d).shape));
+    Val d = graph_2(g, G_SUB, y, target), square = graph_2(g, G_POWI, d,
+                                                           graph_broadcast(g, graph_int(g, 2), graph_type(g, d).shape));
     Shape shape = graph_type(g, y).shape;
     Val sum = graph_reduce(g, G_SUM, square, (1u << shape.rank) - 1);
     return graph_2(g, G_DIV, sum, real_const(c, (double)shape_size(&shape)));
@@ -327,9 +336,11 @@ static inline Val case_mse(Case *c, Val y, Val target) {
 static inline Graph *case_inner_body(Case *c, int n, int64_t h) {
     Graph *b = graph_new(c->arena);
     NodeType scalar = {c->real, SHAPE0, false};
-    Shape shapes[] = {shape_of(2, h, (int64_t)n), shape_of(1, h), shape_of(2, h, h), shape_of(1, h), shape_of(2, (int64_t)1, h), shape_of(1, (int64_t)1)};
+    Shape shapes[] = {shape_of(2, h, (int64_t)n), shape_of(1, h), shape_of(2, h, h), shape_of(1, h),
+                      shape_of(2, (int64_t)1, h), shape_of(1, (int64_t)1)};
     Val x[8], s[6];
-    for (int k = 0; k < n; k++) x[k] = graph_reshape(b, graph_input(b, IN_MAPPED, k, "x", scalar), shape_of(1, (int64_t)1));
+    for (int k = 0; k < n; k++) x[k] = graph_reshape(b, graph_input(b, IN_MAPPED, k, "x", scalar),
+                                                     shape_of(1, (int64_t)1));
     for (int k = 0; k < 6; k++) s[k] = graph_input(b, IN_SHARED, k, "p", (NodeType){c->real, shapes[k], false});
     Attr joined = {.axis = 0};
     Val in = n == 1 ? x[0] : graph_add(b, G_CONCAT, x, n, &joined, NULL, (Span){0});
@@ -341,7 +352,8 @@ static inline Graph *case_inner_body(Case *c, int n, int64_t h) {
 }
 
 static inline void case_inner_slots(Case *c, int n, int64_t h, Val shared[6]) {
-    Shape shapes[] = {shape_of(2, h, (int64_t)n), shape_of(1, h), shape_of(2, h, h), shape_of(1, h), shape_of(2, (int64_t)1, h), shape_of(1, (int64_t)1)};
+    Shape shapes[] = {shape_of(2, h, (int64_t)n), shape_of(1, h), shape_of(2, h, h), shape_of(1, h),
+                      shape_of(2, (int64_t)1, h), shape_of(1, (int64_t)1)};
     for (int k = 0; k < 6; k++) shared[k] = case_slot(c, c->real, shapes[k]);
 }
 
@@ -357,7 +369,8 @@ static inline Val case_cell(Case *c, const Graph *body, Val z, int n, const Val 
     Val in[32], m = graph_reshape(c->g, z, shape_of(3, units, (int64_t)n, places));
     Shape one = shape.rank == 1 ? shape_of(1, units) : shape_of(2, units, places);
     for (int k = 0; k < n; k++)
-        in[k] = graph_reshape(c->g, graph_slice(c->g, m, (int64_t[]){0, k, 0}, shape_of(3, units, (int64_t)1, places)), one);
+        in[k] = graph_reshape(c->g, graph_slice(c->g, m, (int64_t[]){0, k, 0},
+                                                shape_of(3, units, (int64_t)1, places)), one);
     for (int k = 0; k < nshared; k++) in[n + k] = shared[k];
     return graph_proj(c->g, case_map(c, body, in, n + nshared, n), 0);
 }

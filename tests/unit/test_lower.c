@@ -22,7 +22,8 @@ static void tanh_mlp(void **state) {
     (void)state;
     Case c = case_new(DT_F32);
     Val x = case_row(&c, c.real, shape_of(1, (int64_t)2), 0), t = case_row(&c, c.real, shape_of(1, (int64_t)1), 0);
-    Val w1 = case_slot(&c, c.real, shape_of(2, (int64_t)2, (int64_t)2)), b1 = case_slot(&c, c.real, shape_of(1, (int64_t)2));
+    Val w1 = case_slot(&c, c.real, shape_of(2, (int64_t)2, (int64_t)2)),
+        b1 = case_slot(&c, c.real, shape_of(1, (int64_t)2));
     Val w2 = case_slot(&c, c.real, shape_of(2, (int64_t)1, (int64_t)2)), wrt[] = {w1, b1, w2};
     Val h = graph_1(c.g, G_TANH, graph_matmul(c.g, w1, x, b1));
     Val y = graph_matmul(c.g, w2, h, 0);
@@ -41,7 +42,8 @@ static const int64_t batches[][2] = {{1, 1}, {7, 7}, {32, 32}, {33, 33}, {70, 32
 typedef void (*Show)(Case *c, Val x, Val y, Val k, int which);
 
 static void show_elementwise(Case *c, Val x, Val y, Val k, int which) {
-    static const Op one[] = {G_NEG, G_ABS, G_SIGN, G_SQRT, G_EXP, G_LOG, G_SIN, G_COS, G_TANH, G_ERF, G_FLOOR, G_CEIL, G_ROUND};
+    static const Op one[] = {G_NEG, G_ABS, G_SIGN, G_SQRT, G_EXP, G_LOG, G_SIN, G_COS, G_TANH, G_ERF, G_FLOOR, G_CEIL,
+                             G_ROUND};
     static const Op two[] = {G_ADD, G_SUB, G_MUL, G_DIV, G_MOD, G_MAX, G_MIN, G_POW, G_LT, G_LE, G_EQ, G_NE};
     for (int i = which * 4; i < which * 4 + 4 && i < COUNT(one); i++) case_show(c, graph_1(c->g, one[i], x));
     for (int i = which * 3; i < which * 3 + 3 && i < COUNT(two); i++) case_show(c, graph_2(c->g, two[i], x, y));
@@ -55,7 +57,8 @@ static void show_elementwise(Case *c, Val x, Val y, Val k, int which) {
 
 static void show_integers(Case *c, Val x, Val y, Val k, int which) {
     (void)which;
-    Val j = graph_cast(c->g, graph_2(c->g, G_MUL, x, real_const(c, 5)), DT_I32), i = graph_2(c->g, G_SUB, k, graph_int(c->g, 2));
+    Val j = graph_cast(c->g, graph_2(c->g, G_MUL, x, real_const(c, 5)), DT_I32),
+        i = graph_2(c->g, G_SUB, k, graph_int(c->g, 2));
     case_show(c, graph_2(c->g, G_MOD, j, i));
     case_show(c, graph_2(c->g, G_MAX, j, i));
     case_show(c, graph_1(c->g, G_SIGN, j));
@@ -84,7 +87,8 @@ static void show_batch(Case *c, Val x, Val y, Val k, int which) {
     case_show(c, graph_reduce(c->g, G_BATCH_SUM, x, 0));
     case_show(c, graph_reduce(c->g, G_BATCH_SUM, x, 1));
     case_show(c, graph_reduce(c->g, G_BATCH_SUM, k, (1u << shape.rank) - 1));
-    Val mean = graph_2(c->g, G_MUL, graph_reduce(c->g, G_BATCH_SUM, graph_2(c->g, G_MUL, x, y), 0), real_const(c, 0.125));
+    Val mean = graph_2(c->g, G_MUL, graph_reduce(c->g, G_BATCH_SUM, graph_2(c->g, G_MUL, x, y), 0),
+                       real_const(c, 0.125));
     Val centred = graph_2(c->g, G_SUB, x, graph_broadcast(c->g, mean, shape));
     case_show(c, graph_reduce(c->g, G_BATCH_SUM, centred, 0));
     case_show(c, centred);
@@ -104,7 +108,8 @@ static void show_views(Case *c, Val x, Val y, Val k, int which) {
     Val m = graph_reshape(g, x, shape_of(2, n, p)), turned = graph_transpose(g, m, (int[]){1, 0});
     if (which == 0) {
         case_show(c, turned);
-        case_show(c, graph_2(g, G_ADD, graph_transpose(g, turned, (int[]){1, 0}), graph_reshape(g, y, shape_of(2, n, p))));
+        case_show(c, graph_2(g, G_ADD, graph_transpose(g, turned, (int[]){1, 0}),
+                             graph_reshape(g, y, shape_of(2, n, p))));
         case_show(c, graph_broadcast(g, m, shape_of(3, n, p, (int64_t)3)));
         Val row = graph_slice(g, m, (int64_t[]){n - 1, 0}, shape_of(2, (int64_t)1, p));
         case_show(c, graph_broadcast(g, row, shape_of(2, n, p)));
@@ -123,7 +128,8 @@ static void show_views(Case *c, Val x, Val y, Val k, int which) {
     case_show(c, graph_add(g, G_CONCAT, parts, 3, &joined, NULL, (Span){0}));
     joined.axis = 0;
     case_show(c, graph_add(g, G_CONCAT, parts, 2, &joined, NULL, (Span){0}));
-    Val index = graph_cast(g, graph_2(g, G_MUL, graph_slice(g, m, (int64_t[]){0, 0}, shape_of(2, (int64_t)1, p)), real_const(c, (double)n)), DT_I32);
+    Val index = graph_cast(g, graph_2(g, G_MUL, graph_slice(g, m, (int64_t[]){0, 0}, shape_of(2, (int64_t)1, p)),
+                                      real_const(c, (double)n)), DT_I32);
     Val pick[] = {m, graph_reshape(g, index, shape_of(1, p))}, embed[] = {m, graph_reshape(g, index, shape_of(1, p))};
     case_show(c, graph_add(g, G_PICK, pick, 2, NULL, NULL, (Span){0}));
     case_show(c, graph_add(g, G_EMBED, embed, 2, NULL, NULL, (Span){0}));
@@ -139,8 +145,10 @@ static void show_products(Case *c, Val x, Val y, Val k, int which) {
     Val wt = case_slot(c, c->real, shape_of(2, n, outs));
     case_show(c, graph_matmul(g, w, x, b));
     case_show(c, graph_matmul(g, graph_transpose(g, wt, (int[]){1, 0}), x, 0));
-    case_show(c, graph_matmul(g, graph_slice(g, wt, (int64_t[]){n / 2, 0}, shape_of(2, n - n / 2, outs)), graph_matmul(g, w, x, 0), 0));
-    Val xs = graph_reshape(g, x, shape_of(2, n, shape_size(&shape) / n)), ys = graph_reshape(g, y, shape_of(2, n, shape_size(&shape) / n));
+    case_show(c, graph_matmul(g, graph_slice(g, wt, (int64_t[]){n / 2, 0}, shape_of(2, n - n / 2, outs)),
+                              graph_matmul(g, w, x, 0), 0));
+    Val xs = graph_reshape(g, x, shape_of(2, n, shape_size(&shape) / n)),
+        ys = graph_reshape(g, y, shape_of(2, n, shape_size(&shape) / n));
     case_show(c, graph_matmul(g, graph_transpose(g, xs, (int[]){1, 0}), ys, 0));
     if (which == 0) case_show(c, graph_matmul(g, graph_reshape(g, w, shape_of(1, n)), y, graph_reshape(g, b, SHAPE0)));
     if (which == 1) case_show(c, graph_matmul(g, graph_2(g, G_MUL, w, w), graph_1(g, G_TANH, x), 0));
@@ -161,7 +169,8 @@ static void show_random(Case *c, Val x, Val y, Val k, int which) {
     case_show(c, graph_noise(g, G_NORMAL, type, "c"));
 }
 
-static void show_all(Show show, int which, DType real, int rank, int64_t n, bool batched, const int64_t *batch, bool quick) {
+static void show_all(Show show, int which, DType real, int rank, int64_t n, bool batched, const int64_t *batch,
+                     bool quick) {
     Case c = case_new(real);
     Shape shape = rank == 1 ? shape_of(1, n) : shape_of(2, n, (int64_t)3);
     Val x, y, k;
@@ -179,7 +188,8 @@ static void show_all(Show show, int which, DType real, int rank, int64_t n, bool
 /* Every way of compiling for one of them. */
 static void corpus(Show show, int variants) {
     for (int which = 0; which < variants; which++) {
-        for (int i = 0; i < COUNT(sizes); i++) show_all(show, which, DT_F32, 1, sizes[i], true, batches[i + 1], i != 1 || which);
+        for (int i = 0; i < COUNT(sizes); i++)
+            show_all(show, which, DT_F32, 1, sizes[i], true, batches[i + 1], i != 1 || which);
         show_all(show, which, DT_F32, 2, 19, true, batches[2], true);
         show_all(show, which, DT_F32, 2, 4, true, batches[0], true);
         show_all(show, which, DT_F32, 1, 67, false, batches[0], true);
@@ -241,7 +251,8 @@ static void small_cells(void **state) {
         graph_output(b, OUT_SUMMED, 1, "s", graph_2(b, G_MUL, p, graph_broadcast(b, xy, shape_of(1, (int64_t)3))));
         graph_output(b, OUT_SUMMED, 2, "one", graph_const(b, DT_F32, 1));
         Shape shape = k == 1 ? shape_of(2, (int64_t)6, (int64_t)3) : shape_of(1, (int64_t)50);
-        Val u = k == 2 ? case_slot(&c, DT_F32, shape) : case_row(&c, DT_F32, shape, 0), v = case_slot(&c, DT_F32, shape);
+        Val u = k == 2 ? case_slot(&c, DT_F32, shape) : case_row(&c, DT_F32, shape, 0),
+            v = case_slot(&c, DT_F32, shape);
         Val shared = case_slot(&c, DT_F32, shape_of(1, (int64_t)3)), in[] = {u, v, shared};
         Val map = case_map(&c, b, in, 3, 2);
         for (int i = 0; i < 3; i++) case_show(&c, graph_proj(c.g, map, i));
@@ -259,7 +270,8 @@ static void cell_mlp(void **state) {
     c.quick = true;
     Val x = case_row(&c, DT_F32, shape_of(1, inputs), 0), t = case_row(&c, DT_I32, SHAPE0, CLASSES), wrt[12];
     Val w1 = case_slot(&c, DT_F32, shape_of(2, 2 * units, inputs)), b1 = case_slot(&c, DT_F32, shape_of(1, 2 * units));
-    Val w2 = case_slot(&c, DT_F32, shape_of(2, (int64_t)CLASSES, units)), b2 = case_slot(&c, DT_F32, shape_of(1, (int64_t)CLASSES));
+    Val w2 = case_slot(&c, DT_F32, shape_of(2, (int64_t)CLASSES, units)),
+        b2 = case_slot(&c, DT_F32, shape_of(1, (int64_t)CLASSES));
     case_inner_slots(&c, 2, 32, wrt);
     Val z = graph_matmul(g, w1, x, b1), n = real_const(&c, (double)(2 * units)), eps = real_const(&c, 1e-5);
     Val mean = graph_2(g, G_DIV, graph_reduce(g, G_SUM, z, 1), n);
@@ -316,10 +328,12 @@ static Val random_view(Bag *b, Val v) {
     Shape shape = shape_in(b, v), part = shape;
     int64_t starts[MAX_RANK] = {0};
     Attr attr = {.axis = 0};
-    if (shape.rank == 0) return graph_broadcast(b->g, v, shape_of(2, (int64_t)(1 + dice(b, 3)), (int64_t)(1 + dice(b, 18))));
+    if (shape.rank == 0) return graph_broadcast(b->g, v,
+                                                shape_of(2, (int64_t)(1 + dice(b, 3)), (int64_t)(1 + dice(b, 18))));
     switch (dice(b, 6)) {
     case 0: return graph_reshape(b->g, v, shape_of(1, shape_size(&shape)));
-    case 1: return shape.rank == 2 ? graph_transpose(b->g, v, (int[]){1, 0}) : graph_reshape(b->g, v, shape_of(2, (int64_t)1, shape.dim[0]));
+    case 1: return shape.rank == 2 ? graph_transpose(b->g, v, (int[]){1, 0})
+        : graph_reshape(b->g, v, shape_of(2, (int64_t)1, shape.dim[0]));
     case 2:
         for (int k = 0; k < shape.rank; k++) {
             part.dim[k] = 1 + dice(b, (uint32_t)shape.dim[k]);
@@ -363,10 +377,12 @@ static Val random_op(Bag *b) {
     case 7: case 8:
         for (int i = 0; i < 20; i++) {
             w = any_real(b), other = shape_in(b, w);
-            if (shape.rank && other.rank && other.rank <= 2 && other.dim[other.rank - 1] == shape.dim[0] && shape.rank < 3)
+            if (shape.rank && other.rank && other.rank <= 2 && other.dim[other.rank - 1] == shape.dim[0] &&
+                shape.rank < 3)
                 return graph_matmul(b->g, w, v, 0);
         }
-        if (shape.rank == 1 && shape.dim[0] < 40) return graph_add(b->g, G_OUTER, (Val[]){v, v}, 2, NULL, NULL, (Span){0});
+        if (shape.rank == 1 && shape.dim[0] < 40)
+            return graph_add(b->g, G_OUTER, (Val[]){v, v}, 2, NULL, NULL, (Span){0});
         return v;
     case 9:
         if (b->body) return random_map(b);
@@ -416,7 +432,8 @@ static Val random_map(Bag *b) {
 
 static void random_programs(void **state) {
     (void)state;
-    int64_t only = getenv("NIN_ONLY") ? atoi(getenv("NIN_ONLY")) : -1, count = getenv("NIN_COUNT") ? atoi(getenv("NIN_COUNT")) : 12;
+    int64_t only = getenv("NIN_ONLY") ? atoi(getenv("NIN_ONLY")) : -1, count = getenv("NIN_COUNT")
+        ? atoi(getenv("NIN_COUNT")) : 12;
     for (int64_t seed = only < 0 ? 0 : only; seed < (only < 0 ? count : only + 1); seed++) {
         Case c = case_new(DT_F32);
         Bag b = {.c = &c, .g = c.g};
@@ -427,7 +444,8 @@ static void random_programs(void **state) {
         put(&b, case_row(&c, DT_F32, shape_of(2, (int64_t)(1 + dice(&b, 6)), (int64_t)(1 + dice(&b, 20))), 0));
         for (int k = 0; k < 4; k++) {
             Shape like = shape_in(&b, b.at[0]);
-            put(&b, case_slot(&c, DT_F32, k == 0 ? SHAPE0 : k == 1 ? like : shape_of(2, (int64_t)(1 + dice(&b, 70)), k == 2 ? like.dim[0] : 1 + dice(&b, 9))));
+            put(&b, case_slot(&c, DT_F32, k == 0 ? SHAPE0 : k == 1 ? like
+                              : shape_of(2, (int64_t)(1 + dice(&b, 70)), k == 2 ? like.dim[0] : 1 + dice(&b, 9))));
         }
         grow(&b, 40);
         for (int i = 0; i < 20; i++) {
@@ -437,7 +455,8 @@ static void random_programs(void **state) {
         int slots = c.nslots;
         for (Val v = 1; v < (Val)c.g->node.len && slots == c.nslots; v++) {
             NodeType t = graph_type(c.g, v);
-            if (graph_node(c.g, v)->op == G_MUL && t.dtype == DT_F32 && !t.batched && shape_equal(&t.shape, &c.slots[1].shape)) {
+            if (graph_node(c.g, v)->op == G_MUL && t.dtype == DT_F32 && !t.batched &&
+                shape_equal(&t.shape, &c.slots[1].shape)) {
                 graph_output(c.g, OUT_BLOCK, 1, "slot", v);
                 break;
             }
@@ -450,9 +469,11 @@ static void random_programs(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(xor_neuron), cmocka_unit_test(tanh_mlp), cmocka_unit_test(elementwise), cmocka_unit_test(integers),
+        cmocka_unit_test(xor_neuron), cmocka_unit_test(tanh_mlp), cmocka_unit_test(elementwise),
+            cmocka_unit_test(integers),
         cmocka_unit_test(reduces), cmocka_unit_test(over_batch), cmocka_unit_test(views), cmocka_unit_test(products),
-        cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells), cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
+        cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
+            cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
