@@ -9,8 +9,10 @@ int plan_entry(Plan *plan, EntryKind kind, int index) {
 }
 
 int plan_buffer(Plan *plan, Buffer buffer) {
+    EntryKind kind = buffer.scratch ? ENTRY_SCRATCH : ENTRY_BUFFER;
     vec_push(plan->arena, &plan->buffer, buffer);
-    return plan_entry(plan, buffer.scratch ? ENTRY_SCRATCH : ENTRY_BUFFER, plan->buffer.len - 1);
+    vec_push(plan->arena, &plan->entry, ((Entry){kind, plan->buffer.len - 1}));
+    return plan->entry.len - 1;
 }
 
 Gen plan_function(Plan *plan, const char *name) {
@@ -19,17 +21,21 @@ Gen plan_function(Plan *plan, const char *name) {
 
 /* Numbers the entries that a function uses from 0, in order of appearance. */
 static void number_args(Plan *plan, KFunc *f, Stage *stage) {
-    int *number = arena_array(plan->arena, int, plan->entry.len);
-    stage->arg = arena_array(plan->arena, int, plan->entry.len);
+    VEC(int) arg = {0};
+    while (plan->number.len < plan->entry.len) vec_push(plan->arena, &plan->number, 0);
     for (int i = 1; i < f->code.len; i++) {
         KInst *inst = &f->code.at[i];
         if (inst->op != K_ARG) continue;
-        if (!number[inst->imm]) {
-            stage->arg[stage->args++] = (int)inst->imm;
-            number[inst->imm] = stage->args;
+        int entry = (int)inst->imm;
+        if (!plan->number.at[entry]) {
+            vec_push(plan->arena, &arg, entry);
+            plan->number.at[entry] = arg.len;
         }
-        inst->imm = number[inst->imm] - 1;
+        inst->imm = plan->number.at[entry] - 1;
     }
+    for (int i = 0; i < arg.len; i++) plan->number.at[arg.at[i]] = 0;
+    stage->arg = arg.at;
+    stage->args = arg.len;
 }
 
 static bool same_code(const KFunc *a, const KFunc *b) {

@@ -25,6 +25,7 @@ typedef struct Plan {
     VEC(Stage) stage;
     VEC(Entry) entry;
     VEC(Buffer) buffer;
+    VEC(int) number;                       /* by entry, while a stage's arguments are numbered: number + 1, or 0 */
 } Plan;
 
 int plan_entry(Plan *plan, EntryKind kind, int index);

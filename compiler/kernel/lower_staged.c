@@ -22,6 +22,8 @@ typedef struct Staged {
     VEC(Job) job;
     int *job_of;                           /* by node: the job that stores it, or -1 */
     int phases, stages;
+    bool *done;                            /* of one segment: jobs that are emitted; a fused group */
+    Val *group;
     Val *shown;                            /* by output: 0 if written directly, else what to copy */
 } Staged;
 
@@ -249,11 +251,10 @@ static void place_slots(Staged *s) {
 static bool in_stage(const Job *job, int stage) { return job->stage == stage; }
 
 static void emit_segment(Staged *s, Ctx *c, int stage, int segment) {
-    Val *roots = arena_array(s->plan->arena, Val, s->job.len);
-    bool *done = arena_array(s->plan->arena, bool, s->job.len);
+    for (int j = 0; j < s->job.len; j++) s->done[j] = false;
     for (int j = 0; j < s->job.len; j++) {
         const Job *job = &s->job.at[j];
-        if (done[j] || !in_stage(job, stage) || job->segment != segment) continue;
+        if (s->done[j] || !in_stage(job, stage) || job->segment != segment) continue;
         if (!is_nest_elementwise(&s->r, job->v)) {
             nest_node(c, job->v);
             continue;
@@ -263,10 +264,10 @@ static void emit_segment(Staged *s, Ctx *c, int stage, int segment) {
             const Job *other = &s->job.at[i];
             if (!in_stage(other, stage) || other->segment != segment) continue;
             if (!nest_of_shape(s, other->v, &node_of(s, job->v)->shape)) continue;
-            done[i] = true;
-            roots[n++] = other->v;
+            s->done[i] = true;
+            s->group[n++] = other->v;
         }
-        nest_elementwise(c, roots, n);
+        nest_elementwise(c, s->group, n);
     }
 }
 
@@ -430,8 +431,7 @@ static void emit_wide_loop(Ctx *c, const Val *roots, const int *to, int n, int64
             x = gen_widen(g, x, c->wide ? 16 : 1);
             if (to[k] < 0) {
                 store_value(c, roots[k], at.f, x);
-                c->memo[roots[k]].value = x;
-                c->memo[roots[k]].stamp = c->stamp;
+                ctx_keep(c, roots[k], x);
             } else {
                 k_store(g->m, g->f, ctx_entry(c, to[k]), ix_value(g, at.f), x);
             }
@@ -534,6 +534,8 @@ void staged_lower(Plan *plan) {
     for (int v = 0; v < plan->graph->node.len; v++) s.job_of[v] = -1;
     for (Val v = 1; v < (Val)plan->graph->node.len; v++) add_jobs(&s, v);
     add_row_jobs(&s);
+    s.done = arena_array(plan->arena, bool, s.job.len + 1);
+    s.group = arena_array(plan->arena, Val, s.job.len + 1);
     number_stages(&s);
     place_all(&s);
     place_slots(&s);

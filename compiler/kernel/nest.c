@@ -59,8 +59,7 @@ void nest_elementwise(Ctx *c, const Val *roots, int n) {
     for (int k = 0; k < n; k++) {
         KVal x = compute(c, roots[k], &at);
         store_value(c, roots[k], here, x);
-        c->memo[roots[k]].value = x;
-        c->memo[roots[k]].stamp = c->stamp;
+        ctx_keep(c, roots[k], x);
     }
     nest_end(c, shape, flat);
     ctx_fresh(c, NULL);

@@ -155,6 +155,7 @@ void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body, const 
                     const bool *input_varies) {
     *r = (Region){.plan = plan, .graph = graph, .lanes = plan->lanes, .body = body};
     r->info = arena_array(plan->arena, Info, graph->node.len);
+    r->memo = arena_array(plan->arena, struct Memo, graph->node.len);
     for (Val v = 1; v < (Val)graph->node.len; v++)
         r->info[v].varies = body ? body_varies(r, v, input_varies) : graph_node(graph, v)->batched;
     find_live(r, wanted);
@@ -243,16 +244,15 @@ static Index unflat(Ctx *c, const Shape *shape, const Index *at) {
 /* ---- contexts ---- */
 
 Ctx ctx_new(Region *r, Gen g, int lanes) {
-    Ctx c = {.r = r, .g = g, .lanes = lanes};
-    c.memo = arena_alloc(r->plan->arena, sizeof *c.memo * (size_t)r->graph->node.len);
-    c.stamp = 1;
-    return c;
+    return (Ctx){.r = r, .g = g, .lanes = lanes};
 }
 
 void ctx_fresh(Ctx *c, const Index *own) {
     c->own = own;
-    c->stamp++;
+    c->r->stamp++;
 }
+
+void ctx_keep(Ctx *c, Val v, KVal x) { c->r->memo[v] = (struct Memo){x, c->r->stamp}; }
 
 KVal ctx_entry(Ctx *c, int entry) { return k_arg(c->g.m, c->g.f, entry); }
 KVal ctx_kind(Ctx *c, EntryKind kind, int index) { return ctx_entry(c, plan_entry(c->r->plan, kind, index)); }
@@ -410,13 +410,10 @@ KVal compute(Ctx *c, Val v, const Index *at) {
 
 KVal pull(Ctx *c, Val v, const Index *at) {
     bool own = at == c->own;
-    if (own && c->memo[v].stamp == c->stamp) return c->memo[v].value;
+    if (own && c->r->memo[v].stamp == c->r->stamp) return c->r->memo[v].value;
     KVal x = c->r->info[v].stored ? load_value(c, v, ix_flat(c, &graph_node(c->r->graph, v)->shape, at))
         : compute(c, v, at);
-    if (own) {
-        c->memo[v].value = x;
-        c->memo[v].stamp = c->stamp;
-    }
+    if (own) ctx_keep(c, v, x);
     return x;
 }
 

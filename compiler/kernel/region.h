@@ -39,6 +39,8 @@ typedef struct Region {
     Info *info;                /* by node */
     int lanes;
     bool body;
+    struct Memo { KVal value; int stamp; } *memo;      /* by node: what the loop body at hand has read */
+    int stamp;
 } Region;
 
 typedef struct Ctx Ctx;
@@ -49,9 +51,7 @@ struct Ctx {
     bool wide;                 /* no varying values: 16 elements at a time of nodes of the loop's size */
     int64_t wide_size;
     Ix local, global;          /* the vector at hand, for homes that are not global, and that are */
-    const Index *own;          /* the loop's index: values at it are kept in memo */
-    struct { KVal value; int stamp; } *memo;
-    int stamp;
+    const Index *own;          /* the loop's index: values at it are kept in the memo */
     Ctx *outer;                /* of a body: where its shared operands stand */
     Val map;
     KVal (*mapped)(Ctx *c, int operand);
@@ -72,6 +72,7 @@ void region_reads_summed(const Region *r, Val root, void (*read)(void *data, Val
 
 Ctx ctx_new(Region *r, Gen g, int lanes);
 void ctx_fresh(Ctx *c, const Index *own);        /* a new loop body: forget what was read */
+void ctx_keep(Ctx *c, Val v, KVal x);            /* v at the loop's index is x */
 KVal ix_value(Gen *g, Ix ix);
 Ix ix_plus(Gen *g, Ix a, Ix b);
 Ix ix_times(Gen *g, Ix a, int64_t by);

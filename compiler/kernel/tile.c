@@ -101,8 +101,7 @@ static void finish_element(const Tile *t, Ix flat, KVal acc) {
         Val v = k < 0 ? t->v : t->epilogue->then[k];
         KVal x = k < 0 ? acc : compute(c, v, &at);
         if (k >= 0 || !t->epilogue->drop) store_value(c, v, flat, x);
-        c->memo[v].value = x;
-        c->memo[v].stamp = c->stamp;
+        ctx_keep(c, v, x);
     }
     ctx_fresh(c, NULL);
 }
