@@ -20,10 +20,10 @@ typedef struct Cli {
     Arena *arena;
     const Command *command;
     VEC(const char *) arguments;                        /* positional */
-    VEC(const char *) experiments, sets, data;
+    VEC(const char *) experiments, sets, data, where;
     const char *out, *cell, *stage, *net, *from;
     int argument;                                       /* 0: all */
-    bool quiet, latex, training, help;
+    bool quiet, latex, training, help, log_json, tsv;
     DiagStyle style;
     DType precision;
     LabOptions lab_options;
@@ -31,6 +31,7 @@ typedef struct Cli {
     bool out_terminal, err_terminal, color; int width;  /* of the terminal; 0: there is none */
     Session *session; Lab *lab;
     Progress *progress; const char *progress_what; int64_t progress_done; pthread_mutex_t progress_lock;
+    double log_started, log_shown;                      /* --log json */
     const char *c_folder;                               /* made for --backend=c; removed at the end */
     bool machine, at_fault;                             /* something of the machine failed; the program is at fault */
 } Cli;
@@ -63,6 +64,6 @@ bool cli_interrupted(void *unused);                     /* main.c */
 
 /* ---- commands ---- */
 int command_run(Cli *cli), command_check(Cli *cli), command_test(Cli *cli), command_eval(Cli *cli), command_grad(Cli *cli),
-    command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli);
+    command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli), command_results(Cli *cli);
 
 #endif

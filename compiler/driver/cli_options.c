@@ -18,7 +18,7 @@ const Command commands[] = {
 #include "driver/options.def"
     {0},
 };
-static const char letters[] = "rctegxda";               /* of the commands, in their order */
+static const char letters[] = "rctegxdas";               /* of the commands, in their order */
 
 const char *cli_near(const char *name, const char *const *names, int n)
 {
@@ -97,6 +97,19 @@ static bool choice(const Cli *cli, const OptionRow *option, const char *text, in
     return false;
 }
 
+/* "2/8": the second of eight. */
+static bool shard(Cli *cli, const char *text)
+{
+    int i, n, end = 0;
+    if (sscanf(text, "%d/%d%n", &i, &n, &end) == 2 && !text[end] && i >= 1 && i <= n && n <= 100000) {
+        cli->lab_options.shard = i;
+        cli->lab_options.shards = n;
+        return true;
+    }
+    cli_error(cli, "--shard takes I/N with I from 1 to N; here is \"%s\"", text);
+    return false;
+}
+
 static bool option_set(Cli *cli, const OptionRow *option, const char *value)
 {
     static const Backend backends[] = {BACKEND_JIT, BACKEND_INTERPRET, BACKEND_C};
@@ -107,6 +120,20 @@ static bool option_set(Cli *cli, const OptionRow *option, const char *value)
     case OPT_OUT: cli->out = value; break;
     case OPT_DATA: vec_push(cli->arena, &cli->data, value); break;
     case OPT_THREADS: return whole(cli, option, value, 1, &cli->lab_options.threads);
+    case OPT_WHERE:
+        if (!strchr(value, '=')) {
+            cli_error(cli, "--where takes KEY=VALUE; here is \"%s\"", value);
+            return false;
+        }
+        vec_push(cli->arena, &cli->where, value);
+        break;
+    case OPT_TSV: cli->tsv = true; break;
+    case OPT_SHARD: return shard(cli, value);
+    case OPT_LOG:
+        if (!choice(cli, option, value, &n))
+            return false;
+        cli->log_json = n;
+        break;
     case OPT_CHECKPOINT:
         if (!whole(cli, option, value, 0, &n))
             return false;

@@ -11,6 +11,7 @@
 
 #include "driver/cli.h"
 #include "experiment/experiment.h"
+#include "report/datum.h"
 #include "support/file.h"
 #include "support/sha256.h"
 
@@ -139,6 +140,28 @@ static void say(void *data, const char *text)
     pthread_mutex_unlock(&cli->progress_lock);
 }
 
+/* --log json: {"seconds":1.25,"what":"joint","done":12,"total":200,"detail":"train_loss 0.3"}, at most ten a second but the last. */
+static void log_progress(void *data, const char *what, int64_t done, int64_t total, const char *detail)
+{
+    Cli *cli = data;
+    double now = seconds_now();
+    pthread_mutex_lock(&cli->progress_lock);
+    if (!cli->log_started)
+        cli->log_started = now;
+    if (done == total || now - cli->log_shown >= 0.1) {
+        Buf line = {0};
+        buf_printf(&line, "{\"seconds\":%.3f,\"what\":", now - cli->log_started);
+        json_text(&line, what);
+        buf_printf(&line, ",\"done\":%lld,\"total\":%lld,\"detail\":", (long long)done, (long long)total);
+        json_text(&line, detail ? detail : "");
+        buf_text(&line, "}\n");
+        fwrite(line.at, 1, line.len, stderr);
+        buf_free(&line);
+        cli->log_shown = now;
+    }
+    pthread_mutex_unlock(&cli->progress_lock);
+}
+
 static void show_progress(void *data, const char *what, int64_t done, int64_t total, const char *detail)
 {
     Cli *cli = data;
@@ -155,9 +178,9 @@ static void show_progress(void *data, const char *what, int64_t done, int64_t to
 
 static void progress_open(Cli *cli)
 {
-    ProgressMode mode = cli->quiet ? PROGRESS_QUIET : cli->err_terminal ? PROGRESS_TERMINAL : PROGRESS_PLAIN;
+    ProgressMode mode = cli->quiet || cli->log_json ? PROGRESS_QUIET : cli->err_terminal ? PROGRESS_TERMINAL : PROGRESS_PLAIN;
     cli->progress = progress_new(mode, cli->width ? cli->width : 80, put_progress, cli);
-    cli->lab_options.progress = show_progress;
+    cli->lab_options.progress = cli->log_json ? log_progress : show_progress;
     cli->lab_options.progress_data = cli;
     cli->lab_options.say = say;
     cli->lab_options.say_data = cli;

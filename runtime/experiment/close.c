@@ -43,6 +43,8 @@ bool experiment_open(Experiment *x, Eval *e) {
     char *error = NULL;
     if (session->out_folder)
         x->folder = path_join(x->arena, path_join(x->arena, session->out_folder, x->lab->options.program), x->name);
+    const LabOptions *o = &x->lab->options;
+    if (x->folder && o->shards) x->folder = path_join(x->arena, x->folder, arena_printf(x->arena, "shard-%d-of-%d", o->shard, o->shards));
     say_defaults(x, e);
     if (!x->folder || folder_make(e->arena, x->folder, &error)) return true;
     diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", error);
@@ -98,7 +100,8 @@ static bool link_run(Experiment *x, Eval *e, const Row *row, const Run *run) {
         file_label(&row->key[i], &name);
     }
     const char *path = path_join(e->arena, x->folder, arena_printf(e->arena, "%.*s.safetensors", (int)name.len, name.at));
-    const char *target = arena_printf(e->arena, "../../runs/%s/weights.safetensors", run->hash);
+    const char *target = arena_printf(e->arena, "%s../../runs/%s/weights.safetensors", x->lab->options.shards ? "../" : "",
+                                      run->hash);
     buf_free(&name);
     unlink(path);
     if (symlink(target, path) == 0) return true;
@@ -150,9 +153,10 @@ static bool close_provenance(Experiment *x, Eval *e) {
     Field seed = {"seed", seeds_datum(arena, x)};
     Field defaults[] = {{"train.precision", datum_text(dtype_name(e->session->precision))}, {"session.order", datum_text("shuffled")},
                         {"session.take", datum_text("last")}, {"session.cells", datum_text("exact")}};
-    const char *notes[2];
+    const char *notes[3];
     int n = 0;
     if (x->measures_time) notes[n++] = "uses measured times: trials were trained one at a time";
+    if (o->shards) notes[n++] = arena_printf(arena, "shard %d of %d: the rows of its turns only", o->shard, o->shards);
     if (lab_interrupted(x->lab)) notes[n++] = "interrupted: rows are missing";
     Provenance p = {.version = NIN_VERSION, .semantics = SEMANTICS_VERSION, .program = o->program, .experiment = x->name,
                     .program_sha256 = o->program_hash ? o->program_hash : "", .data = data, .data_count = x->data.len,

@@ -14,7 +14,8 @@ typedef struct RowSet RowSet;
 typedef struct Turn Turn;
 
 /* One row: the keys of all loops around its `record`, and its columns.  around: the turn it was recorded in. */
-typedef struct Row { RowSet *set; const Turn *turn; Value *key, *column; } Row;
+/* number: its place among the rows of all turns (2 turn + 1, or 2 turns so far outside of loops), for merging shards. */
+typedef struct Row { RowSet *set; const Turn *turn; Value *key, *column; int64_t number; } Row;
 struct RowSet {
     const Ast *call;                              /* the `record`; NULL: the rows of a table */
     Name *key; int keys; Name *column; bool *measured; int columns;
@@ -25,6 +26,7 @@ struct Turn {
     const Name *name; Value *value; int names;    /* of its loop */
     VEC(Row *) rows;                              /* recorded in this turn, and in the turns inside it */
     VEC(const Run *) runs;                        /* trained in it */
+    int64_t number;                               /* of the outermost turn, from 0 over all loops; -1 outside */
     Arena *arena; bool keeps;                     /* keeps: something recorded points into the arena */
 };
 
@@ -35,7 +37,7 @@ typedef struct Experiment {
     VEC(RowSet *) sets; VEC(Arena *) kept;
     bool measures_time;                           /* uses .seconds or time_per_call: one trial at a time */
     bool wide;                                    /* its trainings use the threads themselves: turns one at a time */
-    int64_t turns, turns_done, rows;
+    int64_t turns, turns_done, rows, numbered;    /* numbered: turns of all loops so far, of other shards too */
     VEC(const char *) reports;                    /* names of tables and figures so far: E0811 */
     VEC(const char *) files;                      /* written, for the closing lines */
     VEC(LinkedRun) linked;                        /* runs trained beside a row, for KEYS.safetensors */
@@ -67,10 +69,9 @@ void row_add(Experiment *x, Row *settled);
 bool row_around(const Row *row);                  /* does a turn around it have rows of its own? */
 extern const BuiltinRow builtins_record[];
 Value value_keep(Arena *arena, const Value *value, bool *plain);          /* a copy; *plain = false if it still shares memory */
-void row_set_sort(Experiment *x);
 /* A column or key as seen from a row, its own or of a `record` around it. */
 bool row_value(const Row *row, Name name, Value *out);
-bool records_write(Experiment *x, Eval *e);                               /* records.jsonl, measured.jsonl */
+bool records_write(Experiment *x, Eval *e);                               /* records.jsonl, measured.jsonl, shard.json */
 /* What stands for a key: the name it was bound to, else its canonical text. */
 void key_label(const Value *value, Buf *out);
 Datum value_datum(Arena *arena, const Value *value), key_datum(Arena *arena, const Value *key);

@@ -32,6 +32,7 @@ typedef struct LabOptions {
     /* How far a long piece of work is; called at most every 50 ms or so, from any thread.  NULL: silent */
     void (*progress)(void *data, const char *what, int64_t done, int64_t total, const char *detail); void *progress_data;
     double checkpoint;                            /* seconds between saved states of a run; 0: 2 s; below: at every epoch */
+    int shard, shards;                            /* every shards-th turn of the outermost loops, from the shard-th; 0: all */
     bool explain;                                 /* list the defaults in force */
     int width; bool bold;                         /* of tables on the screen; 0: any width */
     const char *program;                          /* the program's name, for OUT/PROGRAM/EXPERIMENT */

@@ -115,7 +115,7 @@ static bool loop_inline(Eval *e, const Ast *loop, Scope *scope, const TurnList *
     bool ok = true;
     for (int i = 0; i < list->at.len && (ok || e->mode == EVAL_CHECK); i++) {
         Turn *turn = arena_new_of(e->arena, Turn);
-        *turn = (Turn){.outer = outer, .experiment = outer->experiment, .arena = outer->arena};
+        *turn = (Turn){.outer = outer, .experiment = outer->experiment, .arena = outer->arena, .number = outer->number};
         ok &= turn_run(e, loop, scope, list, i, turn);
         for (int k = 0; k < turn->rows.len; k++) vec_push(e->arena, &outer->rows, turn->rows.at[k]);
         outer->keeps |= turn->keeps;
@@ -127,6 +127,7 @@ static bool loop_inline(Eval *e, const Ast *loop, Scope *scope, const TurnList *
 
 typedef struct LoopWork {
     Eval *e; const Ast *loop; Scope *scope; const TurnList *list; Turn *turn; Diags *diags; bool *ok; Experiment *x; bool parallel;
+    int *number;                                  /* the turns that this shard runs */
     Row ***settled; int *rows;                    /* by turn: its rows, settled */
     volatile bool stop;
 } LoopWork;
@@ -137,7 +138,8 @@ static void loop_work(void *data, int thread, int64_t i) {
     LoopWork *w = data;
     (void)thread;
     if (w->stop) return;
-    Turn *turn = &w->turn[i];
+    Turn *turn = &w->turn[w->number[i]];
+    i = w->number[i];
     turn->arena = arena_new();
     diags_init(&w->diags[i], turn->arena, w->e->diags->sources);
     Eval e = *w->e;
@@ -163,6 +165,13 @@ static void diags_take(Diags *to, const Diags *from) {
     }
 }
 
+static int shard_turns(const Lab *lab, Arena *arena, int n, int **out) {
+    int shards = lab->options.shards ? lab->options.shards : 1, first = lab->options.shards ? lab->options.shard - 1 : 0, mine = 0;
+    *out = arena_array(arena, int, n + 1);
+    for (int i = first; i < n; i += shards) (*out)[mine++] = i;
+    return mine;
+}
+
 static bool loop_parallel(Eval *e, const Ast *loop, Scope *scope, const TurnList *list) {
     Turn *outer = lab_turn(e)->turn;
     Experiment *x = outer->experiment;
@@ -173,18 +182,21 @@ static bool loop_parallel(Eval *e, const Ast *loop, Scope *scope, const TurnList
     w.ok = arena_array(e->arena, bool, n + 1);
     w.settled = arena_array(e->arena, Row **, n + 1);
     w.rows = arena_array(e->arena, int, n + 1);
-    for (int i = 0; i < n; i++) w.turn[i] = (Turn){.outer = outer, .experiment = x};
-    x->turns += n;
-    if (n) loop_work(&w, 0, 0);                   /* the first turn alone tells whether its trainings use the threads themselves */
+    for (int i = 0; i < n; i++) w.turn[i] = (Turn){.outer = outer, .experiment = x, .number = x->numbered + i};
+    x->numbered += n;
+    int mine = shard_turns(x->lab, e->arena, n, &w.number);
+    x->turns += mine;
+    if (mine) loop_work(&w, 0, 0);                /* the first turn alone tells whether its trainings use the threads themselves */
     w.parallel = x->lab->pool && !x->measures_time && !x->wide;
-    pool_each(w.parallel ? x->lab->pool : NULL, n - 1, loop_work_rest, &w);
+    pool_each(w.parallel ? x->lab->pool : NULL, mine - 1, loop_work_rest, &w);
     bool ok = true;
-    for (int i = 0; i < n; i++) {
+    for (int k = 0; k < mine; k++) {
+        int i = w.number[k];
         Turn *turn = &w.turn[i];
         if (!turn->arena) { ok = false; continue; }                      /* never begun: stopped */
         ok &= w.ok[i];
         if (turn->keeps) diags_take(e->diags, &w.diags[i]);              /* there are some only if it keeps */
-        for (int k = 0; k < w.rows[i]; k++) row_add(x, w.settled[i][k]);
+        for (int r = 0; r < w.rows[i]; r++) row_add(x, w.settled[i][r]);
     }
     return ok;
 }
@@ -245,7 +257,7 @@ void loop_flush(Experiment *x, Turn *turn) {
 
 static bool experiment_body(Eval *e, Experiment *x, const Name *names, const Value *values, int n) {
     Turn *top = arena_new_of(e->arena, Turn);
-    *top = (Turn){.experiment = x, .arena = e->arena, .keeps = true};
+    *top = (Turn){.experiment = x, .arena = e->arena, .keeps = true, .number = -1};
     LabTurn here = {.lab = x->lab, .pool = x->lab->pool, .keep = e->arena, .turn = top};
     e->lab = &here;
     Scope *scope = eval_experiment_scope(e, x->module->scope, x->ast, names, values, n);

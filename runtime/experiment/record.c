@@ -85,6 +85,8 @@ static int turn_keys(const Turn *turn, Name *names, Value *values) {
     return n;
 }
 
+static int64_t set_place(const RowSet *set) { return set->call ? (int64_t)set->call->span.lo : -1; }
+
 /* The set of a `record` in the text; made at its first row.  The caller holds the experiment's lock. */
 static RowSet *row_set(Experiment *x, const Turn *turn, const BuiltinCall *call) {
     for (int i = 0; i < x->sets.len; i++)
@@ -104,6 +106,10 @@ static RowSet *row_set(Experiment *x, const Turn *turn, const BuiltinCall *call)
             if (call->ast->call.args[k].label == labels->name[i]) set->measured[i] = ast_measures_time(call->ast->call.args[k].value);
     }
     vec_push(x->arena, &x->sets, set);
+    for (int i = x->sets.len - 1; i > 0 && set_place(x->sets.at[i - 1]) > set_place(set); i--) {       /* in the order of the text */
+        x->sets.at[i] = x->sets.at[i - 1];
+        x->sets.at[i - 1] = set;
+    }
     return set;
 }
 
@@ -135,6 +141,7 @@ Row *row_settle(Experiment *x, const Row *row) {
     bool plain = true;
     Row *copy = arena_new_of(x->arena, Row);
     *copy = *row;
+    copy->number = row->turn->number < 0 ? 2 * x->numbered : 2 * row->turn->number + 1;
     copy->key = arena_array(x->arena, Value, row->set->keys + 1);
     copy->column = arena_array(x->arena, Value, row->set->columns + 1);
     bool keys_plain = true;
@@ -258,7 +265,7 @@ static void row_json(Arena *arena, const Row *row, bool measured, Buf *out) {
     buf_text(out, "\n");
 }
 
-static bool records_file(Experiment *x, Eval *e, const char *name, bool measured) {
+static bool records_file(Experiment *x, Eval *e, const char *name, bool measured, Buf *places) {
     Buf text = {0};
     bool any = false;
     for (int s = 0; s < x->sets.len; s++) {
@@ -266,6 +273,7 @@ static bool records_file(Experiment *x, Eval *e, const char *name, bool measured
         bool has = !measured;
         for (int i = 0; i < set->columns; i++) has |= set->measured[i] == measured;
         for (int i = 0; has && i < set->rows.len; i++) {
+            buf_printf(places, "%s[%lld,%lld]", places->len ? "," : "", (long long)set_place(set), (long long)set->rows.at[i]->number);
             Arena *scratch = arena_new();
             row_json(scratch, set->rows.at[i], measured, &text);
             arena_free(scratch);
@@ -281,8 +289,27 @@ static bool records_file(Experiment *x, Eval *e, const char *name, bool measured
     return ok;
 }
 
+/* shard.json: which shard this is, and for each line of the two files its `record` (its place in the text) and number. */
+static bool shard_file(Experiment *x, Eval *e, const Buf *records, const Buf *measured) {
+    const LabOptions *o = &x->lab->options;
+    Buf text = {0};
+    char *error = NULL;
+    buf_printf(&text, "{\"shard\":%d,\"of\":%d,\"program_sha256\":\"%s\",\"turns\":%lld,\n\"records\":[%.*s],\n\"measured\":[%.*s]}\n", o->shard,
+               o->shards, o->program_hash ? o->program_hash : "", (long long)x->numbered, (int)records->len, records->len ? records->at : "",
+               (int)measured->len, measured->len ? measured->at : "");
+    bool ok = file_write(e->arena, path_join(e->arena, x->folder, "shard.json"), text.at, text.len, FILE_SYNC, &error);
+    buf_free(&text);
+    if (!ok) diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", error);
+    return ok;
+}
+
 bool records_write(Experiment *x, Eval *e) {
-    return records_file(x, e, "records.jsonl", false) && records_file(x, e, "measured.jsonl", true);
+    Buf records = {0}, measured = {0};
+    bool ok = records_file(x, e, "records.jsonl", false, &records) && records_file(x, e, "measured.jsonl", true, &measured);
+    ok = ok && (!x->lab->options.shards || shard_file(x, e, &records, &measured));
+    buf_free(&records);
+    buf_free(&measured);
+    return ok;
 }
 
 const BuiltinRow builtins_record[] = {{"record", builtin_record}, {NULL, NULL}};

@@ -1,0 +1,474 @@
+/* cli_results.c -- nin results FOLDER: what experiments left, as tables again; nin results merge: shards into one folder.
+ *
+ * An experiment's folder is FOLDER/PROGRAM/EXPERIMENT; that of a shard has shard-I-of-N below it, with shard.json: for each
+ * line of records.jsonl its `record` (by place in the text) and its number, by which lines of all shards are put in the
+ * order that one process would have given them. */
+#include <dirent.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "driver/cli.h"
+#include "report/table.h"
+#include "support/file.h"
+
+enum { MOST_COLUMNS = 64 };
+
+typedef struct Names { VEC(const char *) list; } Names;
+
+static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+/* What a folder holds, in order of name, without hidden and half-written files. */
+static Names folder_names(Arena *arena, const char *folder)
+{
+    Names names = {0};
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.' && !strstr(entry->d_name, ".tmp-"))
+            vec_push(arena, &names.list, (const char *)arena_copy(arena, entry->d_name, strlen(entry->d_name)));
+    if (dir)
+        closedir(dir);
+    if (names.list.len)
+        qsort(names.list.at, (size_t)names.list.len, sizeof *names.list.at, by_name);
+    return names;
+}
+
+static int machine(const Cli *cli, const char *error)
+{
+    cli_error(cli, "%s", error);
+    return EXIT_MACHINE;
+}
+
+static char *whole_file(Cli *cli, const char *path, size_t *length)
+{
+    char *bytes, *error;
+    if (file_read(cli->arena, path, 0, &bytes, length, &error))
+        return bytes;
+    cli_error(cli, "%s", error);
+    return NULL;
+}
+
+/* The lines of a text, each ended by 0. */
+static Names lines_of(Arena *arena, char *text)
+{
+    Names lines = {0};
+    for (char *line; text && (line = strsep(&text, "\n"));)
+        if (*line)
+            vec_push(arena, &lines.list, (const char *)line);
+    return lines;
+}
+
+/* ---- merge ---- */
+
+typedef struct ShardLine { int64_t place, number, order; int shard; const char *text; } ShardLine;
+typedef struct Shard { int number, of; const char *program_hash, *folder; json_int_t turns; } Shard;
+typedef struct Merge {
+    Cli *cli; const char *program, *experiment, *folder;                /* folder: where the result goes */
+    VEC(Shard) shards; VEC(ShardLine) lines[2];
+} Merge;
+static const char *const files[2] = {"records.jsonl", "measured.jsonl"}, *const lists[2] = {"records", "measured"};
+
+static bool damaged(const Cli *cli, const char *path)
+{
+    cli_error(cli, "%s: does not fit its shard.json", path);
+    return false;
+}
+
+static bool shard_lines(Merge *m, const Shard *s, json_t *places, int file)
+{
+    const char *path = path_join(m->cli->arena, s->folder, files[file]);
+    size_t length = 0;
+    Names lines = {0};
+    if (json_array_size(places))
+        lines = lines_of(m->cli->arena, whole_file(m->cli, path, &length));
+    if ((size_t)lines.list.len != json_array_size(places))
+        return damaged(m->cli, path);
+    for (int i = 0; i < lines.list.len; i++) {
+        json_t *place = json_array_get(places, (size_t)i);
+        ShardLine line = {json_integer_value(json_array_get(place, 0)), json_integer_value(json_array_get(place, 1)), i, s->number,
+                          lines.list.at[i]};
+        if (line.number % 2 == 0 && s->number > 1)                      /* recorded outside of loops: by each shard */
+            continue;
+        vec_push(m->cli->arena, &m->lines[file], line);
+    }
+    return true;
+}
+
+static bool shard_read(Merge *m, const char *folder)
+{
+    json_error_t error;
+    const char *path = path_join(m->cli->arena, folder, "shard.json");
+    json_t *root = json_load_file(path, 0, &error);
+    if (!root) {
+        cli_error(m->cli, "%s: line %d: %s", path, error.line, error.text);
+        return false;
+    }
+    const char *hash = json_string_value(json_object_get(root, "program_sha256"));
+    Shard s = {(int)json_integer_value(json_object_get(root, "shard")), (int)json_integer_value(json_object_get(root, "of")),
+               hash ? arena_copy(m->cli->arena, hash, strlen(hash)) : "", folder, json_integer_value(json_object_get(root, "turns"))};
+    bool ok = true;
+    for (int i = 0; ok && i < m->shards.len; i++) {
+        const Shard *other = &m->shards.at[i];
+        ok = other->of == s.of && other->number != s.number && other->turns == s.turns && strcmp(other->program_hash, s.program_hash) == 0;
+        if (!ok)
+            cli_error(m->cli, "%s and %s are not shards of one run: shard %d of %d, shard %d of %d%s", other->folder, s.folder, other->number,
+                      other->of, s.number, s.of, strcmp(other->program_hash, s.program_hash) ? ", of different programs" : "");
+    }
+    for (int file = 0; ok && file < 2; file++)
+        ok = shard_lines(m, &s, json_object_get(root, lists[file]), file);
+    json_decref(root);
+    vec_push(m->cli->arena, &m->shards, s);
+    return ok;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const ShardLine *x = a, *y = b;
+    if (x->place != y->place)
+        return x->place < y->place ? -1 : 1;
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+/* Links to the weights of runs, KEYS.safetensors, one folder higher than the shard's. */
+static bool links_merge(Merge *m, const char *folder)
+{
+    Names names = folder_names(m->cli->arena, folder);
+    for (int i = 0; i < names.list.len; i++) {
+        char target[4096];
+        const char *at = path_join(m->cli->arena, folder, names.list.at[i]), *to = path_join(m->cli->arena, m->folder, names.list.at[i]);
+        ssize_t n = readlink(at, target, sizeof target - 1);
+        if (n < 4 || strncmp(target, "../", 3) != 0)
+            continue;
+        target[n] = 0;
+        unlink(to);
+        if (symlink(target + 3, to) != 0)
+            return machine(m->cli, file_error(m->cli->arena, to, "link", errno)) == EXIT_DONE;
+    }
+    return true;
+}
+
+static bool merge_write(Merge *m)
+{
+    char *error = NULL;
+    if (!folder_make(m->cli->arena, m->folder, &error))
+        return machine(m->cli, error) == EXIT_DONE;
+    for (int file = 0; file < 2; file++) {
+        Buf text = {0};
+        if (!m->lines[file].len)
+            continue;
+        qsort(m->lines[file].at, (size_t)m->lines[file].len, sizeof *m->lines[file].at, by_place);
+        for (int i = 0; i < m->lines[file].len; i++)
+            buf_printf(&text, "%s\n", m->lines[file].at[i].text);
+        bool ok = file_write(m->cli->arena, path_join(m->cli->arena, m->folder, files[file]), text.at, text.len, FILE_SYNC, &error);
+        buf_free(&text);
+        if (!ok)
+            return machine(m->cli, error) == EXIT_DONE;
+    }
+    for (int i = 0; i < m->shards.len; i++)
+        if (!links_merge(m, m->shards.at[i].folder))
+            return false;
+    int of = m->shards.at[0].of;
+    printf("%s/%s: %d rows of %d of %d shards, in %s\n", m->program, m->experiment, m->lines[0].len, m->shards.len, of, m->folder);
+    return true;
+}
+
+/* Copies what a run's folder holds; what is there already is the same. */
+static bool run_copy(Cli *cli, const char *from, const char *to)
+{
+    char *bytes, *error = NULL;
+    size_t length;
+    Names names = folder_names(cli->arena, from);
+    if (!folder_make(cli->arena, to, &error))
+        return machine(cli, error) == EXIT_DONE;
+    for (int last = 0; last < 2; last++)                                /* the curve last: it says that the folder is whole */
+        for (int i = 0; i < names.list.len; i++) {
+            const char *name = names.list.at[i], *target = path_join(cli->arena, to, name);
+            if ((strcmp(name, "curve.json") == 0) != last || strcmp(name, "lock") == 0 || file_exists(target))
+                continue;
+            if (!file_read(cli->arena, path_join(cli->arena, from, name), 0, &bytes, &length, &error) ||
+                !file_write(cli->arena, target, bytes, length, FILE_SYNC, &error))
+                return machine(cli, error) == EXIT_DONE;
+        }
+    return true;
+}
+
+static bool runs_merge(Cli *cli, const char *from, const char *to)
+{
+    const char *source = path_join(cli->arena, from, "runs"), *target = path_join(cli->arena, to, "runs");
+    Names names = folder_names(cli->arena, source);
+    for (int i = 0; i < names.list.len; i++)
+        if (!run_copy(cli, path_join(cli->arena, source, names.list.at[i]), path_join(cli->arena, target, names.list.at[i])))
+            return false;
+    return true;
+}
+
+/* The experiments of all folders that have shards, each once. */
+static bool merge_experiment(Cli *cli, const char *program, const char *experiment, bool *any)
+{
+    Merge m = {.cli = cli, .program = program, .experiment = experiment};
+    m.folder = path_join(cli->arena, path_join(cli->arena, cli->out, program), experiment);
+    for (int k = 1; k < cli->arguments.len; k++) {
+        const char *folder = path_join(cli->arena, path_join(cli->arena, cli->arguments.at[k], program), experiment);
+        Names names = folder_names(cli->arena, folder);
+        for (int i = 0; i < names.list.len; i++)
+            if (strncmp(names.list.at[i], "shard-", 6) == 0 && !shard_read(&m, path_join(cli->arena, folder, names.list.at[i])))
+                return false;
+    }
+    if (!m.shards.len)
+        return true;
+    *any = true;
+    return merge_write(&m);
+}
+
+static bool known(const Names *names, const char *name)
+{
+    for (int i = 0; i < names->list.len; i++)
+        if (strcmp(names->list.at[i], name) == 0)
+            return true;
+    return false;
+}
+
+static int results_merge(Cli *cli)
+{
+    Names seen = {0};
+    bool any = false;
+    if (cli->arguments.len < 2) {
+        cli_error(cli, "usage: nin results merge FOLDER... --out FOLDER");
+        return EXIT_USAGE;
+    }
+    for (int k = 1; k < cli->arguments.len; k++) {
+        const char *folder = cli->arguments.at[k];
+        if (!folder_exists(folder))
+            return machine(cli, arena_printf(cli->arena, "%s: there is no such folder", folder));
+        if (strcmp(folder, cli->out) != 0 && !runs_merge(cli, folder, cli->out))
+            return EXIT_MACHINE;
+        Names programs = folder_names(cli->arena, folder);
+        for (int p = 0; p < programs.list.len; p++) {
+            Names experiments = folder_names(cli->arena, path_join(cli->arena, folder, programs.list.at[p]));
+            for (int x = 0; x < experiments.list.len && strcmp(programs.list.at[p], "runs"); x++) {
+                const char *both = arena_printf(cli->arena, "%s/%s", programs.list.at[p], experiments.list.at[x]);
+                if (known(&seen, both))
+                    continue;
+                vec_push(cli->arena, &seen.list, both);
+                if (!merge_experiment(cli, programs.list.at[p], experiments.list.at[x], &any))
+                    return EXIT_MACHINE;
+            }
+        }
+    }
+    if (any)
+        return EXIT_DONE;
+    cli_error(cli, "there are no shards in these folders; `nin run FILE --shard 1/4` makes the first of four");
+    return EXIT_MACHINE;
+}
+
+/* ---- tables again ---- */
+
+/* A field of a TSV as it was: a number where it looks like one. */
+static Datum field_datum(Arena *arena, const char *text)
+{
+    char *end;
+    if (!*text)
+        return datum_null();
+    long long whole = strtoll(text, &end, 10);
+    if (!*end)
+        return datum_int(whole);
+    double x = strtod(text, &end);
+    return !*end ? datum_number(x) : datum_text(arena_copy(arena, text, strlen(text)));
+}
+
+static void show_table(Cli *cli, const char *title, char *text)
+{
+    Names lines = lines_of(cli->arena, text);
+    const char *name[MOST_COLUMNS];
+    int columns = 0;
+    if (!lines.list.len)
+        return;
+    char *head = arena_copy(cli->arena, lines.list.at[0], strlen(lines.list.at[0]));
+    for (char *field; columns < MOST_COLUMNS && (field = strsep(&head, "\t"));)
+        name[columns++] = field;
+    Datum *at = arena_array(cli->arena, Datum, columns * lines.list.len + 1);
+    for (int i = 1; i < lines.list.len; i++) {
+        char *line = arena_copy(cli->arena, lines.list.at[i], strlen(lines.list.at[i]));
+        for (int k = 0; k < columns; k++) {
+            char *field = strsep(&line, "\t");
+            at[(i - 1) * columns + k] = field_datum(cli->arena, field ? field : "");
+        }
+    }
+    Table table = {.title = title, .columns = columns, .rows = lines.list.len - 1, .name = name, .at = at};
+    TableStyle style = {.width = cli->out_terminal ? cli->width : 0, .bold = cli->out_terminal && cli->color};
+    Buf out = {0};
+    table_text(&table, &style, &out);
+    printf("%.*s\n", (int)out.len, out.at);
+    buf_free(&out);
+}
+
+/* ---- rows by key ---- */
+
+static bool row_wanted(const Cli *cli, json_t *row)
+{
+    for (int i = 0; i < cli->where.len; i++) {
+        const char *equals = strchr(cli->where.at[i], '=');
+        json_t *value = json_object_getn(row, cli->where.at[i], (size_t)(equals - cli->where.at[i]));
+        char *shown = json_is_string(value) ? NULL : value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+        const char *text = json_is_string(value) ? json_string_value(value) : shown;
+        bool same = text && strcmp(text, equals + 1) == 0;
+        if (!same && json_is_number(value)) {
+            char *end;
+            double x = strtod(equals + 1, &end);
+            same = equals[1] && !*end && x == json_number_value(value);
+        }
+        free(shown);
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
+static void put_field(Buf *out, json_t *value)
+{
+    char number[32];
+    char *text = json_is_string(value) || json_is_real(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    const char *shown = text ? text : json_string_value(value);
+    if (json_is_real(value)) {
+        text_of_f64(number, json_real_value(value));
+        shown = number;
+    }
+    for (; shown && *shown; shown++) {
+        if (*shown == '\t')
+            buf_text(out, "\\t");
+        else if (*shown == '\n')
+            buf_text(out, "\\n");
+        else
+            buf_put(out, shown, 1);
+    }
+    free(text);
+}
+
+typedef struct Rows { Cli *cli; Buf out; Names columns; } Rows;
+
+/* The rows of one `record` are shown together: they have the same columns. */
+static void rows_flush(Rows *r)
+{
+    buf_put(&r->out, "", 1);
+    if (r->out.len > 1 && r->cli->tsv)
+        fputs(r->out.at, stdout);
+    else if (r->out.len > 1)
+        show_table(r->cli, "rows", r->out.at);
+    r->out.len = 0;
+    r->columns.list.len = 0;
+}
+
+static bool same_columns(const Rows *r, const Names *columns)
+{
+    bool same = r->columns.list.len == columns->list.len;
+    for (int k = 0; same && k < columns->list.len; k++)
+        same = strcmp(r->columns.list.at[k], columns->list.at[k]) == 0;
+    return same;
+}
+
+static void row_put(Rows *r, json_t *row)
+{
+    Names columns = {0};
+    const char *key;
+    json_t *value;
+    json_object_foreach(row, key, value)
+        if ((r->cli->tsv || !json_is_array(value)) && columns.list.len < MOST_COLUMNS)
+            vec_push(r->cli->arena, &columns.list, (const char *)arena_copy(r->cli->arena, key, strlen(key)));
+    if (!same_columns(r, &columns)) {
+        rows_flush(r);
+        r->columns = columns;
+        for (int k = 0; k < columns.list.len; k++)
+            buf_printf(&r->out, "%s%s", k ? "\t" : "", columns.list.at[k]);
+        buf_text(&r->out, "\n");
+    }
+    for (int k = 0; k < columns.list.len; k++) {
+        buf_text(&r->out, k ? "\t" : "");
+        put_field(&r->out, json_object_get(row, columns.list.at[k]));
+    }
+    buf_text(&r->out, "\n");
+}
+
+static bool rows_show(Cli *cli, const char *folder)
+{
+    size_t length;
+    char *text = whole_file(cli, path_join(cli->arena, folder, "records.jsonl"), &length);
+    Names lines = lines_of(cli->arena, text);
+    Rows rows = {.cli = cli};
+    bool ok = text != NULL;
+    for (int i = 0; ok && i < lines.list.len; i++) {
+        json_error_t error;
+        json_t *row = json_loads(lines.list.at[i], 0, &error);
+        ok = row != NULL;
+        if (!ok)
+            cli_error(cli, "%s/records.jsonl: line %d: %s", folder, i + 1, error.text);
+        else if (row_wanted(cli, row) && cli->style == DIAG_JSON)
+            printf("%s\n", lines.list.at[i]);
+        else if (row_wanted(cli, row))
+            row_put(&rows, row);
+        json_decref(row);
+    }
+    rows_flush(&rows);
+    buf_free(&rows.out);
+    return ok;
+}
+
+static bool experiment_show(Cli *cli, const char *name, const char *folder)
+{
+    Names names = folder_names(cli->arena, folder);
+    size_t length = 0;
+    const char *records = path_join(cli->arena, folder, "records.jsonl");
+    bool rows = cli->where.len || cli->style == DIAG_JSON || cli->tsv;
+    if (rows)
+        return !file_exists(records) || rows_show(cli, folder);
+    char *text = file_exists(records) ? whole_file(cli, records, &length) : NULL;
+    printf("%s: %d rows, in %s\n\n", name, lines_of(cli->arena, text).list.len, folder);
+    for (int i = 0; i < names.list.len; i++) {
+        const char *dot = strrchr(names.list.at[i], '.');
+        if (!dot || strcmp(dot, ".tsv") != 0)
+            continue;
+        text = whole_file(cli, path_join(cli->arena, folder, names.list.at[i]), &length);
+        if (!text)
+            return false;
+        show_table(cli, arena_copy(cli->arena, names.list.at[i], (size_t)(dot - names.list.at[i])), text);
+    }
+    return true;
+}
+
+static bool experiment_asked(const Cli *cli, const char *name)
+{
+    for (int i = 0; i < cli->experiments.len; i++)
+        if (strcmp(cli->experiments.at[i], name) == 0)
+            return true;
+    return cli->experiments.len == 0;
+}
+
+int command_results(Cli *cli)
+{
+    const char *folder = cli->arguments.at[0];
+    if (strcmp(folder, "merge") == 0)
+        return results_merge(cli);
+    if (!folder_exists(folder))
+        return machine(cli, arena_printf(cli->arena, "%s: there is no such folder", folder));
+    Names programs = folder_names(cli->arena, folder);
+    int shown = 0;
+    for (int p = 0; p < programs.list.len; p++) {
+        const char *program = path_join(cli->arena, folder, programs.list.at[p]);
+        Names experiments = folder_names(cli->arena, program);
+        for (int x = 0; x < experiments.list.len; x++) {
+            const char *at = path_join(cli->arena, program, experiments.list.at[x]);
+            bool is_one = file_exists(path_join(cli->arena, at, "run.json")) || file_exists(path_join(cli->arena, at, "records.jsonl"));
+            if (!is_one || !experiment_asked(cli, experiments.list.at[x]))
+                continue;
+            shown++;
+            if (!experiment_show(cli, arena_printf(cli->arena, "%s/%s", programs.list.at[p], experiments.list.at[x]), at))
+                return EXIT_MACHINE;
+        }
+    }
+    if (shown)
+        return EXIT_DONE;
+    return machine(cli, arena_printf(cli->arena, "%s: no experiment has left results here", folder));
+}

@@ -1,0 +1,102 @@
+/* test_results.c -- shards of an experiment and their merging, tables and rows again, progress as JSON. */
+#define _GNU_SOURCE
+#include "child.h"
+
+#include <jansson.h>
+
+static const char study[] =
+    "digits = dataset(\"digits\", shape: [64], normalize: affine(mean: 0.5, sd: 0.5), valid: 300, test: 300)\n"
+    "net mlp(x: f32[64]) -> f32[10] = dense[10](relu(dense[8](x)))\n"
+    "fn plan(lr) = session(learn: all, loss: cross_entropy, optimizer: adam[lr: lr], batch: 64, epochs: 2)\n"
+    "experiment e {\n"
+    "  record(start: 1)\n"
+    "  for lr in [0.001, 0.01, 0.1], seed in 1..2 {\n"
+    "    run = train(mlp, on: digits, with: plan(lr), seed: seed)\n"
+    "    record(acc: run.test_accuracy, curve: run.curve)\n"
+    "    for k in 1..2 { record(twice: k * run.test_accuracy) }\n"
+    "  }\n"
+    "  table(\"t\", by: lr, acc: mean(acc), n: count())\n"
+    "  for seed in 7..9 { record(late: seed) }\n"
+    "}\n";
+
+static const char *text_of(Child *c, const char *folder, const char *name)
+{
+    char *bytes, *error = NULL;
+    size_t length;
+    if (!file_read(c->arena, path_join(c->arena, folder, name), 0, &bytes, &length, &error))
+        fail_msg("%s", error);
+    return bytes;
+}
+
+static const char *sha256_of(Child *c, const char *folder, const char *name)
+{
+    char *bytes, *error = NULL, *hex = arena_alloc(c->arena, 65);
+    size_t length;
+    if (!file_read(c->arena, path_join(c->arena, folder, name), 0, &bytes, &length, &error))
+        fail_msg("%s", error);
+    sha256_hex(bytes, length, hex);
+    return hex;
+}
+
+static void test_shards(void **state)
+{
+    Child *c = *state;
+    const char *file = child_text(c, "study.nin", study), *whole = child_path(c, "whole"), *merged = child_path(c, "merged"), *part[3];
+    Outcome o = child_run(c, "run", file, "--out", whole, NULL);
+    expect_status(&o, 0);
+    for (int i = 0; i < 3; i++) {
+        part[i] = child_path(c, arena_printf(c->arena, "part%d", i));
+        const char *shard = arena_printf(c->arena, "--shard=%d/3", i + 1), *threads = i == 1 ? "1" : "2";
+        o = child_run(c, "run", file, "--out", part[i], shard, "--threads", threads, NULL);
+        expect_status(&o, 0);
+    }
+    o = child_run(c, "results", "merge", part[2], part[0], part[1], "--out", merged, NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "22 rows of 3 of 3 shards");
+    assert_string_equal(text_of(c, merged, "study/e/records.jsonl"), text_of(c, whole, "study/e/records.jsonl"));
+    assert_string_equal(sha256_of(c, merged, "study/e/0.01-2.safetensors"), sha256_of(c, whole, "study/e/0.01-2.safetensors"));
+    o = child_run(c, "run", file, "--out", merged, NULL);               /* the runs are found again; the tables are made */
+    expect_status(&o, 0);
+    assert_string_equal(text_of(c, merged, "study/e/t.tsv"), text_of(c, whole, "study/e/t.tsv"));
+    o = child_run(c, "results", "merge", part[0], part[0], "--out", merged, NULL);
+    expect_status(&o, 3);
+    expect_text(o.err, "are not shards of one run");
+    o = child_run(c, "results", "merge", whole, "--out", merged, NULL);
+    expect_status(&o, 3);
+    o = child_run(c, "run", file, "--shard", "4/3", NULL);
+    expect_status(&o, 2);
+}
+
+static void test_results(void **state)
+{
+    Child *c = *state;
+    const char *file = child_text(c, "study.nin", study), *out = child_path(c, "whole");
+    Outcome o = child_run(c, "run", file, "--out", out, "--log", "json", NULL);
+    expect_status(&o, 0);
+    for (char *rest = o.err, *line; (line = strsep(&rest, "\n")) && *line;) {
+        json_t *log = json_loads(line, 0, NULL);
+        assert_non_null(log);
+        assert_true(json_is_string(json_object_get(log, "what")) && json_is_integer(json_object_get(log, "done")));
+        json_decref(log);
+    }
+    o = child_run(c, "results", out, NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "study/e: 22 rows");
+    expect_text(o.out, "acc");
+    o = child_run(c, "results", out, "--where", "lr=0.1", "--where", "seed=2", "--tsv", NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "lr\tseed\tk\ttwice\n0.1\t2\t1\t");
+    o = child_run(c, "results", out, "--where", "late=8", "--json", NULL);
+    expect_status(&o, 0);
+    assert_string_equal(o.out, "{\"seed\":8,\"late\":8}\n");
+    o = child_run(c, "results", child_path(c, "nowhere"), NULL);
+    expect_status(&o, 3);
+    o = child_run(c, "results", out, "--where", "late", NULL);
+    expect_status(&o, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shards), cmocka_unit_test(test_results)};
+    return cmocka_run_group_tests(tests, child_open, child_close);
+}
