@@ -24,8 +24,9 @@ bool archive_fail(const ArchiveReader *reader, char **error, uint64_t at, const 
 static bool damaged(ArchiveReader *reader, char **error) {
     const char *text = archive_error_string(reader->handle);
     la_int64_t at = archive_filter_bytes(reader->handle, -1);
-    *error = arena_printf(reader->arena, "%s: byte %lld of the file: the archive is damaged: %s", reader->path,
-                          at > 0 ? (long long)at : 0LL, text ? text : "bad data");
+    if (!text) text = "bad data";
+    *error = arena_printf(reader->arena, "%s: byte %lld of the file: the archive is damaged: %.*s", reader->path,
+                          at > 0 ? (long long)at : 0LL, (int)strcspn(text, "\n"), text);
     return false;
 }
 

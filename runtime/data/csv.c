@@ -194,12 +194,13 @@ static bool csv_table(Csv *csv, uint64_t limit, CsvData *out, char **error) {
     int64_t columns = 0, rows;
     *out = (CsvData){0};
     if (!seek_line(csv)) {
-        *error = arena_printf(csv->arena, "%s: holds no numbers", csv->path);
+        *error = arena_printf(csv->arena, "%s: line %lld: the file ends, and holds no numbers", csv->path, (long long)csv->line);
         return false;
     }
     if (!first_line(csv, &columns, &out->names)) return false;
     if ((rows = count_rows(*csv)) == 0) {
-        *error = arena_printf(csv->arena, "%s: holds a header but no numbers", csv->path);
+        *error = arena_printf(csv->arena, "%s: line %lld: the file ends, and holds a header but no numbers", csv->path,
+                              (long long)csv->line);
         return false;
     }
     /* Rows of another length stop the reading, so no more fields are met than fit the text. */

@@ -162,14 +162,14 @@ static bool mnist_part(Reader *r, const char *const path[2], DataPart *out) {
     for (int i = 0; i < 2; i++) {
         if (!read_idx(r->arena, path[i], r->limits, &array[i], r->error)) return false;
         if (array[i].type != DATA_U8 || array[i].shape.rank != (i ? 0 : 2))
-            return bad(r, "%s: does not hold %s", path[i],
+            return bad(r, "%s: byte 2: does not hold %s", path[i],
                        i ? "labels (one byte each)" : "images (bytes, rows, columns)");
     }
     if (array[0].shape.dim[0] != 28 || array[0].shape.dim[1] != 28)
-        return bad(r, "%s: the images are %lld x %lld, not 28 x 28", path[0], (long long)array[0].shape.dim[0],
+        return bad(r, "%s: byte 8: the images are %lld x %lld, not 28 x 28", path[0], (long long)array[0].shape.dim[0],
                    (long long)array[0].shape.dim[1]);
     if (array[0].rows != array[1].rows)
-        return bad(r, "%s: holds %lld labels for %lld images", path[1], (long long)array[1].rows,
+        return bad(r, "%s: byte 4: holds %lld labels for %lld images", path[1], (long long)array[1].rows,
                    (long long)array[0].rows);
     out->n = array[0].rows;
     out->x = column_of(&array[0]);

@@ -1,4 +1,5 @@
 /* safetensors.c -- see safetensors.h. */
+#define _GNU_SOURCE
 #include "data/safetensors.h"
 
 #include <jansson.h>
@@ -63,11 +64,17 @@ bool safetensors_write(Arena *arena, const char *path, const NamedTensor *tensor
 
 /* ---- reading ---- */
 typedef struct Entry { NamedTensor tensor; uint64_t begin, end; } Entry;
-typedef struct Reading { Input *input; uint64_t data; char **error; Arena *arena; } Reading;
+typedef struct Reading { Input *input; const char *header; uint64_t length, data; char **error; Arena *arena; } Reading;
+
+/* Where a name stands in the header; its beginning if it is written with escapes. */
+static uint64_t place_of(const Reading *r, const char *name) {
+    const char *quoted = arena_printf(r->arena, "\"%s\"", name);
+    const char *at = memmem(r->header, r->length, quoted, strlen(quoted));
+    return at ? 8 + (uint64_t)(at - r->header) : 8;
+}
 
 static bool refuse(Reading *r, const char *name, const char *what) {
-    *r->error = arena_printf(r->arena, "%s: tensor \"%.100s\": %s", r->input->path, name, what);
-    return false;
+    return input_fail(r->input, r->error, place_of(r, name), "tensor \"%.100s\": %s", name, what);
 }
 
 static bool size_of(json_t *value, uint64_t *out) {
@@ -77,12 +84,14 @@ static bool size_of(json_t *value, uint64_t *out) {
 }
 
 static bool entry_shape(Reading *r, Entry *entry, json_t *dims) {
-    uint64_t bytes = dtype_size(entry->tensor.dtype), n;
+    uint64_t bytes = dtype_size(entry->tensor.dtype), most = bytes, n;
     if (!json_is_array(dims)) return refuse(r, entry->tensor.name, "has no shape");
     if (json_array_size(dims) > MAX_RANK) return refuse(r, entry->tensor.name, "has too many axes");
     for (size_t i = 0; i < json_array_size(dims); i++) {
         if (!size_of(json_array_get(dims, i), &n)) return refuse(r, entry->tensor.name, "has a size that is no number");
-        if (__builtin_mul_overflow(bytes, n, &bytes)) return refuse(r, entry->tensor.name, "is absurdly large");
+        if (__builtin_mul_overflow(most, n ? n : 1, &most) || most > INT64_MAX)
+            return refuse(r, entry->tensor.name, "is absurdly large");
+        bytes *= n;
         entry->tensor.shape.dim[entry->tensor.shape.rank++] = (int64_t)n;
     }
     if (entry->end - entry->begin != bytes) return refuse(r, entry->tensor.name, "its shape and its offsets disagree");
@@ -164,7 +173,8 @@ static bool read_file(Input *input, TensorFile *out, char **error) {
     json_t *header = json_loadb((const char *)at, length, JSON_REJECT_DUPLICATES, &why);
     uint64_t position = !header && why.position > 0 ? (uint64_t)why.position : 0;
     if (!header) return input_fail(input, error, 8 + position, "bad JSON: %s", why.text);
-    Reading reading = {.input = input, .data = input->length - 8 - length, .error = error, .arena = input->arena};
+    Reading reading = {.input = input, .header = (const char *)at, .length = length, .data = input->length - 8 - length,
+                       .error = error, .arena = input->arena};
     bool ok = json_is_object(header) ? read_header(&reading, header, out)
                                      : input_fail(input, error, 8, "the header is no JSON object");
     json_decref(header);

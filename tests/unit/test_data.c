@@ -252,9 +252,9 @@ static void test_csv(void **state) {
 static void test_csv_bad(void **state) {
     Desk *desk = *state;
     static const struct { const char *text, *error; } files[] = {
-        {"", "x.csv: holds no numbers"},
-        {"\n \r\n\n", "x.csv: holds no numbers"},
-        {"a,b\n", "x.csv: holds a header but no numbers"},
+        {"", "x.csv: line 1: the file ends, and holds no numbers"},
+        {"\n \r\n\n", "x.csv: line 4: the file ends, and holds no numbers"},
+        {"a,b\n", "x.csv: line 2: the file ends, and holds a header but no numbers"},
         {"1,2\n3\n", "x.csv: line 2, column 1 (byte 5): the line ends after 1 of 2 fields"},
         {"1,2\n3,4,5\n", "x.csv: line 2, column 3 (byte 8): the line has more than 2 fields"},
         {"1,2\n3,\n", "x.csv: line 2, column 2 (byte 6): the field is empty; a number is expected"},
