@@ -64,6 +64,7 @@ bool cli_interrupted(void *unused);                     /* main.c */
 
 /* ---- commands ---- */
 int command_run(Cli *cli), command_check(Cli *cli), command_test(Cli *cli), command_eval(Cli *cli), command_grad(Cli *cli),
-    command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli), command_results(Cli *cli);
+    command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli), command_results(Cli *cli),
+    command_params(Cli *cli);
 
 #endif

@@ -18,7 +18,7 @@ const Command commands[] = {
 #include "driver/options.def"
     {0},
 };
-static const char letters[] = "rctegxdas";               /* of the commands, in their order */
+static const char letters[] = "rctegxdaps";              /* of the commands, in their order */
 
 const char *cli_near(const char *name, const char *const *names, int n)
 {

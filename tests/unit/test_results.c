@@ -95,8 +95,30 @@ static void test_results(void **state)
     expect_status(&o, 2);
 }
 
+static void test_params(void **state)
+{
+    Child *c = *state;
+    const char *file = child_text(c, "nets.nin", "cell bend[n: int](x: f32[n]) = dense[1](tanh(dense[4](x)))\n"
+                                                 "net mlp[h: int](x: f32[64]) -> f32[10] = dense[10](apply(bend[2], dense[h](x)))\n"
+                                                 "net open(x: f32[n]) -> f32[10] = dense[10](x)\n"
+                                                 "small = mlp[6]\n");
+    Outcome o = child_run(c, "params", file, "--tsv", NULL);
+    expect_status(&o, 0);
+    assert_string_equal(o.out, "parameter\tshape\tnumbers\tmultiplies\tbytes\n"
+                               "dense[1].w\t[6, 64]\t384\t384\t1536\ndense[1].b\t[6]\t6\t0\t24\n"
+                               "bend.dense[1].w\t[4, 2]\t8\t24\t32\nbend.dense[1].b\t[4]\t4\t0\t16\n"
+                               "bend.dense[2].w\t[1, 4]\t4\t12\t16\nbend.dense[2].b\t[1]\t1\t0\t4\n"
+                               "dense[2].w\t[10, 3]\t30\t30\t120\ndense[2].b\t[10]\t10\t0\t40\n");
+    o = child_run(c, "params", file, "--net", "mlp[20]", NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "parameters, 17 of them in cells");
+    o = child_run(c, "params", file, "--net", "open", NULL);
+    expect_status(&o, 1);
+    expect_text(o.err, "E0416");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shards), cmocka_unit_test(test_results)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shards), cmocka_unit_test(test_results), cmocka_unit_test(test_params)};
     return cmocka_run_group_tests(tests, child_open, child_close);
 }
