@@ -38,6 +38,10 @@ bool read_csv(Arena *arena, const char *path, const ReadLimits *limits, CsvData 
 bool read_csv_bytes(Arena *arena, const char *name, const void *bytes, size_t length, const ReadLimits *limits,
                     CsvData *out, char **error);
 
+/* The characters of a text in UTF-8 (plain or gzip), numbered from 0 in the order of their code points. */
+typedef struct TextData { int32_t *token; int64_t length; int tokens; } TextData;
+bool read_text(Arena *arena, const char *path, const ReadLimits *limits, TextData *out, char **error);
+
 /* The first entry that is NaN or infinite; false and "PATH: row 3, column 7 is not a number" if there is one. */
 bool data_finite(Arena *arena, const char *path, const DataArray *array, char **error);
 double data_at(const DataArray *array, int64_t index); /* element `index` of the whole array */

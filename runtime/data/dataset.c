@@ -291,3 +291,11 @@ bool dataset_read(Arena *arena, const DatasetRequest *request, const ReadLimits 
     if (cached) cache_write(arena, request->cache, key, out);
     return true;
 }
+
+bool dataset_text_read(Arena *arena, const DatasetRequest *request, TextData *out, char sha256[65], char **error) {
+    DatasetFailure why;
+    Dataset set = {0};
+    Reader r = {.arena = arena, .request = request, .set = &set, .why = &why, .error = error};
+    const char *path = find_file(&r, request->file);
+    return path && cache_sha256(arena, request->cache, path, sha256, error) && read_text(arena, path, NULL, out, error);
+}

@@ -39,6 +39,9 @@ typedef enum DatasetFailure { DATASET_MISSING, DATASET_BAD } DatasetFailure;
 bool dataset_read(Arena *arena, const DatasetRequest *request, const ReadLimits *limits, Dataset *out,
                   DatasetFailure *why, char **error);
 
+/* The text of request->file, and the SHA-256 of the file. */
+bool dataset_text_read(Arena *arena, const DatasetRequest *request, TextData *out, char sha256[65], char **error);
+
 /* What is known of a named set without its files: NULL if the name is not known. */
 typedef struct DatasetFacts { const char *name; Shape shape; int classes; int64_t train, test; double lo, hi;
                               bool builtin; const char *where; } DatasetFacts;

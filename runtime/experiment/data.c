@@ -38,7 +38,7 @@ const void *data_rows(Lab *lab, const DataObject *data, int column, DType precis
 
 /* ---- the object ---- */
 
-static const char *const data_fields[] = {"train", "valid", "test", "x", "y", "shape", "classes", "size", NULL};
+static const char *const data_fields[] = {"train", "valid", "test", "x", "y", "shape", "classes", "size", "tokens", NULL};
 
 static Value rows_value(Arena *arena, const Column *column, int64_t rows) {
     Tensor *t = arena_new_of(arena, Tensor);
@@ -75,6 +75,7 @@ static bool data_field(Eval *e, Object *self, Name field, Span span, Value *out)
     }
     if (strcmp(field, "shape") == 0) *out = shape_value(e->arena, &data->x.shape);
     else if (strcmp(field, "classes") == 0) *out = value_int(data->y.classes);
+    else if (strcmp(field, "tokens") == 0 && data->x.dtype == DT_I32) *out = value_int(data->x.classes);
     else if (strcmp(field, "size") == 0) *out = value_int(data->size);
     else if (strcmp(field, "x") == 0 && data->known) *out = rows_value(e->arena, &data->x, data->size);
     else if (strcmp(field, "y") == 0 && data->known) *out = rows_value(e->arena, &data->y, data->size);
@@ -111,17 +112,15 @@ static void data_show(const Object *self, Buf *out) {
         buf_text(out, "smooth noise, drawn by each run");
         return;
     }
-    buf_printf(out, "%lld examples, f32", (long long)data->size);
+    buf_printf(out, "%lld examples, %s", (long long)data->size, data->x.dtype == DT_I32 ? "int" : "f32");
     shape_print(&data->x.shape, out);
     char lo[32], hi[32];
     text_of_f64(lo, data->raw_lo);
     text_of_f64(hi, data->raw_hi);
     buf_printf(out, " in %s..%s to ", lo, hi);
     if (data->y.classes) buf_printf(out, "class[%lld]", (long long)data->y.classes);
-    else {
-        buf_text(out, "f32");
-        shape_print(&data->y.shape, out);
-    }
+    else buf_text(out, "f32");
+    if (!data->y.classes || data->y.shape.rank) shape_print(&data->y.shape, out);
 }
 
 const ObjectClass data_class = {.name = "data", .fields = data_fields, .field = data_field, .index = data_index,
@@ -148,13 +147,14 @@ DataObject *data_slice(Arena *arena, const DataObject *data, int64_t from, int64
     return slice;
 }
 
-/* Cuts the last `test` and before them the last `valid` examples off; either may be 0. */
+/* Cuts the last `test` and before them the last `valid` examples off; either may be 0.  What is left is `train`. */
 void data_split(Arena *arena, DataObject *data, int64_t valid, int64_t test) {
     int64_t train = data->size - valid - test;
     if (!valid && !test) return;
     if (valid) data->valid = data_slice(arena, data, train, valid, "valid");
     if (test) data->test = data_slice(arena, data, train + valid, test, "test");
     data->train = data_slice(arena, data, 0, train, "train");
+    data->size = train;                                                         /* the whole, looked at, is what is trained on */
 }
 
 void data_finish(DataObject *data) {

@@ -141,6 +141,13 @@ static bool part_count(Eval *e, const Value *value, int64_t n, const char *what,
     return false;
 }
 
+bool dataset_part_count(Eval *e, const Value *value, int64_t n, const char *what, Span span, int64_t *count, bool *drawn) {
+    const Shuffled *order;
+    bool ok = part_count(e, value, n, what, span, count, &order);
+    *drawn = order != NULL;
+    return ok;
+}
+
 static void gather_part(const Reading *r, const DataPart *part, const uint32_t *rows, int64_t first, int64_t count, DataObject *out) {
     Arena *arena = r->e->arena;
     float *x = arena_alloc(arena, sizeof(float) * (size_t)(count * shape_size(&part->x.shape)) + 64);
@@ -284,12 +291,13 @@ static bool reading_set(Reading *r) {
 
 static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     const Value *args = call->args;
-    if (args[ARG_TOKENS].kind != V_NONE || args[ARG_WINDOW].kind != V_NONE) {
-        diag_add(e->diags, D_E0618, call->span, "data sets of text are not in this version");
-        return eval_fail(out);
-    }
     DataObject *data = arena_new_of(e->arena, DataObject);
     *data = (DataObject){.object = {&data_class}, .name = args[ARG_NAME].text, .known = true, .from_file = true};
+    if (args[ARG_TOKENS].kind != V_NONE || args[ARG_WINDOW].kind != V_NONE || strcmp(data->name, "text") == 0) {
+        static const TextArguments at = {ARG_NAME, ARG_NORMALIZE, ARG_VALID, ARG_TEST, ARG_FILE, ARG_TOKENS, ARG_WINDOW};
+        *out = value_object(&data->object);
+        return dataset_text(e, call, &at, data) || eval_fail(out);
+    }
     Dataset set;
     Reading r = {.e = e, .call = call, .set = &set, .data = data};
     DatasetRequest request = {.name = args[ARG_NAME].text, .folders = e->session->data_folders, .cache = e->session->cache_folder};

@@ -122,6 +122,11 @@ enum { CUT_STEPS = 8192 };                        /* most steps between two look
 /* ---- data (data.c, dataset.c, synthetic.c) ---- */
 DataObject *data_slice(Arena *arena, const DataObject *data, int64_t from, int64_t count, const char *part);
 void data_split(Arena *arena, DataObject *data, int64_t valid, int64_t test);
+/* How many examples of n a part takes that `valid:` or `test:` gives: a number, a share, or shuffled(...) (*drawn). */
+bool dataset_part_count(Eval *e, const Value *value, int64_t n, const char *what, Span span, int64_t *count, bool *drawn);
+/* dataset(...) of a text; the numbers of its arguments. */
+typedef struct TextArguments { int name, normalize, valid, test, file, tokens, window; } TextArguments;
+bool dataset_text(Eval *e, const BuiltinCall *call, const TextArguments *at, DataObject *data);
 /* Do two data sets from files give raw values in the same way?  E0602. */
 bool data_same_values(Eval *e, const DataObject *trained, const DataObject *data, Span span);
 /* Identity and raw range, from the rows. */

@@ -148,6 +148,31 @@ static void test_data(void **state)
     expect_text(o.err, "which is not that of cifar-100-binary.tar.gz");
 }
 
+static void test_text(void **state)
+{
+    Child *c = *state;
+    static const char program[] =
+        "t = dataset(\"text\", file: \"t.txt\", tokens: characters, window: 4, test: 2)\n"
+        "net n(x: int[time]) -> f32[t.tokens, time] = dense[t.tokens](embed[3, tokens: t.tokens](x))\n"
+        "r = session(learn: all, loss: cross_entropy, optimizer: adam[lr: 0.1], batch: 2, epochs: 30)\n"
+        "test \"learns\" { check(train(n, on: t, with: r, seed: 1).test_loss < 0.5) }\n";
+    const char *file = child_text(c, "text.nin", program), *folder = child_path(c, ".");
+    child_text(c, "t.txt", "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b!");
+    Outcome o = child_run(c, "eval", file, "--data", folder, "t", "t.tokens", "t.train.x", "t.test.y", NULL);
+    expect_status(&o, RUN_OK);
+    assert_string_equal(o.out, "2 examples, int[4] in 0..2 to class[3][4]\n3\n[[1, 2, 1, 2], [1, 2, 1, 2]]\n[[2, 1, 2, 1], [2, 1, 2, 1]]\n");
+    o = child_run(c, "test", file, "--data", folder, NULL);
+    expect_status(&o, RUN_OK);
+    child_text(c, "t.txt", "a\xc3(");
+    o = child_run(c, "check", file, "--data", folder, "--line", NULL);
+    expect_status(&o, MACHINE_FAULT);
+    expect_text(o.out, "t.txt: byte 1: this is no UTF-8 text");
+    child_text(c, "t.txt", "abcd");
+    o = child_run(c, "check", file, "--data", folder, "--line", NULL);
+    expect_status(&o, PROGRAM_FAULT);
+    expect_text(o.out, "E0405");
+}
+
 /* ---- without the plugin: what needs no compiler works, what does says so ---- */
 
 static void test_no_compiler(void **state)
@@ -314,7 +339,7 @@ static void test_interrupt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_use), cmocka_unit_test(test_manual), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
+        cmocka_unit_test(test_use), cmocka_unit_test(test_manual), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_text), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
         cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output),
         cmocka_unit_test(test_interrupt),
     };

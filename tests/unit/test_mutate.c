@@ -124,6 +124,14 @@ static bool case_csv(Case *c) {
     return true;
 }
 
+static bool case_text(Case *c) {
+    TextData text;
+    if (!read_text(c->arena, c->path, &limits, &text, &c->error)) return false;
+    assert_true(text.length >= 1 && text.tokens >= 1);
+    for (int64_t i = 0; i < text.length; i++) assert_in_range(text.token[i], 0, text.tokens - 1);
+    return true;
+}
+
 static bool case_safetensors(Case *c) {
     TensorFile file;
     if (!safetensors_read(c->arena, c->path, &limits, &file, &c->error)) return false;
@@ -252,6 +260,15 @@ static void test_csv(void **state) {
     run(desk, "b.csv.gz", case_csv);
 }
 
+static void test_text(void **state) {
+    Desk *desk = *state;
+    static const char text[] = "x \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 \xc3\xb6\xc3\xbc \xe4\xb8\xad\xe6\x96\x87 \xd0\xb0\xd0\xb1\n";
+    desk_put(desk, "a.txt", text, sizeof text - 1);
+    run(desk, "a.txt", case_text);
+    gzip_copy(desk, "b.txt.gz", text, sizeof text - 1);
+    run(desk, "b.txt.gz", case_text);
+}
+
 static void test_safetensors(void **state) {
     Desk *desk = *state;
     static const float w[6] = {1, 2, 3, 4, 5, 6};
@@ -331,7 +348,7 @@ static void test_cache(void **state) {
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, desk_setup, desk_teardown)
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(test_idx), TEST(test_npy), TEST(test_csv), TEST(test_safetensors), TEST(test_mnist), TEST(test_cifar),
+    const struct CMUnitTest tests[] = {TEST(test_idx), TEST(test_npy), TEST(test_csv), TEST(test_text), TEST(test_safetensors), TEST(test_mnist), TEST(test_cifar),
                                        TEST(test_cache)};
     return cmocka_run_group_tests_name("mutate", tests, NULL, NULL);
 }
