@@ -212,6 +212,10 @@ static bool print_derivatives(Cli *cli, Eval *e, const Value *cell)
 {
     CellGraph graph;
     Span span = cell->kind == V_CALLABLE ? cell->callable->def->ast->span : (Span){0};
+    if (cell->kind != V_OBJECT && (cell->kind != V_CALLABLE || cell->callable->what != DEF_CELL)) {
+        cli_error(cli, "%s is no cell: a cell maps numbers to one number", cli->cell);
+        return false;
+    }
     if (!cell_graph(e, cell, DT_F64, span, &graph))
         return false;
     if (cli->argument > graph.arity) {

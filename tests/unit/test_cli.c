@@ -102,6 +102,9 @@ static void test_values(void **state)
     o = child_run(c, "grad", "--cell", "gcu", "--latex", NULL);
     expect_status(&o, RUN_OK);
     expect_text(o.out, "\\cos");
+    o = child_run(c, "grad", "--cell", "dense[3]", NULL);
+    expect_status(&o, PROGRAM_FAULT);
+    expect_text(o.err, "is no cell");
     o = child_run(c, "test", file, NULL);
     expect_status(&o, RUN_OK);
     expect_text(o.out, "1 passed, 0 failed");
