@@ -324,6 +324,7 @@ static void test_interrupt(void **state)
         execl(c->nin, c->nin, "run", file, "--set", "epochs=100000000", "--threads", "1", "--out", out, (char *)NULL);
         _exit(127);
     }
+    assert_true(pid > 0);
     usleep(1500000);
     kill(pid, SIGINT);
     int status = 0;

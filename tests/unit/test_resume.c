@@ -75,6 +75,7 @@ static bool killed_after(Child *c, const char *file, const char *out, double sec
 {
     int status;
     pid_t pid = spawn(c, file, out);
+    assert_true(pid > 0);                                               /* kill(-1) would end everything */
     usleep((useconds_t)(seconds * 1e6));
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
