@@ -130,7 +130,6 @@ Span trace_origin_of(const Trace *trace, Val node);
 Val trace_param_node(Eval *e, int param);          /* in the current graph */
 /* Calls work in a trace of its own and gives back known numbers: for cells and tensors outside of nets. */
 bool eval_outside(Eval *e, bool (*work)(Eval *e, void *data, Value *out), void *data, Span span, Value *out);
-Val node_const(Eval *e, DType dtype, double x);
 Val node_of_tensor(Eval *e, const Tensor *tensor, DType dtype);
 
 /* ---- nets (net.c) ---- */

@@ -220,7 +220,6 @@ static bool list_op(Eval *e, Op op, const Value *args, int n, Span span, Value *
 
 /* ---- nodes ---- */
 
-Val node_const(Eval *e, DType dtype, double x) { return graph_const(e->trace->graph, dtype, x); }
 
 static double tensor_element(const Tensor *t, int64_t i) {
     Tensor one = {t->dtype, SHAPE0, (char *)t->data + (size_t)i * dtype_size(t->dtype)};

@@ -198,17 +198,6 @@ const char *scope_nearest(const Scope *scope, const char *name) {
     return n.best;
 }
 
-const Ast *session_definition(const Scope *scope, Name name, Scope **home) {
-    for (; scope; scope = scope->parent) {
-        Binding *b = scope->kind >= SCOPE_MODULE ? map_get(&scope->top, name) : NULL;
-        while (b && b->target) b = b->target;
-        if (!b) continue;
-        if (home) *home = b->home;
-        return b->ast;
-    }
-    return NULL;
-}
-
 bool eval_pattern(Eval *e, const Ast *pattern, const Value *value, Scope *scope) {
     if (pattern->kind == AST_NAME) {
         scope_bind(scope, pattern->name, value, pattern->span);

@@ -53,7 +53,5 @@ bool session_check(Session *session, LoadedModule *module);
 bool session_value(Eval *e, LoadedModule *module, const char *name, Value *out, bool *found);
 /* Static checks of names.c: unknown names, names bound twice or not used, cycles.  Called by session_load. */
 bool names_check(Session *session, LoadedModule *module);
-/* What a module or the prelude defines at its top: NULL, or the AST_DEF, AST_ALIAS, AST_BIND that binds the name. */
-const Ast *session_definition(const Scope *scope, Name name, Scope **home);
 
 #endif

@@ -3,12 +3,10 @@
 
 #include <math.h>
 
-static const struct { const char *name; size_t size; } types[] = {
-    [DATA_U8] = {"u8", 1}, [DATA_BOOL] = {"bool", 1}, [DATA_I32] = {"i32", 4},
-    [DATA_I64] = {"i64", 8}, [DATA_F32] = {"f32", 4}, [DATA_F64] = {"f64", 8},
-};
-size_t data_size(DataType type) { return types[type].size; }
-const char *data_name(DataType type) { return types[type].name; }
+size_t data_size(DataType type) {
+    static const size_t sizes[] = {[DATA_U8] = 1, [DATA_BOOL] = 1, [DATA_I32] = 4, [DATA_I64] = 8, [DATA_F32] = 4, [DATA_F64] = 8};
+    return sizes[type];
+}
 
 double data_at(const DataArray *array, int64_t index) {
     switch (array->type) {

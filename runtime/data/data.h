@@ -10,7 +10,6 @@
 
 typedef enum DataType { DATA_U8, DATA_BOOL, DATA_I32, DATA_I64, DATA_F32, DATA_F64 } DataType;
 size_t data_size(DataType type);
-const char *data_name(DataType type);                  /* "u8", "bool", "i32", ... */
 
 /* `rows` entries of a shape.  An array of rank 0 in a file is one row. */
 typedef struct DataArray { DataType type; int64_t rows; Shape shape; void *bytes; } DataArray;

@@ -12,9 +12,7 @@
 #include "report/figure_parts.h"
 #include "report/progress.h"
 #include "report/provenance.h"
-#include "report/records.h"
 #include "report/table.h"
-#include "support/threads.h"
 
 typedef struct Desk { Arena *arena; char *folder; } Desk;
 
@@ -70,41 +68,6 @@ static void test_datum(void **state) {
     text_cut(&out, "\xe3\x83\x97\xe3\x83\xac", 3);
     text_cut(&out, "a\033[1mb", 20);
     assert_string_equal(done(desk, &out), "abc\xe2\x80\xa6\xe3\x83\x97\xe2\x80\xa6" "a [1mb");
-}
-
-typedef struct Putting { Records *records; int64_t rows; } Putting;
-
-static void put_row(void *data, int thread, int64_t i) {
-    Putting *putting = data;
-    (void)thread;
-    int64_t turn = i * 7 % putting->rows;              /* out of order */
-    Field fields[] = {{"turn", datum_int(turn)}, {"x", datum_number((double)turn / 8)}};
-    records_put(putting->records, turn, fields, 2);
-    fields[1].value = datum_null();
-    records_put(putting->records, turn, fields, 2);
-}
-
-static void test_records(void **state) {
-    Desk *desk = *state;
-    char *error = NULL, *path = path_of(desk, "records.jsonl"), *first = NULL;
-    for (int threads = 1; threads <= 3; threads++) {
-        Pool *pool = pool_new(threads);
-        Putting putting = {records_open(desk->arena, path, FILE_NO_SYNC, &error), 300};
-        pool_each(pool, 300, put_row, &putting);
-        assert_int_equal(records_count(putting.records), 600);
-        assert_true(records_close(putting.records, &error));
-        char *text = text_of(desk, path);
-        if (first) assert_string_equal(text, first);
-        first = text;
-        pool_free(pool);
-    }
-    assert_true(strncmp(first, "{\"turn\":0,\"x\":0}\n{\"turn\":0,\"x\":null}\n{\"turn\":1,\"x\":0.125}\n", 58) == 0);
-    Records *cancelled = records_open(desk->arena, path, FILE_NO_SYNC, &error);
-    records_put(cancelled, 0, &(Field){"a", datum_int(1)}, 1);
-    records_cancel(cancelled);
-    assert_string_equal(text_of(desk, path), first);
-    assert_null(records_open(desk->arena, path_of(desk, "none/records.jsonl"), FILE_NO_SYNC, &error));
-    assert_non_null(strstr(error, "No such file or directory"));
 }
 
 /* ---- tables ---- */
@@ -302,7 +265,7 @@ static void test_gnuplot(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_datum), TEST(test_records), TEST(test_table), TEST(test_progress), TEST(test_provenance),
+        TEST(test_datum), TEST(test_table), TEST(test_progress), TEST(test_provenance),
         TEST(test_contour), TEST(test_figure), TEST(test_gnuplot),
     };
     return cmocka_run_group_tests_name("report", tests, NULL, NULL);
