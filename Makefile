@@ -79,7 +79,7 @@ $(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
 $(BUILD)/unit/test_cli $(BUILD)/unit/test_bits: $(BUILD)/nin tests/nintest/process.c tests/unit/child.h
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' -MMD -MF $@.d \
+	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' -MMD -MP -MF $@.d \
 	    $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a -lcmocka $(LIBS)
 $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
@@ -90,11 +90,11 @@ $(BUILD)/nintest: $(NINTEST) tests/nintest/nintest.h $(BUILD)/libnin.a
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC $<"
-	$(Q)$(CC) $(CFLAGS) $(CFLAGS_$(notdir $(<:.c=))) -MMD -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) $(CFLAGS_$(notdir $(<:.c=))) -MMD -MP -c -o $@ $<
 $(LLVM_OBJ): CFLAGS += $(shell $(LLVM_CONFIG) --cflags 2>/dev/null | sed 's/-I/-isystem /')
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 	@echo "  CC $<"
-	$(Q)$(CC) $(filter-out -W%,$(CFLAGS)) -MMD -c -o $@ $<
+	$(Q)$(CC) $(filter-out -W%,$(CFLAGS)) -MMD -MP -c -o $@ $<
 $(BUILD)/gen/lexer.c: lang/lexer.re
 	@mkdir -p $(@D)
 	re2c -W -Werror -i --no-generation-date -o $@ $<
