@@ -15,32 +15,7 @@
 #include "data/dataset.h"
 #include "data/safetensors.h"
 #include "support/rng.h"
-
-typedef struct Desk { Arena *arena; char *folder; } Desk;
-
-static int setup(void **state) {
-    Desk *desk = malloc(sizeof *desk);
-    char template[] = P_tmpdir "/nin-test-XXXXXX";
-    desk->arena = arena_new();
-    if (!mkdtemp(template)) return -1;
-    desk->folder = arena_copy(desk->arena, template, strlen(template));
-    *state = desk;
-    return 0;
-}
-
-static int teardown(void **state) {
-    Desk *desk = *state;
-    int rc = system(arena_printf(desk->arena, "rm -rf %s", desk->folder));
-    arena_free(desk->arena);
-    free(desk);
-    return rc;
-}
-
-static char *put(Desk *desk, const char *name, const void *bytes, size_t length) {
-    char *path = path_join(desk->arena, desk->folder, name), *error = NULL;
-    assert_true(file_write(desk->arena, path, bytes, length, FILE_NO_SYNC, &error));
-    return path;
-}
+#include "desk.h"
 
 static char *put_gz(Desk *desk, const char *name, const void *bytes, size_t length) {
     char *path = path_join(desk->arena, desk->folder, name);
@@ -68,7 +43,7 @@ static void test_idx(void **state) {
     char *error = NULL;
     for (int gz = 0; gz < 2; gz++) {
         char *path = gz ? put_gz(desk, "a.gz", idx_small, sizeof idx_small)
-                        : put(desk, "a", idx_small, sizeof idx_small);
+                        : desk_put(desk, "a", idx_small, sizeof idx_small);
         assert_true(read_idx(desk->arena, path, NULL, &array, &error));
         assert_true(array.rows == 2 && array.shape.rank == 2 && array.shape.dim[0] == 2 && array.shape.dim[1] == 1);
         assert_int_equal(array.type, DATA_U8);
@@ -78,13 +53,13 @@ static void test_idx(void **state) {
     static const uint8_t f32[] = {0, 0, 0x0d, 1, 0, 0, 0, 1, 0x3f, 0xc0, 0, 0};
     static const uint8_t f64[] = {0, 0, 0x0e, 1, 0, 0, 0, 1, 0xc0, 4, 0, 0, 0, 0, 0, 0};
     static const uint8_t i8[] = {0, 0, 9, 1, 0, 0, 0, 1, 0xff};
-    assert_true(read_idx(desk->arena, put(desk, "i16", i16, sizeof i16), NULL, &array, &error));
+    assert_true(read_idx(desk->arena, desk_put(desk, "i16", i16, sizeof i16), NULL, &array, &error));
     assert_true(array.type == DATA_I32 && data_at(&array, 0) == -2 && data_at(&array, 1) == 256);
-    assert_true(read_idx(desk->arena, put(desk, "f32", f32, sizeof f32), NULL, &array, &error));
+    assert_true(read_idx(desk->arena, desk_put(desk, "f32", f32, sizeof f32), NULL, &array, &error));
     assert_true(array.type == DATA_F32 && data_at(&array, 0) == 1.5);
-    assert_true(read_idx(desk->arena, put(desk, "f64", f64, sizeof f64), NULL, &array, &error));
+    assert_true(read_idx(desk->arena, desk_put(desk, "f64", f64, sizeof f64), NULL, &array, &error));
     assert_true(array.type == DATA_F64 && data_at(&array, 0) == -2.5);
-    assert_true(read_idx(desk->arena, put(desk, "i8", i8, sizeof i8), NULL, &array, &error));
+    assert_true(read_idx(desk->arena, desk_put(desk, "i8", i8, sizeof i8), NULL, &array, &error));
     assert_true(array.type == DATA_I32 && data_at(&array, 0) == -1);
 }
 
@@ -111,7 +86,7 @@ static void test_idx_bad(void **state) {
     };
     DataArray array;
     for (int i = 0; i < COUNT(files); i++) {
-        char *error = NULL, *path = put(desk, files[i].name, files[i].bytes, files[i].length);
+        char *error = NULL, *path = desk_put(desk, files[i].name, files[i].bytes, files[i].length);
         assert_false(read_idx(desk->arena, path, NULL, &array, &error));
         check_error(error, path, files[i].error);
     }
@@ -119,7 +94,7 @@ static void test_idx_bad(void **state) {
     assert_false(read_idx(desk->arena, none, NULL, &array, &error));
     check_error(error, none, "cannot open: No such file or directory");
     ReadLimits limits = {.stored = 10};
-    char *path = put(desk, "a", idx_small, sizeof idx_small);
+    char *path = desk_put(desk, "a", idx_small, sizeof idx_small);
     assert_false(read_idx(desk->arena, path, &limits, &array, &error));
     check_error(error, path, "has 20 bytes; the limit is 10");
 }
@@ -133,7 +108,7 @@ static void test_gzip(void **state) {
     DataArray array;
     assert_true(file_read(desk->arena, path, 0, &bytes, &length, &error));
     for (size_t n = 0; n < length; n++) {
-        char *cut = put(desk, "cut.gz", bytes, n);
+        char *cut = desk_put(desk, "cut.gz", bytes, n);
         error = NULL;
         assert_false(read_idx(arena, cut, NULL, &array, &error));
         check_error(error, cut, "byte ");
@@ -142,7 +117,7 @@ static void test_gzip(void **state) {
         char kept = bytes[n];
         error = NULL;
         bytes[n] = (char)(kept ^ 0x10);
-        char *damaged = put(desk, "damaged.gz", bytes, length);
+        char *damaged = desk_put(desk, "damaged.gz", bytes, length);
         if (read_idx(arena, damaged, NULL, &array, &error)) assert_true(n >= 4 && n < 20);     /* time, name, flags */
         else check_error(error, damaged, "");
         bytes[n] = kept;
@@ -187,7 +162,7 @@ static char *npy_file(Desk *desk, const char *header, size_t body) {
     size_t n = strlen(header);
     bytes[8] = (char)n, bytes[9] = 0;
     memcpy(bytes + 10, header, n);
-    return put(desk, "x.npy", bytes, 10 + n + body);
+    return desk_put(desk, "x.npy", bytes, 10 + n + body);
 }
 
 static void test_npy_bad(void **state) {
@@ -304,7 +279,7 @@ static void test_hostile(void **state) {
         DataArray array;
         CsvData csv;
         TensorFile tensors;
-        char *error = NULL, *path = put(desk, "hostile", bytes, n);
+        char *error = NULL, *path = desk_put(desk, "hostile", bytes, n);
         read_csv(arena, path, &limits, &csv, &error);
         read_npy(arena, path, &limits, &array, &error);
         read_idx(arena, path, &limits, &array, &error);
@@ -346,7 +321,7 @@ static void test_safetensors(void **state) {
     assert_true(file_read(desk->arena, path, 0, &again, &length2, &error));
     assert_true(length == length2 && memcmp(bytes, again, length) == 0);
     for (size_t n = 0; n < length; n += 3) {           /* cut anywhere: an error */
-        char *cut = put(desk, "cut", bytes, n);
+        char *cut = desk_put(desk, "cut", bytes, n);
         assert_false(safetensors_read(desk->arena, cut, NULL, &file, &error));
     }
     const NamedTensor twice[] = {tensors[0], tensors[0]};
@@ -379,12 +354,12 @@ static void test_safetensors_bad(void **state) {
         size_t n = strlen(files[i].json);
         bytes[0] = (char)n;
         memcpy(bytes + 8, files[i].json, n);
-        char *path = put(desk, "x", bytes, 8 + n + files[i].body);
+        char *path = desk_put(desk, "x", bytes, 8 + n + files[i].body);
         assert_false(safetensors_read(desk->arena, path, NULL, &file, &error));
         check_error(error, path, "");
         if (!strstr(error, files[i].error)) fail_msg("error is '%s', expected '%s'", error, files[i].error);
     }
-    char *error = NULL, *path = put(desk, "x", "\377\377\377\377\377\377\377\177{}", 10);
+    char *error = NULL, *path = desk_put(desk, "x", "\377\377\377\377\377\377\377\177{}", 10);
     assert_false(safetensors_read(desk->arena, path, NULL, &file, &error));
     assert_non_null(strstr(error, "not a .safetensors file"));
 }
@@ -427,7 +402,7 @@ static void put_mnist(Desk *desk, const char *folder, const char *part, int n, i
     put_gz(desk, arena_printf(desk->arena, "%s/%s-images-idx3-ubyte.gz", folder, part), bytes, 16 + 784 * (size_t)n);
     memcpy(bytes, (uint8_t[]){0, 0, 8, 1, 0, 0, 0, (uint8_t)labels}, 8);
     for (int i = 0; i < labels; i++) bytes[8 + i] = (uint8_t)(i % 11);
-    put(desk, arena_printf(desk->arena, "%s/%s-labels.idx1-ubyte", folder, part), bytes, 8 + (size_t)labels);
+    desk_put(desk, arena_printf(desk->arena, "%s/%s-labels.idx1-ubyte", folder, part), bytes, 8 + (size_t)labels);
     free(bytes);
 }
 
@@ -472,7 +447,7 @@ static void test_files(void **state) {
     Dataset set;
     DatasetFailure why;
     char *error = NULL;
-    put(desk, "t.csv", "a,b,c\n1,2,0\n3,4,1\n-5,6,1\n", 25);
+    desk_put(desk, "t.csv", "a,b,c\n1,2,0\n3,4,1\n-5,6,1\n", 25);
     assert_true(read_set(desk, (DatasetRequest){.file = "t.csv"}, &set, &why, &error));
     assert_true(set.train.n == 3 && set.train.x.shape.dim[0] == 2 && set.train.y.shape.dim[0] == 1 && set.classes == 0);
     assert_true(set.lo == -5 && set.hi == 6 && set.test.n == 0);
@@ -500,12 +475,12 @@ static void test_files(void **state) {
     }
     static const uint8_t nan[] = {0, 0, 0x0d, 2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f,
                                   0xc0, 0, 0};
-    put(desk, "nan", nan, sizeof nan);
+    desk_put(desk, "nan", nan, sizeof nan);
     assert_false(read_set(desk, (DatasetRequest){.file = "nan", .target = "nan"}, &set, &why, &error));
     assert_non_null(strstr(error, "nan: row 2, column 2 is not a number (NaN)"));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, desk_setup, desk_teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_idx), TEST(test_idx_bad), TEST(test_gzip), TEST(test_npy), TEST(test_npy_bad), TEST(test_csv),

@@ -1,4 +1,4 @@
-/* test_report.c -- records, tables, progress, provenance and figures: exact text, equal bytes, hostile names. */
+/* test_report.c -- one recorded value, tables, progress, provenance and figures: exact text, equal bytes, hostile names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,26 +13,7 @@
 #include "report/progress.h"
 #include "report/provenance.h"
 #include "report/table.h"
-
-typedef struct Desk { Arena *arena; char *folder; } Desk;
-
-static int setup(void **state) {
-    Desk *desk = malloc(sizeof *desk);
-    char template[] = P_tmpdir "/nin-test-XXXXXX";
-    desk->arena = arena_new();
-    if (!mkdtemp(template)) return -1;
-    desk->folder = arena_copy(desk->arena, template, strlen(template));
-    *state = desk;
-    return 0;
-}
-
-static int teardown(void **state) {
-    Desk *desk = *state;
-    int rc = system(arena_printf(desk->arena, "rm -rf %s", desk->folder));
-    arena_free(desk->arena);
-    free(desk);
-    return rc;
-}
+#include "desk.h"
 
 static char *path_of(Desk *desk, const char *name) { return path_join(desk->arena, desk->folder, name); }
 
@@ -262,7 +243,7 @@ static void test_gnuplot(void **state) {
     assert_non_null(strstr(why, "was stopped after 0.3 s"));
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, desk_setup, desk_teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_datum), TEST(test_table), TEST(test_progress), TEST(test_provenance),
