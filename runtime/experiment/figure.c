@@ -115,6 +115,17 @@ static FigurePanel *panel_at(Drawing *d, int row, int column) {
     return &d->panels.at[d->panels.len - 1];
 }
 
+/* Whether anything would be seen: a column that holds no number in these rows asks for no panel of its own. */
+static bool any_seen(const SeriesList *list) {
+    for (int i = 0; i < list->at.len; i++) {
+        const Series *s = &list->at.at[i];
+        if (s->z || !s->y) return true;
+        for (int k = 0; k < s->n; k++)
+            if (isfinite(s->y[k])) return true;
+    }
+    return false;
+}
+
 static bool draw_mark(Drawing *d, int number) {
     Group all, *groups;
     Compiled *by[2];
@@ -127,11 +138,12 @@ static bool draw_mark(Drawing *d, int number) {
     for (int g = 0; g < count; g++) {
         SeriesList list = {0};
         int at[2] = {0, 0}, k = 0;
+        if (!mark_series(d->e, d->mark[number], &groups[g], &list)) return false;
+        if (n && !any_seen(&list)) continue;
         for (int i = 0; i < 2; i++) {
             if (d->by_given[i]) at[i] = label_number(d, i, &groups[g].value[k++]);
             if (d->by_marks[i]) at[i] = number;
         }
-        if (!mark_series(d->e, d->mark[number], &groups[g], &list)) return false;
         FigurePanel *panel = panel_at(d, at[0], at[1]);
         if (panel->count + 2 * list.at.len + 8 > MOST_FIGURE_MARKS) {
             diag_add(d->e->diags, D_E0414, d->mark[number]->span, "more than %d things in one panel", MOST_FIGURE_MARKS);

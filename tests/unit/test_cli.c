@@ -176,6 +176,27 @@ static void test_text(void **state)
     expect_text(o.out, "E0405");
 }
 
+/* The first session of a schedule fits the cell alone and has no test accuracy: no panel of its own. */
+static void test_empty_panel(void **state)
+{
+    Child *c = *state;
+    static const char program[] =
+        "digits = dataset(\"digits\", shape: [64], test: 1500)\n"
+        "net n(x: f32[64]) -> f32[10] = dense[10](apply(inner[2], dense[4](x)))\n"
+        "first = session(fit: cells, to: smooth_noise(squares: 2, over: -1..1, sigma: 1), loss: mse, optimizer: adam[lr: 0.1], batch: all, epochs: 1)\n"
+        "then = session(learn: all, loss: cross_entropy, optimizer: adam[lr: 0.1], batch: 50, epochs: 1)\n"
+        "experiment e {\n"
+        "  run = train(n, on: digits, with: { alone: first, whole: then }, seed: 1)\n"
+        "  record(curve: run.curve)\n"
+        "  figure(\"f\", lines(x: curve.epoch, y: curve.test_accuracy), columns: curve.session)\n"
+        "}\n";
+    const char *file = child_text(c, "panels.nin", program), *out = child_path(c, "panels");
+    Outcome o = child_run(c, "run", file, "--out", out, NULL);
+    expect_status(&o, RUN_OK);
+    const char *argv[] = {"/bin/grep", "-o", "-E", ">(alone|whole)<", path_join(c->arena, out, "panels/e/f.svg"), NULL};
+    assert_string_equal(process_run(c->arena, argv, CHILD_TIME).out, ">whole<\n");
+}
+
 /* ---- without the plugin: what needs no compiler works, what does says so ---- */
 
 static void test_no_compiler(void **state)
@@ -343,7 +364,8 @@ static void test_interrupt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_use), cmocka_unit_test(test_manual), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_text), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
+        cmocka_unit_test(test_use), cmocka_unit_test(test_manual), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_empty_panel), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
         cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output),
         cmocka_unit_test(test_interrupt),
     };
