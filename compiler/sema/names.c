@@ -166,11 +166,11 @@ static void unknown_name(Names *n, Name name, Span span)
                      : diag_add(n->diags, D_E0301, span, "nothing is called `%s`", name);
     const char *near = near_name(n, name);
     const LoadedModule *module = module_with(n, name);
-    if (near) {
+    if (module) {                                                        /* the very name, before one like it */
+        diag_hint(diag, "module `%s` has it: use %s: %s", module->path, module->path, name);
+    } else if (near) {
         diag_hint(diag, "did you mean `%s`?", near);
         diag_fix(diag, span, near);
-    } else if (module) {
-        diag_hint(diag, "module `%s` has it: use %s: %s", module->path, module->path, name);
     }
     if (row) diag_note(diag, "keys are the names of loops, columns the labels of `record(...)`");
 }

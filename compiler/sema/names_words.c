@@ -16,7 +16,7 @@ static const char *const planned[] = {
     "fab_targeted", "square", "plus", "rand", "dlr", "margin", "corrupt", "common_corruptions", "gaussian_noise",
     "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow", "frost", "fog",
     "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression", "speckle_noise", "gaussian_blur",
-    "spatter", "saturate", "pad_crop", "flip", "cutout", "grid", "tabulated",
+    "spatter", "saturate", "grid", "tabulated",
     "quadratic_fit", "rational_fit", "polynomial_fit", "replace", "cell_inputs", "region", "box", "spectrum",
     "lipschitz", "time_per_call", "artifact", NULL };
 

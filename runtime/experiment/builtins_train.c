@@ -168,7 +168,7 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
         if (s->batch > data->size)
             diag_add(e->diags, D_W0611, r->span, "session %s takes batches of %lld; %s has %lld examples", s->name, (long long)s->batch,
                      data->name, (long long)data->size);
-        PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .session = s, .learn = learn,
+        PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .affine = data->affine, .session = s, .learn = learn,
                             .measures = r->measures ? r->measures->at : NULL, .measure_count = r->measures ? r->measures->len : 0,
                             .accuracy = data_has_classes(data), .examples = s->batch ? 0 : data->size, .span = r->span};
         if (!plan_check(&plan)) return false;

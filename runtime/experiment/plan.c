@@ -24,8 +24,16 @@ static int request_parts(const PlanRequest *r, const Value **part) {
         if (optimizer->kind == V_RECORD)
             for (int i = 0; i < optimizer->record->len && n < MAX_PARTS - 8; i++) part[n++] = &optimizer->record->at[i];
         else part[n++] = optimizer;
+        for (int i = 0; i < r->session->augments; i++) part[n++] = r->session->augmentation[i];
     }
     return n;
+}
+
+/* The numbers of the affine map are constants of the step. */
+static void sign_augments(const PlanRequest *r, Buf *out) {
+    buf_printf(out, "augment %d", r->session->augments);
+    for (int i = 0; r->affine && i < r->affine->features; i++) buf_printf(out, " %.17g %.17g", r->affine->mean[i], r->affine->sd[i]);
+    buf_text(out, "|");
 }
 
 static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
@@ -42,6 +50,7 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
     buf_printf(out, "%s", dtype_name(r->y.dtype));
     shape_print(&r->y.shape, out);
     if (r->session && r->session->clip) buf_text(out, "clip|");
+    if (r->session && r->session->augments) sign_augments(r, out);
     buf_printf(out, "%lld %lld|", (long long)r->y.classes, (long long)r->examples);
     if (r->session && r->session->optimizer->kind == V_RECORD)
         for (int i = 0; i < r->session->optimizer->record->len; i++) buf_printf(out, "%s;", r->session->optimizer->record->name[i]);
@@ -93,6 +102,8 @@ static bool build_start(Build *b) {
     if (r->session) build_progress(b);
     Val x = graph_input(b->trace->graph, IN_ROWS, 0, "x", row_type(&r->x, r->info->precision));
     Value y;
+    int augments = r->session ? r->session->augments : 0;
+    if (!augment_trace(&b->e, r->session, b->part + b->parts - augments, r->affine, r->span, &x)) return false;
     if (!net_apply(&b->e, b->trace, b->part[0], x, r->span, &y)) return false;
     b->e.trace = b->trace;
     if (!value_as_node(&b->e, &y, r->span, &b->out)) return false;
@@ -246,7 +257,7 @@ static bool build_training(Build *b) {
     int net_params = b->trace->params.len;
     Val loss, each;
     if (!build_per_example(b, b->part[1], &loss)) return false;
-    bool in_loop = r->examples > 0 && r->info->same_in_training;
+    bool in_loop = r->examples > 0 && r->info->same_in_training && !r->session->augments;
     graph_output(g, OUT_SERIES, 0, "train_loss", batch_total(b, loss, in_loop));
     b->plan->loss_series = in_loop;
     b->plan->series = 1;

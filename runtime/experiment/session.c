@@ -115,6 +115,7 @@ static bool session_read(Eval *e, const char *name, const Value *record, Span sp
         diag_add(e->diags, D_E0314, span, "clip of %s is a number above zero: the largest norm of the gradient", name);
         return false;
     }
+    if (!augment_read(e, s, span)) return false;
     s->given_order = order && order->kind == V_CHOICE && strcmp(order->choice, "given") == 0;
     return read_stop(e, s, record, span);
 }
@@ -137,7 +138,7 @@ bool schedule_read(Eval *e, const Value *with, Span span, Schedule *out) {
 }
 
 bool session_supported(Eval *e, const SessionSpec *s, Span span) {
-    const char *what = s->against ? "against" : s->augment ? "augment" : NULL;
+    const char *what = s->against ? "against" : NULL;
     bool exact = s->cells && s->cells->kind == V_CHOICE
                  && (strcmp(s->cells->choice, "exact") == 0 || strcmp(s->cells->choice, "as_given") == 0);
     if (s->cells && !exact) what = "cells";

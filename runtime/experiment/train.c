@@ -118,7 +118,7 @@ static bool session_plan(Training *t) {
     t->batch = t->s->batch && t->s->batch < data->size ? t->s->batch : data->size;
     t->per_epoch = (data->size + t->batch - 1) / t->batch;
     t->total = t->s->epochs * t->per_epoch;
-    PlanRequest request = {.e = t->e, .info = t->info, .x = data->x, .y = data->y, .session = t->s, .learn = t->learn,
+    PlanRequest request = {.e = t->e, .info = t->info, .x = data->x, .y = data->y, .affine = data->affine, .session = t->s, .learn = t->learn,
                            .measures = t->measure, .measure_count = t->measures, .accuracy = data_has_classes(data),
                            .examples = t->s->batch ? 0 : data->size, .span = t->r->span};
     t->plan = plan_get(&request, &t->settings);

@@ -2,6 +2,7 @@
 #ifndef NIN_TRAIN_H
 #define NIN_TRAIN_H
 
+#include "data/dataset.h"
 #include "experiment/lab.h"
 #include "sema/objects.h"
 #include "support/file.h"
@@ -13,6 +14,7 @@ bool path_find(Eval *e, const NetInfo *info, const char *text, Span span, PathRe
 bool selection_mask(Eval *e, const Value *selection, const NetInfo *info, Span span, bool *mask);
 
 /* ---- sessions (session.c): LANGUAGE 4.10 ---- */
+enum { MAX_AUGMENTS = 8 };
 typedef struct SessionSpec {
     const char *name;                             /* its label in the schedule, or "session" */
     const Value *learn, *reset, *loss, *optimizer, *take, *clip, *augment, *against, *cells, *fit, *to;    /* NULL: not given */
@@ -21,6 +23,7 @@ typedef struct SessionSpec {
     const char *best_measure;                     /* take: best(...); NULL: last */
     double clip_norm;                             /* where clip is given */
     bool given_order;
+    const Value *augmentation[MAX_AUGMENTS]; int augments;               /* of augment: functions of one image, in order */
     const Value *record;                          /* the session as values: its identity */
 } SessionSpec;
 typedef struct Schedule { SessionSpec *session; int sessions; } Schedule;
@@ -28,6 +31,11 @@ typedef struct Schedule { SessionSpec *session; int sessions; } Schedule;
 bool session_supported(Eval *e, const SessionSpec *s, Span span);
 /* Reads a session, or a record of sessions.  E0606, E0312, E0314, E0609, ... */
 bool schedule_read(Eval *e, const Value *with, Span span, Schedule *out);
+
+/* ---- augmentation (augment.c) ---- */
+bool augment_read(Eval *e, SessionSpec *s, Span span);                   /* E0314 */
+/* Puts the session's augmentations (fns: as they stand in the trace) before what reads *x, in e->trace. */
+bool augment_trace(Eval *e, const SessionSpec *s, const Value *const *fns, const struct Affine *affine, Span span, Val *x);
 
 /* ---- nets (net.c) ---- */
 void net_info_free(NetInfo *info);
@@ -41,6 +49,7 @@ int net_param_index(const NetInfo *info, const char *path);
 /* ---- plans (plan.c) ---- */
 typedef struct PlanRequest {
     Eval *e; const NetInfo *info; Column x, y;
+    const struct Affine *affine;                  /* of x, where the session augments; NULL: as they are */
     const SessionSpec *session;                   /* NULL: evaluation */
     const bool *learn;                            /* by parameter of info */
     const Value *measures; int measure_count;     /* fns of (y, target); evaluation rows, or series of the training loop */
