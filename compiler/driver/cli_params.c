@@ -34,6 +34,11 @@ static void count_graph(Arena *arena, const Graph *g, int64_t times, const int *
             int64_t n = times * shape_size(&node->shape) * (w->rank ? w->dim[w->rank - 1] : 1);
             int param = param_of(g, graph_in(g, v, 0), shared);
             *(param >= 0 ? &out->of_param[param] : &out->other) += n;
+        } else if (node->op == G_CONV) {
+            const Shape *w = &graph_node(g, graph_in(g, v, 0))->shape;
+            int64_t n = times * shape_size(&node->shape) * (shape_size(w) / w->dim[0]);
+            int param = param_of(g, graph_in(g, v, 0), shared);
+            *(param >= 0 ? &out->of_param[param] : &out->other) += n;
         } else if (node->op == G_MAP && node->nin) {
             int mapped = graph_attr(g, v)->mapped, *inner = arena_array(arena, int, node->nin + 1);
             for (int k = mapped; k < node->nin; k++)

@@ -45,6 +45,10 @@ static uint64_t hash_attr(uint64_t h, const Attr *attr) {
     h = mix(h, (uint64_t)(uint32_t)attr->index << 32 | (uint32_t)attr->axis);
     h = mix(h, (uint64_t)(uint32_t)attr->mapped << 32 | attr->axes);
     for (int i = 0; i < MAX_RANK; i++) h = mix(h, (uint64_t)attr->starts[i]);
+    const Window *w = &attr->window;
+    for (int i = 0; i < MAX_PLACES && w->groups; i++)
+        h = mix(mix(h, (uint64_t)(uint32_t)w->stride[i] << 32 | (uint32_t)w->pad[i]), (uint32_t)w->dilation[i]);
+    h = mix(h, (uint64_t)(uint32_t)w->groups << 32 | (uint32_t)w->reversed);
     h = mix(h, attr->blob ? attr->blob->hash : 0);
     return mix(h, (uint64_t)(uintptr_t)attr->body);
 }
@@ -67,7 +71,7 @@ static bool blob_equal(const Blob *a, const Blob *b) {
 bool attr_equal(const Attr *a, const Attr *b) {
     return a->i64 == b->i64 && a->index == b->index && a->axis == b->axis && a->mapped == b->mapped &&
            a->axes == b->axes && a->body == b->body && memcmp(a->starts, b->starts, sizeof a->starts) == 0 &&
-           blob_equal(a->blob, b->blob);
+           memcmp(&a->window, &b->window, sizeof a->window) == 0 && blob_equal(a->blob, b->blob);
 }
 
 static bool node_matches(const Graph *g, Val v, Op op, NodeType type, const Attr *attr, const Val *in, int nin) {
@@ -101,6 +105,7 @@ static bool attr_normalise(Op op, NodeType type, const Attr *given, Attr *out) {
     if (uses & USES_MAPPED) out->mapped = given->mapped;
     if (uses & USES_AXES) out->axes = given->axes;
     if (uses & USES_STARTS) memcpy(out->starts, given->starts, sizeof(int64_t) * (size_t)type.shape.rank);
+    if (uses & USES_WINDOW) out->window = window_normal(&given->window, window_axes(op, type.shape.rank));
     if (uses & USES_BLOB) out->blob = given->blob;
     if (uses & USES_BODY) out->body = given->body;
     static const Attr none;
@@ -254,6 +259,14 @@ Val graph_reduce(Graph *g, Op op, Val a, uint32_t axes) {
 Val graph_matmul(Graph *g, Val w, Val x, Val init) {
     Val in[3] = {w, x, init};
     return add_at(g, G_MATMUL, in, init ? 3 : 2, NULL, NULL);
+}
+
+Val graph_conv(Graph *g, Val w, Val x, Val init, const Window *window, const int64_t *places) {
+    Val in[3] = {w, x, init};
+    NodeType like = graph_type(g, x);
+    like.shape.dim[0] = graph_node(g, w)->shape.dim[0];
+    memcpy(like.shape.dim + 1, places, sizeof *places * (size_t)(like.shape.rank - 1));
+    return add_at(g, G_CONV, in, init ? 3 : 2, &(Attr){.window = *window}, &like);
 }
 
 Val graph_proj(Graph *g, Val map, int k) { return add_at(g, G_PROJ, &map, 1, &(Attr){.index = k}, NULL); }

@@ -32,7 +32,7 @@ typedef enum Op {
 typedef enum OpClass { CLASS_LEAF, CLASS_UNARY, CLASS_BINARY, CLASS_TERNARY, CLASS_VIEW, CLASS_REDUCE,
                        CLASS_BATCH, CLASS_CONTRACT, CLASS_REGION } OpClass;
 
-enum { MAX_RANK = 6, SHARD = 32 };          /* SHARD: examples per shard (S of semantics version 1) */
+enum { MAX_RANK = 6, MAX_PLACES = MAX_RANK - 3, SHARD = 32 };   /* SHARD: examples per shard (S of semantics version 1) */
 
 typedef struct Shape { int rank; int64_t dim[MAX_RANK]; } Shape;
 int64_t shape_size(const Shape *shape);
@@ -44,11 +44,19 @@ typedef uint32_t Val;                       /* a node id; 0 = none */
 typedef struct Graph Graph;
 typedef struct Blob { DType dtype; Shape shape; const void *data; uint64_t hash; } Blob;
 
+/* How a convolution's kernel moves, by place axis: place p of the result and position k of the kernel meet place j of
+ * the input where dilation * j = p * stride + k - pad; what lies outside or between is left out.  reversed: the weight
+ * at k is that of the position counted from the end. */
+typedef struct Window {
+    int32_t groups, reversed, stride[MAX_PLACES], pad[MAX_PLACES], dilation[MAX_PLACES];
+} Window;
+
 typedef struct Attr {                       /* zero unless the op uses it; compared bitwise */
     union { double f64; int64_t i64; };
     int32_t index, axis, mapped;
     uint32_t axes;                          /* bit i: axis i is reduced */
     int64_t starts[MAX_RANK];               /* SLICE, PAD; TRANSPOSE keeps its permutation here */
+    Window window;                          /* CONV, BATCH_CONV */
     const Blob *blob;
     const Graph *body;
 } Attr;
@@ -122,6 +130,8 @@ Val graph_transpose(Graph *g, Val a, const int *axes);
 Val graph_slice(Graph *g, Val a, const int64_t *starts, Shape shape);
 Val graph_reduce(Graph *g, Op op, Val a, uint32_t axes);       /* SUM, MAXIMUM, MINIMUM, PROD, BATCH_SUM */
 Val graph_matmul(Graph *g, Val w, Val x, Val init);            /* init 0: none */
+/* places: sizes of the result's place axes; init 0: none. */
+Val graph_conv(Graph *g, Val w, Val x, Val init, const Window *window, const int64_t *places);
 Val graph_proj(Graph *g, Val map, int k);
 Val graph_noise(Graph *g, Op op, NodeType type, const char *key_name);  /* a key slot per distinct name */
 

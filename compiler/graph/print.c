@@ -93,6 +93,21 @@ static void print_starts(Buf *out, const Attr *attr, int rank) {
     shape_print(&list, out);
 }
 
+static void print_places(Buf *out, const char *name, const int32_t *at, int axes) {
+    Shape list = {.rank = axes};
+    for (int i = 0; i < axes; i++) list.dim[i] = at[i];
+    buf_printf(out, " %s ", name);
+    shape_print(&list, out);
+}
+
+static void print_window(Buf *out, const Window *w, int axes) {
+    buf_printf(out, " groups %d", w->groups);
+    print_places(out, "stride", w->stride, axes);
+    print_places(out, "pad", w->pad, axes);
+    print_places(out, "dilation", w->dilation, axes);
+    if (w->reversed) buf_text(out, " reversed");
+}
+
 static void print_node(Printer *p, const Graph *g, Val v, const Map *bodies) {
     const Node *node = graph_node(g, v);
     const Attr *attr = graph_attr(g, v);
@@ -106,6 +121,7 @@ static void print_node(Printer *p, const Graph *g, Val v, const Map *bodies) {
     if (uses & USES_MAPPED) buf_printf(p->out, " mapped %d", attr->mapped);
     if (uses & USES_AXES) print_axes(p->out, attr->axes);
     if (uses & USES_STARTS) print_starts(p->out, attr, node->shape.rank);
+    if (uses & USES_WINDOW) print_window(p->out, &attr->window, window_axes((Op)node->op, node->shape.rank));
     if (uses & USES_BLOB) print_table(p->out, attr->blob);
     if (uses & USES_BODY) buf_printf(p->out, " body %d", (int)(intptr_t)map_get(bodies, attr->body) - 1);
     print_type(p->out, graph_type(g, v));

@@ -239,6 +239,24 @@ static void read_body_number(Reader *r, const Names *names, Attr *attr) {
     else fail(r, "no such body");
 }
 
+static void read_places(Reader *r, const char *name, int32_t *at) {
+    expect_word(r, name);
+    Shape list = read_list(r);
+    for (int i = 0; i < list.rank; i++) {
+        if (i >= MAX_PLACES || list.dim[i] < INT_MIN || list.dim[i] > INT_MAX) fail(r, "the number is out of range");
+        else at[i] = (int32_t)list.dim[i];
+    }
+}
+
+static void read_window(Reader *r, Window *window) {
+    expect_word(r, "groups");
+    window->groups = read_small(r);
+    read_places(r, "stride", window->stride);
+    read_places(r, "pad", window->pad);
+    read_places(r, "dilation", window->dilation);
+    window->reversed = take_word(r, "reversed");
+}
+
 static void read_attr(Reader *r, const Names *names, uint32_t uses, NodeType type, Attr *attr) {
     if (uses & USES_VALUE) read_const(r, type.dtype, attr);
     if (uses & USES_INDEX) attr->index = read_small(r);
@@ -249,6 +267,7 @@ static void read_attr(Reader *r, const Names *names, uint32_t uses, NodeType typ
         Shape list = read_list(r);
         memcpy(attr->starts, list.dim, sizeof attr->starts);
     }
+    if (uses & USES_WINDOW) read_window(r, &attr->window);
     if (uses & USES_BLOB) read_table(r, type, attr);
     if (uses & USES_BODY) read_body_number(r, names, attr);
 }

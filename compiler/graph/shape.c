@@ -63,14 +63,26 @@ void shape_print(const Shape *shape, Buf *out) {
 }
 
 uint32_t attr_uses(Op op) {
-    static const uint8_t uses[G_COUNT] = {
+    static const uint16_t uses[G_COUNT] = {
         [G_CONST] = USES_VALUE, [G_TABLE] = USES_BLOB, [G_INPUT] = USES_INDEX, [G_IOTA] = USES_AXIS,
         [G_NOISE] = USES_INDEX, [G_NORMAL] = USES_INDEX, [G_TRANSPOSE] = USES_STARTS, [G_SLICE] = USES_STARTS,
         [G_PAD] = USES_STARTS, [G_CONCAT] = USES_AXIS, [G_SUM] = USES_AXES, [G_MAXIMUM] = USES_AXES,
         [G_MINIMUM] = USES_AXES, [G_PROD] = USES_AXES, [G_BATCH_SUM] = USES_AXES, [G_MAP] = USES_MAPPED | USES_BODY,
-        [G_PROJ] = USES_INDEX,
+        [G_PROJ] = USES_INDEX, [G_CONV] = USES_WINDOW, [G_BATCH_CONV] = USES_WINDOW,
     };
     return uses[op];
+}
+
+int window_axes(Op op, int rank) { return rank - (op == G_CONV ? 1 : 2); }
+
+Window window_normal(const Window *window, int axes) {
+    Window normal = {.groups = window->groups, .reversed = window->reversed != 0};
+    for (int i = 0; i < axes && i < MAX_PLACES; i++) {
+        normal.stride[i] = window->stride[i];
+        normal.pad[i] = window->pad[i];
+        normal.dilation[i] = window->dilation[i];
+    }
+    return normal;
 }
 
 /* ---- pieces of rules ---- */
@@ -390,6 +402,46 @@ static const char *shape_MATMUL(Rule *r) {
     if (r->nin == 3 && !shape_equal(&r->out->shape, &r->type[2].shape)) return "the start does not fit the outputs";
     const char *why = shape_append(&r->out->shape, x, 1);
     return why ? why : same_dtype(r, 0);
+}
+
+/* w[o, n / groups, ...k] with x[n, ...q] and y[o, ...p]. */
+static const char *convolves(const Window *w, const Shape *weight, const Shape *x, const Shape *y) {
+    enum { LIMIT = 1 << 20 };
+    int axes = x->rank - 1;
+    if (axes < 1 || axes > MAX_PLACES) return "a convolution needs one to three place axes";
+    if (weight->rank != axes + 2 || y->rank != axes + 1) return "the operands' axes do not fit";
+    if (w->groups < 1 || x->dim[0] != weight->dim[1] * w->groups) return "the input features do not fit the groups";
+    if (weight->dim[0] % w->groups || y->dim[0] != weight->dim[0]) return "the output features do not fit the groups";
+    for (int i = 0; i < axes; i++) {
+        if (w->stride[i] < 1 || w->dilation[i] < 1) return "a stride or dilation below 1";
+        if (w->stride[i] > LIMIT || w->dilation[i] > LIMIT || w->pad[i] > LIMIT || w->pad[i] < -LIMIT)
+            return "a stride, dilation or pad beyond 2^20";
+    }
+    return NULL;
+}
+
+static const char *shape_CONV(Rule *r) {
+    if (r->nin != 2 && r->nin != 3) return "a convolution has two or three operands";
+    const Shape *w = &r->type[0].shape;
+    if (!first_is_float(r)) return want_float;
+    if (!r->like) return "no shape given";
+    const char *why = convolves(&r->attr->window, w, &r->type[1].shape, &r->like->shape);
+    if (why) return why;
+    if (r->nin == 3 && (r->type[2].shape.rank != 1 || r->type[2].shape.dim[0] != w->dim[0]))
+        return "the start does not fit the outputs";
+    r->out->dtype = r->type[0].dtype;
+    r->out->shape = r->like->shape;
+    return same_dtype(r, 0);
+}
+
+static const char *shape_BATCH_CONV(Rule *r) {
+    if (!r->out->batched) return "an operand must be batched";
+    if (!first_is_float(r)) return want_float;
+    if (!r->like) return "no shape given";
+    const char *why = convolves(&r->attr->window, &r->like->shape, &r->type[1].shape, &r->type[0].shape);
+    if (why) return why;
+    *r->out = (NodeType){r->type[0].dtype, r->like->shape, false};
+    return same_dtype(r, 0);
 }
 
 static const char *shape_OUTER(Rule *r) {

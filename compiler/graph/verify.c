@@ -83,6 +83,10 @@ static bool attr_is_normal(const Node *node, const Attr *attr) {
     if (uses & USES_MAPPED) rest.mapped = 0;
     if (uses & USES_AXES) rest.axes = 0;
     for (int i = 0; uses & USES_STARTS && i < node->shape.rank; i++) rest.starts[i] = 0;
+    if (uses & USES_WINDOW) {
+        Window normal = window_normal(&attr->window, window_axes((Op)node->op, node->shape.rank));
+        if (memcmp(&normal, &attr->window, sizeof normal) == 0) rest.window = (Window){0};
+    }
     if (uses & USES_BLOB) rest.blob = NULL;
     if (uses & USES_BODY) rest.body = NULL;
     static const Attr none;

@@ -351,12 +351,20 @@ static void batch_embed(Sum *s) {
     k_end(g->m, g->f);
 }
 
+Ix shard_example(Ctx *c, const Shard *shard, Ix e) { return set_example(c, shard, e); }
+
+void partial_store(Ctx *c, Val v, const Shard *shard, Ix flat, KVal x) { store_partial(c, v, shard, flat, x); }
+
 void batch_partial(Ctx *c, Val v, const Shard *shard) {
     Op op = (Op)graph_node(c->r->graph, v)->op;
     Sum s = {.c = c, .shard = shard, .v = v, .at = {.flat = false}};
     s.a = region_base(c->r, in_of(c, v, 0));
     if (op == G_BATCH_SUM) {
         batch_sum(&s);
+        return;
+    }
+    if (op == G_BATCH_CONV) {
+        batch_conv(c, v, shard);
         return;
     }
     s.b = region_base(c->r, in_of(c, v, 1));

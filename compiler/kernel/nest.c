@@ -412,6 +412,7 @@ void nest_node(Ctx *c, Val v) {
     else if (op == G_CONCAT) nest_concat(c, v);
     else if (op == G_ARGMAX) nest_argmax(c, v);
     else if (op == G_MATMUL) nest_matmul(c, v);
+    else if (op == G_CONV) nest_conv(c, v);
     else if (op == G_MAP) nest_map(c, v);
     else if (op != G_PROJ) nest_reduce(c, v);             /* a PROJ is stored by its MAP */
 }

@@ -121,9 +121,25 @@ void shard_end(Ctx *c);
 KVal block_begin(Ctx *c, const Shard *shard);                     /* a loop over its blocks: sets c->local, c->global */
 void block_end(Ctx *c);
 void batch_partial(Ctx *c, Val v, const Shard *shard);
+Ix shard_example(Ctx *c, const Shard *shard, Ix e);               /* makes example e the one at hand; its lane */
+void partial_store(Ctx *c, Val v, const Shard *shard, Ix flat, KVal x);
 /* A chain of acc = add(data, ix, acc) over nested loops of n counts. */
 typedef KVal (*ChainAdd)(void *data, const Ix *ix, KVal acc);
 KVal chain(Gen *g, int n, const KVal *counts, KVal acc, ChainAdd add, void *data);
+
+/* ---- conv.c ---- */
+typedef struct ConvShape {
+    const Window *window;
+    int axes;
+    const int64_t *kernel, *size, *result;                        /* by place axis: of the kernel, the input, the result */
+    int64_t groups, outs, each, taps, inputs, places;             /* outs, each: output, input features of a group */
+} ConvShape;
+ConvShape conv_shape(const Region *r, Val v);                     /* of a CONV or BATCH_CONV */
+/* reach = place * stride - pad; the input's places that are seen: first .. end - 1 */
+Ix conv_reach(Gen *g, const Window *w, int axis, Ix place);
+void conv_bounds(Gen *g, const ConvShape *s, int axis, Ix reach, Ix *first, Ix *end);
+void nest_conv(Ctx *c, Val v);
+void batch_conv(Ctx *c, Val v, const Shard *shard);
 
 /* ---- map.c, nest_map.c ---- */
 void map_lower(Region *r, Val v);

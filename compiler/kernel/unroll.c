@@ -2,6 +2,7 @@
  *
  * Used where the whole graph is small: a neuron-sized program (lanes are trials) and the body of a small MAP (lanes
  * are points).  Orders of arithmetic are those of graph/eval.c. */
+#include "graph/window.h"
 #include "kernel/lower_parts.h"
 
 static int64_t node_size(const Unrolled *u, Val v) { return shape_size(&graph_node(u->graph, v)->shape); }
@@ -35,9 +36,12 @@ static int64_t node_cost(const Graph *graph, Val v, int64_t examples, int64_t li
     if (node->op == G_MATMUL) {
         const Shape *x = &graph_node(graph, graph_in(graph, v, 1))->shape;
         each = (double)x->dim[0];
+    } else if (node->op == G_CONV) {
+        each = in / (double)node->shape.dim[0];
     } else if (op_class((Op)node->op) == CLASS_REDUCE || op_class((Op)node->op) == CLASS_BATCH) {
         if (in > size) size = in;
         if (node->op == G_BATCH_OUTER) size = (double)shape_size(&node->shape) * in / (double)node->shape.dim[0];
+        if (node->op == G_BATCH_CONV) size = (double)shape_size(&node->shape) * in / (double)node->shape.dim[0];
         if (node->op == G_BATCH_EMBED) size = in * (double)node->shape.dim[0];
     } else if (node->op == G_PICK) {
         size = in;
@@ -238,6 +242,30 @@ static KVal batch_outer_example(Unrolled *u, Val v, int64_t e, int64_t i, KVal a
     return acc;
 }
 
+typedef struct Conv { const Window *window; const Shape *w, *x, *y; int axes; int64_t taps, inputs, places; } Conv;
+
+static Conv conv_open(Unrolled *u, Val v, const Shape *w, const Shape *x, const Shape *y) {
+    return (Conv){&graph_attr(u->graph, v)->window, w, x, y, x->rank - 1, shape_size(w) / w->dim[0] / w->dim[1],
+                  shape_size(x) / x->dim[0], shape_size(y) / y->dim[0]};
+}
+
+static int64_t first_feature(const Conv *c, int64_t o) {
+    return o / (c->w->dim[0] / c->window->groups) * c->w->dim[1];
+}
+
+static KVal batch_conv_example(Unrolled *u, Val v, int64_t e, int64_t i, KVal acc) {
+    const Shape *dy = &graph_node(u->graph, graph_in(u->graph, v, 0))->shape;
+    const Shape *x = &graph_node(u->graph, graph_in(u->graph, v, 1))->shape;
+    Conv c = conv_open(u, v, &graph_node(u->graph, v)->shape, x, dy);
+    int64_t o = i / c.taps / c.w->dim[1], n = first_feature(&c, o) + i / c.taps % c.w->dim[1];
+    for (int64_t p = 0; p < c.places; p++) {
+        int64_t j = window_place(c.window, c.axes, c.w->dim + 2, x->dim + 1, dy->dim + 1, p, i % c.taps);
+        if (j < 0) continue;
+        acc = gen_fma(u->g, operand(u, v, 0, e, o * c.places + p), operand(u, v, 1, e, n * c.inputs + j), acc);
+    }
+    return acc;
+}
+
 static KVal batch_embed_example(Unrolled *u, Val v, int64_t e, int64_t i, KVal acc) {
     const Shape *shape = &graph_node(u->graph, v)->shape;
     int64_t places = node_size(u, graph_in(u->graph, v, 1)), d = i % shape->dim[1];
@@ -269,6 +297,21 @@ static KVal matmul_at(Unrolled *u, Val v, int64_t e, int64_t i) {
         part[k % 16] = gen_fma(u->g, operand(u, v, 0, e, k), operand(u, v, 1, e, k * places + p), part[k % 16]);
     KVal sum = tree(u, G_SUM, part);
     return init ? gen_2(u->g, K_ADD, sum, init) : sum;
+}
+
+static KVal conv_at(Unrolled *u, Val v, int64_t e, int64_t i) {
+    const Node *node = graph_node(u->graph, v);
+    const Shape *w = &graph_node(u->graph, graph_in(u->graph, v, 0))->shape;
+    const Shape *x = &graph_node(u->graph, graph_in(u->graph, v, 1))->shape;
+    Conv c = conv_open(u, v, w, x, &node->shape);
+    int64_t o = i / c.places, first = first_feature(&c, o), each = w->dim[1], k, j;
+    KVal acc = node->nin > 2 ? operand(u, v, 2, e, o) : gen_number(u->g, (DType)node->dtype, 0);
+    Taps taps = taps_open(c.window, c.axes, w->dim + 2, x->dim + 1, node->shape.dim + 1, i % c.places);
+    while (taps_next(&taps, &k, &j))
+        for (int64_t n = 0; n < each; n++)
+            acc = gen_fma(u->g, operand(u, v, 0, e, (o * each + n) * c.taps + k),
+                          operand(u, v, 1, e, (first + n) * c.inputs + j), acc);
+    return acc;
 }
 
 static KVal outer_at(Unrolled *u, Val v, int64_t e, int64_t i) {
@@ -412,8 +455,11 @@ static KVal element_at(Unrolled *u, Val v, int64_t e, int64_t i) {
     case CLASS_REDUCE: return node->op == G_ARGMAX ? argmax_at(u, v, e, i) : reduce_at(u, v, e, i);
     case CLASS_BATCH:
         return over_batch(u, v, i, node->op == G_BATCH_SUM ? batch_sum_example
-                                   : node->op == G_BATCH_OUTER ? batch_outer_example : batch_embed_example);
-    case CLASS_CONTRACT: return node->op == G_OUTER ? outer_at(u, v, e, i) : matmul_at(u, v, e, i);
+                                   : node->op == G_BATCH_OUTER ? batch_outer_example
+                                       : node->op == G_BATCH_CONV ? batch_conv_example : batch_embed_example);
+    case CLASS_CONTRACT:
+        return node->op == G_OUTER ? outer_at(u, v, e, i) : node->op == G_CONV ? conv_at(u, v, e, i)
+            : matmul_at(u, v, e, i);
     case CLASS_REGION: return 0;
     }
     return 0;

@@ -225,7 +225,8 @@ static const Expr *read_op(Reader *r, Val v) {
     case G_MAP: return expr_name(al, "map", true);
     case G_ABS: case G_SIGN: case G_EXP: case G_LOG: case G_SIN: case G_COS: case G_TANH: case G_ERF: case G_FLOOR:
     case G_CEIL: case G_ROUND: case G_NOT: case G_MOD: case G_MAX: case G_MIN: case G_AND: case G_OR: case G_TRANSPOSE:
-    case G_PAD: case G_PICK: case G_EMBED: case G_SUM: case G_PROD: case G_ARGMAX: case G_BATCH_EMBED: case G_OUTER:
+    case G_PAD: case G_PICK: case G_EMBED: case G_SUM: case G_PROD: case G_ARGMAX: case G_BATCH_EMBED:
+    case G_BATCH_CONV: case G_CONV: case G_OUTER:
     case G_COUNT: break;
     }
     return read_call(r, v, op_name((Op)node->op));

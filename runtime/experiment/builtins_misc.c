@@ -111,6 +111,9 @@ static int64_t graph_multiplies(const Graph *g) {
         if (node->op == G_MATMUL) {
             const Shape *w = &graph_node(g, graph_in(g, v, 0))->shape;
             sum += shape_size(&node->shape) * (w->rank ? w->dim[w->rank - 1] : 1);
+        } else if (node->op == G_CONV) {
+            const Shape *w = &graph_node(g, graph_in(g, v, 0))->shape;
+            sum += shape_size(&node->shape) * (shape_size(w) / w->dim[0]);
         } else if (node->op == G_MAP && node->nin) {
             sum += shape_size(&graph_node(g, graph_in(g, v, 0))->shape) * graph_multiplies(graph_attr(g, v)->body);
         } else if (node->op == G_MUL && (node->dtype == DT_F32 || node->dtype == DT_F64)) {

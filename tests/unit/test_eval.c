@@ -410,6 +410,71 @@ static void test_batch_outer(void **state) {
     arena_free(arena);
 }
 
+/* The input spread by the dilation and surrounded by zeros, as an array: what a window means, without windows. */
+static void expect_conv(int groups, int reversed, const int *stride, const int *pad, const int *dilation) {
+    enum { O = 4, N = 4, H = 3, W = 5, KH = 2, KW = 3, P = 3, Q = 2, FAR = 40 };
+    static float spread[N][FAR * 2][FAR * 2];
+    int each = N / groups;
+    float x[N * H * W], w[O * N * KH * KW], b[O], want[O * P * Q];
+    memset(spread, 0, sizeof spread);
+    for (int i = 0; i < N * H * W; i++) {
+        x[i] = (float)((i * 7) % 11 - 5);
+        spread[i / (H * W)][FAR + i / W % H * dilation[0] + pad[0]][FAR + i % W * dilation[1] + pad[1]] = x[i];
+    }
+    for (int i = 0; i < O * N * KH * KW; i++) w[i] = (float)((i * 5) % 13 - 6);
+    for (int i = 0; i < O; i++) b[i] = (float)i;
+    for (int i = 0; i < O * P * Q; i++) {
+        int o = i / (P * Q), p = i / Q % P, q = i % Q;
+        want[i] = b[o];
+        for (int k = 0; k < each * KH * KW; k++) {
+            int n = k / (KH * KW), kh = k / KW % KH, kw = k % KW, at = reversed ? KH * KW - 1 - k % (KH * KW) : k % (KH * KW);
+            want[i] += w[(o * each + n) * KH * KW + at] *
+                       spread[o / (O / groups) * each + n][FAR + p * stride[0] + kh][FAR + q * stride[1] + kw];
+        }
+    }
+    Arena *arena = arena_new();
+    Graph *g = graph_new(arena);
+    const void *in[3] = {w, x, b}, *out[1];
+    Val wv = graph_input(g, IN_BLOCK, 0, "", type_of(DT_F32, false, shape_of(4, INT64_C(4), (int64_t)each, INT64_C(2),
+                                                                            INT64_C(3))));
+    Val xv = graph_input(g, IN_BLOCK, 1, "", type_of(DT_F32, false, shape_of(3, INT64_C(4), INT64_C(3), INT64_C(5))));
+    Val bv = graph_input(g, IN_BLOCK, 2, "", type_of(DT_F32, false, shape1(O)));
+    Window window = {groups, reversed, {stride[0], stride[1]}, {pad[0], pad[1]}, {dilation[0], dilation[1]}};
+    graph_output(g, OUT_VALUE, 0, "", graph_conv(g, wv, xv, bv, &window, (int64_t[]){P, Q}));
+    assert_true(graph_eval(arena, g, 1, in, out, NULL, 0));
+    check_f32(out[0], want, O * P * Q, "conv");
+    arena_free(arena);
+}
+
+static void test_conv(void **state) {
+    (void)state;
+    for (int groups = 1; groups <= 4; groups *= 2)
+        for (int i = 0; i < 81; i++) {
+            int stride[2] = {1 + i % 3, 1 + i / 3 % 3}, dilation[2] = {1 + i / 9 % 3, 1 + i / 27 % 3};
+            expect_conv(groups, i & 1, stride, (int[]){i % 5 - 2, i % 4 - 1}, dilation);
+        }
+}
+
+/* What lies outside is left out: an infinite weight there makes no NaN, and -0 stays. */
+static void test_conv_outside(void **state) {
+    (void)state;
+    Arena *arena = arena_new();
+    Graph *g = graph_new(arena);
+    float w[3] = {INFINITY, 1, NAN}, x[1] = {3}, b[1] = {-0.0f};
+    const void *in[3] = {w, x, b}, *out[1];
+    Val v[3];
+    for (int i = 0; i < 3; i++) {
+        Shape shape = i == 0 ? shape_of(3, INT64_C(1), INT64_C(1), INT64_C(3)) : i == 1 ? shape2(1, 1) : shape1(1);
+        v[i] = graph_input(g, IN_BLOCK, i, "", type_of(DT_F32, false, shape));
+    }
+    Window window = {.groups = 1, .stride = {4}, .pad = {1}, .dilation = {1}};
+    graph_output(g, OUT_VALUE, 0, "", graph_conv(g, v[0], v[1], v[2], &window, (int64_t[]){2}));
+    assert_true(graph_eval(arena, g, 1, in, out, NULL, 0));
+    float want[2] = {3, -0.0f};
+    assert_memory_equal(out[0], want, sizeof want);
+    arena_free(arena);
+}
+
 /* y = sum_k w[k] * x * b of each point; dw = summed outer(w * x, w); s = summed x * b. */
 static Graph *point_body(Arena *arena) {
     Graph *g = graph_new(arena);
@@ -577,7 +642,8 @@ int main(void) {
         cmocka_unit_test(test_views), cmocka_unit_test(test_random), cmocka_unit_test(test_sum),
         cmocka_unit_test(test_reductions), cmocka_unit_test(test_matmul), cmocka_unit_test(test_batch_sum),
         cmocka_unit_test(test_batch_outer), cmocka_unit_test(test_map), cmocka_unit_test(test_nested_map),
-        cmocka_unit_test(test_cuts), cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_cuts), cmocka_unit_test(test_conv), cmocka_unit_test(test_conv_outside),
+        cmocka_unit_test(test_huge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

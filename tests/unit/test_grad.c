@@ -352,6 +352,53 @@ static void outers(void **state) {
     }
 }
 
+/* ---- convolutions ---- */
+
+typedef struct ConvCase { Window window; Shape w, x; int64_t places[2]; } ConvCase;
+static const ConvCase conv_cases[] = {
+    {{1, 0, {1}, {0}, {1}}, {3, {3, 2, 3}}, {2, {2, 5}}, {3}},
+    {{1, 0, {2}, {1}, {1}}, {3, {2, 2, 3}}, {2, {2, 6}}, {3}},
+    {{2, 0, {3}, {2}, {1}}, {3, {4, 1, 2}}, {2, {2, 4}}, {3}},
+    {{1, 1, {1}, {-1}, {2}}, {3, {2, 1, 2}}, {2, {1, 3}}, {4}},
+    {{1, 0, {1, 1}, {1, 1}, {1, 1}}, {4, {2, 2, 3, 3}}, {3, {2, 3, 2}}, {3, 2}},
+    {{1, 0, {2, 1}, {1, 0}, {1, 1}}, {4, {2, 1, 3, 2}}, {3, {1, 5, 3}}, {3, 2}},
+    {{3, 0, {2, 2}, {0, 1}, {1, 1}}, {4, {3, 1, 2, 2}}, {3, {3, 4, 3}}, {2, 2}},
+    {{2, 1, {1, 3}, {2, 0}, {2, 1}}, {4, {2, 2, 2, 3}}, {3, {4, 2, 4}}, {3, 1}},
+    {{1, 0, {2, 2}, {0, 0}, {1, 1}}, {4, {2, 1, 1, 1}}, {3, {1, 3, 3}}, {2, 2}},
+};
+
+static void convolutions(void **state) {
+    (void)state;
+    for (int i = 0; i < COUNT(conv_cases); i++)
+        for (int mix = 0; mix < 8; mix++) {
+            const ConvCase *c = &conv_cases[i];
+            Bench b = bench_new((uint64_t)(i * 8 + mix));
+            Val w = bench_in(&b, c->w, mix & 1, -1, 1), x = bench_in(&b, c->x, mix >> 1 & 1, -1, 1);
+            Val init = mix & 4 ? bench_in(&b, shape_of(1, c->w.dim[0]), false, -1, 1) : 0;
+            Val y = graph_conv(b.g, w, x, init, &c->window, c->places);
+            check(&b, arena_printf(b.arena, "conv %d mix %d", i, mix), square_sum(&b, y), i & 1 ? 1 : 2);
+            check(&b, arena_printf(b.arena, "conv %d mix %d, linear", i, mix), weighed(&b, y), 1);
+            bench_free(&b);
+        }
+}
+
+static void conv_weights(void **state) {
+    (void)state;
+    for (int i = 0; i < COUNT(conv_cases); i++)
+        for (int mix = 1; mix < 4; mix++) {
+            const ConvCase *c = &conv_cases[i];
+            Bench b = bench_new((uint64_t)(i * 4 + mix));
+            Shape y = c->x;
+            y.dim[0] = c->w.dim[0];
+            memcpy(y.dim + 1, c->places, sizeof *c->places * (size_t)(y.rank - 1));
+            Val dy = bench_in(&b, y, mix & 1, -1, 1), x = bench_in(&b, c->x, mix >> 1, -1, 1);
+            NodeType like = {DT_F64, c->w, false};
+            Val in[2] = {dy, x}, dw = graph_add(b.g, G_BATCH_CONV, in, 2, &(Attr){.window = c->window}, &like, (Span){0});
+            check(&b, "batch_conv", square_sum(&b, graph_2(b.g, G_MUL, dw, graph_const(b.g, DT_F64, 0.1))), 2);
+            bench_free(&b);
+        }
+}
+
 /* ---- cells, direct and as MAPs ---- */
 
 typedef enum CellName { GCU, SILU, GELU, LECUN_TANH, SWIGLU, CELLS } CellName;
@@ -578,7 +625,8 @@ int main(void) {
         cmocka_unit_test(unary_ops), cmocka_unit_test(binary_ops), cmocka_unit_test(selects), cmocka_unit_test(powers),
         cmocka_unit_test(moves), cmocka_unit_test(reductions), cmocka_unit_test(products_with_zeros),
         cmocka_unit_test(ties_share), cmocka_unit_test(batch_sums), cmocka_unit_test(same_adjoint),
-        cmocka_unit_test(picks), cmocka_unit_test(matmuls), cmocka_unit_test(outers), cmocka_unit_test(cells),
+        cmocka_unit_test(picks), cmocka_unit_test(matmuls), cmocka_unit_test(outers), cmocka_unit_test(convolutions),
+        cmocka_unit_test(conv_weights), cmocka_unit_test(cells),
         cmocka_unit_test(inner_nets), cmocka_unit_test(cell_parameters), cmocka_unit_test(seeds_and_zeros),
         cmocka_unit_test(weight_gradient_is_one_outer), cmocka_unit_test(repeated_bias_is_one_sum),
         cmocka_unit_test(stops), cmocka_unit_test(casts),

@@ -195,6 +195,12 @@ static void add_views_and_sums(Graph *g, Val x, Val w, Val k) {
     graph_output(g, OUT_SERIES, 1, "total", graph_reduce(g, G_BATCH_SUM, all, 0));
     Val outer[2] = {x, x}, back[2] = {x, graph_input(g, IN_ROWS, 1, "class", (NodeType){DT_I32, {0}, true})};
     graph_output(g, OUT_VALUE, 0, "dw", add(g, G_BATCH_OUTER, outer, 2, (Attr){0}, f32_3));
+    Val line = graph_reshape(g, x, (Shape){2, {3, 1}});
+    NodeType kernel = {DT_F32, {3, {3, 1, 2}}, false};
+    Window window = {.groups = 3, .stride = {2}, .pad = {-1}, .dilation = {3}};
+    Val dk = add(g, G_BATCH_CONV, (Val[]){line, line}, 2, (Attr){.window = window}, kernel);
+    window = (Window){.groups = 3, .reversed = 1, .stride = {1, 7}, .pad = {1}, .dilation = {1}};
+    graph_output(g, OUT_VALUE, 3, "conv", graph_conv(g, dk, line, 0, &window, (int64_t[]){2}));
     NodeType rows = {DT_F32, {2, {5, 3}}, false};
     graph_output(g, OUT_VALUE, 1, "de", add(g, G_BATCH_EMBED, back, 2, (Attr){0}, rows));
 }

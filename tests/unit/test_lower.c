@@ -159,6 +159,41 @@ static void show_products(Case *c, Val x, Val y, Val k, int which) {
     }
 }
 
+/* x: [n] or [n, 3], seen as an image of 1 or of several features. */
+static void show_convolutions(Case *c, Val x, Val y, Val k, int which) {
+    static const Window windows[] = {
+        {1, 0, {1, 1}, {0, 0}, {1, 1}}, {1, 0, {2, 2}, {1, 1}, {1, 1}}, {1, 1, {1, 1}, {1, 2}, {2, 1}},
+        {2, 0, {1, 3}, {1, -1}, {1, 2}}, {1, 0, {1, 1}, {3, 3}, {1, 1}},
+    };
+    Graph *g = c->g;
+    (void)k;
+    Shape shape = graph_type(g, x).shape;
+    int64_t n = shape_size(&shape), features = n % 4 == 0 ? 4 : n % 2 == 0 ? 2 : 1;
+    const Window *w = &windows[which];
+    if (features % w->groups) return;
+    Val image = graph_reshape(g, x, shape_of(3, features, (n / features + 5) / 6 > 1 && n / features % 6 == 0
+                                             ? n / features / 6 : (int64_t)1, n / features % 6 ? n / features : (int64_t)6));
+    for (int64_t outs = 2; outs <= 38; outs += 36) {
+        Val weight = case_slot(c, c->real, shape_of(4, outs, features / w->groups, (int64_t)3, (int64_t)2));
+        Val b = case_slot(c, c->real, shape_of(1, outs));
+        int64_t places[2] = {3, 5};
+        Val z = graph_conv(g, weight, image, outs > 2 ? b : 0, w, places);
+        case_show(c, z);
+        NodeType like = graph_type(g, weight);
+        Val both[2] = {z, image};
+        if (graph_type(g, x).batched && outs < 4)
+            case_show(c, graph_add(g, G_BATCH_CONV, both, 2, &(Attr){.window = *w}, &like, (Span){0}));
+        Val wrt[2] = {weight, x}, grad[2];
+        Val loss = graph_reduce(g, G_SUM, graph_2(g, G_MUL, z, z), 7);
+        if (graph_type(g, x).batched) loss = graph_reduce(g, G_BATCH_SUM, loss, 0);
+        if (outs > 2 || !pass_grad(g, loss, 0, wrt, 2, grad, NULL)) continue;
+        for (int i = 0; i < 2; i++) if (grad[i]) case_show(c, grad[i]);
+    }
+    case_show(c, graph_conv(g, graph_reshape(g, y, shape_of(3, features, INT64_C(1), n / features)),
+                            graph_reshape(g, x, shape_of(2, INT64_C(1), n)), 0,
+                            &(Window){.groups = 1, .stride = {2}, .pad = {1}, .dilation = {1}}, (int64_t[]){4}));
+}
+
 static void show_random(Case *c, Val x, Val y, Val k, int which) {
     Graph *g = c->g;
     NodeType type = graph_type(g, x);
@@ -204,6 +239,7 @@ static void reduces(void **state) { (void)state; corpus(show_reduces, 1); }
 static void over_batch(void **state) { (void)state; corpus(show_batch, 1); }
 static void views(void **state) { (void)state; corpus(show_views, 2); }
 static void products(void **state) { (void)state; corpus(show_products, 3); }
+static void convolutions(void **state) { (void)state; corpus(show_convolutions, 5); }
 static void random_numbers(void **state) { (void)state; corpus(show_random, 1); }
 
 /* ---- regions ---- */
@@ -472,6 +508,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(xor_neuron), cmocka_unit_test(tanh_mlp), cmocka_unit_test(elementwise),
             cmocka_unit_test(integers),
         cmocka_unit_test(reduces), cmocka_unit_test(over_batch), cmocka_unit_test(views), cmocka_unit_test(products),
+        cmocka_unit_test(convolutions),
         cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
             cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
     };
