@@ -12,7 +12,7 @@ static const char *const type_words[] = {
     "protocol", "corruption", "artifact", "progress", "formula", "rest", "columns", "labels", "measure", "norm",
     "order", "axis_scale", "type", "any", NULL };
 static const char *const planned[] = {
-    "conv", "maxpool", "avgpool", "attack", "standard", "protocol", "fgsm", "pgd", "apgd", "apgd_targeted", "fab",
+    "attack", "standard", "protocol", "fgsm", "pgd", "apgd", "apgd_targeted", "fab",
     "fab_targeted", "square", "plus", "rand", "dlr", "margin", "corrupt", "common_corruptions", "gaussian_noise",
     "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow", "frost", "fog",
     "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression", "speckle_noise", "gaussian_blur",
