@@ -270,3 +270,10 @@ Program *program_execute(Arena *arena, const Lowered *lowered, const KernelFn *f
     it->free_owner = free_owner;
     return &it->program;
 }
+
+void program_functions(Program *program, const KernelFn *functions, void *owner, void (*free_owner)(void *)) {
+    Executable *it = (Executable *)program;
+    it->functions = functions;
+    it->owner = owner;
+    it->free_owner = free_owner;
+}

@@ -8,5 +8,7 @@
  * Each running call has buffers of its own, so one program may run on several threads at once. */
 Program *program_execute(Arena *arena, const Lowered *lowered, const KernelFn *functions, void *owner,
                          void (*free_owner)(void *));
+/* Gives functions to a program that was made without (NULL); before it first runs. */
+void program_functions(Program *program, const KernelFn *functions, void *owner, void (*free_owner)(void *));
 
 #endif

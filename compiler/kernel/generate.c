@@ -283,12 +283,11 @@ static void normals(Gen *g, KVal w0, KVal w1, KVal z[2]) {
     z[1] = gen_2(g, K_MUL, r, k_sin(g->m, g->f, angle));
 }
 
-void gen_noise(Gen *g, Op op, DType dtype, KVal keys, int key, KVal block, KVal example, KVal step, KVal out[4]) {
+void gen_noise_of(Gen *g, Op op, DType dtype, const KVal key[2], KVal block, KVal example, KVal step, KVal out[4]) {
     KVal words[2], counter[4] = {block, example, step, k_int(g->m, g->f, KS_I32, 0)}, drawn[4];
-    for (int i = 0; i < 2; i++) words[i] = k_load(g->m, g->f, KT(I32), keys, gen_i64(g, 2 * key + i));
-    int lanes = gen_lanes(g, example);
+    int lanes = gen_lanes(g, example) > gen_lanes(g, key[0]) ? gen_lanes(g, example) : gen_lanes(g, key[0]);
     for (int i = 0; i < 4; i++) counter[i] = gen_widen(g, counter[i], lanes);
-    for (int i = 0; i < 2; i++) words[i] = gen_widen(g, words[i], lanes);
+    for (int i = 0; i < 2; i++) words[i] = gen_widen(g, key[i], lanes);
     k_philox(g->m, g->f, counter, words, drawn);
     if (op == G_NORMAL) {
         normals(g, drawn[0], drawn[1], out);
@@ -297,4 +296,10 @@ void gen_noise(Gen *g, Op op, DType dtype, KVal keys, int key, KVal block, KVal 
         for (int i = 0; i < 4; i++) out[i] = uniform(g, drawn[i]);
     }
     for (int i = 0; i < 4; i++) out[i] = gen_cast(g, dtype, out[i]);
+}
+
+void gen_noise(Gen *g, Op op, DType dtype, KVal keys, int key, KVal block, KVal example, KVal step, KVal out[4]) {
+    KVal words[2];
+    for (int i = 0; i < 2; i++) words[i] = k_load(g->m, g->f, KT(I32), keys, gen_i64(g, 2 * key + i));
+    gen_noise_of(g, op, dtype, words, block, example, step, out);
 }

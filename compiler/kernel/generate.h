@@ -36,5 +36,7 @@ KVal gen_argmax_wins(Gen *g, KVal x, KVal best);                 /* whether a la
 
 /* Four NOISE or NORMAL elements 4 block ... 4 block + 3; example: i32, scalar or vector. */
 void gen_noise(Gen *g, Op op, DType dtype, KVal keys, int key, KVal block, KVal example, KVal step, KVal out[4]);
+/* The same from the two words of a key, each scalar or vector. */
+void gen_noise_of(Gen *g, Op op, DType dtype, const KVal key[2], KVal block, KVal example, KVal step, KVal out[4]);
 
 #endif

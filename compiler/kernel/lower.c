@@ -65,13 +65,30 @@ Lowered *lower(Arena *arena, const Graph *graph, BlockLayout layout, int64_t exa
     Plan plan = {.arena = arena, .graph = graph, .target = target, .module = kmodule_new(arena)};
     plan.lanes = target.vectors ? 16 : 1;
     bool neuron = neuron_fits(graph, examples);
-    if (neuron) neuron_lower(&plan, examples);
+    if (neuron) neuron_lower(&plan, examples, NULL, NULL);
     else staged_lower(&plan);
     Lowered *lowered = arena_new_of(arena, Lowered);
     *lowered = (Lowered){
         .module = plan.module, .stage = plan.stage.at, .stages = plan.stage.len,
         .entry = plan.entry.at, .entries = plan.entry.len, .buffer = plan.buffer.at, .buffers = plan.buffer.len,
         .graph = graph, .layout = layout, .lanes = plan.lanes, .neuron = neuron, .examples = neuron ? examples : 0,
+    };
+    return lowered;
+}
+
+Lowered *lower_lanes(Arena *arena, const Graph *graph, BlockLayout layout, int64_t examples, Target target,
+                     const Lanes *lanes) {
+    if (!target.vectors || !neuron_fits(graph, examples)) return NULL;
+    for (int i = 0; i < graph->outputs.len; i++)
+        if (graph->outputs.at[i].kind == OUT_ROWS) return NULL;
+    Plan plan = {.arena = arena, .graph = graph, .target = target, .module = kmodule_new(arena), .lanes = 16};
+    Lowered *lowered = arena_new_of(arena, Lowered);
+    bool *slot_varies;
+    int trials = neuron_lower(&plan, examples, lanes, &slot_varies);
+    *lowered = (Lowered){
+        .module = plan.module, .stage = plan.stage.at, .stages = plan.stage.len, .entry = plan.entry.at,
+        .entries = plan.entry.len, .graph = graph, .layout = layout, .lanes = 16, .neuron = true,
+        .examples = examples, .trials = trials, .slot_varies = slot_varies,
     };
     return lowered;
 }

@@ -47,9 +47,20 @@ typedef struct Lowered {
     int lanes;                 /* examples in a block */
     bool neuron;               /* one STAGE_STEPS kernel (CodeOptions.neuron) */
     int64_t examples;          /* neuron: per batch; else 0 */
+    int trials;                /* lower_lanes: so many at once; else 0 */
+    bool *slot_varies;         /* lower_lanes: slots with a place for each trial */
 } Lowered;
 
 /* examples: the number of examples per batch if it is fixed and known (batch: all), else 0. */
 Lowered *lower(Arena *arena, const Graph *graph, BlockLayout layout, int64_t examples, Target target);
+
+/* What may differ between trials that run at once, by slot (as a call begins) and by setting; keys always may. */
+typedef struct Lanes { const bool *slot, *setting; int slots, settings; } Lanes;
+/* A neuron-sized training loop with a trial in each lane: one kernel whose memory has [trials] as its last axis wherever
+ * trials differ -- slots by Lowered.slot_varies, all settings, keys as [key][word 0, 1][trials] of i32, series as
+ * [step][trials] -- and rows and order shared.  Every trial gets the bits of the program of `lower`.
+ * NULL if the program is of the other way, or writes rows. */
+Lowered *lower_lanes(Arena *arena, const Graph *graph, BlockLayout layout, int64_t examples, Target target,
+                     const Lanes *lanes);
 
 #endif

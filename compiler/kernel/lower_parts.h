@@ -2,7 +2,7 @@
  *
  *   lower.c          which way; tables of entries, buffers and stages
  *   generate.c       the ops of graphs as instructions
- *   lower_neuron.c   the whole training loop as one kernel of scalars
+ *   lower_neuron.c   the whole training loop as one kernel of scalars, or of trials in lanes
  *   unroll.c         a graph's elements one by one, all indices known
  *   lower_staged.c   phases and stages
  *   region.c         which values are stored, where; reading an element
@@ -59,7 +59,8 @@ void unroll_node(Unrolled *u, Val node);
 KVal unroll_at(const Unrolled *u, Val node, int64_t example, int64_t element);
 
 bool neuron_fits(const Graph *graph, int64_t examples);
-void neuron_lower(Plan *plan, int64_t examples);
+/* lanes: NULL, or trials in lanes; then the number of trials, and slot_varies. */
+int neuron_lower(Plan *plan, int64_t examples, const Lanes *lanes, bool **slot_varies);
 void staged_lower(Plan *plan);
 
 #endif

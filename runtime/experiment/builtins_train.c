@@ -203,17 +203,24 @@ static void note_run(Eval *e, const TrainRequest *r, const char *label, const Ru
 }
 
 static bool builtin_train(Eval *e, const BuiltinCall *call, Value *out) {
-    TrainRequest r;
+    TrainRequest r = {0};
+    Run *run = lanes_take(e);
+    if (run) {
+        r.data = run->data;
+        note_run(e, &r, call->args[TRAIN_ON].label, run);
+        *out = value_object(&run->object);
+        return true;
+    }
     if (!request_read(e, call, &r)) return eval_fail(out);
     const DataObject *data = data_part(r.data, "train");
     const NetInfo *info = r.from ? r.from->info : net_info(e, r.net, &data->x, r.precision, call->arg_spans[TRAIN_NET]);
     if (!info) return eval_fail(out);
-    Run *run;
     if (e->mode == EVAL_CHECK) {
         if (!train_check(e, &r, info)) return eval_fail(out);
         run = unknown_run(e, &r, info);
     } else {
         run_chain(e, &r, info);
+        if (lanes_offer(e, &r)) return eval_fail(out);
         if (!store_find(e, &r, info, &run) && !train_run(e, &r, &run)) return eval_fail(out);
         run->model->run = run;
         note_run(e, &r, call->args[TRAIN_ON].label, run);

@@ -56,6 +56,7 @@ struct LabTurn {
     Pool *pool;                                   /* threads a single training may use; NULL inside parallel turns */
     Arena *keep;                                  /* outlives the turn: rows and what they hold */
     struct Turn *turn;                            /* loop names and rows of the experiment; NULL outside (loop.c) */
+    struct LaneTrial *trial;                      /* its first training runs in a lane (lanes.c); NULL: no */
 };
 /* Top-level bindings are evaluated outside of all turns. */
 static inline LabTurn *lab_turn(const Eval *e) { return e->lab ? e->lab : ((Lab *)e->session->lab.state)->outside; }

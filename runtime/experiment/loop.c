@@ -1,5 +1,5 @@
 /* loop.c -- running experiments and tests: loops, turns, threads. */
-#include "experiment/experiment.h"
+#include "experiment/training.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -125,38 +125,113 @@ static bool loop_inline(Eval *e, const Ast *loop, Scope *scope, const TurnList *
 
 /* ---- turns of the outermost loop, on threads ---- */
 
+enum { GROUP = 32, SAMPLES = 48 };               /* turns whose trainings go side by side; turns looked at before */
+
 typedef struct LoopWork {
     Eval *e; const Ast *loop; Scope *scope; const TurnList *list; Turn *turn; Diags *diags; bool *ok; Experiment *x; bool parallel;
-    int *number;                                  /* the turns that this shard runs */
+    int *number, mine;                            /* the turns that this shard runs */
     Row ***settled; int *rows;                    /* by turn: its rows, settled */
     volatile bool stop;
 } LoopWork;
+/* One turn under way. */
+typedef struct TurnWork { Eval e; LabTurn here; LaneTrial *trial; int i; } TurnWork;
 
 bool lab_interrupted(const Lab *lab) { return lab->options.interrupted && lab->options.interrupted(lab->options.interrupted_data); }
 
-static void loop_work(void *data, int thread, int64_t i) {
-    LoopWork *w = data;
-    (void)thread;
-    if (w->stop) return;
-    Turn *turn = &w->turn[w->number[i]];
-    i = w->number[i];
+static void turn_open(LoopWork *w, int i, TurnWork *t) {
+    Turn *turn = &w->turn[i];
     turn->arena = arena_new();
     diags_init(&w->diags[i], turn->arena, w->e->diags->sources);
-    Eval e = *w->e;
-    LabTurn here = *lab_turn(w->e);
-    e.arena = turn->arena;
-    e.diags = &w->diags[i];
-    here.pool = w->parallel ? NULL : here.pool;
-    here.keep = turn->arena;
-    e.lab = &here;
-    w->ok[i] = turn_run(&e, w->loop, w->scope, w->list, (int)i, turn);
+    *t = (TurnWork){.e = *w->e, .here = *lab_turn(w->e), .i = i};
+    t->e.arena = turn->arena;
+    t->e.diags = &w->diags[i];
+    t->here.pool = w->parallel ? NULL : t->here.pool;
+    t->here.keep = turn->arena;
+    t->e.lab = &t->here;
+}
+
+static void turn_close(LoopWork *w, TurnWork *t) {
+    int i = t->i;
+    w->ok[i] = turn_run(&t->e, w->loop, w->scope, w->list, i, &w->turn[i]);
     if (!w->ok[i] || lab_interrupted(w->x->lab)) w->stop = true;
-    turn->keeps |= w->diags[i].list.len > 0;
-    w->settled[i] = turn_settle(w->x, turn, &w->rows[i]);
+    w->turn[i].keeps |= w->diags[i].list.len > 0;
+    w->settled[i] = turn_settle(w->x, &w->turn[i], &w->rows[i]);
     experiment_progress(w->x);
 }
 
+static void loop_work(void *data, int thread, int64_t i) {
+    LoopWork *w = data;
+    TurnWork t;
+    (void)thread;
+    if (w->stop) return;
+    turn_open(w, w->number[i], &t);
+    turn_close(w, &t);
+}
+
 static void loop_work_rest(void *data, int thread, int64_t i) { loop_work(data, thread, i + 1); }
+
+/* The turn up to its first training; what it has recorded and said is forgotten. */
+static bool turn_look(LoopWork *w, TurnWork *t) {
+    Turn *turn = &w->turn[t->i];
+    t->here.trial = t->trial = lane_trial_new(turn->arena);
+    turn_run(&t->e, w->loop, w->scope, w->list, t->i, turn);
+    diags_discard(&w->diags[t->i], 0);
+    turn->rows.len = turn->runs.len = 0;
+    turn->keeps = false;
+    return lanes_offered(t->trial);
+}
+
+/* Turns spread over the loop: do their trainings go in lanes, and in what do they differ? */
+static bool loop_sample(LoopWork *w) {
+    int samples = w->mine < SAMPLES ? w->mine : SAMPLES;
+    bool suits = w->mine > 1 && lanes_suit(w->x, w->loop);
+    for (int k = 0; suits && k < samples; k++) {
+        TurnWork t;
+        turn_open(w, w->number[samples > 1 ? (int64_t)k * (w->mine - 1) / (samples - 1) : 0], &t);
+        suits = turn_look(w, &t) || k > 0;
+        arena_free(w->turn[t.i].arena);
+        w->turn[t.i].arena = NULL;
+    }
+    return suits;
+}
+
+static void loop_group(void *data, int thread, int64_t group) {
+    LoopWork *w = data;
+    TurnWork t[GROUP];
+    LaneTrial *trial[GROUP] = {0};
+    int first = (int)group * GROUP, n = w->mine - first < GROUP ? w->mine - first : GROUP;
+    (void)thread;
+    if (w->stop) return;
+    for (int k = 0; k < n; k++) {
+        turn_open(w, w->number[first + k], &t[k]);
+        turn_look(w, &t[k]);
+        trial[k] = t[k].trial;
+    }
+    lanes_train(&t[0].e, trial, n);
+    for (int k = 0; k < n; k++) {
+        if (!w->stop) {
+            turn_close(w, &t[k]);
+            continue;
+        }
+        arena_free(w->turn[t[k].i].arena);
+        w->turn[t[k].i].arena = NULL;
+    }
+}
+
+static void loop_group_rest(void *data, int thread, int64_t group) { loop_group(data, thread, group + 1); }
+
+/* The first turns alone tell whether trainings use the threads themselves. */
+static void loop_run(LoopWork *w) {
+    Experiment *x = w->x;
+    if (!w->mine) return;
+    bool lanes = loop_sample(w);
+    if (lanes) loop_group(w, 0, 0);
+    else loop_work(w, 0, 0);
+    w->parallel = x->lab->pool && !x->measures_time && !x->wide;
+    Pool *pool = w->parallel ? x->lab->pool : NULL;
+    if (lanes) pool_each(pool, (w->mine + GROUP - 1) / GROUP - 1, loop_group_rest, w);
+    else pool_each(pool, w->mine - 1, loop_work_rest, w);
+}
 
 static void diags_take(Diags *to, const Diags *from) {
     for (int i = 0; i < from->list.len; i++) {
@@ -184,13 +259,11 @@ static bool loop_parallel(Eval *e, const Ast *loop, Scope *scope, const TurnList
     w.rows = arena_array(e->arena, int, n + 1);
     for (int i = 0; i < n; i++) w.turn[i] = (Turn){.outer = outer, .experiment = x, .number = x->numbered + i};
     x->numbered += n;
-    int mine = shard_turns(x->lab, e->arena, n, &w.number);
-    x->turns += mine;
-    if (mine) loop_work(&w, 0, 0);                /* the first turn alone tells whether its trainings use the threads themselves */
-    w.parallel = x->lab->pool && !x->measures_time && !x->wide;
-    pool_each(w.parallel ? x->lab->pool : NULL, mine - 1, loop_work_rest, &w);
+    w.mine = shard_turns(x->lab, e->arena, n, &w.number);
+    x->turns += w.mine;
+    loop_run(&w);
     bool ok = true;
-    for (int k = 0; k < mine; k++) {
+    for (int k = 0; k < w.mine; k++) {
         int i = w.number[k];
         Turn *turn = &w.turn[i];
         if (!turn->arena) { ok = false; continue; }                      /* never begun: stopped */

@@ -324,27 +324,102 @@ static bool plan_slots(Build *b, BlockLayout *layout) {
 
 static void owner_free(void *code) { code_free(code); }
 
+static Code *compile(const Lab *lab, Arena *arena, const Lowered *lowered, const char **error) {
+    const LabOptions *options = &lab->options;
+    CodeOptions code = options->code;
+    code.neuron = lowered->neuron && !lowered->trials;
+    return options->backend == BACKEND_C ? code_from_c(arena, lowered->module, options->c_compiler, options->c_folder, error)
+                                         : code_jit(arena, lowered->module, &code, error);
+}
+
+static const KernelFn *functions_of(Arena *arena, const Lowered *lowered, const Code *code) {
+    KernelFn *fns = arena_array(arena, KernelFn, lowered->module->func.len + 1);
+    for (int i = 0; i < lowered->module->func.len; i++) fns[i] = code_function(code, i);
+    return fns;
+}
+
+static void compile_failed(Eval *e, Span span, const char *error) {
+    diag_add(e->diags, D_R0103, span, "cannot compile: %s", error ? error : "unknown reason");
+}
+
+/* A neuron's training loop is compiled when a trial first runs by itself: its sweeps run in lanes. */
 static Program *plan_compile(Build *b, const Graph *graph, BlockLayout layout) {
     Lab *lab = lab_of(b->r->e);
     const LabOptions *options = &lab->options;
+    TrainPlan *plan = b->plan;
     if (options->backend == BACKEND_INTERPRET) return program_interpret(b->arena, graph, layout);
     const char *error = NULL;
-    CodeOptions code_options = options->code;
-    Target target = {.vector_bytes = 4, .registers = 16};
-    if (options->backend == BACKEND_JIT && !emit_target(&code_options, &target, &error)) goto failed;
-    Graph *simple = pass_simplify(b->arena, graph);
-    Lowered *lowered = lower(b->arena, simple, layout, b->r->examples, target);
-    b->plan->neuron = code_options.neuron = lowered->stages == 1 && lowered->stage[0].split == STAGE_STEPS;
-    Code *code = options->backend == BACKEND_C
-                     ? code_from_c(b->arena, lowered->module, options->c_compiler, options->c_folder, &error)
-                     : code_jit(b->arena, lowered->module, &code_options, &error);
-    if (!code) goto failed;
-    KernelFn *fns = arena_array(b->arena, KernelFn, lowered->module->func.len + 1);
-    for (int i = 0; i < lowered->module->func.len; i++) fns[i] = code_function(code, i);
-    return program_execute(b->arena, lowered, fns, code, owner_free);
-failed:
-    diag_add(b->r->e->diags, D_R0103, b->r->span, "cannot compile: %s", error ? error : "unknown reason");
+    plan->target = (Target){.vector_bytes = 4, .registers = 16};
+    Lowered *lowered = NULL;
+    Code *code = NULL;
+    if (options->backend != BACKEND_JIT || emit_target(&options->code, &plan->target, &error)) {
+        lowered = lower(b->arena, pass_simplify(b->arena, graph), layout, b->r->examples, plan->target);
+        plan->neuron = lowered->neuron;
+        if (plan->neuron && b->r->session && options->backend == BACKEND_JIT) {
+            plan->lazy = lowered;
+            return program_execute(b->arena, lowered, NULL, NULL, NULL);
+        }
+        code = compile(lab, b->arena, lowered, &error);
+    }
+    if (code) return program_execute(b->arena, lowered, functions_of(b->arena, lowered, code), code, owner_free);
+    compile_failed(b->r->e, b->r->span, error);
     return NULL;
+}
+
+bool plan_ready(Eval *e, TrainPlan *plan, Span span) {
+    Lab *lab = lab_of(e);
+    const char *error = NULL;
+    pthread_mutex_lock(&lab->lock);
+    const Lowered *lowered = plan->lazy;
+    Code *code = lowered ? compile(lab, plan->arena, lowered, &error) : NULL;
+    if (code) {
+        program_functions(plan->program, functions_of(plan->arena, lowered, code), code, owner_free);
+        plan->lazy = NULL;
+    }
+    pthread_mutex_unlock(&lab->lock);
+    if (lowered && !code) compile_failed(e, span, error);
+    return code || !lowered;
+}
+
+/* ---- trials in lanes ---- */
+
+void plan_lanes_note(Eval *e, TrainPlan *plan, const double *settings) {
+    Lab *lab = lab_of(e);
+    size_t size = sizeof *settings * (size_t)plan->settings;
+    pthread_mutex_lock(&lab->lock);
+    if (!plan->seen) {
+        double *seen = arena_array(plan->arena, double, plan->settings + 1);
+        memcpy(seen, settings, size);
+        plan->seen = seen;
+        plan->differs = arena_array(plan->arena, bool, plan->settings + 1);
+    }
+    for (int i = 0; i < plan->settings; i++) plan->differs[i] |= memcmp(&plan->seen[i], &settings[i], sizeof *settings) != 0;
+    pthread_mutex_unlock(&lab->lock);
+}
+
+static LaneCode *lanes_compile(const Lab *lab, TrainPlan *plan) {
+    LaneCode *lanes = arena_new_of(plan->arena, LaneCode);
+    bool *slot = arena_array(plan->arena, bool, plan->slots + 1);
+    *lanes = (LaneCode){.before = plan->lanes, .setting = arena_array(plan->arena, bool, plan->settings + 1)};
+    for (int i = 0; i < plan->slots; i++) slot[i] = !plan->is_optimizer[i];
+    memcpy(lanes->setting, plan->differs, sizeof *lanes->setting * (size_t)plan->settings);
+    Lanes differ = {slot, lanes->setting, plan->slots, plan->settings};
+    lanes->lowered = lower_lanes(plan->arena, plan->program->graph, plan->program->layout, plan->examples, plan->target, &differ);
+    const char *error = NULL;
+    lanes->code = lanes->lowered ? compile(lab, plan->arena, lanes->lowered, &error) : NULL;
+    if (lanes->code) lanes->function = code_function(lanes->code, lanes->lowered->stage[0].func);
+    return lanes;
+}
+
+const LaneCode *plan_lanes(Eval *e, TrainPlan *plan) {
+    Lab *lab = lab_of(e);
+    pthread_mutex_lock(&lab->lock);
+    bool covers = plan->lanes != NULL;
+    for (int i = 0; covers && i < plan->settings; i++) covers = plan->lanes->setting[i] || !plan->differs[i];
+    if (!covers) plan->lanes = lanes_compile(lab, plan);
+    const LaneCode *lanes = plan->lanes;
+    pthread_mutex_unlock(&lab->lock);
+    return lanes->code ? lanes : NULL;
 }
 
 static void *plan_make(void *data) {
@@ -403,6 +478,7 @@ bool plan_check(const PlanRequest *r) {
 
 void plan_free(TrainPlan *plan) {
     plan->program->free(plan->program);
+    for (const LaneCode *lanes = plan->lanes; lanes; lanes = lanes->before) code_free(lanes->code);
     arena_free(plan->arena);
 }
 

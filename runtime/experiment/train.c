@@ -186,7 +186,7 @@ static bool first_bad(Training *t, int64_t steps, int64_t *at) {
     return false;
 }
 
-static void feed_fill(Training *t, Feed *feed, int64_t epoch) {
+void training_feed(Training *t, Feed *feed, int64_t epoch) {
     const DataObject *data = data_part(t->data, "train");
     Lab *lab = lab_of(t->e);
     DType precision = t->info->precision;
@@ -213,7 +213,7 @@ static void diverge(Training *t, const Feed *feed, int64_t step) {
 /* Steps from t->done to `to`; series hold them.  Stops before the first step whose loss is not finite. */
 static bool advance(Training *t, int64_t to, int64_t *advanced) {
     Feed feed;
-    feed_fill(t, &feed, t->done / t->per_epoch);
+    training_feed(t, &feed, t->done / t->per_epoch);
     size_t size = t->plan->program->layout.size;
     memcpy(t->before, t->block, size);
     Program *program = t->plan->program;
@@ -333,33 +333,45 @@ static bool part_start(Training *t) {
     return true;
 }
 
-bool training_part(Training *t) {
+bool training_part_open(Training *t) {
     if (!part_start(t)) return false;
     int64_t most = t->per_epoch > CUT_STEPS ? t->per_epoch : CUT_STEPS;
-    for (int i = 0; i < t->plan->series; i++) t->series[i] = arena_array(t->e->arena, double, most < t->total ? most : t->total + 1);
     const DataObject *data = data_part(t->data, "train");
-    t->order = arena_array(t->e->arena, uint32_t, data->size + 1);
-    if (t->s->best_measure) t->best_block = training_aligned(t->e->arena, t->plan->program->layout.size);
     bool kept = t->r->keep && t->r->keep->kind != V_NONE;
     t->by_epoch = !t->plan->loss_series || data_part(t->data, "valid") || data_part(t->data, "test") || t->s->patience
                   || t->s->best_measure || kept;
+    t->most = most < t->total ? most : t->total + 1;
+    t->order = t->s->batch ? arena_array(t->e->arena, uint32_t, data->size + 1) : NULL;
+    if (t->s->best_measure) t->best_block = training_aligned(t->e->arena, t->plan->program->layout.size);
     t->run->cheap &= t->plan->neuron;
     if (!t->plan->neuron && lab_turn(t->e)->turn) lab_turn(t->e)->turn->experiment->wide = true;
+    return true;
+}
+
+bool training_part(Training *t) {
+    if (!training_part_open(t)) return false;
+    for (int i = 0; i < t->plan->series; i++) t->series[i] = arena_array(t->e->arena, double, t->most);
     if (!t->plan->neuron && !t->claimed) {
         if (!checkpoint_claim(t)) return false;
         if (t->found || t->jump >= 0) return true;
     }
-    if (!checkpoint_restore(t)) return false;
+    if (!checkpoint_restore(t) || !plan_ready(t->e, t->plan, t->r->span)) return false;
     if (!(t->by_epoch ? run_epochs(t) : run_whole(t))) return false;
     copy_params(t, true);
     return true;
 }
 
-static bool run_session(Training *t) {
+bool training_session_open(Training *t, int number) {
+    t->number = number;
+    t->s = &t->r->schedule.session[number - 1];
     if (!session_supported(t->e, t->s, t->r->span) || (!t->saved && !reset_params(t))) return false;
-    if (t->s->fit) return fit_session(t);
+    if (t->s->fit) return true;
     t->learn = arena_array(t->e->arena, bool, t->info->params + 1);
-    return selection_mask(t->e, t->s->learn, t->info, t->r->span, t->learn) && training_part(t);
+    return selection_mask(t->e, t->s->learn, t->info, t->r->span, t->learn);
+}
+
+static bool run_session(Training *t, int number) {
+    return training_session_open(t, number) && (t->s->fit ? fit_session(t) : training_part(t));
 }
 
 /* ---- a run ---- */
@@ -385,7 +397,7 @@ static Run *run_finish(Training *t) {
     return t->run;
 }
 
-bool train_run(Eval *e, const TrainRequest *r, Run **out) {
+bool training_begin(Eval *e, const TrainRequest *r, Training *t) {
     const DataObject *data = data_part(r->data, "train");
     const NetInfo *info = r->from ? r->from->info : net_info(e, r->net, &data->x, r->precision, r->span);
     if (!info) return false;
@@ -395,21 +407,33 @@ bool train_run(Eval *e, const TrainRequest *r, Run **out) {
                      .block = training_aligned(e->arena, info->layout.size)};
     *run = (Run){.object = {&run_class}, .model = model, .known = true, .cheap = true, .data = r->data,
                  .sessions = r->schedule.sessions};
-    Training t = {.e = e, .r = r, .info = info, .model = model, .net = model, .run = run, .data = r->data, .jump = -1, .lock = -1,
-                  .measures = r->measures ? r->measures->len : 0};
-    for (int i = 0; i < t.measures; i++) t.measure[i] = r->measures->at[i];
-    double start = training_seconds();
+    *t = (Training){.e = e, .r = r, .info = info, .model = model, .net = model, .run = run, .data = r->data, .jump = -1, .lock = -1,
+                    .measures = r->measures ? r->measures->len : 0};
+    for (int i = 0; i < t->measures; i++) t->measure[i] = r->measures->at[i];
     if (r->from) memcpy(model->block, r->from->block, info->layout.size);
     else if (!model_draw(e, info, &r->seeds, 0, NULL, model->block, r->span)) return false;
     if (r->start && !model_start(e, model, r->start, r->span)) return false;
-    curve_space(&t);
+    curve_space(t);
     run->session_name = arena_array(e->arena, const char *, r->schedule.sessions + 1);
-    bool ok = true;
     for (int i = 0; i < r->schedule.sessions; i++) run->session_name[i] = r->schedule.session[i].name;
-    for (int i = 0; ok && i < r->schedule.sessions && !run->diverged;) {
-        t.s = &r->schedule.session[i];
-        t.number = i + 1;
-        ok = run_session(&t);
+    return true;
+}
+
+bool training_end(Training *t, double start, bool ok, Run **out) {
+    t->run->seconds = training_seconds() - start;
+    *out = run_finish(t);
+    ok = ok && store_put(t->e, *out, false, t->r->span);
+    checkpoint_release(t, ok);
+    return ok;
+}
+
+bool train_run(Eval *e, const TrainRequest *r, Run **out) {
+    Training t;
+    double start = training_seconds();
+    if (!training_begin(e, r, &t)) return false;
+    bool ok = true;
+    for (int i = 0; ok && i < r->schedule.sessions && !t.run->diverged;) {
+        ok = run_session(&t, i + 1);
         if (t.found) break;
         if (ok && t.jump >= 0) {
             i = t.jump;
@@ -419,9 +443,5 @@ bool train_run(Eval *e, const TrainRequest *r, Run **out) {
         ok = ok && checkpoint_session_end(&t);
         i++;
     }
-    run->seconds = training_seconds() - start;
-    *out = run_finish(&t);
-    ok = ok && store_put(e, *out, false, r->span);
-    checkpoint_release(&t, ok);
-    return ok;
+    return training_end(&t, start, ok, out);
 }

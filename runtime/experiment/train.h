@@ -69,11 +69,22 @@ struct TrainPlan {
     bool loss_series; int series;                 /* series 0: train_loss, then one per measure */
     int rows; DType row_type[8]; Shape row_shape[8];
     int64_t examples; bool neuron;                /* neuron: one kernel is the whole loop */
+    Lowered *lazy;                                /* compiled when it first runs: plan_ready; NULL: it is */
+    Target target;
+    const double *seen; bool *differs;            /* by setting: of the first trial in lanes; does any other differ? */
+    struct LaneCode *lanes;                       /* trials in lanes; the newest first */
 };
 typedef struct TrainPlan TrainPlan;
+typedef struct LaneCode { Lowered *lowered; Code *code; KernelFn function; bool *setting; struct LaneCode *before; } LaneCode;
 /* Cached by what the program depends on; reals in brackets do not count: `settings` receives this request's, in the
  * plan's order (arena of the Eval). */
 TrainPlan *plan_get(const PlanRequest *request, const double **settings);
+/* Compiles what plan_get left for later; before the program runs.  False after R0103. */
+bool plan_ready(Eval *e, TrainPlan *plan, Span span);
+/* A trial with these settings is about to run in lanes. */
+void plan_lanes_note(Eval *e, TrainPlan *plan, const double *settings);
+/* The kernel with a trial in each lane, for all trials noted so far; NULL if there is none. */
+const LaneCode *plan_lanes(Eval *e, TrainPlan *plan);
 /* Only builds the graph, for its diagnostics. */
 bool plan_check(const PlanRequest *request);
 void plan_free(TrainPlan *plan);

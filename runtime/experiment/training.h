@@ -14,7 +14,7 @@ typedef struct Training {
     TrainPlan *plan; const double *settings; const uint64_t *keys;
     char *block, *before;                                                /* before: as the cut began */
     Value measure[7]; int measures;
-    double *series[8]; int64_t batch, per_epoch, total, done;
+    double *series[8]; int64_t batch, per_epoch, total, done, most;    /* most: steps of one cut */
     uint32_t *order;
     double best; char *best_block;
     double lowest; int64_t since_lowest;
@@ -34,6 +34,12 @@ void training_add_snapshot(Training *t, Snapshot snapshot);
 void training_to_model(const Training *t);
 
 void *training_aligned(Arena *arena, size_t size);
+/* The parts of a run: its start (*t, its Run and Model), one session up to its first step, and the Run that it gives. */
+bool training_begin(Eval *e, const TrainRequest *request, Training *t);
+bool training_session_open(Training *t, int number);
+bool training_part_open(Training *t);
+bool training_end(Training *t, double start, bool ok, Run **out);
+void training_feed(Training *t, Feed *feed, int64_t epoch);
 /* The session's steps on t->info, t->model and t->data; t->model holds the result. */
 bool training_part(Training *t);
 
@@ -47,6 +53,21 @@ int checkpoint_part(const Training *t);          /* the fitted cell that was und
 bool checkpoint_save(Training *t, bool now);
 bool checkpoint_session_end(Training *t);
 void checkpoint_release(Training *t, bool done);
+
+/* ---- lanes.c: the first trainings of a loop's turns, side by side ----
+ * A turn is looked at: its body is evaluated up to its first training, which is offered; then the offered trainings of
+ * many turns run; then each body is evaluated again, and that training is there. */
+typedef struct LaneTrial LaneTrial;
+LaneTrial *lane_trial_new(Arena *arena);
+/* May the turns of a loop be looked at: is there nothing but bindings before the first `train`? */
+bool lanes_suit(const Experiment *x, const Ast *loop);
+/* In `train`: true if the turn is only looked at (its evaluation ends here). */
+bool lanes_offer(Eval *e, const TrainRequest *request);
+bool lanes_offered(const LaneTrial *trial);
+/* Runs what was offered; a trial that cannot stay is trained by itself later. */
+void lanes_train(Eval *e, LaneTrial *const *trial, int n);
+/* In `train`: the run that a lane has made for this turn, once; NULL: none. */
+Run *lanes_take(Eval *e);
 
 /* ---- fit.c: cells by themselves ---- */
 /* The cell types that a session fits: indices into info->cell.  0 after a diagnostic. */
