@@ -81,9 +81,12 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' -MMD -MP -MF $@.d \
 	    $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a -lcmocka $(LIBS)
-$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
+# Peers of the benchmarks, where they are installed: OpenBLAS, oneDNN.
+has_header = $(shell echo '\#include <$(1)>' | $(CC) -E - >/dev/null 2>&1 && echo $(2))
+$(BUILD)/bench/bench_matmul: PEER = $(call has_header,cblas.h,-DNIN_OPENBLAS -lopenblas)
+$(BUILD)/bench/%: tests/bench/%.c tests/bench/bench.h $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a $(LIBS)
+	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a $(PEER) $(LIBS)
 $(BUILD)/nintest: $(NINTEST) tests/nintest/nintest.h $(BUILD)/libnin.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(NINTEST) $(BUILD)/libnin.a $(LIBS)
 

@@ -8,14 +8,22 @@ static Val in_of(const Ctx *c, Val v, int k) { return graph_in(c->r->graph, v, k
 
 /* ---- shards and blocks ---- */
 
-Shard shard_begin(Ctx *c) {
+static Shard shards_from(Ctx *c, KVal lo, KVal hi) {
     Gen *g = &c->g;
-    KVal examples = ctx_shape(c, 1), s = k_for(g->m, g->f, k_lo(g->m, g->f), k_hi(g->m, g->f), 1);
+    KVal examples = ctx_shape(c, 1), s = k_for(g->m, g->f, lo, hi, 1);
     KVal left = gen_2(g, K_SUB, examples, gen_2(g, K_MUL, s, gen_i64(g, SHARD))), most = gen_i64(g, SHARD);
     KVal count = gen_select(g, gen_2(g, K_LT, left, most), left, most);
     KVal blocks = count;
     if (c->lanes == 16) blocks = gen_2(g, K_SHR, gen_2(g, K_ADD, count, gen_i64(g, 15)), gen_i64(g, 4));
     return (Shard){s, count, blocks};
+}
+
+Shard shard_begin(Ctx *c) { return shards_from(c, k_lo(c->g.m, c->g.f), k_hi(c->g.m, c->g.f)); }
+
+Shard shard_all(Ctx *c) {
+    Gen *g = &c->g;
+    KVal up = gen_2(g, K_ADD, ctx_shape(c, 1), gen_i64(g, SHARD - 1));
+    return shards_from(c, gen_i64(g, 0), gen_2(g, K_DIV, up, gen_i64(g, SHARD)));
 }
 
 void shard_end(Ctx *c) { k_end(c->g.m, c->g.f); }

@@ -205,6 +205,7 @@ static void run_stages(Run *r) {
             if (stage->count < SERIAL_BELOW) call(r, s, 0, 0, stage->count);
             else pool_run(r->pool, stage->count, work_range, r);
             break;
+        case STAGE_TILES: pool_run(r->pool, stage->count, work_range, r); break;
         case STAGE_ONCE: call(r, s, 0, 0, 1); break;
         case STAGE_STEPS: call(r, s, 0, r->shape[0], r->shape[0] + 1); break;
         }

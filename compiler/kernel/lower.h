@@ -16,7 +16,8 @@ typedef enum StageSplit {
     STAGE_STEPS,      /* range = steps from..to; called once by the executor: the loop is inside */
     STAGE_ONCE,       /* range = 0..1 */
     STAGE_SHARDS,     /* range = shards of the batch; threads take disjoint ranges */
-    STAGE_RANGE       /* range = 0..count; threads take disjoint ranges */
+    STAGE_RANGE,      /* range = 0..count; threads take disjoint ranges */
+    STAGE_TILES       /* the same, each of much work */
 } StageSplit;
 /* The function's pointer table: its entry k is entry arg[k] of the program.  Stages of equal code share a function. */
 typedef struct Stage { int func; StageSplit split; int64_t count; const char *what; int *arg; int args; } Stage;

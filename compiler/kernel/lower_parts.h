@@ -7,7 +7,7 @@
  *   lower_staged.c   phases and stages
  *   region.c         which values are stored, where; reading an element
  *   nest.c, tile.c   loop nests; register-tiled products
- *   batch.c          sums over the batch
+ *   batch.c          sums over the batch; outer.c: large gradients of weights
  *   map.c            a MAP on blocks of points; nest_map.c: one inside a body */
 #ifndef NIN_LOWER_PARTS_H
 #define NIN_LOWER_PARTS_H

@@ -3,15 +3,18 @@
  * A *phase* is a stretch of the step between sums over the batch: even phases hold what does not vary from example to
  * example, odd ones what does, shard by shard.  In a phase, stored nodes are *jobs*, put into stages by level:
  *   odd:   LANES  all nests of a level, fused: for each block of examples, segment by segment
- *          TILE, MAP, PARTIAL, ROWS  one function each
+ *          TILE, MAP, PARTIAL, ROWS, TURN  one function each
  *   even:  ONCE   scalars and odd nests, one after the other
  *          WIDE   element-wise work on whole tensors (updates), 16 elements at a time, ranges of all tensors joined
+ *          OUTER  large gradients of weights, tiles of all tensors joined; their operands are turned by TURN before
  *          MAP
  * A new slot value is written straight to the block if everything else has read the old one by then; the others are
  * copied by a last stage.  */
 #include "kernel/region.h"
 
-typedef enum JobKind { JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_ONCE, JOB_WIDE } JobKind;
+typedef enum JobKind {
+    JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_TURN, JOB_OUTER, JOB_ONCE, JOB_WIDE
+} JobKind;
 enum { WIDE_FROM = 64 };
 
 typedef struct Job { JobKind kind; Val v; int phase, level, segment, output, stage; } Job;
@@ -21,6 +24,7 @@ typedef struct Staged {
     Region r;
     VEC(Job) job;
     int *job_of;                           /* by node: the job that stores it, or -1 */
+    int *panels;                           /* by node: the entry of its turned form, or -1 */
     int phases, stages;
     bool *done;                            /* of one segment: jobs that are emitted; a fused group */
     Val *group;
@@ -98,18 +102,33 @@ static void level_read(void *data, Val v, bool same) {
     if (segment > job->segment) job->segment = segment;
 }
 
+static void job_reads(const Staged *s, const Job *job, void (*read)(void *, Val, bool), void *data) {
+    switch (job->kind) {
+    case JOB_ROWS: case JOB_TURN: read(data, region_base(&s->r, job->v), false); break;
+    case JOB_OUTER: read(data, region_base(&s->r, graph_in(s->r.graph, job->v, 0)), false); break;
+    case JOB_PARTIAL: case JOB_MAP: region_reads_summed(&s->r, job->v, read, data); break;
+    case JOB_LANES: case JOB_TILE: case JOB_ONCE: case JOB_WIDE: region_reads(&s->r, job->v, read, data); break;
+    }
+}
+
 static void add_job(Staged *s, Job job) {
     Leveling l = {s, &job};
     int own = s->job_of[job.v];
-    bool sums = job.kind == JOB_PARTIAL || job.kind == JOB_MAP;
-    if (job.kind == JOB_ROWS) {
-        level_read(&l, region_base(&s->r, job.v), false);
-    } else {
-        (sums ? region_reads_summed : region_reads)(&s->r, job.v, level_read, &l);
-    }
-    if (own < 0 && job.kind != JOB_PARTIAL && job.kind != JOB_ROWS) s->job_of[job.v] = s->job.len;
+    job_reads(s, &job, level_read, &l);
+    if (own < 0 && job.kind != JOB_PARTIAL && job.kind != JOB_ROWS && job.kind != JOB_TURN)
+        s->job_of[job.v] = s->job.len;
     vec_push(s->plan->arena, &s->job, job);
     if (job.phase >= s->phases) s->phases = job.phase + 1;
+}
+
+static void add_outer(Staged *s, Val v) {
+    Val x = region_base(&s->r, graph_in(s->r.graph, v, 1));
+    int phase = s->r.info[v].phase;
+    if (s->panels[x] < 0) {
+        s->panels[x] = outer_panels(&s->r, x);
+        add_job(s, (Job){.kind = JOB_TURN, .v = x, .phase = s->r.info[x].phase});
+    }
+    add_job(s, (Job){.kind = JOB_OUTER, .v = v, .phase = phase});
 }
 
 static void add_jobs(Staged *s, Val v) {
@@ -117,6 +136,10 @@ static void add_jobs(Staged *s, Val v) {
     const Node *node = node_of(s, v);
     info->phase = phase_of(s, v);
     if (!info->live) return;
+    if (is_outer_tiled(&s->r, v)) {
+        add_outer(s, v);
+        return;
+    }
     if (op_class((Op)node->op) == CLASS_BATCH) add_job(s, (Job){.kind = JOB_PARTIAL, .v = v, .phase = info->phase - 1});
     if (node->op == G_PROJ && !is_summed(&s->r, v)) {
         s->job_of[v] = s->job_of[graph_in(s->r.graph, v, 0)];
@@ -146,7 +169,7 @@ static void number_stages(Staged *s) {
                     if (job->phase != phase || job->level < level) continue;
                     any = 1;
                     if (job->level != level || (int)job->kind != kind) continue;
-                    bool alone = kind != JOB_LANES && kind != JOB_ONCE && kind != JOB_WIDE;
+                    bool alone = kind != JOB_LANES && kind != JOB_ONCE && kind != JOB_WIDE && kind != JOB_OUTER;
                     if (alone && used) s->stages++;
                     job->stage = s->stages;
                     used = true;
@@ -167,16 +190,6 @@ static void use_read(void *data, Val v, bool same) {
     if (u->s->r.info[v].phase != u->job->phase) u->outside[v] = true;
 }
 
-static void job_reads(Staged *s, const Job *job, void (*read)(void *, Val, bool), void *data) {
-    if (job->kind == JOB_ROWS) {
-        Val base = region_base(&s->r, job->v);
-        read(data, base, false);
-    } else {
-        (job->kind == JOB_PARTIAL || job->kind == JOB_MAP ? region_reads_summed : region_reads)(&s->r, job->v, read,
-                                                                                                data);
-    }
-}
-
 static void place_varying(Staged *s, Val v, bool outside) {
     Info *info = &s->r.info[v];
     int64_t size = region_size(&s->r, v);
@@ -195,7 +208,7 @@ static void place_all(Staged *s) {
         Info *info = &s->r.info[v];
         if (!info->live) continue;
         size_t bytes = (size_t)region_size(&s->r, v) * dtype_size((DType)node_of(s, v)->dtype);
-        if (is_summed(&s->r, v)) info->partial = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_shard = bytes});
+        if (is_summed(&s->r, v) && !is_outer_tiled(&s->r, v)) info->partial = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_shard = bytes});
         if (!info->stored) continue;
         if (info->varies) place_varying(s, v, outside[v]);
         else info->home = (Home){.entry = plan_buffer(s->plan, (Buffer){.fixed = bytes + 1024}), .elem = 1};
@@ -390,6 +403,30 @@ static void emit_rows(Staged *s, const Job *job) {
     plan_stage(s->plan, &g, STAGE_SHARDS, 0, "rows of results");
 }
 
+/* ---- large gradients of weights ---- */
+
+static void emit_turn(Staged *s, Val x) {
+    Gen g = plan_function(s->plan, "turn");
+    Ctx c = ctx_new(&s->r, g, s->r.lanes);
+    Shard shard = shard_begin(&c);
+    outer_turn(&c, x, s->panels[x], &shard);
+    shard_end(&c);
+    plan_stage(s->plan, &g, STAGE_SHARDS, 0, "turn");
+}
+
+static void emit_outers(Staged *s, int stage) {
+    Gen g = plan_function(s->plan, "outer");
+    Ctx c = ctx_new(&s->r, g, s->r.lanes);
+    int64_t base = 0;
+    int totals = outer_totals(&s->r);
+    for (int j = 0; j < s->job.len; j++) {
+        Val v = s->job.at[j].v;
+        if (!in_stage(&s->job.at[j], stage)) continue;
+        base += outer_range(&c, v, s->panels[region_base(&s->r, graph_in(s->r.graph, v, 1))], totals, base);
+    }
+    plan_stage(s->plan, &g, STAGE_TILES, base, "gradients of weights");
+}
+
 /* ---- what does not vary ---- */
 
 static void emit_once(Staged *s, int stage) {
@@ -521,6 +558,8 @@ static void emit_stage(Staged *s, int stage) {
         case JOB_MAP: map_lower(&s->r, job->v); return;
         case JOB_PARTIAL: emit_partial(s, job->v); return;
         case JOB_ROWS: emit_rows(s, job); return;
+        case JOB_TURN: emit_turn(s, job->v); return;
+        case JOB_OUTER: emit_outers(s, stage); return;
         case JOB_ONCE: emit_once(s, stage); return;
         case JOB_WIDE: emit_wide(s, stage); return;
         }
@@ -531,7 +570,8 @@ void staged_lower(Plan *plan) {
     Staged s = {.plan = plan};
     region_analyse(&s.r, plan, plan->graph, false, NULL, NULL);
     s.job_of = arena_array(plan->arena, int, plan->graph->node.len);
-    for (int v = 0; v < plan->graph->node.len; v++) s.job_of[v] = -1;
+    s.panels = arena_array(plan->arena, int, plan->graph->node.len);
+    for (int v = 0; v < plan->graph->node.len; v++) s.job_of[v] = s.panels[v] = -1;
     for (Val v = 1; v < (Val)plan->graph->node.len; v++) add_jobs(&s, v);
     add_row_jobs(&s);
     s.done = arena_array(plan->arena, bool, s.job.len + 1);

@@ -82,7 +82,7 @@ static bool always_stored(const Region *r, Val v) {
     case CLASS_UNARY: case CLASS_BINARY: case CLASS_TERNARY: return false;
     case CLASS_VIEW: return !is_view((Op)node->op) && !is_summed(r, v);
     case CLASS_REDUCE: return true;
-    case CLASS_BATCH: return false;
+    case CLASS_BATCH: return is_outer_tiled(r, v);
     case CLASS_CONTRACT: return node->op != G_OUTER;
     case CLASS_REGION: return r->body;
     }

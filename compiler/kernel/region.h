@@ -117,6 +117,7 @@ int tile_columns_for(const Target *target, int lanes, DType dtype);     /* vecto
 /* ---- batch.c: the sums of a shard's examples ---- */
 typedef struct Shard { KVal number, count, blocks; } Shard;       /* i64: which, its examples, its blocks */
 Shard shard_begin(Ctx *c);                                        /* a loop over the range's shards */
+Shard shard_all(Ctx *c);                                          /* over all of the batch */
 void shard_end(Ctx *c);
 KVal block_begin(Ctx *c, const Shard *shard);                     /* a loop over its blocks: sets c->local, c->global */
 void block_end(Ctx *c);
@@ -140,6 +141,14 @@ Ix conv_reach(Gen *g, const Window *w, int axis, Ix place);
 void conv_bounds(Gen *g, const ConvShape *s, int axis, Ix reach, Ix *first, Ix *end);
 void nest_conv(Ctx *c, Val v);
 void batch_conv(Ctx *c, Val v, const Shard *shard);
+
+/* ---- outer.c: BATCH_OUTERs by output tiles ---- */
+bool is_outer_tiled(const Region *r, Val v);
+int outer_panels(const Region *r, Val x);                         /* the entry for x turned */
+void outer_turn(Ctx *c, Val x, int panels, const Shard *shard);
+int outer_totals(const Region *r);                                /* the entry of a tile's sums */
+/* Tiles base ... of the range; how many there are. */
+int64_t outer_range(Ctx *c, Val v, int panels, int totals, int64_t base);
 
 /* ---- map.c, nest_map.c ---- */
 void map_lower(Region *r, Val v);

@@ -1,0 +1,199 @@
+/* outer.c -- large gradients of weights: dw[o, n] = sum of dy[o] x[n] over the whole batch, by output tiles.
+ *
+ *   for each shard: acc[r][k] = 0;  for its examples: acc[r][k] = fma(dy[o + r], x[n + 16 k], acc[r][k])
+ *                   total[r][k] = total[r][k] + acc[r][k]
+ *
+ * The result is dense; there are no sums of shards in memory.  Threads take output tiles, so the stage comes when all
+ * shards are done.  dy is read where it stands, element by element, and broadcast.  x is turned once, so that lanes
+ * are its elements: [shard][vector of 16 elements][example of the shard][16] (`panels`, lanes beyond n are zero).
+ * The totals start at -0, to which adding shard 0's sum gives that sum as it is. */
+#include "kernel/region.h"
+
+enum { OUTER_FROM = 4096, MAX_TILE = 32 };
+
+static const Shape *shape_at(const Ctx *c, Val v) { return &graph_node(c->r->graph, v)->shape; }
+
+bool is_outer_tiled(const Region *r, Val v) {
+    const Node *node = graph_node(r->graph, v);
+    if (node->op != G_BATCH_OUTER || r->body || r->lanes != 16) return false;
+    for (int k = 0; k < 2; k++) {
+        Val in = region_base(r, graph_in(r->graph, v, k));
+        if (!r->info[in].varies || region_size(r, in) != node->shape.dim[k]) return false;
+    }
+    return node->shape.dim[1] >= 16 && region_size(r, v) >= OUTER_FROM;
+}
+
+static int64_t vectors_of(int64_t n) { return (n + 15) / 16; }
+
+int outer_panels(const Region *r, Val x) {
+    size_t bytes = dtype_size((DType)graph_node(r->graph, x)->dtype);
+    return plan_buffer(r->plan, (Buffer){.fixed = 1024,
+                                         .per_shard = bytes * SHARD * 16 * (size_t)vectors_of(region_size(r, x))});
+}
+
+/* Vectors `from` ... of the block at hand: 16 x 16 squares turned. */
+static void turn_square(Ctx *c, Val x, KVal first, Ix vector, KVal panels) {
+    Gen *g = &c->g;
+    int64_t n = region_size(c->r, x);
+    KVal lane[16];
+    for (int k = 0; k < 16; k++) {
+        Ix i = ix_plus(g, ix_times(g, vector, 16), (Ix){0, k});
+        bool beyond = !vector.var && vector.add * 16 + k >= n;
+        lane[k] = beyond ? gen_widen(g, gen_number(g, (DType)graph_node(c->r->graph, x)->dtype, 0), 16)
+                         : load_value(c, x, i);
+    }
+    transpose16(g, lane);
+    Ix at = ix_plus(g, (Ix){first, 0}, ix_times(g, vector, SHARD * 16));
+    for (int e = 0; e < 16; e++) k_store(g->m, g->f, panels, ix_value(g, ix_plus(g, at, (Ix){0, 16 * e})), lane[e]);
+}
+
+void outer_turn(Ctx *c, Val x, int entry, const Shard *shard) {
+    Gen *g = &c->g;
+    int64_t n = region_size(c->r, x), vectors = vectors_of(n), whole = n / 16;
+    KVal panels = ctx_entry(c, entry), base = gen_2(g, K_MUL, shard->number, gen_i64(g, vectors * SHARD * 16));
+    KVal b = block_begin(c, shard), first = gen_2(g, K_ADD, base, gen_2(g, K_MUL, b, gen_i64(g, 256)));
+    if (whole) {
+        KVal v = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 1);
+        turn_square(c, x, first, (Ix){v, 0}, panels);
+        k_end(g->m, g->f);
+    }
+    if (vectors > whole) turn_square(c, x, first, (Ix){0, whole}, panels);
+    block_end(c);
+}
+
+/* ---- tiles ---- */
+
+typedef struct Outer {
+    Ctx *c;
+    Val v, dy;
+    KVal panels, totals;
+    int64_t rows, n;
+    int mr, nv;                            /* of a whole tile */
+} Outer;
+
+static KType vector_of(const Outer *t) {
+    return (KType){gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype), 16};
+}
+
+static void outer_step(const Outer *t, KVal shard, KVal e, Ix o, KVal from, int mr, int nv, const KVal *acc,
+                       KVal *next) {
+    Gen *g = &t->c->g;
+    KType type = vector_of(t), one = {type.scalar, 1};
+    const Home *home = &t->c->r->info[t->dy].home;
+    KVal x[4], at = gen_2(g, K_ADD, from, gen_2(g, K_MUL, e, gen_i64(g, 16)));
+    for (int k = 0; k < nv; k++)
+        x[k] = k_load(g->m, g->f, type, t->panels, ix_value(g, (Ix){at, k * SHARD * 16}));
+    KVal block = gen_2(g, K_SHR, e, gen_i64(g, 4));
+    t->c->local = (Ix){block, 0};
+    t->c->global = ix_plus(g, ix_times(g, (Ix){shard, 0}, SHARD / 16), t->c->local);
+    Ix lane = {gen_2(g, K_AND, e, gen_i64(g, 15)), 0};
+    KVal first = ix_value(g, ix_plus(g, home_index(t->c, home, o), lane)), dy = ctx_entry(t->c, home->entry);
+    for (int r = 0; r < mr; r++) {
+        KVal a = k_load(g->m, g->f, one, dy, ix_value(g, (Ix){first, r * home->elem}));
+        for (int k = 0; k < nv; k++) next[r * nv + k] = gen_fma(g, a, x[k], acc[r * nv + k]);
+    }
+}
+
+static void add_total(const Outer *t, int i, KVal x) {
+    Gen *g = &t->c->g;
+    KVal at = gen_i64(g, 16 * i), old = k_load(g->m, g->f, vector_of(t), t->totals, at);
+    k_store(g->m, g->f, t->totals, at, gen_2(g, K_ADD, old, x));
+}
+
+static void add_shards(const Outer *t, Ix o, Ix vector, int mr, int nv) {
+    Gen *g = &t->c->g;
+    int n = mr * nv;
+    DType dtype = (DType)graph_node(t->c->r->graph, t->v)->dtype;
+    KVal zero = gen_widen(g, gen_number(g, dtype, 0), 16), acc[MAX_TILE], next[MAX_TILE];
+    Shard shard = shard_all(t->c);
+    KVal first = gen_2(g, K_MUL, shard.number, gen_i64(g, vectors_of(t->n) * SHARD * 16));
+    KVal from = ix_value(g, ix_plus(g, (Ix){first, 0}, ix_times(g, vector, SHARD * 16)));
+    KVal e = k_for(g->m, g->f, gen_i64(g, 0), shard.count, 1);
+    for (int i = 0; i < n; i++) acc[i] = k_carry(g->m, g->f, zero);
+    outer_step(t, shard.number, e, o, from, mr, nv, acc, next);
+    for (int i = 0; i < n; i++) k_next(g->m, g->f, next[i]);
+    k_end(g->m, g->f);
+    for (int i = 0; i < n; i++) acc[i] = k_result(g->m, g->f, i, vector_of(t));
+    for (int i = 0; i < n; i++) add_total(t, i, acc[i]);
+    shard_end(t->c);
+}
+
+/* mr rows x nv vectors of the result, from element (o, 16 vector) on. */
+static void outer_tile(const Outer *t, Ix o, Ix vector, int mr, int nv, int64_t columns) {
+    Gen *g = &t->c->g;
+    KType type = vector_of(t), one = {type.scalar, 1};
+    DType dtype = (DType)graph_node(t->c->r->graph, t->v)->dtype;
+    KVal nothing = gen_widen(g, gen_number(g, dtype, -0.0), 16), home = ctx_entry(t->c, t->c->r->info[t->v].home.entry);
+    for (int i = 0; i < mr * nv; i++) k_store(g->m, g->f, t->totals, gen_i64(g, 16 * i), nothing);
+    add_shards(t, o, vector, mr, nv);
+    KVal at = ix_value(g, ix_plus(g, ix_times(g, o, t->n), ix_times(g, vector, 16)));
+    for (int i = 0; i < mr * nv; i++) {
+        int64_t to = i / nv * t->n + i % nv * 16, left = columns - i % nv * 16;
+        for (int lane = 0; lane < left && lane < 16; lane += left < 16 ? 1 : 16) {
+            KVal x = k_load(g->m, g->f, left < 16 ? one : type, t->totals, gen_i64(g, 16 * i + lane));
+            k_store(g->m, g->f, home, ix_value(g, (Ix){at, to + lane}), x);
+        }
+    }
+}
+
+static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
+static KVal most(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
+
+static int64_t row_tiles(const Outer *t) { return (t->rows + t->mr - 1) / t->mr; }
+static int64_t column_tiles(const Outer *t) { return (vectors_of(t->n) + t->nv - 1) / t->nv; }
+
+/* The tiles lo .. hi (counted along the rows of a panel first) that lie in panel p. */
+static void outer_rows(const Outer *t, KVal lo, KVal hi, Ix p, int nv, int64_t columns) {
+    Gen *g = &t->c->g;
+    int64_t tiles = row_tiles(t), whole = t->rows / t->mr;
+    KVal before = ix_value(g, ix_times(g, p, tiles));
+    KVal from = most(g, gen_2(g, K_SUB, lo, before), gen_i64(g, 0));
+    KVal to = least(g, gen_2(g, K_SUB, hi, before), gen_i64(g, tiles));
+    if (whole) {
+        KVal i = k_for(g->m, g->f, from, least(g, to, gen_i64(g, whole)), 1);
+        outer_tile(t, ix_times(g, (Ix){i, 0}, t->mr), ix_times(g, p, t->nv), t->mr, nv, columns);
+        k_end(g->m, g->f);
+    }
+    if (whole == tiles) return;
+    k_for(g->m, g->f, most(g, from, gen_i64(g, whole)), to, 1);
+    outer_tile(t, (Ix){0, whole * t->mr}, ix_times(g, p, t->nv), (int)(t->rows - whole * t->mr), nv, columns);
+    k_end(g->m, g->f);
+}
+
+static Outer outer_of(Ctx *c, Val v) {
+    Outer t = {.c = c, .v = v, .dy = region_base(c->r, graph_in(c->r->graph, v, 0))};
+    DType dtype = (DType)graph_node(c->r->graph, v)->dtype;
+    const Target *target = &c->r->plan->target;
+    t.rows = shape_at(c, v)->dim[0];
+    t.n = shape_at(c, v)->dim[1];
+    t.nv = tile_columns_for(target, 16, dtype) > 1 ? 2 : 1;
+    t.mr = tile_rows_for(target, 16, dtype, t.nv, t.rows);
+    return t;
+}
+
+int64_t outer_range(Ctx *c, Val v, int panels, int totals, int64_t base) {
+    Gen *g = &c->g;
+    Outer t = outer_of(c, v);
+    int64_t tiles = row_tiles(&t), count = tiles * column_tiles(&t), whole = t.n / 16 / t.nv;
+    t.panels = ctx_entry(c, panels);
+    t.totals = ctx_entry(c, totals);
+    KVal lo = most(g, gen_2(g, K_SUB, k_lo(g->m, g->f), gen_i64(g, base)), gen_i64(g, 0));
+    KVal hi = least(g, gen_2(g, K_SUB, k_hi(g->m, g->f), gen_i64(g, base)), gen_i64(g, count));
+    KVal first = gen_2(g, K_DIV, lo, gen_i64(g, tiles));
+    KVal last = gen_2(g, K_DIV, gen_2(g, K_ADD, most(g, hi, gen_i64(g, 0)), gen_i64(g, tiles - 1)), gen_i64(g, tiles));
+    if (whole) {
+        KVal p = k_for(g->m, g->f, first, least(g, last, gen_i64(g, whole)), 1);
+        outer_rows(&t, lo, hi, (Ix){p, 0}, t.nv, 16 * t.nv);
+        k_end(g->m, g->f);
+    }
+    if (whole == column_tiles(&t)) return count;
+    int64_t left = t.n - whole * t.nv * 16;
+    k_for(g->m, g->f, most(g, first, gen_i64(g, whole)), last, 1);
+    outer_rows(&t, lo, hi, (Ix){0, whole}, (int)vectors_of(left), left);
+    k_end(g->m, g->f);
+    return count;
+}
+
+int outer_totals(const Region *r) {
+    return plan_buffer(r->plan, (Buffer){.fixed = MAX_TILE * 16 * sizeof(double), .scratch = true});
+}
