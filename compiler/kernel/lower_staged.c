@@ -208,7 +208,8 @@ static void place_all(Staged *s) {
         Info *info = &s->r.info[v];
         if (!info->live) continue;
         size_t bytes = (size_t)region_size(&s->r, v) * dtype_size((DType)node_of(s, v)->dtype);
-        if (is_summed(&s->r, v) && !is_outer_tiled(&s->r, v)) info->partial = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_shard = bytes});
+        if (is_summed(&s->r, v) && !is_outer_tiled(&s->r, v))
+            info->partial = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_shard = bytes});
         if (!info->stored) continue;
         if (info->varies) place_varying(s, v, outside[v]);
         else info->home = (Home){.entry = plan_buffer(s->plan, (Buffer){.fixed = bytes + 1024}), .elem = 1};

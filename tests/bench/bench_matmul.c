@@ -1,5 +1,5 @@
-/* bench_matmul.c -- products of matrices as the kernels of a compiled step compute them, forward (y = w x), gradient of
- * the input (dx = w' dy) and of the weights (dw = dy x'), against OpenBLAS's best call and the FMA peak of the same run.
+/* bench_matmul.c -- products of matrices as the kernels of a compiled step compute them, forward (y = w x), gradient
+ * of the input (dx = w' dy) and of the weights (dw = dy x'), against OpenBLAS's best call and the FMA peak, in one run.
  *
  * A shape M x K x N: M examples, K features in, N out.  Activations stand as programs keep them, lanes are examples;
  * whatever else a kernel packs or turns is part of its time, and so are the lanes that examples do not fill.
