@@ -57,18 +57,36 @@ int corruption_find(const char *name) {
 
 /* ---- random numbers ---- */
 
-CorruptStream corrupt_stream(uint64_t seed, int kind, int severity, uint32_t example) {
-    return (CorruptStream){rng_key(seed, "corrupt", (uint32_t)severity, kinds[kind].name, 0), example, 0};
+CorruptStream corrupt_stream(Corruptor *c, uint64_t seed, uint32_t example) {
+    return (CorruptStream){rng_key(seed, "corrupt", (uint32_t)c->o.severity, kinds[c->o.kind].name, 0), example, 0, c};
 }
 
 static double uniform53(uint32_t w0, uint32_t w1) { return (double)((uint64_t)(w0 >> 5) << 26 | w1 >> 6) * 0x1p-53; }
 
-/* The least k with P(0) + ... + P(k) > u.  Terms are added upwards from k = 0; mean is 500 at most. */
-static double poisson(double mean, double u) {
-    double p = nin_exp_f64(-mean), sum = p;
-    int k = 0;
-    while (sum <= u && k < 2000) sum += p *= mean / ++k;
-    return k;
+/* P(0), P(0) + P(1), ... of a mean of 500 at most, terms added upwards, until nothing is added any more; kept by grey
+ * level. */
+static const Cdf *cdf_of(Corruptor *c, double mean) {
+    enum { MOST = 2000 };
+    Cdf *cdf = &c->cdf[(int)nearbyint(mean / c->p[0] * 255) & 255];
+    if (cdf->n && cdf->mean == mean) return cdf;
+    double sum[MOST], p = nin_exp_f64(-mean);
+    int n = 0;
+    for (sum[n++] = p; n < MOST && (n <= mean || sum[n - 1] + p > sum[n - 1]); n++) sum[n] = sum[n - 1] + (p *= mean / n);
+    *cdf = (Cdf){mean, n, arena_array(c->arena, double, n)};
+    memcpy(cdf->sum, sum, (size_t)n * sizeof *sum);
+    return cdf;
+}
+
+/* The least k with P(0) + ... + P(k) > u. */
+static double poisson(Corruptor *c, double mean, double u) {
+    const Cdf *cdf = cdf_of(c, mean);
+    int lo = 0, hi = cdf->n - 1;
+    while (lo < hi) {
+        int middle = (lo + hi) / 2;
+        if (cdf->sum[middle] > u) hi = middle;
+        else lo = middle + 1;
+    }
+    return lo;
 }
 
 static double stream_draw(void *data, DrawKind kind, double a, double b) {
@@ -79,7 +97,7 @@ static double stream_draw(void *data, DrawKind kind, double a, double b) {
     switch (kind) {
     case DRAW_UNIFORM: return a + (b - a) * u;
     case DRAW_BELOW: return floor(a * u);
-    case DRAW_POISSON: return poisson(a, u);
+    case DRAW_POISSON: return poisson(s->corruptor, a, u);
     case DRAW_NORMAL: {
         double r = sqrt(-2 * nin_log_f64(u + 0x1p-53)), z = r * nin_cos_f64(2 * 3.14159265358979323846 * uniform53(w[2], w[3]));
         return a + b * z;
@@ -99,6 +117,7 @@ Corruptor *corruptor_new(Arena *arena, const CorruptOptions *options) {
     c->p = kinds[o->kind].p[o->severity - 1];
     c->pixels = o->height * o->width;
     c->numbers = c->pixels * o->channels;
+    c->arena = arena;
     c->x = arena_array(arena, double, c->numbers);
     for (int i = 0; i < COUNT(c->plane); i++) c->plane[i] = arena_array(arena, double, c->numbers);
     for (int i = 0; i < COUNT(c->byte); i++) c->byte[i] = arena_array(arena, uint8_t, c->numbers);

@@ -26,13 +26,6 @@ typedef enum DrawKind {
 } DrawKind;
 typedef struct CorruptDraws { void *data; double (*draw)(void *data, DrawKind kind, double a, double b); } CorruptDraws;
 
-/* The draws of example `example` of a corruption: key (seed, "corrupt", severity, its name, 0); draw number i takes the
- * words 4i .. 4i+3 of step 0.  Uniforms have 53 bits (first two words); normals are Box-Muller in f64; a Poisson number is
- * the least k whose distribution function is above the uniform. */
-typedef struct CorruptStream { uint64_t key; uint32_t example, next; } CorruptStream;
-CorruptStream corrupt_stream(uint64_t seed, int kind, int severity, uint32_t example);
-CorruptDraws corrupt_draws(CorruptStream *stream);
-
 /* A frost texture: bytes [height, width, 3] as photographed; corruption takes every fifth pixel. */
 typedef struct FrostTexture { int height, width; const uint8_t *rgb; } FrostTexture;
 
@@ -47,5 +40,12 @@ typedef struct Corruptor Corruptor;
 Corruptor *corruptor_new(Arena *arena, const CorruptOptions *options);
 /* in, out: bytes [height, width, channels]; may be the same. */
 void corrupt_image(Corruptor *c, CorruptDraws draws, const uint8_t *in, uint8_t *out);
+
+/* The draws of example `example` of a corruption: key (seed, "corrupt", severity, its name, 0); draw number i takes the
+ * words 4i .. 4i+3 of step 0.  Uniforms have 53 bits (first two words); normals are Box-Muller in f64; a Poisson number is
+ * the least k whose distribution function is above the uniform. */
+typedef struct CorruptStream { uint64_t key; uint32_t example, next; Corruptor *corruptor; } CorruptStream;
+CorruptStream corrupt_stream(Corruptor *c, uint64_t seed, uint32_t example);
+CorruptDraws corrupt_draws(CorruptStream *stream);
 
 #endif

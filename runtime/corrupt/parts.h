@@ -7,6 +7,9 @@
 
 #include "corrupt/corrupt.h"
 
+/* A Poisson distribution: sum[k] = P(0) + ... + P(k). */
+typedef struct Cdf { double mean; int n; double *sum; } Cdf;
+
 struct Corruptor {
     CorruptOptions o;
     const double *p;                     /* the parameters of this kind and severity */
@@ -15,6 +18,7 @@ struct Corruptor {
     double *frost;                       /* f64 [pixels, 3] */
     double *fog; int fog_side;           /* f64 [side, side], side a power of 2 */
     uint8_t *byte[4];
+    Cdf cdf[256]; Arena *arena;          /* of the grey levels that were met */
     const uint8_t *in;
     CorruptDraws draws;
 };

@@ -46,7 +46,7 @@ static const BuiltinRow builtins_load[] = {{"load", builtin_load}, {NULL, NULL}}
 /* One array for session_new; filled once by lab_builtin_table. */
 const BuiltinRow *lab_builtin_table(Arena *arena) {
     const BuiltinRow *const parts[] = {builtins_train, builtins_data, builtins_dataset, builtins_synthetic, builtins_noise, builtins_record,
-                                       builtins_table, builtins_mark, builtins_figure, builtins_misc, builtins_load};
+                                       builtins_table, builtins_mark, builtins_figure, builtins_misc, builtins_corruption, builtins_load};
     VEC(BuiltinRow) rows = {0};
     for (int i = 0; i < COUNT(parts); i++)
         for (const BuiltinRow *row = parts[i]; row->name; row++) vec_push(arena, &rows, *row);

@@ -176,6 +176,72 @@ static void test_text(void **state)
     expect_text(o.out, "E0405");
 }
 
+/* An .npy file of 40 images of 1 x 16 x 16 bytes, and its labels 0, 1, 0, ... */
+static void write_images(Child *c, const char *name, int rows, int side, bool last)
+{
+    char header[128];
+    int shape = snprintf(header, sizeof header, "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %s%d, %d%s), }", rows, last ? "" : "1, ", side, side, last ? ", 1" : "");
+    int length = rows * side * side, head = 118;
+    unsigned char *file = arena_alloc(c->arena, (size_t)(head + 10 + length));
+    memcpy(file, "\x93NUMPY\x01\0\x76\0", 10);
+    memset(file + 10, ' ', (size_t)head);
+    memcpy(file + 10, header, (size_t)shape);
+    file[9 + head] = '\n';
+    for (int i = 0; i < length; i++) file[10 + head + i] = (unsigned char)(i * 2654435761u >> 24);
+    child_bytes(c, name, file, (size_t)(head + 10 + length));
+}
+
+static void write_labels(Child *c, const char *name, int rows, int wrong)
+{
+    char header[] = "{'descr': '|u1', 'fortran_order': False, 'shape': (    ,), }";
+    char digits[8];
+    unsigned char *file = arena_alloc(c->arena, (size_t)(128 + rows));
+    snprintf(digits, sizeof digits, "%4d", rows);
+    memcpy(strchr(header, '(') + 1, digits, 4);
+    memcpy(file, "\x93NUMPY\x01\0\x76\0", 10);
+    memset(file + 10, ' ', 118);
+    memcpy(file + 10, header, sizeof header - 1);
+    file[127] = '\n';
+    for (int i = 0; i < rows; i++) file[128 + i] = (unsigned char)((i & 1) ^ (i == wrong));
+    child_bytes(c, name, file, (size_t)(128 + rows));
+}
+
+/* Corrupted sets: the library's, an own one, the published one; what does not fit is refused. */
+static void test_corrupt(void **state)
+{
+    Child *c = *state;
+    static const char program[] =
+        "pics = dataset(\"pics\", file: \"pics.npy\", target: \"labels.npy\", classes: 2, normalize: affine(mean: 0.5, sd: 0.25))\n"
+        "fn half(x) = x * 0.5\n"
+        "net n(x: f32[1, 16, 16]) -> f32[2] = dense[2](flatten(x))\n"
+        "test \"all\" {\n"
+        "  for kind in common_corruptions, severity in 1..5 { check(corrupt(pics, with: kind[severity]).size == 40) }\n"
+        "  check(hash(corrupt(pics, with: fog[3]).x) == hash(corrupt(pics, with: fog[3]).x))\n"
+        "  check(hash(corrupt(pics, with: fog[3]).x) != hash(corrupt(pics, with: fog[3], seed: 1).x))\n"
+        "  check(all(corrupt(pics, with: half).x[1, 1, 1, 1..3] == [-2, -0.7607843, -1.5294118]))\n"
+        "  check(error(fresh(n, seed: 1), on: corrupt(pics, with: half)) >= 0)\n"
+        "  check(hash(corrupt(pics, with: fog[1], published: \"c\").x) == hash(pics.x))\n"
+        "}\n";
+    const char *file = child_text(c, "corrupt.nin", program), *folder = child_path(c, ".");
+    write_images(c, "pics.npy", 40, 16, false);
+    write_labels(c, "labels.npy", 40, -1);
+    assert_int_equal(mkdir(child_path(c, "c"), 0777), 0);
+    write_images(c, "c/fog.npy", 200, 16, true);                       /* its rows 0 .. 39, severity 1, are pics */
+    write_labels(c, "c/labels.npy", 200, -1);
+    Outcome o = child_run(c, "eval", file, "--data", folder, "pics.x[1, 1, 1, 1..3]", "hash(corrupt(pics, with: fog[2], published: \"c\").x) == hash(pics.x)",
+                          "corrupt(pics, with: fog[1], published: \"c\").x[1, 1, 1, 1..3]", NULL);
+    expect_status(&o, RUN_OK);
+    assert_string_equal(o.out, "[-2, 0.47843146, -1.0588236]\nfalse\n[-2, 0.47843146, -1.0588236]\n");
+    o = child_run(c, "test", file, "--data", folder, NULL);
+    expect_status(&o, RUN_OK);
+    write_labels(c, "c/labels.npy", 200, 77);
+    o = child_run(c, "eval", file, "--data", folder, "corrupt(pics, with: fog[2], published: \"c\").size", NULL);
+    expect_status(&o, PROGRAM_FAULT);
+    expect_text(o.err, "the labels of the published set are not those of this data in its order");
+    o = child_run(c, "eval", file, "--data", folder, "corrupt(pics, with: snow[2], published: \"c\").size", NULL);
+    expect_text(o.err, "there is no c/snow.npy under the data folders");
+}
+
 /* The first session of a schedule fits the cell alone and has no test accuracy: no panel of its own. */
 static void test_empty_panel(void **state)
 {
@@ -365,7 +431,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_use), cmocka_unit_test(test_manual), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_text),
-        cmocka_unit_test(test_empty_panel), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
+        cmocka_unit_test(test_empty_panel), cmocka_unit_test(test_corrupt), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
         cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output),
         cmocka_unit_test(test_interrupt),
     };

@@ -154,12 +154,12 @@ static double spread_sd(const Spread *s) { return sqrt(fmax(0, s->squares - s->s
 
 typedef struct Band { const double *scalar; const uint16_t *pixel, *pixel_sd; int outside; double psnr_sd, reference_sd; } Band;
 
-static void one_cell(const char *name, Corruptor *c, int kind, int severity, int image, const uint8_t *in, Band *band) {
+static void one_cell(const char *name, Corruptor *c, int severity, int image, const uint8_t *in, Band *band) {
     Spread diff = {0}, psnr = {0}, *pixel = calloc(NUMBERS, sizeof *pixel);
     uint8_t out[NUMBERS];
     double q = sqrt(1.0 / 50 + 1.0 / DRAWS);
     for (int n = 0; n < DRAWS; n++) {
-        CorruptStream stream = corrupt_stream(7, kind, severity, (uint32_t)(image * DRAWS + n));
+        CorruptStream stream = corrupt_stream(c, 7, (uint32_t)(image * DRAWS + n));
         double sum = 0, squares = 0;
         corrupt_image(c, corrupt_draws(&stream), in, out);
         for (int i = 0; i < NUMBERS; i++) {
@@ -206,7 +206,7 @@ static void test_statistics(void **state) {
         load("statistics/", name, pixel_sd, CORRUPT_SEVERITIES * SET * sizeof *pixel_sd);
         for (int s = 1; s <= CORRUPT_SEVERITIES; s++) {
             Corruptor *c = corruptor(arena, kind, s, NULL);
-            for (int i = 0; i < IMAGES; i++) one_cell(names[k], c, kind, s, i, in + i * NUMBERS, &band);
+            for (int i = 0; i < IMAGES; i++) one_cell(names[k], c, s, i, in + i * NUMBERS, &band);
         }
         double ratio = band.psnr_sd / band.reference_sd;
         if (band.outside > CORRUPT_SEVERITIES * SET / 1000 || ratio > 1.5 || ratio < 1 / 1.5)
@@ -230,7 +230,7 @@ static void test_sizes(void **state) {
                 Corruptor *c = corruptor_new(arena, &o);
                 uint8_t *in = arena_array(arena, uint8_t, numbers), *out = arena_array(arena, uint8_t, numbers);
                 for (int i = 0; i < numbers; i++) in[i] = (uint8_t)(i * 2654435761u >> 24);
-                CorruptStream a = corrupt_stream(3, k, s, 5), b = a;
+                CorruptStream a = corrupt_stream(c, 3, 5), b = a;
                 corrupt_image(c, corrupt_draws(&a), in, out);
                 corrupt_image(c, corrupt_draws(&b), in, in);
                 assert_memory_equal(in, out, numbers);
@@ -249,8 +249,9 @@ static void test_fixed(void **state) {
     for (int k = 0; k < CORRUPT_KINDS; k++)
         for (int s = 1; s <= CORRUPT_SEVERITIES; s++) {
             if (k == corruption_find("jpeg_compression")) continue;
-            CorruptStream stream = corrupt_stream(1, k, s, 0);
-            corrupt_image(corruptor(arena, k, s, NULL), corrupt_draws(&stream), in, out);
+            Corruptor *c = corruptor(arena, k, s, NULL);
+            CorruptStream stream = corrupt_stream(c, 1, 0);
+            corrupt_image(c, corrupt_draws(&stream), in, out);
             sha256_add(&sha, out, sizeof out);
         }
     sha256_end_hex(&sha, hex);
