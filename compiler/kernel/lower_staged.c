@@ -17,7 +17,7 @@ typedef enum JobKind {
 } JobKind;
 enum { WIDE_FROM = 64 };
 
-typedef struct Job { JobKind kind; Val v; int phase, level, segment, output, stage; } Job;
+typedef struct Job { JobKind kind; Val v; int phase, level, segment, output, stage, packed; } Job;
 
 typedef struct Staged {
     Plan *plan;
@@ -25,7 +25,7 @@ typedef struct Staged {
     VEC(Job) job;
     int *job_of;                           /* by node: the job that stores it, or -1 */
     int *panels;                           /* by node: the entry of its turned form, or -1 */
-    int phases, stages;
+    int phases, stages, packed;            /* packed: the last phase whose weights were */
     bool *done;                            /* of one segment: jobs that are emitted; a fused group */
     Val *group;
     Val *shown;                            /* by output: 0 if written directly, else what to copy */
@@ -71,7 +71,7 @@ static JobKind kind_of(const Staged *s, Val v) {
     const Region *r = &s->r;
     int64_t size = region_size(r, v);
     if (node_of(s, v)->op == G_MAP) return JOB_MAP;
-    if (r->info[v].varies) return is_tiled(r, v) ? JOB_TILE : JOB_LANES;
+    if (r->info[v].varies) return is_tiled(r, v) || conv_is_tiled(r, v) ? JOB_TILE : JOB_LANES;
     if (!is_nest_elementwise(r, v) || size < WIDE_FROM) return JOB_ONCE;
     return is_wide(s, v, size) ? JOB_WIDE : JOB_ONCE;
 }
@@ -555,7 +555,10 @@ static void emit_stage(Staged *s, int stage) {
         if (!in_stage(job, stage)) continue;
         switch (job->kind) {
         case JOB_LANES: emit_lanes(s, stage); return;
-        case JOB_TILE: emit_tile(s, job->v); return;
+        case JOB_TILE:
+            if (conv_is_tiled(&s->r, job->v)) conv_tile(&s->r, job->v, job->packed);
+            else emit_tile(s, job->v);
+            return;
         case JOB_MAP: map_lower(&s->r, job->v); return;
         case JOB_PARTIAL: emit_partial(s, job->v); return;
         case JOB_ROWS: emit_rows(s, job); return;
@@ -567,8 +570,22 @@ static void emit_stage(Staged *s, int stage) {
     }
 }
 
+/* Before the shards of a phase go through its stages: what they read of packed weights. */
+static void emit_packing(Staged *s, int stage) {
+    int phase = -1;
+    for (int j = 0; j < s->job.len; j++)
+        if (s->job.at[j].stage == stage) phase = s->job.at[j].phase;
+    if (phase == s->packed) return;
+    s->packed = phase;
+    for (int j = 0; j < s->job.len; j++) {
+        Job *job = &s->job.at[j];
+        if (job->phase == phase && job->kind == JOB_TILE && conv_is_tiled(&s->r, job->v))
+            job->packed = conv_pack_weights(&s->r, job->v);
+    }
+}
+
 void staged_lower(Plan *plan) {
-    Staged s = {.plan = plan};
+    Staged s = {.plan = plan, .packed = -1};
     region_analyse(&s.r, plan, plan->graph, false, NULL, NULL);
     s.job_of = arena_array(plan->arena, int, plan->graph->node.len);
     s.panels = arena_array(plan->arena, int, plan->graph->node.len);
@@ -580,7 +597,10 @@ void staged_lower(Plan *plan) {
     number_stages(&s);
     place_all(&s);
     place_slots(&s);
-    for (int stage = 0; stage < s.stages; stage++) emit_stage(&s, stage);
+    for (int stage = 0; stage < s.stages; stage++) {
+        emit_packing(&s, stage);
+        emit_stage(&s, stage);
+    }
     emit_copies(&s);
     emit_series(&s);
 }

@@ -97,7 +97,7 @@ static void store_for_user(Region *r, Val u, int k) {
     switch (op_class(op)) {
     case CLASS_BATCH: case CLASS_REGION: need(r, v); break;
     case CLASS_CONTRACT:
-        if (op == G_MATMUL && k == 0 && !r->info[v].varies && affine_of(r, v, &a)) need_below_views(r, v);
+        if (op != G_OUTER && k == 0 && !r->info[v].varies && affine_of(r, v, &a)) need_below_views(r, v);
         else need(r, v);
         break;
     case CLASS_VIEW:

@@ -142,6 +142,11 @@ void conv_bounds(Gen *g, const ConvShape *s, int axis, Ix reach, Ix *first, Ix *
 void nest_conv(Ctx *c, Val v);
 void batch_conv(Ctx *c, Val v, const Shard *shard);
 
+/* ---- conv_tile.c: a stage that packs the weights, before the phase; a stage of shards ---- */
+bool conv_is_tiled(const Region *r, Val v);
+int conv_pack_weights(Region *r, Val v);                          /* their entry */
+void conv_tile(Region *r, Val v, int weights);
+
 /* ---- outer.c: BATCH_OUTERs by output tiles ---- */
 bool is_outer_tiled(const Region *r, Val v);
 int outer_panels(const Region *r, Val x);                         /* the entry for x turned */
