@@ -372,7 +372,8 @@ void batch_partial(Ctx *c, Val v, const Shard *shard) {
         return;
     }
     if (op == G_BATCH_CONV) {
-        batch_conv(c, v, shard);
+        if (conv_weight_is_tiled(c->r, v)) conv_weight(c, v, shard);
+        else batch_conv(c, v, shard);
         return;
     }
     s.b = region_base(c->r, in_of(c, v, 1));
