@@ -8,6 +8,7 @@
  *   region.c         which values are stored, where; reading an element
  *   nest.c, tile.c   loop nests; register-tiled products
  *   batch.c          sums over the batch; outer.c: large gradients of weights
+ *   conv.c           convolutions as nests; conv_tile.c, conv_weight.c: register-tiled
  *   map.c            a MAP on blocks of points; nest_map.c: one inside a body */
 #ifndef NIN_LOWER_PARTS_H
 #define NIN_LOWER_PARTS_H

@@ -150,6 +150,7 @@ void conv_tile(Region *r, Val v, int weights);
 /* ---- conv_weight.c ---- */
 bool conv_weight_is_tiled(const Region *r, Val v);
 void conv_weight(Ctx *c, Val v, const Shard *shard);
+
 /* ---- outer.c: BATCH_OUTERs by output tiles ---- */
 bool is_outer_tiled(const Region *r, Val v);
 int outer_panels(const Region *r, Val x);                         /* the entry for x turned */

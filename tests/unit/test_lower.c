@@ -240,6 +240,37 @@ static void over_batch(void **state) { (void)state; corpus(show_batch, 1); }
 static void views(void **state) { (void)state; corpus(show_views, 2); }
 static void products(void **state) { (void)state; corpus(show_products, 3); }
 static void convolutions(void **state) { (void)state; corpus(show_convolutions, 5); }
+/* Tails of every kind: features, output features, rows of tiles, blocks, shards; padding, stride, groups. */
+static void conv_tiles(void **state) {
+    (void)state;
+    typedef struct Sizes { int64_t features, outs, groups, h, w, k, stride, pad, batch; } Sizes;
+    static const Sizes all[] = {
+        {17, 50, 1, 4, 5, 2, 1, 0, 37}, {3, 26, 1, 5, 4, 3, 2, 1, 33}, {36, 70, 2, 3, 3, 3, 1, 1, 16},
+        {16, 16, 1, 3, 2, 1, 1, 0, 40}, {5, 33, 1, 6, 1, 3, 1, 2, 8}, {4, 8, 4, 4, 4, 2, 2, 0, 50},
+    };
+    for (int i = 0; i < COUNT(all); i++) {
+        const Sizes *s = &all[i];
+        Case c = case_new(i == 3 ? DT_F64 : DT_F32);
+        c.quick = i > 1;
+        c.no_c = true;
+        int32_t stride = (int32_t)s->stride, pad = (int32_t)s->pad;
+        Window window = {(int32_t)s->groups, 0, {stride, stride}, {pad, pad}, {1, 1}};
+        int64_t across = s->k < s->w + 2 * pad ? s->k : 1;
+        int64_t places[2] = {(s->h + 2 * pad - s->k) / stride + 1, (s->w + 2 * pad - across) / stride + 1};
+        Val x = case_row(&c, c.real, shape_of(3, s->features, s->h, s->w), 0), wrt[3], grad[3];
+        wrt[0] = case_slot(&c, c.real, shape_of(4, s->outs, s->features / s->groups, s->k, across));
+        wrt[1] = case_slot(&c, c.real, shape_of(1, s->outs));
+        wrt[2] = x;
+        Val z = graph_conv(c.g, wrt[0], x, wrt[1], &window, places);
+        Val loss = graph_reduce(c.g, G_BATCH_SUM, graph_reduce(c.g, G_SUM, graph_2(c.g, G_MUL, z, z), 7), 0);
+        assert_true(pass_grad(c.g, loss, 0, wrt, 3, grad, NULL));
+        case_show(&c, z);
+        for (int k = 0; k < 3; k++) case_show(&c, grad[k]);
+        case_check(&c, s->batch, s->batch == 40 ? 20 : s->batch, i == 2);
+        arena_free(c.arena);
+    }
+}
+
 static void random_numbers(void **state) { (void)state; corpus(show_random, 1); }
 
 /* ---- regions ---- */
@@ -508,7 +539,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(xor_neuron), cmocka_unit_test(tanh_mlp), cmocka_unit_test(elementwise),
             cmocka_unit_test(integers),
         cmocka_unit_test(reduces), cmocka_unit_test(over_batch), cmocka_unit_test(views), cmocka_unit_test(products),
-        cmocka_unit_test(convolutions),
+        cmocka_unit_test(convolutions), cmocka_unit_test(conv_tiles),
         cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
             cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
     };
