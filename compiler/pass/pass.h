@@ -16,6 +16,10 @@ bool pass_grad(Graph *graph, Val y, Val seed, const Val *wrt, int n, Val *out, D
  * them.  The list stands in pass/simplify.c, each with its test.  Ensures: graph_verify holds; outputs in order. */
 Graph *pass_simplify(Arena *arena, const Graph *graph);
 
+/* Between which numbers each node's elements lie, by node; for warnings (range.c).  mapped: of a body's inputs, or NULL. */
+typedef struct Range { double lo, hi; } Range;
+Range *pass_range(Arena *arena, const Graph *graph, const Range *mapped);
+
 /* Free algebra, for printed formulas only: the result never runs.  Renders a value of a graph of scalars as
  * a person would write it: "cos(x) - x * sin(x)"; latex: "\cos x - x \sin x". */
 char *pass_pretty(Arena *arena, const Graph *graph, Val value, bool latex);

@@ -53,12 +53,47 @@ bool seeds_read(Eval *e, const Value *seed, Span span, Seeds *out) {
     return true;
 }
 
-/* ---- identity: H0 = (semantics, net, data, seed, precision, start); Hi = (H(i-1), session i as values) ---- */
+/* ---- identity: H0 = (semantics, net, data, seed, precision, start); Hi = (H(i-1), session i as values and as a graph) ---- */
 
-static void run_chain(Eval *e, TrainRequest *r, const NetInfo *info) {
+/* A fn is named in the values; what it computes is in the graph of the session's step. */
+static bool session_hash(Eval *e, const TrainRequest *r, const NetInfo *info, const SessionSpec *s, uint64_t *hash) {
+    const DataObject *data = data_part(r->data, "train");
+    *hash = FNV1A_START;
+    if (s->fit) return fit_check(e, r, info, s, hash);
+    bool *learn = arena_array(e->arena, bool, info->params + 1);
+    if (!selection_mask(e, s->learn, info, r->span, learn)) return false;
+    PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .affine = data->affine, .session = s, .learn = learn,
+                        .examples = s->batch ? 0 : data->size, .span = r->span};
+    return plan_check(&plan, hash);
+}
+
+/* What the call asks for beside the run: kept epochs, measures and what they compute. */
+static bool run_asked(Eval *e, TrainRequest *r, const NetInfo *info) {
+    const DataObject *data = data_part(r->data, "train");
+    Buf text = {0};
+    uint64_t hash = 0;
+    r->asked = "";
+    if (!r->keep && !r->measures) return true;
+    if (r->keep) value_identity(r->keep, &text);
+    if (r->measures) {
+        PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .measures = r->measures->at,
+                            .measure_count = r->measures->len, .span = r->span};
+        if (!plan_check(&plan, &hash)) { buf_free(&text); return false; }
+        buf_printf(&text, "|%016llx", (unsigned long long)hash);
+    }
+    for (int i = 0; r->measures && i < r->measures->len; i++) {
+        buf_printf(&text, "|%s ", r->measures->name[i]);
+        value_identity(&r->measures->at[i], &text);
+    }
+    r->asked = buf_done(&text, e->arena);
+    return true;
+}
+
+static bool run_chain(Eval *e, TrainRequest *r, const NetInfo *info) {
     Buf text = {0};
     const Seeds *s = &r->seeds;
     char hex[65];
+    bool ok = true;
     r->chain = arena_alloc(e->arena, sizeof *r->chain * (size_t)(r->schedule.sessions + 1));
     buf_printf(&text, "nin %d run\n%s\n%s\n", SEMANTICS_VERSION, info->hash, r->data->hash);
     buf_printf(&text, "%llu %llu %llu %llu %llu %llu %llu %s\n", (unsigned long long)s->init, (unsigned long long)s->order,
@@ -70,18 +105,60 @@ static void run_chain(Eval *e, TrainRequest *r, const NetInfo *info) {
     }
     if (r->start) value_identity(r->start, &text);
     sha256_hex(text.at, text.len, r->chain[0]);
-    for (int i = 0; i < r->schedule.sessions; i++) {
+    for (int i = 0; ok && i < r->schedule.sessions; i++) {
+        uint64_t graph;
         text.len = 0;
-        buf_printf(&text, "%s\n", r->chain[i]);
+        ok = session_supported(e, &r->schedule.session[i], r->span) && session_hash(e, r, info, &r->schedule.session[i], &graph);
+        if (!ok) break;
+        buf_printf(&text, "%s\n%016llx\n", r->chain[i], (unsigned long long)graph);
         value_identity(r->schedule.session[i].record, &text);
         sha256_hex(text.at, text.len, r->chain[i + 1]);
     }
     buf_free(&text);
+    return ok && run_asked(e, r, info);
 }
 
 /* ---- train ---- */
 
 enum { TRAIN_NET, TRAIN_ON, TRAIN_WITH, TRAIN_SEED, TRAIN_START, TRAIN_KEEP, TRAIN_MEASURE, TRAIN_THREADS, TRAIN_PRECISION };
+
+/* keep: epochs from 0, every_epoch or every_step.  NULL after E0314. */
+static const Value *keep_read(Eval *e, const Value *keep, Span span) {
+    ValueList epochs;
+    if (keep->kind == V_ABSTRACT) return keep;
+    bool named = keep->kind == V_CHOICE && (strcmp(keep->choice, "every_epoch") == 0 || strcmp(keep->choice, "every_step") == 0);
+    if (named) return keep;
+    bool ok = (keep->kind == V_LIST || keep->kind == V_RANGE || keep->kind == V_TENSOR) && eval_elements(e, keep, span, &epochs);
+    for (int i = 0; ok && i < epochs.len; i++) {
+        if (epochs.at[i].kind == V_REAL && epochs.at[i].real == floor(epochs.at[i].real)) epochs.at[i] = value_int((int64_t)epochs.at[i].real);
+        ok = epochs.at[i].kind == V_ABSTRACT || (epochs.at[i].kind == V_INT && epochs.at[i].integer >= 0);
+    }
+    if (!ok) {
+        Diag *diag = diag_add(e->diags, D_E0314, span, "keep: is a list of epochs, every_epoch or every_step; this is %s", value_kind_name(keep));
+        diag_hint(diag, "keep: [0, 10], where 0 is before training");
+        return NULL;
+    }
+    Value *list = arena_new_of(e->arena, Value);
+    *list = value_list(e->arena, epochs.at, epochs.len);
+    return list;
+}
+
+/* The copies of the weights that every_epoch or every_step keeps stay in memory: E0414. */
+static bool keep_fits(Eval *e, const TrainRequest *r, const NetInfo *info) {
+    static const double most = 4e9;
+    double copies = 0, examples = (double)data_part(r->data, "train")->size;
+    if (!r->keep || r->keep->kind != V_CHOICE) return true;
+    for (int i = 0; i < r->schedule.sessions; i++) {
+        const SessionSpec *s = &r->schedule.session[i];
+        bool steps = strcmp(r->keep->choice, "every_step") == 0 && s->batch && !s->fit;
+        copies += (double)s->epochs * (steps ? ceil(examples / (double)s->batch) : 1);
+    }
+    if (copies * (double)info->layout.size <= most) return true;
+    Diag *diag = diag_add(e->diags, D_E0414, r->span, "%s keeps %.0f copies of the weights: %.1f GB; the limit is 4", r->keep->choice, copies,
+                          copies * (double)info->layout.size * 1e-9);
+    diag_hint(diag, "keep: a list of epochs");
+    return false;
+}
 
 static bool request_read(Eval *e, const BuiltinCall *call, TrainRequest *r) {
     const Value *a = call->args;
@@ -104,7 +181,8 @@ static bool request_read(Eval *e, const BuiltinCall *call, TrainRequest *r) {
     if (!seeds_read(e, &a[TRAIN_SEED], call->arg_spans[TRAIN_SEED], &r->seeds)) return false;
     if (!schedule_read(e, &a[TRAIN_WITH], call->arg_spans[TRAIN_WITH], &r->schedule)) return false;
     r->start = is_none(&a[TRAIN_START]) ? NULL : &a[TRAIN_START];
-    r->keep = is_none(&a[TRAIN_KEEP]) ? NULL : &a[TRAIN_KEEP];
+    r->keep = is_none(&a[TRAIN_KEEP]) ? NULL : keep_read(e, &a[TRAIN_KEEP], call->arg_spans[TRAIN_KEEP]);
+    if (!r->keep && !is_none(&a[TRAIN_KEEP])) return false;
     r->measures = a[TRAIN_MEASURE].kind == V_RECORD && a[TRAIN_MEASURE].record->len ? a[TRAIN_MEASURE].record : NULL;
     if (r->measures && r->measures->len > 6) {
         diag_add(e->diags, D_E0314, call->arg_spans[TRAIN_MEASURE], "at most 6 measures; here are %d", r->measures->len);
@@ -160,7 +238,7 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
         if (!measure_known(e, r, s, s->patience_measure, r->span) || !measure_known(e, r, s, s->best_measure, r->span)) return false;
         if (s->fit) {
             if (s->reset && !selection_mask(e, s->reset, info, r->span, learn)) return false;
-            if (!fit_check(e, r, info, s)) return false;
+            if (!fit_check(e, r, info, s, NULL)) return false;
             continue;
         }
         if (!selection_mask(e, s->learn, info, r->span, learn)) return false;
@@ -171,7 +249,8 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
         PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .affine = data->affine, .session = s, .learn = learn,
                             .measures = r->measures ? r->measures->at : NULL, .measure_count = r->measures ? r->measures->len : 0,
                             .accuracy = data_has_classes(data), .examples = s->batch ? 0 : data->size, .span = r->span};
-        if (!plan_check(&plan)) return false;
+        if (!plan_check(&plan, NULL)) return false;
+        warn_training(e, info, data, s->loss, r->span);
     }
     return true;
 }
@@ -179,7 +258,7 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
 static Run *unknown_run(Eval *e, const TrainRequest *r, const NetInfo *info) {
     Model *model = arena_new_of(e->arena, Model);
     Run *run = arena_new_of(e->arena, Run);
-    *model = (Model){.object = {&model_class}, .info = info, .data = r->data};
+    *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .loss = request_loss(e, r)};
     *run = (Run){.object = {&run_class}, .model = model, .data = r->data};
     return run;
 }
@@ -214,12 +293,13 @@ static bool builtin_train(Eval *e, const BuiltinCall *call, Value *out) {
     if (!request_read(e, call, &r)) return eval_fail(out);
     const DataObject *data = data_part(r.data, "train");
     const NetInfo *info = r.from ? r.from->info : net_info(e, r.net, &data->x, r.precision, call->arg_spans[TRAIN_NET]);
-    if (!info) return eval_fail(out);
+    if (!info || (r.from && r.from->data && !data_same_values(e, r.from->data, r.data, call->span))) return eval_fail(out);
+    if (!keep_fits(e, &r, info)) return eval_fail(out);
     if (e->mode == EVAL_CHECK) {
         if (!train_check(e, &r, info)) return eval_fail(out);
         run = unknown_run(e, &r, info);
     } else {
-        run_chain(e, &r, info);
+        if (!run_chain(e, &r, info)) return eval_fail(out);
         if (lanes_offer(e, &r)) return eval_fail(out);
         if (!store_find(e, &r, info, &run) && !train_run(e, &r, &run)) return eval_fail(out);
         run->model->run = run;
@@ -318,6 +398,7 @@ static bool model_and_data(Eval *e, const BuiltinCall *call, int data_arg, const
         return eval_fail(out);
     }
     if (!data_same_values(e, (*model)->data, *data, call->span)) return eval_fail(out);
+    warn_evaluation(e, *model, *data, call->arg_spans[data_arg]);
     *done = false;
     return true;
 }
@@ -331,7 +412,7 @@ static bool builtin_measure(Eval *e, const BuiltinCall *call, Value *out) {
         PlanRequest plan = {.e = e, .info = model->info, .x = data->x, .y = data->y, .measures = &call->args[1], .measure_count = 1,
                             .span = call->span};
         *out = value_abstract(NULL);
-        return plan_check(&plan) || eval_fail(out);
+        return plan_check(&plan, NULL) || eval_fail(out);
     }
     const TrainPlan *plan;
     void *rows[10] = {0};
@@ -365,13 +446,14 @@ static bool builtin_loss(Eval *e, const BuiltinCall *call, Value *out) {
     const DataObject *data;
     bool done;
     if (!model_and_data(e, call, 1, &model, &data, out, &done) || done) return out->kind != V_ERROR;
-    if (is_none(&call->args[2])) {
-        diag_hint(diag_add(e->diags, D_E0310, call->span, "say which loss"), "loss: mse");
+    const Value *loss = is_none(&call->args[2]) ? model->loss : &call->args[2];
+    if (!loss) {
+        diag_hint(diag_add(e->diags, D_E0310, call->span, "say which loss: the model was not trained here"), "loss: mse");
         return eval_fail(out);
     }
     if (e->mode == EVAL_CHECK) { *out = value_abstract(NULL); return true; }
     Metrics m;
-    if (!model_metrics(e, model, data, &call->args[2], NULL, 0, call->span, &m)) return eval_fail(out);
+    if (!model_metrics(e, model, data, loss, NULL, 0, call->span, &m)) return eval_fail(out);
     *out = value_real(m.loss);
     return true;
 }
@@ -471,7 +553,9 @@ static bool builtin_predict(Eval *e, const BuiltinCall *call, Value *out) {
     const Model *model = value_model(&call->args[0]);
     if (!model) return wrong_kind(e, &call->args[0], "a model", call->arg_spans[0], out);
     if (call->args[1].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
-    return model_predict(e, model, &call->args[1], true, call->arg_spans[1], out);
+    const Tensor *x;                                                     /* one input, or a list of them */
+    if (!value_as_tensor(e, &call->args[1], model->info->precision, call->arg_spans[1], &x)) return eval_fail(out);
+    return model_predict(e, model, &call->args[1], !shape_equal(&x->shape, &model->info->input.shape), call->arg_spans[1], out);
 }
 
 const BuiltinRow builtins_train[] = {

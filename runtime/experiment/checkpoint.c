@@ -6,8 +6,7 @@
  * seen) and what the run returns (curve, snapshots).  Random numbers are functions of the step and need no state.
  *
  * OUT/runs/HASH/lock is held (flock) by the process that trains the run; others wait for it and take the result. */
-#include "experiment/training.h"
-#include "support/sha256.h"
+#include "experiment/state.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,11 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FORMAT = 1, MAGIC = 10 };
-static const char magic[MAGIC + 1] = "NIN STATE\n";
+static const char magic[] = "NIN STATE\n";
 static const double EVERY = 2, LOOK_AGAIN = 0.05;                        /* seconds */
 
-typedef struct Bytes { const char *at; size_t length; } Bytes;
 typedef struct Checkpoint {
     Bytes hash, asked, layout, net, block, best_block;
     int64_t session, part, done, since_lowest, stop;
@@ -30,20 +27,6 @@ typedef struct Checkpoint {
 static const char *state_path(const Training *t) {
     Arena *arena = t->e->arena;
     return path_join(arena, run_folder(arena, t->e->session, t->r->chain[t->r->schedule.sessions]), "state");
-}
-
-/* What the call asks for beside the run's hash: kept epochs, measures. */
-static Bytes asked_text(const Training *t) {
-    Buf text = {0};
-    if (t->r->keep) value_identity(t->r->keep, &text);
-    for (int i = 0; t->r->measures && i < t->r->measures->len; i++) {
-        buf_printf(&text, "|%s ", t->r->measures->name[i]);
-        value_identity(&t->r->measures->at[i], &text);
-    }
-    Bytes out = {NULL, text.len};
-    out.at = arena_copy(t->e->arena, text.at ? text.at : "", text.len);
-    buf_free(&text);
-    return out;
 }
 
 /* The slots of the session's block, a line each. */
@@ -63,39 +46,13 @@ static Bytes layout_text(const Training *t) {
 
 /* ---- writing ---- */
 
-static void put_int(Buf *out, int64_t x) { buf_put(out, &x, sizeof x); }
-static void put_real(Buf *out, double x) { buf_put(out, &x, sizeof x); }
-
-static void put_bytes(Buf *out, const void *at, size_t length) {
-    put_int(out, (int64_t)length);
-    if (length) buf_put(out, at, length);
-}
-
-static void put_curve(Buf *out, const Curve *c) {
-    put_int(out, c->rows);
-    for (int i = 0; i < c->rows; i++) {
-        bool same = i && strcmp(c->session_name[i], c->session_name[i - 1]) == 0;
-        put_int(out, c->session[i]);
-        put_int(out, c->epoch[i]);
-        put_int(out, same);
-        if (!same) put_bytes(out, c->session_name[i], strlen(c->session_name[i]));
-    }
-    put_int(out, c->columns);
-    for (int k = 0; k < c->columns; k++) {
-        put_bytes(out, c->column[k].name, strlen(c->column[k].name));
-        for (int i = 0; i < c->rows; i++) put_real(out, c->column[k].at[i]);
-    }
-}
-
 static void put_state(const Training *t, Buf *out) {
     const char *hash = t->r->chain[t->r->schedule.sessions];
-    uint32_t version[2] = {FORMAT, SEMANTICS_VERSION};
-    Bytes asked = asked_text(t), layout = layout_text(t);
+    Bytes layout = layout_text(t);
     size_t size = t->plan->program->layout.size;
-    buf_put(out, magic, MAGIC);
-    buf_put(out, version, sizeof version);
+    state_begin(out, magic);
     put_bytes(out, hash, strlen(hash));
-    put_bytes(out, asked.at, asked.length);
+    put_bytes(out, t->r->asked, strlen(t->r->asked));
     put_bytes(out, layout.at, layout.length);
     put_bytes(out, t->net->block, t->net->info->layout.size);
     put_bytes(out, t->block, size);
@@ -105,17 +62,8 @@ static void put_state(const Training *t, Buf *out) {
     put_real(out, t->best);
     put_real(out, t->lowest);
     put_curve(out, &t->run->curve);
-    put_int(out, t->run->snapshots);
-    for (int i = 0; i < t->run->snapshots; i++) {
-        const Snapshot *s = &t->run->snapshot[i];
-        put_int(out, s->session);
-        put_int(out, s->epoch);
-        put_int(out, s->step);
-        put_bytes(out, s->block, t->net->info->layout.size);
-    }
-    char hex[65];
-    sha256_hex(out->at, out->len, hex);
-    buf_put(out, hex, 64);
+    put_snapshots(out, t->run, t->net->info->layout.size);
+    state_seal(out);
 }
 
 bool checkpoint_save(Training *t, bool now) {
@@ -140,87 +88,36 @@ bool checkpoint_save(Training *t, bool now) {
 
 /* ---- reading ---- */
 
-typedef struct Cursor { const char *at, *end; bool bad; } Cursor;
-
-static void take(Cursor *c, void *out, size_t length) {
-    if ((size_t)(c->end - c->at) < length) c->bad = true;
-    if (c->bad) { memset(out, 0, length); return; }
-    memcpy(out, c->at, length);
-    c->at += length;
-}
-
-static int64_t take_int(Cursor *c) {
-    int64_t x;
-    take(c, &x, sizeof x);
-    return x;
-}
-
-static double take_real(Cursor *c) {
-    double x;
-    take(c, &x, sizeof x);
-    return x;
-}
-
-static Bytes take_bytes(Cursor *c) {
-    int64_t length = take_int(c);
-    if (length < 0 || length > c->end - c->at) c->bad = true;
-    if (c->bad) return (Bytes){"", 0};
-    c->at += length;
-    return (Bytes){c->at - length, (size_t)length};
-}
-
-static bool bytes_equal(Bytes a, Bytes b) { return a.length == b.length && memcmp(a.at, b.at, a.length) == 0; }
-
-static void take_curve(Training *t, Cursor *c) {
-    int64_t rows = take_int(c);
-    const char *name = "";
-    if (rows < 0 || rows > t->run->curve.cap) c->bad = true;
-    for (int64_t i = 0; i < rows && !c->bad; i++) {
-        int64_t session = take_int(c), epoch = take_int(c), same = take_int(c);
-        if (!same) {
-            Bytes text = take_bytes(c);
-            name = arena_copy(t->e->arena, text.at, text.length);
-        }
-        training_row(t, (int)session, name, epoch);
-    }
-    int64_t columns = take_int(c);
-    if (columns < 0 || columns > 3 * ((int64_t)t->measures + 2)) c->bad = true;
-    for (int64_t k = 0; k < columns && !c->bad; k++) {
-        Bytes text = take_bytes(c);
-        CurveColumn *column = training_column(t, arena_copy(t->e->arena, text.at, text.length), (int)rows);
-        for (int64_t i = 0; i < rows; i++) column->at[i] = take_real(c);
-    }
-}
-
-static void take_snapshots(Training *t, Cursor *c) {
-    int64_t n = take_int(c);
-    for (int64_t i = 0; i < n && !c->bad; i++) {
-        Snapshot s = {.session = (int)take_int(c), .epoch = (int)take_int(c)};
-        s.step = take_int(c);
-        Bytes block = take_bytes(c);
-        if (block.length != t->net->info->layout.size) c->bad = true;
-        if (c->bad) return;
-        s.block = arena_copy(t->e->arena, block.at, block.length);
-        training_add_snapshot(t, s);
-    }
-}
-
 static bool refuse(Training *t, DiagCode code, const char *path, const char *what) {
     Diag *diag = diag_add(t->e->diags, code, t->r->span, "%s: the saved state of this run %s", path, what);
     diag_hint(diag, "remove the file, and the run begins anew");
     return false;
 }
 
-static bool state_whole(Training *t, const char *path, const char *bytes, size_t length) {
-    char hex[65];
+static bool state_whole(Training *t, const char *path, const char *bytes, size_t length, Cursor *c) {
     uint32_t version[2];
-    if (length < MAGIC + sizeof version + 64 || memcmp(bytes, magic, MAGIC)) return refuse(t, D_R0103, path, "is no such file");
-    memcpy(version, bytes + MAGIC, sizeof version);
-    if (version[0] != FORMAT || version[1] != SEMANTICS_VERSION)
-        return refuse(t, D_E0902, path, arena_printf(t->e->arena, "was written by format %u, semantics %u; this is format %d, semantics %d",
-                                                     version[0], version[1], FORMAT, SEMANTICS_VERSION));
-    sha256_hex(bytes, length - 64, hex);
-    return memcmp(hex, bytes + length - 64, 64) == 0 || refuse(t, D_R0103, path, "is damaged");
+    switch (state_open(bytes, length, magic, c, version)) {
+    case STATE_OK: return true;
+    case STATE_OTHER_FILE: return refuse(t, D_R0103, path, "is no such file");
+    case STATE_DAMAGED: return refuse(t, D_R0103, path, "is damaged");
+    case STATE_OTHER_VERSION: break;
+    }
+    return refuse(t, D_E0902, path, arena_printf(t->e->arena, "was written by format %u, semantics %u; this is format %d, semantics %d",
+                                                 version[0], version[1], STATE_FORMAT, SEMANTICS_VERSION));
+}
+
+/* Curve and snapshots of a part of the run that is done. */
+static bool history_take(Training *t, const Run *stored) {
+    const Curve *c = &stored->curve;
+    if (c->rows > t->run->curve.cap || c->columns > 3 * (t->measures + 2)) return false;
+    t->run->curve.rows = t->run->curve.columns = t->run->snapshots = 0;
+    for (int i = 0; i < c->rows; i++) training_row(t, c->session[i], c->session_name[i], c->epoch[i]);
+    for (int k = 0; k < c->columns; k++) {
+        CurveColumn *column = training_column(t, c->column[k].name, c->rows);
+        memcpy(column->at, c->column[k].at, sizeof(double) * (size_t)c->rows);
+    }
+    for (int i = 0; i < stored->snapshots; i++) training_add_snapshot(t, stored->snapshot[i]);
+    return true;
 }
 
 static bool state_take(Training *t, const char *path, Cursor *c) {
@@ -241,13 +138,13 @@ static bool state_take(Training *t, const char *path, Cursor *c) {
     s->lowest = take_real(c);
     if (!bytes_equal(s->hash, (Bytes){hash, strlen(hash)}))
         return refuse(t, D_E0902, path, arena_printf(t->e->arena, "is that of another run, %.*s", (int)s->hash.length, s->hash.at));
-    if (!bytes_equal(s->asked, asked_text(t))) return true;              /* it keeps or measures other things: of no use here */
+    if (!bytes_equal(s->asked, (Bytes){t->r->asked, strlen(t->r->asked)})) return true;              /* it keeps or measures other things: of no use here */
     if (s->net.length != t->net->info->layout.size || s->session < 1 || s->session > t->r->schedule.sessions)
         return refuse(t, D_E0902, path, "does not fit the net");
-    t->run->curve.rows = t->run->curve.columns = t->run->snapshots = 0;
-    take_curve(t, c);
-    take_snapshots(t, c);
-    if (c->bad || c->at != c->end) return refuse(t, D_R0103, path, "is damaged");
+    Run stored = {0};
+    take_curve(t->e->arena, c, &stored.curve);
+    take_snapshots(t->e->arena, c, t->net->info->layout.size, &stored);
+    if (c->bad || c->at != c->end || !history_take(t, &stored)) return refuse(t, D_R0103, path, "is damaged");
     memcpy(t->net->block, s->net.at, s->net.length);
     t->saved = s;
     t->jump = (int)s->session - 1;
@@ -263,8 +160,8 @@ static bool state_read(Training *t) {
         diag_add(t->e->diags, D_R0103, t->r->span, "%s", error);
         return false;
     }
-    if (!state_whole(t, path, bytes, length)) return false;
-    Cursor c = {bytes + MAGIC + 2 * sizeof(uint32_t), bytes + length - 64, false};
+    Cursor c;
+    if (!state_whole(t, path, bytes, length, &c)) return false;
     return state_take(t, path, &c);
 }
 
@@ -301,24 +198,13 @@ bool checkpoint_restore(Training *t) {
 
 /* ---- beginnings that are stored ---- */
 
-static void prefix_take(Training *t, const Run *stored) {
-    const Curve *c = &stored->curve;
-    t->run->curve.rows = t->run->curve.columns = 0;
-    for (int i = 0; i < c->rows; i++) training_row(t, c->session[i], c->session_name[i], c->epoch[i]);
-    for (int k = 0; k < c->columns; k++) {
-        CurveColumn *column = training_column(t, c->column[k].name, c->rows);
-        memcpy(column->at, c->column[k].at, sizeof(double) * (size_t)c->rows);
-    }
-    t->run->diverged = stored->diverged;
-}
-
 static void prefix_find(Training *t) {
-    if (!store_usable(t->e, t->r)) return;
+    if (!store_usable(t->e)) return;
     for (int n = t->r->schedule.sessions - 1; n >= t->number; n--) {
         Run stored = {0};
         if (!store_load(t->e, t->r, t->net->info, t->r->chain[n], &stored, t->net->block)) continue;
-        if (stored.curve.rows > t->run->curve.cap || stored.curve.columns > 3 * (t->measures + 2)) continue;
-        prefix_take(t, &stored);
+        if (!history_take(t, &stored)) continue;
+        t->run->diverged = stored.diverged;
         t->jump = stored.diverged ? t->r->schedule.sessions : n;
         return;
     }
@@ -378,7 +264,8 @@ bool checkpoint_session_end(Training *t) {
     bool last = t->number == t->r->schedule.sessions || t->run->diverged;
     if (last || t->lock < 0 || t->run->cheap) return true;               /* the end is stored by train_run */
     t->saved_at = training_seconds();
-    return store_save(t->e, t->net, t->run, t->r->chain[t->number], t->r->span);
+    const char *hash = t->r->chain[t->number];
+    return store_save(t->e, t->net, t->run, hash, t->r->span) && kept_save(t->e, t->r, t->run, hash);
 }
 
 void checkpoint_release(Training *t, bool done) {

@@ -103,8 +103,9 @@ static bool link_run(Experiment *x, Eval *e, const Row *row, const Run *run) {
     const char *target = arena_printf(e->arena, "%s../../runs/%s/weights.safetensors", x->lab->options.shards ? "../" : "",
                                       run->hash);
     buf_free(&name);
-    unlink(path);
-    if (symlink(target, path) == 0) return true;
+    const char *made = arena_printf(e->arena, "%s.tmp-%ld", path, (long)getpid());
+    unlink(made);                                                        /* then all at once: another process may do the same now */
+    if (symlink(target, made) == 0 && rename(made, path) == 0) return true;
     diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", file_error(e->arena, path, "link", errno));
     return false;
 }

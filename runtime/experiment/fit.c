@@ -82,7 +82,7 @@ static const NetInfo *fit_info(Eval *e, const NetInfo *whole, int cell, const Co
 
 static int cell_arity(Eval *e, const NetInfo *info, int cell) { return callable_arity(e, &info->cell[cell].cell); }
 
-bool fit_check(Eval *e, const TrainRequest *r, const NetInfo *info, const SessionSpec *s) {
+bool fit_check(Eval *e, const TrainRequest *r, const NetInfo *info, const SessionSpec *s, uint64_t *hash) {
     int *cell = arena_array(e->arena, int, info->cells + 1), n = fit_cells(e, info, s, r->span, cell);
     const DataObject *data = n ? fit_target(e, s, r->span) : NULL;
     for (int k = 0; data && k < n; k++) {
@@ -93,7 +93,9 @@ bool fit_check(Eval *e, const TrainRequest *r, const NetInfo *info, const Sessio
         const NetInfo *own = fit_info(e, info, cell[k], &x, r->span, &learn);
         PlanRequest plan = {.e = e, .info = own, .x = x, .y = y, .session = s, .learn = learn, .span = r->span,
                             .examples = s->batch ? 0 : data->noise ? 1 : data_part(data, "train")->size};
-        if (!own || !plan_check(&plan)) return false;
+        uint64_t one = 0;
+        if (!own || !plan_check(&plan, &one)) return false;
+        if (hash) *hash = fnv1a(&one, sizeof one, *hash);
     }
     return data != NULL;
 }

@@ -103,6 +103,7 @@ typedef struct NetInfo {
     Value net; Column input;                      /* what it is applied to */
     NetParam *param; int params; BlockLayout layout;      /* weights and states of the net */
     NodeType output; DType precision;
+    double lo, hi;                                /* the outputs lie between these, whatever the weights; for warnings */
     char hash[65];                                /* of the evaluation graph, paths and shapes */
     bool same_in_training;                        /* the training graph is the evaluation graph */
     NetCell *cell; int cells;
@@ -117,6 +118,7 @@ typedef struct Model {
     const NetInfo *info;
     void *block;                                  /* info->layout */
     const DataObject *data;                       /* trained on; NULL */
+    const Value *loss;                            /* of the last session that trained the net; NULL */
     const char *run_hash;                         /* hex, of the run that made it; NULL */
     const struct Run *run;                        /* that run; NULL for snapshots and fresh models */
     bool known;                                   /* false in check mode */

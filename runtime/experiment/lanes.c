@@ -81,7 +81,7 @@ bool lanes_offer(Eval *e, const TrainRequest *request) {
     trial->request = *request;
     Run *stored;
     const NetInfo *info = NULL;
-    if (store_usable(e, request)) {
+    if (store_usable(e)) {
         const DataObject *data = data_part(request->data, "train");
         info = request->from ? request->from->info : net_info(e, request->net, &data->x, request->precision, request->span);
         if (!info || store_find(e, request, info, &stored)) return true;

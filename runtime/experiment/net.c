@@ -123,6 +123,9 @@ static void *net_make(void *data) {
     info->input.rows = NULL;
     info->precision = r->precision;
     info->output = graph_type(evaluated->graph, y);
+    Range range = pass_range(arena, evaluated->graph, NULL)[y];
+    info->lo = range.lo;
+    info->hi = range.hi;
     /* the training trace names every parameter; a state that only training writes is in both */
     net_params(info, trained, arena);
     net_cells(info, trained, arena);

@@ -3,7 +3,7 @@
  * Each session's end has a folder of its own (TrainRequest.chain), so that any schedule with the same beginning goes on
  * from there.  The names of sessions are not part of what is stored: curve.json has them for people.  A run that is cheaper to compute again than to read (a whole training loop of a neuron) is stored only where its model
  * is recorded.  A folder is complete once curve.json is there: it is written last. */
-#include "experiment/experiment.h"
+#include "experiment/state.h"
 #include "data/safetensors.h"
 #include "support/file.h"
 
@@ -176,22 +176,23 @@ static void curve_relabel(Eval *e, const Schedule *schedule, Curve *c) {
 bool store_load(Eval *e, const TrainRequest *r, const NetInfo *info, const char *hash, Run *run, void *block) {
     const char *folder = run_folder(e->arena, e->session, hash), *curve = path_join(e->arena, folder, "curve.json");
     if (!file_exists(curve) || !curve_read(e, curve, run)) return false;
+    if ((r->keep || r->measures) && !kept_load(e, r, hash, info->layout.size, run)) return false;
     curve_relabel(e, &r->schedule, &run->curve);
     return model_read(e, info, block, path_join(e->arena, folder, "weights.safetensors"), r->span, true);
 }
 
-bool store_usable(const Eval *e, const TrainRequest *r) {
+bool store_usable(const Eval *e) {
     const Turn *turn = lab_turn(e)->turn;
-    return e->session->out_folder && !r->keep && !r->measures && !(turn && turn->experiment->measures_time);
+    return e->session->out_folder && !(turn && turn->experiment->measures_time);
 }
 
 bool store_find(Eval *e, const TrainRequest *r, const NetInfo *info, Run **out) {
-    if (!store_usable(e, r)) return false;
+    if (!store_usable(e)) return false;
     const char *hash = r->chain[r->schedule.sessions];
     Run *run = arena_new_of(e->arena, Run);
     Model *model = arena_new_of(e->arena, Model);
     char *block = arena_alloc(e->arena, info->layout.size + 64);
-    *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .known = true,
+    *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .known = true, .loss = request_loss(e, r),
                      .block = (void *)(((uintptr_t)block + 63) & ~(uintptr_t)63)};
     *run = (Run){.object = {&run_class}, .model = model, .known = true, .data = r->data, .stored = true};
     if (!store_load(e, r, info, hash, run, model->block)) return false;

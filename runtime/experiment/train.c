@@ -3,7 +3,7 @@
  * The run's block holds weights, optimizer and layer states of the current session; between sessions the weights and
  * the net's own states go on.  The compiled loop is cut where the host must look: at every epoch if something is
  * evaluated or kept there, else at most every 100 ms.  Cuts never change a bit. */
-#include "experiment/training.h"
+#include "experiment/state.h"
 #include "support/rng.h"
 #include "support/sha256.h"
 
@@ -134,7 +134,7 @@ static bool session_plan(Training *t) {
 static bool keeps(const Training *t, int64_t epoch) {
     const Value *keep = t->r->keep;
     if (!keep || keep->kind == V_NONE) return false;
-    if (keep->kind == V_CHOICE) return true;                             /* every_epoch, every_step */
+    if (keep->kind == V_CHOICE) return strcmp(keep->choice, "every_epoch") == 0;
     if (keep->kind != V_LIST) return false;
     for (int i = 0; i < keep->list->len; i++)
         if (keep->list->at[i].kind == V_INT && keep->list->at[i].integer == epoch) return true;
@@ -150,6 +150,10 @@ void training_add_snapshot(Training *t, Snapshot snapshot) {
         run->snapshot_cap = run->snapshot_cap ? 2 * run->snapshot_cap : 16;
     }
     run->snapshot[run->snapshots++] = snapshot;
+}
+
+static bool keeps_steps(const Training *t) {
+    return t->r->keep && t->r->keep->kind == V_CHOICE && strcmp(t->r->keep->choice, "every_step") == 0;
 }
 
 static void snapshot_add(Training *t, int64_t epoch) {
@@ -179,7 +183,7 @@ static bool epoch_row(Training *t, int64_t epoch, const Metrics *train) {
 
 static bool first_bad(Training *t, int64_t steps, int64_t *at) {
     for (int64_t i = 0; i < steps; i++)
-        if (!isfinite(t->series[0][i])) {
+        if (!isfinite(t->series[0][t->done - t->series_from + i])) {
             *at = i;
             return true;
         }
@@ -192,7 +196,7 @@ void training_feed(Training *t, Feed *feed, int64_t epoch) {
     DType precision = t->info->precision;
     *feed = (Feed){.rows = {data_rows(lab, data, 0, precision), data_rows(lab, data, 1, precision)},
                    .examples = data->size, .batch = t->batch, .settings = t->settings, .keys = t->keys, .order_epoch = epoch,
-                   .series_first = t->done};
+                   .series_first = t->series_from};
     if (t->s->batch && !t->s->given_order) {                             /* batch: all takes the examples as they stand */
         uint64_t key = rng_key(t->r->seeds.order, "order", (uint32_t)t->number, "", 0);
         rng_permutation(key, (uint32_t)epoch, (uint32_t)data->size, t->order);
@@ -210,7 +214,7 @@ static void diverge(Training *t, const Feed *feed, int64_t step) {
     diag_note(diag, "the run stops there and is recorded as diverged");
 }
 
-/* Steps from t->done to `to`; series hold them.  Stops before the first step whose loss is not finite. */
+/* Steps from t->done to `to`; series hold them, from step t->series_from on.  Stops before the first step whose loss is not finite. */
 static bool advance(Training *t, int64_t to, int64_t *advanced) {
     Feed feed;
     training_feed(t, &feed, t->done / t->per_epoch);
@@ -246,6 +250,7 @@ static bool run_whole(Training *t) {
     while (t->done < t->total && !t->stop) {
         int64_t from = t->done, steps, to = from + chunk < t->total ? from + chunk : t->total;
         double start = training_seconds();
+        t->series_from = from;
         if (!advance(t, to, &steps)) return false;
         for (int64_t i = 0; i < steps; i++) {
             int row = curve_row(t, from + i);
@@ -293,17 +298,28 @@ static void judge(Training *t, int64_t epoch) {
     }
 }
 
+/* The steps of an epoch; one at a time where each is kept: those that end no epoch have the epoch -1. */
+static bool run_epoch(Training *t, int64_t epoch) {
+    int64_t to = epoch * t->per_epoch, steps;
+    t->series_from = t->done;
+    if (!keeps_steps(t)) return advance(t, to, &steps);
+    while (t->done < to && !t->stop) {
+        if (!advance(t, t->done + 1, &steps)) return false;
+        if (!t->stop) snapshot_add(t, t->done < to ? -1 : epoch);
+    }
+    return true;
+}
+
 static bool run_epochs(Training *t) {
     if (!t->done) {
         if (!epoch_row(t, 0, NULL)) return false;
         judge(t, 0);
-        if (keeps(t, 0)) snapshot_add(t, 0);
+        if (keeps(t, 0) || keeps_steps(t)) snapshot_add(t, 0);
     }
     for (int64_t epoch = t->done / t->per_epoch + 1; epoch <= t->s->epochs && !t->stop; epoch++) {
-        int64_t steps;
-        if (!advance(t, epoch * t->per_epoch, &steps)) return false;
+        if (!run_epoch(t, epoch)) return false;
         if (t->stop) break;
-        Metrics m = epoch_means(t, steps);
+        Metrics m = epoch_means(t, t->per_epoch);
         if (!epoch_row(t, epoch, t->s->batch ? &m : NULL)) return false;
         judge(t, epoch);
         if (keeps(t, epoch)) snapshot_add(t, epoch);
@@ -397,13 +413,23 @@ static Run *run_finish(Training *t) {
     return t->run;
 }
 
+const Value *request_loss(Eval *e, const TrainRequest *r) {
+    for (int i = r->schedule.sessions - 1; i >= 0; i--) {
+        if (r->schedule.session[i].fit) continue;
+        Value *loss = arena_new_of(e->arena, Value);
+        *loss = *r->schedule.session[i].loss;
+        return loss;
+    }
+    return r->from ? r->from->loss : NULL;
+}
+
 bool training_begin(Eval *e, const TrainRequest *r, Training *t) {
     const DataObject *data = data_part(r->data, "train");
     const NetInfo *info = r->from ? r->from->info : net_info(e, r->net, &data->x, r->precision, r->span);
     if (!info) return false;
     Run *run = arena_new_of(e->arena, Run);
     Model *model = arena_new_of(e->arena, Model);
-    *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .known = true,
+    *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .known = true, .loss = request_loss(e, r),
                      .block = training_aligned(e->arena, info->layout.size)};
     *run = (Run){.object = {&run_class}, .model = model, .known = true, .cheap = true, .data = r->data,
                  .sessions = r->schedule.sessions};
@@ -423,6 +449,7 @@ bool training_end(Training *t, double start, bool ok, Run **out) {
     t->run->seconds = training_seconds() - start;
     *out = run_finish(t);
     ok = ok && store_put(t->e, *out, false, t->r->span);
+    if (ok && !t->found && !t->run->cheap) ok = kept_save(t->e, t->r, t->run, t->run->hash);
     checkpoint_release(t, ok);
     return ok;
 }

@@ -85,8 +85,8 @@ bool plan_ready(Eval *e, TrainPlan *plan, Span span);
 void plan_lanes_note(Eval *e, TrainPlan *plan, const double *settings);
 /* The kernel with a trial in each lane, for all trials noted so far; NULL if there is none. */
 const LaneCode *plan_lanes(Eval *e, TrainPlan *plan);
-/* Only builds the graph, for its diagnostics. */
-bool plan_check(const PlanRequest *request);
+/* Only builds the graph, for its diagnostics, and for its hash (NULL: not wanted): what the fns in it compute. */
+bool plan_check(const PlanRequest *request, uint64_t *hash);
 void plan_free(TrainPlan *plan);
 void plan_family_free(void *family);
 /* Philox keys of a plan under seeds, in its order. */
@@ -115,7 +115,10 @@ typedef struct TrainRequest {
     const Value *keep; const ValueRecord *measures;
     DType precision; Span span; int threads;
     char (*chain)[65];                            /* [i]: the hash of the run after its first i sessions; 0: none */
+    const char *asked;                            /* beside the hash: identities of kept epochs and measures; "": none */
 } TrainRequest;
+/* The loss that a model is looked at with where none is named: that of the last session that trained the whole net. */
+const Value *request_loss(Eval *e, const TrainRequest *request);
 bool train_run(Eval *e, const TrainRequest *request, Run **out);
 bool seeds_read(Eval *e, const Value *seed, Span span, Seeds *out);       /* a number, or a record by purpose */
 
@@ -124,10 +127,14 @@ double curve_value(const Curve *curve, const char *name, int row);        /* NaN
 void train_explain_divergence(Diag *diag, const TrainPlan *plan, const void *block, const Feed *feed, int64_t step);
 bool model_start(Eval *e, Model *model, const Value *start, Span span);   /* start: a model, or values by path: E0605 */
 void lab_progress(Eval *e, const char *session, int64_t epoch, int64_t epochs, const Curve *curve);
+/* ---- warnings while checking (warn.c) ---- */
+void warn_training(Eval *e, const NetInfo *info, const DataObject *data, const Value *loss, Span span);
+void warn_evaluation(Eval *e, const Model *model, const DataObject *data, Span span);
+
 /* ---- runs on disk (store.c) ---- */
 const char *run_folder(Arena *arena, const Session *session, const char *hash);
 bool store_find(Eval *e, const TrainRequest *request, const NetInfo *info, Run **out);
-bool store_usable(const Eval *e, const TrainRequest *request);            /* may a stored run stand for this one? */
+bool store_usable(const Eval *e);                /* may a stored run stand for one of this experiment? */
 /* Weights, then the curve: the folder is complete once that is there. */
 bool store_save(Eval *e, const Model *model, const Run *run, const char *hash, Span span);
 /* run->curve, run->diverged and the block of the net's layout; false: not there, or not whole. */

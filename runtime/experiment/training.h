@@ -14,7 +14,8 @@ typedef struct Training {
     TrainPlan *plan; const double *settings; const uint64_t *keys;
     char *block, *before;                                                /* before: as the cut began */
     Value measure[7]; int measures;
-    double *series[8]; int64_t batch, per_epoch, total, done, most;    /* most: steps of one cut */
+    double *series[8]; int64_t series_from;                              /* the step that they begin with */
+    int64_t batch, per_epoch, total, done, most;                          /* most: steps of one cut */
     uint32_t *order;
     double best; char *best_block;
     double lowest; int64_t since_lowest;
@@ -72,7 +73,8 @@ Run *lanes_take(Eval *e);
 /* ---- fit.c: cells by themselves ---- */
 /* The cell types that a session fits: indices into info->cell.  0 after a diagnostic. */
 int fit_cells(Eval *e, const NetInfo *info, const SessionSpec *s, Span span, int *cell);
-bool fit_check(Eval *e, const TrainRequest *r, const NetInfo *info, const SessionSpec *s);
+/* hash: of what is fitted, joined to what stands there. */
+bool fit_check(Eval *e, const TrainRequest *r, const NetInfo *info, const SessionSpec *s, uint64_t *hash);
 bool fit_session(Training *t);
 void fit_copy(const Training *t, Model *own, bool to_net);
 
