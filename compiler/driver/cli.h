@@ -21,7 +21,7 @@ typedef struct Cli {
     const Command *command;
     VEC(const char *) arguments;                        /* positional */
     VEC(const char *) experiments, sets, data, where;
-    const char *out, *cell, *stage, *net, *from;
+    const char *out, *cell, *stage, *net, *from, *tensorboard;
     int argument;                                       /* 0: all */
     bool quiet, latex, training, help, log_json, tsv;
     DiagStyle style;

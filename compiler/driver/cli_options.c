@@ -128,6 +128,7 @@ static bool option_set(Cli *cli, const OptionRow *option, const char *value)
         vec_push(cli->arena, &cli->where, value);
         break;
     case OPT_TSV: cli->tsv = true; break;
+    case OPT_TENSORBOARD: cli->tensorboard = value; break;
     case OPT_SHARD: return shard(cli, value);
     case OPT_LOG:
         if (!choice(cli, option, value, &n))

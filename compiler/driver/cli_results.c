@@ -10,18 +10,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "driver/cli.h"
-#include "report/table.h"
+#include "driver/cli_results.h"
 #include "support/file.h"
-
-enum { MOST_COLUMNS = 64 };
-
-typedef struct Names { VEC(const char *) list; } Names;
 
 static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
-/* What a folder holds, in order of name, without hidden and half-written files. */
-static Names folder_names(Arena *arena, const char *folder)
+Names folder_names(Arena *arena, const char *folder)
 {
     Names names = {0};
     DIR *dir = opendir(folder);
@@ -35,13 +29,13 @@ static Names folder_names(Arena *arena, const char *folder)
     return names;
 }
 
-static int machine(const Cli *cli, const char *error)
+int results_machine(const Cli *cli, const char *error)
 {
     cli_error(cli, "%s", error);
     return EXIT_MACHINE;
 }
 
-static char *whole_file(Cli *cli, const char *path, size_t *length)
+char *results_file(Cli *cli, const char *path, size_t *length)
 {
     char *bytes, *error;
     if (file_read(cli->arena, path, 0, &bytes, length, &error))
@@ -50,8 +44,7 @@ static char *whole_file(Cli *cli, const char *path, size_t *length)
     return NULL;
 }
 
-/* The lines of a text, each ended by 0. */
-static Names lines_of(Arena *arena, char *text)
+Names lines_of(Arena *arena, char *text)
 {
     Names lines = {0};
     for (char *line; text && (line = strsep(&text, "\n"));)
@@ -82,7 +75,7 @@ static bool shard_lines(Merge *m, const Shard *s, json_t *places, int file)
     size_t length = 0;
     Names lines = {0};
     if (json_array_size(places))
-        lines = lines_of(m->cli->arena, whole_file(m->cli, path, &length));
+        lines = lines_of(m->cli->arena, results_file(m->cli, path, &length));
     if ((size_t)lines.list.len != json_array_size(places))
         return damaged(m->cli, path);
     for (int i = 0; i < lines.list.len; i++) {
@@ -146,7 +139,7 @@ static bool links_merge(Merge *m, const char *folder)
         target[n] = 0;
         unlink(to);
         if (symlink(target + 3, to) != 0)
-            return machine(m->cli, file_error(m->cli->arena, to, "link", errno)) == EXIT_DONE;
+            return results_machine(m->cli, file_error(m->cli->arena, to, "link", errno)) == EXIT_DONE;
     }
     return true;
 }
@@ -155,7 +148,7 @@ static bool merge_write(Merge *m)
 {
     char *error = NULL;
     if (!folder_make(m->cli->arena, m->folder, &error))
-        return machine(m->cli, error) == EXIT_DONE;
+        return results_machine(m->cli, error) == EXIT_DONE;
     for (int file = 0; file < 2; file++) {
         Buf text = {0};
         if (!m->lines[file].len)
@@ -166,7 +159,7 @@ static bool merge_write(Merge *m)
         bool ok = file_write(m->cli->arena, path_join(m->cli->arena, m->folder, files[file]), text.at, text.len, FILE_SYNC, &error);
         buf_free(&text);
         if (!ok)
-            return machine(m->cli, error) == EXIT_DONE;
+            return results_machine(m->cli, error) == EXIT_DONE;
     }
     for (int i = 0; i < m->shards.len; i++)
         if (!links_merge(m, m->shards.at[i].folder))
@@ -183,7 +176,7 @@ static bool run_copy(Cli *cli, const char *from, const char *to)
     size_t length;
     Names names = folder_names(cli->arena, from);
     if (!folder_make(cli->arena, to, &error))
-        return machine(cli, error) == EXIT_DONE;
+        return results_machine(cli, error) == EXIT_DONE;
     for (int last = 0; last < 2; last++)                                /* the curve last: it says that the folder is whole */
         for (int i = 0; i < names.list.len; i++) {
             const char *name = names.list.at[i], *target = path_join(cli->arena, to, name);
@@ -191,7 +184,7 @@ static bool run_copy(Cli *cli, const char *from, const char *to)
                 continue;
             if (!file_read(cli->arena, path_join(cli->arena, from, name), 0, &bytes, &length, &error) ||
                 !file_write(cli->arena, target, bytes, length, FILE_SYNC, &error))
-                return machine(cli, error) == EXIT_DONE;
+                return results_machine(cli, error) == EXIT_DONE;
         }
     return true;
 }
@@ -243,7 +236,7 @@ static int results_merge(Cli *cli)
     for (int k = 1; k < cli->arguments.len; k++) {
         const char *folder = cli->arguments.at[k];
         if (!folder_exists(folder))
-            return machine(cli, arena_printf(cli->arena, "%s: there is no such folder", folder));
+            return results_machine(cli, arena_printf(cli->arena, "%s: there is no such folder", folder));
         if (strcmp(folder, cli->out) != 0 && !runs_merge(cli, folder, cli->out))
             return EXIT_MACHINE;
         Names programs = folder_names(cli->arena, folder);
@@ -265,175 +258,44 @@ static int results_merge(Cli *cli)
     return EXIT_MACHINE;
 }
 
-/* ---- tables again ---- */
+/* ---- experiments ---- */
 
-/* A field of a TSV as it was: a number where it looks like one. */
-static Datum field_datum(Arena *arena, const char *text)
+/* What run.json notes: interrupted, a shard, measured times. */
+static void notes_show(Cli *cli, const char *folder)
 {
-    char *end;
-    if (!*text)
-        return datum_null();
-    long long whole = strtoll(text, &end, 10);
-    if (!*end)
-        return datum_int(whole);
-    double x = strtod(text, &end);
-    return !*end ? datum_number(x) : datum_text(arena_copy(arena, text, strlen(text)));
+    json_error_t error;
+    json_t *root = json_load_file(path_join(cli->arena, folder, "run.json"), 0, &error), *notes = json_object_get(root, "notes");
+    for (size_t i = 0; i < json_array_size(notes); i++)
+        if (json_string_value(json_array_get(notes, i)))
+            printf("%s\n", json_string_value(json_array_get(notes, i)));
+    json_decref(root);
 }
 
-static void show_table(Cli *cli, const char *title, char *text)
-{
-    Names lines = lines_of(cli->arena, text);
-    const char *name[MOST_COLUMNS];
-    int columns = 0;
-    if (!lines.list.len)
-        return;
-    char *head = arena_copy(cli->arena, lines.list.at[0], strlen(lines.list.at[0]));
-    for (char *field; columns < MOST_COLUMNS && (field = strsep(&head, "\t"));)
-        name[columns++] = field;
-    Datum *at = arena_array(cli->arena, Datum, columns * lines.list.len + 1);
-    for (int i = 1; i < lines.list.len; i++) {
-        char *line = arena_copy(cli->arena, lines.list.at[i], strlen(lines.list.at[i]));
-        for (int k = 0; k < columns; k++) {
-            char *field = strsep(&line, "\t");
-            at[(i - 1) * columns + k] = field_datum(cli->arena, field ? field : "");
-        }
-    }
-    Table table = {.title = title, .columns = columns, .rows = lines.list.len - 1, .name = name, .at = at};
-    TableStyle style = {.width = cli->out_terminal ? cli->width : 0, .bold = cli->out_terminal && cli->color};
-    Buf out = {0};
-    table_text(&table, &style, &out);
-    printf("%.*s\n", (int)out.len, out.at);
-    buf_free(&out);
-}
-
-/* ---- rows by key ---- */
-
-static bool row_wanted(const Cli *cli, json_t *row)
-{
-    for (int i = 0; i < cli->where.len; i++) {
-        const char *equals = strchr(cli->where.at[i], '=');
-        json_t *value = json_object_getn(row, cli->where.at[i], (size_t)(equals - cli->where.at[i]));
-        char *shown = json_is_string(value) ? NULL : value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
-        const char *text = json_is_string(value) ? json_string_value(value) : shown;
-        bool same = text && strcmp(text, equals + 1) == 0;
-        if (!same && json_is_number(value)) {
-            char *end;
-            double x = strtod(equals + 1, &end);
-            same = equals[1] && !*end && x == json_number_value(value);
-        }
-        free(shown);
-        if (!same)
-            return false;
-    }
-    return true;
-}
-
-static void put_field(Buf *out, json_t *value)
-{
-    char number[32];
-    char *text = json_is_string(value) || json_is_real(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    const char *shown = text ? text : json_string_value(value);
-    if (json_is_real(value)) {
-        text_of_f64(number, json_real_value(value));
-        shown = number;
-    }
-    for (; shown && *shown; shown++) {
-        if (*shown == '\t')
-            buf_text(out, "\\t");
-        else if (*shown == '\n')
-            buf_text(out, "\\n");
-        else
-            buf_put(out, shown, 1);
-    }
-    free(text);
-}
-
-typedef struct Rows { Cli *cli; Buf out; Names columns; } Rows;
-
-/* The rows of one `record` are shown together: they have the same columns. */
-static void rows_flush(Rows *r)
-{
-    buf_put(&r->out, "", 1);
-    if (r->out.len > 1 && r->cli->tsv)
-        fputs(r->out.at, stdout);
-    else if (r->out.len > 1)
-        show_table(r->cli, "rows", r->out.at);
-    r->out.len = 0;
-    r->columns.list.len = 0;
-}
-
-static bool same_columns(const Rows *r, const Names *columns)
-{
-    bool same = r->columns.list.len == columns->list.len;
-    for (int k = 0; same && k < columns->list.len; k++)
-        same = strcmp(r->columns.list.at[k], columns->list.at[k]) == 0;
-    return same;
-}
-
-static void row_put(Rows *r, json_t *row)
-{
-    Names columns = {0};
-    const char *key;
-    json_t *value;
-    json_object_foreach(row, key, value)
-        if ((r->cli->tsv || !json_is_array(value)) && columns.list.len < MOST_COLUMNS)
-            vec_push(r->cli->arena, &columns.list, (const char *)arena_copy(r->cli->arena, key, strlen(key)));
-    if (!same_columns(r, &columns)) {
-        rows_flush(r);
-        r->columns = columns;
-        for (int k = 0; k < columns.list.len; k++)
-            buf_printf(&r->out, "%s%s", k ? "\t" : "", columns.list.at[k]);
-        buf_text(&r->out, "\n");
-    }
-    for (int k = 0; k < columns.list.len; k++) {
-        buf_text(&r->out, k ? "\t" : "");
-        put_field(&r->out, json_object_get(row, columns.list.at[k]));
-    }
-    buf_text(&r->out, "\n");
-}
-
-static bool rows_show(Cli *cli, const char *folder)
-{
-    size_t length;
-    char *text = whole_file(cli, path_join(cli->arena, folder, "records.jsonl"), &length);
-    Names lines = lines_of(cli->arena, text);
-    Rows rows = {.cli = cli};
-    bool ok = text != NULL;
-    for (int i = 0; ok && i < lines.list.len; i++) {
-        json_error_t error;
-        json_t *row = json_loads(lines.list.at[i], 0, &error);
-        ok = row != NULL;
-        if (!ok)
-            cli_error(cli, "%s/records.jsonl: line %d: %s", folder, i + 1, error.text);
-        else if (row_wanted(cli, row) && cli->style == DIAG_JSON)
-            printf("%s\n", lines.list.at[i]);
-        else if (row_wanted(cli, row))
-            row_put(&rows, row);
-        json_decref(row);
-    }
-    rows_flush(&rows);
-    buf_free(&rows.out);
-    return ok;
-}
-
-static bool experiment_show(Cli *cli, const char *name, const char *folder)
+static bool experiment_show(Cli *cli, const char *name, const char *folder, int *written)
 {
     Names names = folder_names(cli->arena, folder);
     size_t length = 0;
     const char *records = path_join(cli->arena, folder, "records.jsonl");
     bool rows = cli->where.len || cli->style == DIAG_JSON || cli->tsv;
+    if (cli->tensorboard)
+        return tensorboard_write(cli, name, folder, written);
     if (rows)
-        return !file_exists(records) || rows_show(cli, folder);
-    char *text = file_exists(records) ? whole_file(cli, records, &length) : NULL;
-    printf("%s: %d rows, in %s\n\n", name, lines_of(cli->arena, text).list.len, folder);
+        return !file_exists(records) || results_rows(cli, folder);
+    char *text = file_exists(records) ? results_file(cli, records, &length) : NULL;
+    Names lines = lines_of(cli->arena, text);
+    printf("%s: %d rows, in %s\n", name, lines.list.len, folder);
+    notes_show(cli, folder);
+    if (!strstr(name, "/shard-"))                                       /* a shard has only some of them */
+        results_seeds(cli, lines);
+    printf("\n");
     for (int i = 0; i < names.list.len; i++) {
         const char *dot = strrchr(names.list.at[i], '.');
         if (!dot || strcmp(dot, ".tsv") != 0)
             continue;
-        text = whole_file(cli, path_join(cli->arena, folder, names.list.at[i]), &length);
+        text = results_file(cli, path_join(cli->arena, folder, names.list.at[i]), &length);
         if (!text)
             return false;
-        show_table(cli, arena_copy(cli->arena, names.list.at[i], (size_t)(dot - names.list.at[i])), text);
+        results_table(cli, arena_copy(cli->arena, names.list.at[i], (size_t)(dot - names.list.at[i])), text);
     }
     return true;
 }
@@ -446,29 +308,50 @@ static bool experiment_asked(const Cli *cli, const char *name)
     return cli->experiments.len == 0;
 }
 
+typedef struct Shown { Cli *cli; int experiments, written; } Shown;
+
+/* The experiment in a folder, or its shards where they are not merged. */
+static bool folder_show(Shown *s, const char *name, const char *folder)
+{
+    Arena *arena = s->cli->arena;
+    Names parts = folder_names(arena, folder);
+    bool ok = true;
+    if (file_exists(path_join(arena, folder, "run.json")) || file_exists(path_join(arena, folder, "records.jsonl"))) {
+        s->experiments++;
+        return experiment_show(s->cli, name, folder, &s->written);
+    }
+    for (int i = 0; ok && i < parts.list.len; i++) {
+        if (strncmp(parts.list.at[i], "shard-", 6) != 0)
+            continue;
+        s->experiments++;
+        ok = experiment_show(s->cli, arena_printf(arena, "%s/%s", name, parts.list.at[i]), path_join(arena, folder, parts.list.at[i]), &s->written);
+    }
+    return ok;
+}
+
 int command_results(Cli *cli)
 {
     const char *folder = cli->arguments.at[0];
+    Shown s = {.cli = cli};
     if (strcmp(folder, "merge") == 0)
         return results_merge(cli);
     if (!folder_exists(folder))
-        return machine(cli, arena_printf(cli->arena, "%s: there is no such folder", folder));
+        return results_machine(cli, arena_printf(cli->arena, "%s: there is no such folder", folder));
     Names programs = folder_names(cli->arena, folder);
-    int shown = 0;
     for (int p = 0; p < programs.list.len; p++) {
         const char *program = path_join(cli->arena, folder, programs.list.at[p]);
         Names experiments = folder_names(cli->arena, program);
-        for (int x = 0; x < experiments.list.len; x++) {
-            const char *at = path_join(cli->arena, program, experiments.list.at[x]);
-            bool is_one = file_exists(path_join(cli->arena, at, "run.json")) || file_exists(path_join(cli->arena, at, "records.jsonl"));
-            if (!is_one || !experiment_asked(cli, experiments.list.at[x]))
-                continue;
-            shown++;
-            if (!experiment_show(cli, arena_printf(cli->arena, "%s/%s", programs.list.at[p], experiments.list.at[x]), at))
+        for (int x = 0; x < experiments.list.len && strcmp(programs.list.at[p], "runs"); x++)
+            if (experiment_asked(cli, experiments.list.at[x]) &&
+                !folder_show(&s, arena_printf(cli->arena, "%s/%s", programs.list.at[p], experiments.list.at[x]),
+                             path_join(cli->arena, program, experiments.list.at[x])))
                 return EXIT_MACHINE;
-        }
     }
-    if (shown)
-        return EXIT_DONE;
-    return machine(cli, arena_printf(cli->arena, "%s: no experiment has left results here", folder));
+    if (!s.experiments)
+        return results_machine(cli, arena_printf(cli->arena, "%s: no experiment has left results here", folder));
+    if (cli->tensorboard && !s.written)
+        return results_machine(cli, arena_printf(cli->arena, "%s: no stored run is linked by an experiment here", folder));
+    if (cli->tensorboard)
+        printf("%d runs, in %s\n", s.written, cli->tensorboard);
+    return EXIT_DONE;
 }

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "child.h"
 
+#include "report/tensorboard.h"
+
 #include <jansson.h>
 
 static const char study[] =
@@ -117,8 +119,133 @@ static void test_params(void **state)
     expect_text(o.err, "E0416");
 }
 
+/* ---- event files, read back by the format's description ---- */
+
+typedef struct Event { int64_t step; char tag[64]; float value; } Event;
+
+static uint64_t varint(const uint8_t **p)
+{
+    uint64_t x = 0;
+    for (int shift = 0;; shift += 7) {
+        uint8_t byte = *(*p)++;
+        x |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80))
+            return x;
+    }
+}
+
+/* The fields of one message; those that are messages themselves are gone into. */
+static void event_read(const uint8_t *p, const uint8_t *end, int depth, Event *out)
+{
+    while (p < end) {
+        uint64_t key = varint(&p), field = key >> 3, length;
+        switch (key & 7) {
+        case 0: {
+            uint64_t x = varint(&p);
+            if (depth == 0 && field == 2)
+                out->step = (int64_t)x;
+            break;
+        }
+        case 1: p += 8; break;
+        case 2:
+            length = varint(&p);
+            assert_true(p + length <= end);
+            if ((depth == 0 && field == 5) || (depth == 1 && field == 1))
+                event_read(p, p + length, depth + 1, out);
+            else if (depth == 2 && field == 1)
+                memcpy(out->tag, p, length < 63 ? length : 63);
+            p += length;
+            break;
+        case 5: memcpy(&out->value, p, 4); p += 4; break;
+        default: fail_msg("kind %d of a field", (int)(key & 7));
+        }
+    }
+    assert_true(p == end);
+}
+
+static void checked(const void *bytes, size_t length, const uint8_t *checksum)
+{
+    uint32_t masked;
+    memcpy(&masked, checksum, 4);
+    masked -= 0xa282ead8u;
+    assert_int_equal(masked >> 17 | masked << 15, crc32c(bytes, length));
+}
+
+static void test_tensorboard(void **state)
+{
+    Child *c = *state;
+    assert_int_equal(crc32c("123456789", 9), 0xe3069283u);
+    const char *file = child_text(c, "study.nin", study), *out = child_path(c, "board"), *to = child_path(c, "events");
+    Outcome o = child_run(c, "run", file, "--out", out, NULL);
+    expect_status(&o, 0);
+    o = child_run(c, "results", out, "--tensorboard", to, NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "6 runs, in ");
+    char *bytes, *error = NULL;
+    size_t length, scalars = 0;
+    assert_true(file_read(c->arena, path_join(c->arena, to, "study/e/0.01-2/events.out.tfevents.nin"), 0, &bytes, &length, &error));
+    const char *curve = path_join(c->arena, out, "study/e/0.01-2.safetensors");
+    char target[256] = "";
+    assert_true(readlink(curve, target, sizeof target - 1) > 0);
+    *strrchr(target, '/') = 0;
+    json_t *root = json_load_file(path_join(c->arena, path_join(c->arena, path_join(c->arena, out, "study/e"), target), "curve.json"), 0, NULL);
+    assert_non_null(root);
+    const uint8_t *p = (const uint8_t *)bytes, *end = p + length;
+    for (bool first = true; p < end; first = false) {
+        uint64_t size;
+        Event event = {0};
+        memcpy(&size, p, 8);
+        checked(p, 8, p + 8);
+        checked(p + 12, size, p + 12 + size);
+        event_read(p + 12, p + 12 + size, 0, &event);
+        p += 16 + size;
+        if (first) {
+            assert_non_null(memmem(p - 4 - size, size, "brain.Event:2", 13));
+            continue;
+        }
+        assert_int_equal(strncmp(event.tag, "session/", 8), 0);
+        const char *text = json_string_value(json_array_get(json_object_get(json_object_get(root, "columns"), event.tag + 8), (size_t)event.step));
+        assert_non_null(text);
+        assert_true((float)strtod(text, NULL) == event.value);
+        scalars++;
+    }
+    assert_int_equal(scalars, 3 * 6);                                    /* epochs 0 to 2, loss and accuracy of three parts */
+    json_decref(root);
+    o = child_run(c, "results", out, "--tensorboard", to, "--experiment", "none", NULL);
+    expect_status(&o, 3);
+}
+
+/* What is not there yet is said: shards that are not merged, seeds that are missing. */
+static void test_incomplete(void **state)
+{
+    Child *c = *state;
+    const char *file = child_text(c, "study.nin", study), *out = child_path(c, "shared");
+    Outcome o = child_run(c, "run", file, "--out", out, "--shard", "2/2", NULL);
+    expect_status(&o, 0);
+    o = child_run(c, "results", out, NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "study/e/shard-2-of-2: ");
+    expect_text(o.out, "shard 2 of 2: the rows of its turns only");
+    o = child_run(c, "results", "merge", out, "--out", out, NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "1 of 2 shards");
+    o = child_run(c, "results", out, NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "study/e: ");
+    assert_null(strstr(o.out, "shard-2-of-2: "));
+    const char *folder = child_path(c, "rows/p/e");
+    char *error = NULL;
+    assert_true(folder_make(c->arena, folder, &error));
+    const char *rows = "{\"lr\":0.1,\"seed\":1,\"a\":1}\n{\"lr\":0.1,\"seed\":4,\"a\":2}\n{\"lr\":0.2,\"seed\":4,\"a\":3}\n";
+    assert_true(file_write(c->arena, path_join(c->arena, folder, "records.jsonl"), rows, strlen(rows), FILE_NO_SYNC, &error));
+    o = child_run(c, "results", child_path(c, "rows"), NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "incomplete: lr = 0.2 has 1 of 2 seeds; missing: 1\n");
+    assert_null(strstr(o.out, "lr = 0.1 has"));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shards), cmocka_unit_test(test_results), cmocka_unit_test(test_params)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tensorboard), cmocka_unit_test(test_incomplete), cmocka_unit_test(test_shards), cmocka_unit_test(test_results), cmocka_unit_test(test_params)};
     return cmocka_run_group_tests(tests, child_open, child_close);
 }
