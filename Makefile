@@ -13,9 +13,9 @@ LIBS = -ljansson -larchive -ljpeg -lcurl -lz -ldl -lm
 
 LAYERS = base syntax graph pass sema kernel emit driver
 GEN = $(patsubst lang/%,$(BUILD)/gen/%.c,$(basename $(wildcard lang/lexer.re lang/grammar.y))) $(BUILD)/gen/stdlib.c $(BUILD)/gen/digits.c
-SRC = $(filter-out compiler/emit/llvm% compiler/driver/main.c compiler/driver/cli%,$(wildcard $(LAYERS:%=compiler/%/*.c))) $(wildcard runtime/*/*.c)
+SRC = $(filter-out compiler/emit/llvm% compiler/driver/main.c compiler/driver/cli% compiler/driver/build%,$(wildcard $(LAYERS:%=compiler/%/*.c))) $(wildcard runtime/*/*.c)
 OBJ = $(SRC:%.c=$(BUILD)/%.o) $(GEN:%.c=%.o)
-CLI_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/driver/main.c compiler/driver/cli*.c))
+CLI_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/driver/main.c compiler/driver/cli*.c compiler/driver/build*.c))
 LLVM_OBJ = $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/emit/llvm*.c))
 UNIT = $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
 NINTEST = $(wildcard tests/nintest/*.c)

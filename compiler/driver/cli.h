@@ -22,6 +22,8 @@ typedef struct Cli {
     VEC(const char *) arguments;                        /* positional */
     VEC(const char *) experiments, sets, data, where;
     const char *out, *cell, *stage, *net, *from, *tensorboard;
+    const char *artifact, *emit, *output, *weights, *target, *cc;        /* nin build, nin verify */
+    int seed, examples; bool seeded;
     int argument;                                       /* 0: all */
     bool quiet, latex, training, help, log_json, tsv;
     DiagStyle style;
@@ -32,7 +34,7 @@ typedef struct Cli {
     Session *session; Lab *lab;
     Progress *progress; const char *progress_what; int64_t progress_done; pthread_mutex_t progress_lock;
     double log_started, log_shown;                      /* --log json */
-    const char *c_folder;                               /* made for --backend=c; removed at the end */
+    const char *c_folder;                               /* of cli_scratch; removed at the end */
     bool machine, at_fault;                             /* something of the machine failed; the program is at fault */
 } Cli;
 
@@ -44,6 +46,7 @@ int options_read(Cli *cli, int argc, char **argv);
 /* ---- cli_session.c ---- */
 /* A session and its laboratory, as the options say. */
 void cli_open(Cli *cli);
+const char *cli_scratch(Cli *cli);                      /* a folder that goes at the end; NULL after a message */
 bool cli_cpu_known(Cli *cli);                           /* is --cpu, if given, one that LLVM knows? */
 void cli_close(Cli *cli);
 /* Where data sets are looked for (ends with NULL), and where fetched ones are put (NULL: there is no home). */
@@ -65,6 +68,6 @@ bool cli_interrupted(void *unused);                     /* main.c */
 /* ---- commands ---- */
 int command_run(Cli *cli), command_check(Cli *cli), command_test(Cli *cli), command_eval(Cli *cli), command_grad(Cli *cli),
     command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli), command_results(Cli *cli),
-    command_params(Cli *cli);
+    command_params(Cli *cli), command_build(Cli *cli), command_verify(Cli *cli);
 
 #endif

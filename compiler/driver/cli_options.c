@@ -18,7 +18,7 @@ const Command commands[] = {
 #include "driver/options.def"
     {0},
 };
-static const char letters[] = "rctegxdaps";              /* of the commands, in their order */
+static const char letters[] = "rctegxdapsbv";              /* of the commands, in their order */
 
 const char *cli_near(const char *name, const char *const *names, int n)
 {
@@ -71,7 +71,7 @@ static bool whole(const Cli *cli, const OptionRow *option, const char *text, int
 {
     char *end;
     long x = strtol(text, &end, 10);
-    if (*text && !*end && x >= least && x <= 4096) {
+    if (*text && !*end && x >= least && x <= (option->id == OPT_EXAMPLES ? 1000000 : 4096)) {
         *out = (int)x;
         return true;
     }
@@ -167,6 +167,23 @@ static bool option_set(Cli *cli, const OptionRow *option, const char *value)
     case OPT_NET: cli->net = value; break;
     case OPT_TRAINING: cli->training = true; break;
     case OPT_FROM: cli->from = value; break;
+    case OPT_ARTIFACT: cli->artifact = value; break;
+    case OPT_EMIT:
+        if (!choice(cli, option, value, &n))
+            return false;
+        cli->emit = value;
+        break;
+    case OPT_OUTPUT: cli->output = value; break;
+    case OPT_WEIGHTS: cli->weights = value; break;
+    case OPT_SEED:
+        if (!whole(cli, option, value, 0, &n))
+            return false;
+        cli->seed = n;
+        cli->seeded = true;
+        break;
+    case OPT_EXAMPLES: return whole(cli, option, value, 1, &cli->examples);
+    case OPT_TARGET: cli->target = value; break;
+    case OPT_CC: cli->cc = value; break;
     case OPT_HELP: cli->help = true; break;
     }
     return true;
@@ -220,6 +237,8 @@ static bool arguments_read(Cli *cli, int argc, char **argv)
             only_arguments = true;
         else if (!only_arguments && strcmp(argv[i], "-h") == 0)
             cli->help = true;
+        else if (!only_arguments && strcmp(argv[i], "-o") == 0 && cli->command->run == command_build && i + 1 < argc)
+            cli->output = argv[++i];
         else if (!only_arguments && strncmp(argv[i], "--", 2) == 0) {
             if (!option_read(cli, argc, argv, &i))
                 return false;
@@ -241,7 +260,7 @@ static bool arguments_read(Cli *cli, int argc, char **argv)
 
 int options_read(Cli *cli, int argc, char **argv)
 {
-    const char *names[16];
+    const char *names[24];
     int n = 0;
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         help_all();

@@ -188,11 +188,14 @@ static void progress_open(Cli *cli)
 
 /* ---- the session ---- */
 
-static const char *c_folder(Cli *cli)
+const char *cli_scratch(Cli *cli)
 {
     const char *base = getenv("TMPDIR");
-    char *folder = path_join(cli->arena, base && *base ? base : "/tmp", "nin-XXXXXX");
-    return mkdtemp(folder);
+    if (!cli->c_folder)
+        cli->c_folder = mkdtemp(path_join(cli->arena, base && *base ? base : "/tmp", "nin-XXXXXX"));
+    if (!cli->c_folder)
+        cli_error(cli, "no folder for temporary files can be made");
+    return cli->c_folder;
 }
 
 void cli_open(Cli *cli)
@@ -212,7 +215,7 @@ void cli_open(Cli *cli)
     o->bold = cli->out_terminal && cli->color;
     if (o->backend == BACKEND_C) {
         o->c_compiler = "gcc";
-        o->c_folder = cli->c_folder = c_folder(cli);
+        o->c_folder = cli_scratch(cli);
     }
     progress_open(cli);
 }

@@ -260,10 +260,11 @@ static const char *call_label(void *data, int number) {
     const ArtifactFn *fn = &t->a->fn[t->role];
     const DeviceCall *call = &fn->device->call[number];
     const char *what = strncmp(call->what, "rows", 4) == 0 ? "rows" : identifier(t->arena, call->what, strlen(call->what));
+    bool cell = strncmp(call->what, "map", 3) == 0;
     for (int k = 0; k < call->args; k++) {
         const Spot *p = &fn->device->spot[call->spot[k]];
         if (p->kind != SPOT_WEIGHT) continue;
-        const char *path = t->a->field[fn->field[p->index]].path, *dot = strrchr(path, '.');
+        const char *path = t->a->field[fn->field[p->index]].path, *dot = cell ? strchr(path, '.') : strrchr(path, '.');
         if (!dot) break;
         const char *layer = identifier(t->arena, path, (size_t)(dot - path));
         return t->role == ROLE_TRAIN ? arena_printf(t->arena, "%s_%s", layer, what) : layer;
@@ -362,6 +363,11 @@ static const char arithmetic_test[] =
     "    r = one + more;\n    if (!(r > 1.0f))\n        return 4;\n"
     "    return 0;\n}\n\n";
 
+static const char test_bits[] =
+    "static uint32_t test_bits(float x)\n{\n    uint32_t u;\n    memcpy(&u, &x, sizeof u);\n    return u;\n}\n\n";
+static const char test_bits64[] =
+    "static uint64_t test_bits64(double x)\n{\n    uint64_t u;\n    memcpy(&u, &x, sizeof u);\n    return u;\n}\n\n";
+
 static void bit_constants(Buf *out, KScalar element, const char *name, const void *data, int64_t n) {
     bool wide = element == KS_F64;
     buf_printf(out, "static const uint%d_t %s[%lld] = {", wide ? 64 : 32, name, (long long)n);
@@ -387,13 +393,14 @@ static void test_vectors(const Artifact *a, Buf *out) {
 
 static const char *target_text(const Artifact *a) { return a->target_class ? "test_target[k]" : "test_target + k * TARGETS"; }
 
-static void selftest(const Text *t, Buf *out) {
+static void selftest(const Text *t, bool fma, Buf *out) {
     const Artifact *a = t->a;
-    const char *state = has_state(a) ? "state, " : "", *bits = a->output_element == KS_F64 ? "nin_f64_bits" : "nin_f32_bits";
+    const char *state = has_state(a) ? "state, " : "", *bits = a->output_element == KS_F64 ? "test_bits64" : "test_bits";
     bool learns = a->fn[ROLE_TRAIN].device && a->vector_loss;
-    bool fma = a->output_element == KS_F32;
     buf_printf(out, "\n#ifndef %s_NO_SELFTEST\n", t->upper);
     test_vectors(a, out);
+    if (learns || (a->gives_values && a->output_element == KS_F32)) buf_text(out, test_bits);
+    if (a->gives_values && a->output_element == KS_F64) buf_text(out, test_bits64);
     buf_printf(out, arithmetic_test, fma ? "    r = nin_fmaf(a, a, c);\n    if (!(r > tiny * half && r < more))\n        return 2;\n" : "");
     buf_printf(out, "int %s_selftest(%s%s%s_work *work)\n{\n", a->prefix, has_state(a) ? a->prefix : "", has_state(a) ? "_state *state, " : "", a->prefix);
     if (a->gives_values) buf_printf(out, "    %s y[%s_OUTPUTS];\n", c_element(a->output_element), t->upper);
@@ -412,7 +419,7 @@ static void selftest(const Text *t, Buf *out) {
                    state, t->upper);
         if (a->target_class) buf_text(out, target_text(a));
         else buf_printf(out, "test_target + k * %lld", (long long)a->targets);
-        buf_printf(out, ");\n        if (nin_f32_bits(loss) != test_loss[k])\n            return 1000 + k;\n    }\n");
+        buf_printf(out, ");\n        if (test_bits(loss) != test_loss[k])\n            return 1000 + k;\n    }\n");
         if (starts(a)) buf_printf(out, "    %s_start(state);\n", a->prefix);
     }
     buf_printf(out, "    return 0;\n}\n\n#ifdef %s_MAIN\nint main(void)\n{\n    static %s_work work;\n", t->upper, a->prefix);
@@ -434,9 +441,7 @@ void artifact_source(const Artifact *a, const char *header, Buf *out) {
     char upper[128];
     Arena *arena = arena_new();
     Buf kernels = {0}, entries = {0}, constants = {0}, tests = {0};
-    uint64_t needs = UINT64_C(1) << HELP_U32;
-    if (a->output_element == KS_F32) needs |= UINT64_C(1) << HELP_FMAF;
-    else needs |= UINT64_C(1) << HELP_U64;
+    uint64_t needs = 0;
     upper_case(a->prefix, upper);
     Text t = {a, arena, out, ROLE_PREDICT, upper};
     for (int r = 0; r < ROLES; r++) {
@@ -447,7 +452,7 @@ void artifact_source(const Artifact *a, const char *header, Buf *out) {
         needs |= functions.needs;
         entry(&t, &functions, &entries);
     }
-    selftest(&t, &tests);
+    selftest(&t, (needs >> HELP_FMAF & 1) != 0, &tests);
     buf_printf(out, "/* %s.c -- %s\n *\n * Test: compile with -D%s_MAIN; the program ends with 0.  -D%s_NO_SELFTEST leaves the self-test out. */\n", a->prefix, a->origin,
                upper, upper);
     buf_printf(out, "#include \"%s\"\n\n#include <float.h>\n#include <string.h>\n\n", header);

@@ -175,21 +175,36 @@ static const char hardware_sqrt[] =
     "#define NIN_SQRTF(r, x) __asm__(\"fsqrt.s %0, %1\" : \"=f\"(r) : \"f\"(x))\n"
     "#if __riscv_flen >= 64\n#define NIN_SQRT(r, x) __asm__(\"fsqrt.d %0, %1\" : \"=f\"(r) : \"f\"(x))\n#endif\n#endif\n\n";
 
+/* Helpers that only the routines without hardware need stand behind their conditions. */
+static void condition(uint64_t all, int helper, Buf *out) {
+    static const struct { int user; const char *macro; } soft[] = {
+        {HELP_FMAF, "NIN_HARDWARE_FMAF"}, {HELP_FMA, "NIN_HARDWARE_FMA"}, {HELP_SQRTF, "NIN_SQRTF"}, {HELP_SQRT, "NIN_SQRT"}};
+    const char *sign = "#if ";
+    for (int k = 0; k < COUNT(soft); k++)
+        if (all >> soft[k].user & 1 && c_helpers[soft[k].user].needs >> helper & 1) {
+            buf_printf(out, "%s!defined(%s)", sign, soft[k].macro);
+            sign = " || ";
+        }
+    buf_text(out, "\n");
+}
+
 void c_helpers_print(uint64_t needed, Buf *out) {
-    static const int order[] = {HELP_ABSF, HELP_ABS};
-    uint64_t all = needed, done = 0;
-    for (int k = 0; k < HELP_COUNT; k++)
-        if (needed >> k & 1) all |= c_helpers[k].needs;
-    for (int k = 0; k < HELP_COUNT; k++)
-        if (all >> k & 1) all |= c_helpers[k].needs;
+    static const int order[] = {HELP_U32, HELP_F32, HELP_U64, HELP_F64, HELP_ABSF, HELP_ABS};
+    const uint64_t soft = BIT(FMAF) | BIT(FMA) | BIT(SQRTF) | BIT(SQRT);
+    uint64_t all = needed, sure = needed, first = 0;
+    for (int turn = 0; turn < 2; turn++)
+        for (int k = 0; k < HELP_COUNT; k++) {
+            if (all >> k & 1) all |= c_helpers[k].needs;
+            if ((sure & ~soft) >> k & 1) sure |= c_helpers[k].needs;
+        }
     if (all & (BIT(FMAF) | BIT(FMA))) buf_text(out, hardware_fma);
     if (all & (BIT(SQRTF) | BIT(SQRT))) buf_text(out, hardware_sqrt);
-    for (int k = 0; k <= HELP_F64; k++)
-        if (all >> k & 1) buf_printf(out, "%s\n", c_helpers[k].text);
-    done = BIT(U32) | BIT(F32) | BIT(U64) | BIT(F64);
-    for (int k = 0; k < COUNT(order); k++)
-        if (all >> order[k] & 1) buf_printf(out, "%s\n", c_helpers[order[k]].text);
-    done |= BIT(ABSF) | BIT(ABS);
+    for (int k = 0; k < COUNT(order); k++) {
+        first |= UINT64_C(1) << order[k];
+        if (!(all >> order[k] & 1)) continue;
+        if (!(sure >> order[k] & 1)) condition(all, order[k], out);
+        buf_printf(out, "%s%s\n", c_helpers[order[k]].text, sure >> order[k] & 1 ? "" : "#endif\n");
+    }
     for (int k = 0; k < HELP_COUNT; k++)
-        if ((all & ~done) >> k & 1) buf_printf(out, "%s\n", c_helpers[k].text);
+        if ((all & ~first) >> k & 1) buf_printf(out, "%s\n", c_helpers[k].text);
 }

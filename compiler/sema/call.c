@@ -52,7 +52,17 @@ static bool bare_all(Eval *e, const TypeValue *type, const Ast *ast, Scope *scop
     return true;
 }
 
+/* [class, logits]: several choices. */
+static bool eval_choices(Eval *e, const TypeValue *type, const Ast *ast, Scope *scope, Value *out) {
+    Value *at = arena_array(e->arena, Value, ast->list.len + 1);
+    for (int i = 0; i < ast->list.len; i++)
+        if (!eval_choice(e, type, ast->list.args[i].value, scope, &at[i])) return eval_fail(out);
+    *out = value_list(e->arena, at, ast->list.len);
+    return true;
+}
+
 bool eval_choice(Eval *e, const TypeValue *type, const Ast *ast, Scope *scope, Value *out) {
+    if (ast->kind == AST_LIST) return eval_choices(e, type, ast, scope, out);
     if (ast->kind != AST_NAME) return eval_expr(e, ast, scope, out);
     Value choice = {.kind = V_CHOICE, .choice = ast->name}, fitted;
     Found found = scope_lookup(e, scope, ast->name, out);

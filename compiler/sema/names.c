@@ -306,6 +306,9 @@ static void visit_argument(Names *n, const AstFormal *formal, const AstArg *arg)
     const char *const *members = names_choices(type);
     if (members && arg->value->kind == AST_NAME) {
         visit_choice(n, arg->value, type, members);
+    } else if (members && arg->value->kind == AST_LIST) {
+        for (int i = 0; i < arg->value->list.len; i++)
+            visit_argument(n, formal, &arg->value->list.args[i]);
     } else if (!strcmp(type, "formula") || !strcmp(type, "columns")) {
         bool outer = n->in_formula;
         n->in_formula = true;

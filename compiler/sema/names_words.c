@@ -10,7 +10,7 @@ static const char *const type_words[] = {
     "f32", "f64", "int", "real", "bool", "class", "list", "text", "range", "record", "cell", "cells", "net", "fn",
     "data", "model", "run", "session", "initializer", "distribution", "rate", "selection", "strategy", "scope", "axes",
     "protocol", "corruption", "artifact", "progress", "formula", "rest", "columns", "labels", "measure", "norm",
-    "order", "axis_scale", "type", "any", NULL };
+    "order", "axis_scale", "emission", "units", "answers", "storage", "type", "any", NULL };
 static const char *const planned[] = {
     "attack", "standard", "protocol", "fgsm", "pgd", "apgd", "apgd_targeted", "fab",
     "fab_targeted", "square", "plus", "rand", "dlr", "margin", "corrupt", "common_corruptions", "gaussian_noise",
@@ -18,7 +18,7 @@ static const char *const planned[] = {
     "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression", "speckle_noise", "gaussian_blur",
     "spatter", "saturate", "grid", "tabulated",
     "quadratic_fit", "rational_fit", "polynomial_fit", "replace", "cell_inputs", "region", "box", "spectrum",
-    "lipschitz", "time_per_call", "artifact", NULL };
+    "lipschitz", "time_per_call", NULL };
 
 static const char *const choices_scope[] = { "model", "layer", "feature", "unit", NULL };
 static const char *const choices_norm[] = { "linf", "l2", "l1", NULL };
@@ -26,9 +26,15 @@ static const char *const choices_order[] = { "shuffled", "given", NULL };
 static const char *const choices_scale[] = { "linear", "log", NULL };
 static const char *const choices_measure[] = { "train_loss", "valid_loss", "test_loss", "train_accuracy",
                                                "valid_accuracy", "test_accuracy", NULL };
+static const char *const choices_emission[] = { "c", "object", "shared", "static", "executable", "header", "llvm",
+                                               "bitcode", "asm", NULL };
+static const char *const choices_units[] = { "network", "pixels", NULL };
+static const char *const choices_answers[] = { "logits", "class", NULL };
+static const char *const choices_storage[] = { "embedded", "separate", NULL };
 static const struct { const char *type; const char *const *members; } choice_types[] = {
     { "scope", choices_scope }, { "norm", choices_norm }, { "order", choices_order }, { "axis_scale", choices_scale },
-    { "measure", choices_measure } };
+    { "measure", choices_measure }, { "emission", choices_emission }, { "units", choices_units },
+    { "answers", choices_answers }, { "storage", choices_storage } };
 
 static bool listed(const char *const *list, const char *name)
 {

@@ -386,6 +386,11 @@ static bool cells_fit(const Value *value) {
 }
 
 static bool choice_fits(const Value *value, const TypeValue *type) {
+    if (value->kind == V_LIST && strcmp(type->name, "answers") == 0) {   /* several answers at once */
+        for (int i = 0; i < value->list->len; i++)
+            if (!choice_fits(&value->list->at[i], type)) return false;
+        return value->list->len > 0;
+    }
     if (value->kind != V_CHOICE) return false;
     const char *const *names = names_choices(type->name);
     for (int i = 0; names && names[i]; i++)

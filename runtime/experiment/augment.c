@@ -49,7 +49,7 @@ static Val feature_numbers(Eval *e, const double *at, int n, int rank, DType dty
 }
 
 /* Raw to given values (or back), in the order of the data's own map. */
-static bool affine_node(Eval *e, const Affine *map, bool back, Span span, Val *x) {
+bool affine_trace(Eval *e, const Affine *map, bool back, Span span, Val *x) {
     Graph *g = e->trace->graph;
     NodeType type = graph_type(g, *x);
     Shape shape = type.shape, planes = shape;
@@ -112,8 +112,8 @@ bool augment_trace(Eval *e, const SessionSpec *s, const Value *const *fns, const
         return false;
     }
     e->trace->purpose = "augment";
-    bool ok = !affine || affine_node(e, affine, true, span, x);
+    bool ok = !affine || affine_trace(e, affine, true, span, x);
     for (int i = 0; ok && i < s->augments; i++) ok = augment_one(e, s, i, fns[i], span, x);
     e->trace->purpose = NULL;
-    return ok && (!affine || affine_node(e, affine, false, span, x));
+    return ok && (!affine || affine_trace(e, affine, false, span, x));
 }

@@ -1,4 +1,5 @@
 /* builtins.c -- all builtins of the laboratory, in one table for the session. */
+#include "experiment/artifact.h"
 #include "experiment/mark.h"
 
 /* load(file, as: net): a model from a .safetensors file under the data folders or the output folder. */
@@ -46,7 +47,8 @@ static const BuiltinRow builtins_load[] = {{"load", builtin_load}, {NULL, NULL}}
 /* One array for session_new; filled once by lab_builtin_table. */
 const BuiltinRow *lab_builtin_table(Arena *arena) {
     const BuiltinRow *const parts[] = {builtins_train, builtins_data, builtins_dataset, builtins_synthetic, builtins_noise, builtins_record,
-                                       builtins_table, builtins_mark, builtins_figure, builtins_misc, builtins_corruption, builtins_load};
+                                       builtins_table, builtins_mark, builtins_figure, builtins_misc, builtins_corruption, builtins_load,
+                                       builtins_artifact};
     VEC(BuiltinRow) rows = {0};
     for (int i = 0; i < COUNT(parts); i++)
         for (const BuiltinRow *row = parts[i]; row->name; row++) vec_push(arena, &rows, *row);

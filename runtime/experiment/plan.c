@@ -102,6 +102,7 @@ static bool build_start(Build *b) {
     if (r->session) build_progress(b);
     Val x = graph_input(b->trace->graph, IN_ROWS, 0, "x", row_type(&r->x, r->info->precision));
     Value y;
+    if (r->raw && r->affine && !affine_trace(&b->e, r->affine, false, r->span, &x)) return false;
     int augments = r->session ? r->session->augments : 0;
     if (!augment_trace(&b->e, r->session, b->part + b->parts - augments, r->affine, r->span, &x)) return false;
     if (!net_apply(&b->e, b->trace, b->part[0], x, r->span, &y)) return false;
@@ -281,6 +282,7 @@ static bool build_evaluation(Build *b) {
     int n = 0;
     if (r->outputs) out[n++] = b->out;
     if (r->accuracy) out[n++] = build_accuracy(b);
+    if (r->answer) out[n++] = graph_1(g, G_ARGMAX, b->out);
     for (int i = 0; i < r->measure_count; i++, n++)
         if (!build_per_example(b, b->part[1 + i], &out[n])) return false;
     for (int i = 0; i < n; i++) {
@@ -422,35 +424,47 @@ const LaneCode *plan_lanes(Eval *e, TrainPlan *plan) {
     return lanes->code ? lanes : NULL;
 }
 
-static void *plan_make(void *data) {
-    const PlanRequest *r = data;
-    Arena *arena = arena_new();
+/* Graph, layout, settings and keys; no code. */
+static TrainPlan *plan_build(Build *b, const PlanRequest *r, Arena *arena, BlockLayout *layout) {
     TrainPlan *plan = arena_new_of(arena, TrainPlan);
     plan->arena = arena;
     plan->examples = r->examples;
     plan->per_epoch_setting = plan->total_setting = plan->clip_setting = -1;
-    Build b = {.r = r, .arena = arena, .plan = plan};
-    BlockLayout layout;
+    *b = (Build){.r = r, .arena = arena, .plan = plan};
     int before = r->e->diags->errors;
-    bool ok = build_start(&b) && (r->session ? build_training(&b) : build_evaluation(&b)) && r->e->diags->errors == before
-              && plan_slots(&b, &layout);
-    if (ok) {
-        plan->settings = b.trace->settings.len;
-        plan->setting = arena_array(arena, double, plan->settings + 1);
-        plan->keys = b.trace->graph->keys;
-        plan->key_names = b.trace->graph->key_names.at;
-        plan->program = plan_compile(&b, graph_copy(arena, b.trace->graph), layout);
-    }
-    if (!ok || !plan->program) {
-        arena_free(arena);
+    if (!build_start(b) || !(r->session ? build_training(b) : build_evaluation(b)) || r->e->diags->errors > before || !plan_slots(b, layout))
         return NULL;
-    }
+    plan->settings = b->trace->settings.len;
+    plan->setting = arena_array(arena, double, plan->settings + 1);
     plan->pinned = arena_array(arena, bool, plan->settings + 1);
+    plan->keys = b->trace->graph->keys;
+    plan->key_names = b->trace->graph->key_names.at;
     for (int i = 0; i < plan->settings; i++) {
-        plan->setting[i] = b.trace->settings.at[i].value;
-        plan->pinned[i] = b.trace->settings.at[i].pinned;
+        plan->setting[i] = b->trace->settings.at[i].value;
+        plan->pinned[i] = b->trace->settings.at[i].pinned;
     }
     return plan;
+}
+
+bool plan_graph(const PlanRequest *r, Arena *arena, PlanGraph *out) {
+    Build b;
+    out->plan = plan_build(&b, r, arena, &out->layout);
+    if (!out->plan) return false;
+    out->graph = pass_simplify(arena, graph_copy(arena, b.trace->graph));
+    out->plan->program = plan_compile(&b, out->graph, out->layout);
+    return out->plan->program != NULL;
+}
+
+static void *plan_make(void *data) {
+    const PlanRequest *r = data;
+    Arena *arena = arena_new();
+    Build b;
+    BlockLayout layout;
+    TrainPlan *plan = plan_build(&b, r, arena, &layout);
+    if (plan) plan->program = plan_compile(&b, graph_copy(arena, b.trace->graph), layout);
+    if (plan && plan->program) return plan;
+    arena_free(arena);
+    return NULL;
 }
 
 static void *check_make(void *data) {

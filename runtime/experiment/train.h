@@ -34,6 +34,8 @@ bool schedule_read(Eval *e, const Value *with, Span span, Schedule *out);
 
 /* ---- augmentation (augment.c) ---- */
 bool augment_read(Eval *e, SessionSpec *s, Span span);                   /* E0314 */
+/* (x - mean) / sd in e->trace, or back, as the data had it. */
+bool affine_trace(Eval *e, const struct Affine *map, bool back, Span span, Val *x);
 /* Puts the session's augmentations (fns: as they stand in the trace) before what reads *x, in e->trace. */
 bool augment_trace(Eval *e, const SessionSpec *s, const Value *const *fns, const struct Affine *affine, Span span, Val *x);
 
@@ -56,6 +58,8 @@ typedef struct PlanRequest {
     int64_t examples;                             /* known number of examples per step (batch: all), else 0 */
     bool outputs;                                 /* evaluation: the net's own output as rows 0 */
     bool accuracy;                                /* class targets: right or not, before the measures */
+    bool answer;                                  /* the largest output's class, after those */
+    bool raw;                                     /* x is in raw units: normalised by `affine` first */
     Span span;
 } PlanRequest;
 struct TrainPlan {
@@ -85,6 +89,10 @@ bool plan_ready(Eval *e, TrainPlan *plan, Span span);
 void plan_lanes_note(Eval *e, TrainPlan *plan, const double *settings);
 /* The kernel with a trial in each lane, for all trials noted so far; NULL if there is none. */
 const LaneCode *plan_lanes(Eval *e, TrainPlan *plan);
+/* A plan of its own, not cached: its graph, simplified, its layout, and the program.  All in the arena; plan->program is
+ * freed by its own `free`. */
+typedef struct PlanGraph { const Graph *graph; BlockLayout layout; TrainPlan *plan; } PlanGraph;
+bool plan_graph(const PlanRequest *request, Arena *arena, PlanGraph *out);
 /* Only builds the graph, for its diagnostics, and for its hash (NULL: not wanted): what the fns in it compute. */
 bool plan_check(const PlanRequest *request, uint64_t *hash);
 void plan_free(TrainPlan *plan);
