@@ -86,6 +86,12 @@ static bool read_sizes(Cli *cli, const char *object, const char *log, ArtifactMe
     return m->code > 0;
 }
 
+static bool ends_with(const char *from, const char *to, const char *word)
+{
+    size_t n = strlen(word);
+    return (size_t)(to - from) >= n && strncmp(to - n, word, n) == 0;
+}
+
 /* The deepest function's stack and that of the kernel it calls: -fstack-usage, "file:line:col:name<TAB>bytes<TAB>static". */
 static bool read_stack(Cli *cli, const char *su, ArtifactMeasure *m)
 {
@@ -101,7 +107,7 @@ static bool read_stack(Cli *cli, const char *su, ArtifactMeasure *m)
         char *colon = tab;
         while (colon && colon > line && colon[-1] != ':')
             colon--;
-        bool own = colon && (strstr(colon, "_predict\t") || strstr(colon, "_loss\t") || strstr(colon, "_train_step\t"));
+        bool own = colon && (ends_with(colon, tab, "_predict") || ends_with(colon, tab, "_loss") || ends_with(colon, tab, "_train_step"));
         int64_t *most = own ? &entry : &kernel;
         if (n > *most)
             *most = n;

@@ -23,7 +23,7 @@ typedef struct Cli {
     VEC(const char *) experiments, sets, data, where;
     const char *out, *cell, *stage, *net, *from, *tensorboard;
     const char *artifact, *emit, *output, *weights, *target, *cc;        /* nin build, nin verify */
-    int seed, examples; bool seeded;
+    int seed, examples; bool seeded, quick;
     int argument;                                       /* 0: all */
     bool quiet, latex, training, help, log_json, tsv;
     DiagStyle style;

@@ -182,6 +182,7 @@ static bool option_set(Cli *cli, const OptionRow *option, const char *value)
         cli->seeded = true;
         break;
     case OPT_EXAMPLES: return whole(cli, option, value, 1, &cli->examples);
+    case OPT_QUICK: cli->quick = true; break;
     case OPT_TARGET: cli->target = value; break;
     case OPT_CC: cli->cc = value; break;
     case OPT_HELP: cli->help = true; break;

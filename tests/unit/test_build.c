@@ -1,0 +1,190 @@
+/* test_build.c -- nin build and nin verify: emitted C against the JIT to the bit, what it needs, what it says of itself, and
+ * what goes wrong.  The models are those of tests/data/build/models.nin.  With NIN_LONG: all inputs that the issue names. */
+#define _GNU_SOURCE
+#include "child.h"
+
+#include <ctype.h>
+#include <sys/stat.h>
+
+static const char models[] = NIN_TESTS "/data/build/models.nin";
+
+static bool has(Child *c, const char *tool)
+{
+    const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena, "command -v %s", tool), NULL};
+    return process_run(c->arena, argv, CHILD_TIME).status == 0;
+}
+
+static Outcome shell(Child *c, const char *command)
+{
+    const char *argv[] = {"/bin/sh", "-c", command, NULL};
+    return process_run(c->arena, argv, CHILD_TIME);
+}
+
+static void shell_ok(Child *c, const char *command)
+{
+    Outcome o = shell(c, command);
+    if (o.status != 0)
+        fail_msg("%s\n%s%s", command, o.out, o.err);
+}
+
+static const char *built(Child *c, const char *artifact, const char *name)
+{
+    const char *path = child_path(c, name);
+    Outcome o = child_run(c, "build", models, "--artifact", artifact, "--emit", "c", "-o", path, NULL);
+    expect_status(&o, 0);
+    return path;
+}
+
+static char *text_of(Child *c, const char *path)
+{
+    char *bytes, *error = NULL;
+    size_t length;
+    if (!file_read(c->arena, path, 0, &bytes, &length, &error))
+        fail_msg("%s", error);
+    return bytes;
+}
+
+/* ---- the same bits ---- */
+
+static void verified(Child *c, const char *option, const char *name, const char *examples)
+{
+    bool all = getenv("NIN_LONG") != NULL;
+    const char *net = strcmp(option, "--net") == 0 ? "--seed=1" : "--quick";
+    Outcome o = child_run(c, "verify", models, option, name, "--examples", all ? "10000" : examples, all ? "--cc=gcc,clang" : "--cc=gcc",
+                          all ? "--line" : "--quick", net[2] == 's' ? net : "--line", NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "equal");
+    if (strstr(o.out, "another") || strstr(o.out, "fails"))
+        fail_msg("%s", o.out);
+}
+
+static void test_neuron(void **state) { verified(*state, "--net", "prelu_neuron", "2000"); }
+static void test_cell(void **state) { verified(*state, "--artifact", "plain", "200"); }
+static void test_raw(void **state) { verified(*state, "--artifact", "raw", "200"); }
+static void test_cnn(void **state) { verified(*state, "--net", "cnn", "100"); }
+static void test_mnist_shape(void **state) { verified(*state, "--net", "tall", "100"); }
+static void test_normalised(void **state) { verified(*state, "--net", "scaled", "100"); }
+static void test_learner(void **state) { verified(*state, "--artifact", "learner", "1000"); }
+static void test_last_layer(void **state) { verified(*state, "--artifact", "last_layer", "200"); }
+static void test_cell_learner(void **state) { verified(*state, "--artifact", "cell_learner", "200"); }
+
+/* ---- what the text needs, and says ---- */
+
+static void test_symbols(void **state)
+{
+    Child *c = *state;
+    static const char *const names[] = {"plain", "raw", "learner"};
+    for (int k = 0; k < COUNT(names); k++) {
+        const char *path = built(c, names[k], "s.c"), *object = child_path(c, "s.o");
+        shell_ok(c, arena_printf(c->arena, "gcc -std=c99 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror -c %s -o %s", path, object));
+        Outcome o = shell(c, arena_printf(c->arena, "nm -u %s | grep -v -w -e memcpy -e memset", object));
+        assert_string_equal(o.out, "");
+    }
+}
+
+static long number_after(const char *text, const char *words)
+{
+    const char *at = strstr(text, words);
+    if (!at)
+        fail_msg("\"%s\" is missing in:\n%s", words, text);
+    return strtol(at + strlen(words), NULL, 10);
+}
+
+/* The report against the compiler's own map. */
+static void test_report(void **state)
+{
+    Child *c = *state;
+    const char *path = built(c, "learner", "r.c"), *object = child_path(c, "r.o"), *header = text_of(c, child_path(c, "r.h"));
+    shell_ok(c, arena_printf(c->arena, "cd %s && gcc -std=c99 -Os -fstack-usage -DLEARNER_NO_SELFTEST -c %s -o %s", c->folder, path, object));
+    Outcome o = shell(c, arena_printf(c->arena, "size -A %s | awk '/^.text/ {t += $2} /^.rodata / {r += $2} /^.(data|bss)/ {d += $2} END {print t, r, d}'", object));
+    long code, constants, data;
+    assert_int_equal(sscanf(o.out, "%ld %ld %ld", &code, &constants, &data), 3);
+    assert_int_equal(number_after(header, "code        "), code);
+    assert_int_equal(data, 0);
+    long said = number_after(header, "constants   ");
+    assert_true(constants >= said && constants < said + 64);              /* the compiler may add its own numbers */
+    const char *sizes = child_text(c, "sizes.c", "#include \"r.h\"\n#include <stdio.h>\n"
+                                   "int main(void) { printf(\"%zu %zu\\n\", sizeof(learner_state), sizeof(learner_work)); return 0; }\n");
+    shell_ok(c, arena_printf(c->arena, "gcc -std=c99 -o %s/sizes %s", c->folder, sizes));
+    o = shell(c, arena_printf(c->arena, "%s/sizes", c->folder));
+    long kept, work;
+    assert_int_equal(sscanf(o.out, "%ld %ld", &kept, &work), 2);
+    assert_int_equal(number_after(header, "state       "), kept);
+    assert_int_equal(number_after(header, "workspace   "), work);
+    o = shell(c, arena_printf(c->arena, "awk '{sub(/.*:/, \"\", $1); own = $1 ~ /_(predict|loss|train_step)$/; if ($2 > m[own]) m[own] = $2} END {print m[0] + m[1]}' %s/r.su",
+                              c->folder));
+    assert_int_equal(number_after(header, "stack "), strtol(o.out, NULL, 10));
+}
+
+/* The self-test tells a build that fuses from one that does not. */
+static void test_contraction(void **state)
+{
+    Child *c = *state;
+    const char *path = built(c, "plain", "f.c");
+    shell_ok(c, arena_printf(c->arena, "gcc -std=gnu99 -O2 -ffp-contract=fast -DPLAIN_MAIN %s -o %s/f && %s/f", path, c->folder, c->folder));
+    Outcome o = shell(c, arena_printf(c->arena, "gcc -Ofast -c %s -o %s/f.o", path, c->folder));
+    assert_int_not_equal(o.status, 0);
+    expect_text(o.err, "without -ffast-math");
+    if (!has(c, "clang") || !__builtin_cpu_supports("fma"))
+        skip();
+    o = shell(c, arena_printf(c->arena, "clang -O2 -mfma -ffp-contract=fast -DPLAIN_MAIN %s -o %s/f && %s/f", path, c->folder, c->folder));
+    assert_int_equal(o.status, 1);
+}
+
+/* Cross compilers and emulators, where they are: the self-test passes with the same bits. */
+static void emulated(Child *c, const char *compiler, const char *options, const char *emulator)
+{
+    if (!has(c, compiler) || !has(c, emulator))
+        skip();
+    static const char *const names[][2] = {{"plain", "PLAIN"}, {"learner", "LEARNER"}};
+    for (int k = 0; k < 2; k++) {
+        const char *path = built(c, names[k][0], "q.c");
+        shell_ok(c, arena_printf(c->arena, "%s %s -std=c99 -D%s_MAIN %s -o %s/q && %s %s/q", compiler, options, names[k][1], path, c->folder, emulator,
+                                 c->folder));
+    }
+}
+
+static void test_aarch64(void **state) { emulated(*state, "aarch64-linux-gnu-gcc", "-O2 -static", "qemu-aarch64"); }
+static void test_riscv64(void **state) { emulated(*state, "riscv64-linux-gnu-gcc", "-O2 -static", "qemu-riscv64"); }
+
+/* ---- what goes wrong ---- */
+
+static void refused(Child *c, int status, const char *says, const char *a, const char *b, const char *d, const char *e)
+{
+    const char *path = child_path(c, "none.c");
+    Outcome o = child_run(c, "build", models, "-o", path, a, b, d, e, NULL);
+    expect_status(&o, status);
+    expect_text(o.err, says);
+    assert_false(file_exists(path));
+    assert_false(file_exists(child_path(c, "none.h")));
+}
+
+static void test_errors(void **state)
+{
+    Child *c = *state;
+    refused(c, 1, "E0903", "--artifact", "tight", NULL, NULL);
+    refused(c, 1, "W0905", "--artifact", "tight", NULL, NULL);
+    refused(c, 1, "has 6 artifacts", NULL, NULL, NULL, NULL);
+    refused(c, 1, "E0301", "--artifact", "nothing", NULL, NULL);
+    refused(c, 1, "is no artifact", "--artifact", "two_arg", NULL, NULL);
+    refused(c, 1, "needs its weights", "--net", "two_arg", NULL, NULL);
+    refused(c, 1, "E0301", "--net", "nothing", "--seed", "1");
+    refused(c, 3, "E0601", "--net", "two_arg", "--weights", "missing.safetensors");
+    refused(c, 1, "E0902", "--net", "two_arg", "--weights", NIN_TESTS "/data/build/other.safetensors");
+    Outcome o = child_run(c, "build", models, "--artifact", "plain", "-o", "/proc/none/x.c", NULL);
+    expect_status(&o, 3);
+    o = child_run(c, "build", models, "--artifact", "plain", "--emit", "rust", NULL);
+    expect_status(&o, 2);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, child_open, child_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_neuron), TEST(test_cell), TEST(test_raw), TEST(test_cnn), TEST(test_mnist_shape), TEST(test_normalised), TEST(test_learner),
+        TEST(test_last_layer), TEST(test_cell_learner), TEST(test_symbols), TEST(test_report), TEST(test_contraction), TEST(test_aarch64),
+        TEST(test_riscv64), TEST(test_errors),
+    };
+    return cmocka_run_group_tests_name("build", tests, NULL, NULL);
+}
