@@ -76,7 +76,7 @@ $(BUILD)/libnin.a: $(OBJ)
 $(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
 	$(CC) $(LDFLAGS) -shared -o $@ $^ $$($(LLVM_CONFIG) --ldflags --libs)
 # Those that run the program itself need it.
-$(BUILD)/unit/test_cli $(BUILD)/unit/test_build $(BUILD)/unit/test_bits $(BUILD)/unit/test_sweeps: $(BUILD)/nin tests/nintest/process.c tests/unit/child.h
+$(BUILD)/unit/test_cli $(BUILD)/unit/test_build $(BUILD)/unit/test_bits $(BUILD)/unit/test_sweeps $(BUILD)/unit/test_fmt: $(BUILD)/nin tests/nintest/process.c tests/unit/child.h
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' -MMD -MP -MF $@.d \

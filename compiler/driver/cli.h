@@ -25,7 +25,7 @@ typedef struct Cli {
     const char *artifact, *emit, *output, *weights, *target, *cc;        /* nin build, nin verify */
     int seed, examples; bool seeded, quick;
     int argument;                                       /* 0: all */
-    bool quiet, latex, training, help, log_json, tsv;
+    bool quiet, latex, training, help, log_json, tsv, fmt_check;
     DiagStyle style;
     DType precision;
     LabOptions lab_options;
@@ -68,6 +68,6 @@ bool cli_interrupted(void *unused);                     /* main.c */
 /* ---- commands ---- */
 int command_run(Cli *cli), command_check(Cli *cli), command_test(Cli *cli), command_eval(Cli *cli), command_grad(Cli *cli),
     command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli), command_results(Cli *cli),
-    command_params(Cli *cli), command_build(Cli *cli), command_verify(Cli *cli);
+    command_params(Cli *cli), command_build(Cli *cli), command_verify(Cli *cli), command_fmt(Cli *cli);
 
 #endif

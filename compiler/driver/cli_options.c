@@ -18,7 +18,7 @@ const Command commands[] = {
 #include "driver/options.def"
     {0},
 };
-static const char letters[] = "rctegxdapsbv";              /* of the commands, in their order */
+static const char letters[] = "rctegxdapsbvf";              /* of the commands, in their order */
 
 const char *cli_near(const char *name, const char *const *names, int n)
 {
@@ -185,6 +185,7 @@ static bool option_set(Cli *cli, const OptionRow *option, const char *value)
     case OPT_QUICK: cli->quick = true; break;
     case OPT_TARGET: cli->target = value; break;
     case OPT_CC: cli->cc = value; break;
+    case OPT_CHECK: cli->fmt_check = true; break;
     case OPT_HELP: cli->help = true; break;
     }
     return true;
@@ -243,7 +244,7 @@ static bool arguments_read(Cli *cli, int argc, char **argv)
         else if (!only_arguments && strncmp(argv[i], "--", 2) == 0) {
             if (!option_read(cli, argc, argv, &i))
                 return false;
-        } else if (!only_arguments && argv[i][0] == '-' && cli->command->run != command_eval) {
+        } else if (!only_arguments && argv[i][0] == '-' && cli->command->run != command_eval && !(argv[i][1] == 0 && cli->command->run == command_fmt)) {
             cli_error(cli, "options begin with --; here is \"%s\"", argv[i]);
             return false;
         } else {

@@ -83,6 +83,8 @@ const char *ast_kind_name(AstKind kind);
 const char *ast_op_text(AstOp op);
 /* One line per node, indented; the text of --stage=ast. */
 void ast_dump(const Module *module, Buf *out);
+/* The same without places, with doc comments: equal texts are equal programs. */
+void ast_dump_meaning(const Module *module, Buf *out);
 /* One line per token: place, kind, text; the text of --stage=tokens. */
 void tokens_dump(const Source *source, const ParseContext *context, Buf *out);
 /* Calls visit for each direct child, in source order. */

@@ -92,7 +92,7 @@ void ast_children(const Ast *n, void (*visit)(void *data, Ast *child), void *dat
 }
 
 /* ---- the tree as text: a node's line is "kind facts @line:column"; labels and roles stand in front ---- */
-typedef struct Dump { Buf *out; const Source *source; uint32_t at; int line, column, indent; } Dump;
+typedef struct Dump { Buf *out; const Source *source; uint32_t at; int line, column, indent; bool meaning; } Dump;
 
 static void put_place(Dump *dump, uint32_t offset)
 {
@@ -120,6 +120,34 @@ static void put_quoted(Buf *out, const char *text)
         else
             buf_put(out, text, 1);
     buf_text(out, "\"");
+}
+
+static const char *doc_of(const Ast *n)
+{
+    switch (n->kind) {
+    case AST_BIND: return n->bind.doc;
+    case AST_PARAM: case AST_STATE: return n->own.doc;
+    case AST_DEF: return n->def.doc;
+    case AST_ALIAS: return n->alias.doc;
+    case AST_EXPERIMENT: return n->experiment.doc;
+    case AST_ERROR: case AST_NAME: case AST_TEXT: case AST_BOOL: case AST_INT: case AST_REAL: case AST_HOLE: case AST_WHOLE:
+    case AST_LIST: case AST_COMPREHENSION: case AST_RECORD: case AST_SELECT: case AST_CALL: case AST_BRACKETS: case AST_UNARY:
+    case AST_BINARY: case AST_RANGE: case AST_IF: case AST_BLOCK: case AST_FOR: case AST_USE: case AST_TEST: return NULL;
+    }
+    return NULL;
+}
+
+/* The end of a line: the place, or, where only the meaning counts, the doc comment. */
+static void put_end(Dump *dump, uint32_t lo, const char *doc)
+{
+    if (!dump->meaning) {
+        buf_text(dump->out, " @");
+        put_place(dump, lo);
+    } else if (doc) {
+        buf_text(dump->out, " ");
+        put_quoted(dump->out, doc);
+    }
+    buf_text(dump->out, "\n");
 }
 
 static void put_facts(Dump *dump, const Ast *n)
@@ -176,9 +204,8 @@ static void put_args(Dump *dump, const AstArg *args, int len)
 static void put_formals(Dump *dump, const char *what, const AstFormal *formals, int len)
 {
     for (int i = 0; i < len; i++) {
-        buf_printf(dump->out, "%*s%s %s @", 2 * dump->indent, "", what, formals[i].name);
-        put_place(dump, formals[i].span.lo);
-        buf_text(dump->out, "\n");
+        buf_printf(dump->out, "%*s%s %s", 2 * dump->indent, "", what, formals[i].name);
+        put_end(dump, formals[i].span.lo, formals[i].doc);
         dump->indent++;
         if (formals[i].type)
             put_node(dump, "type: ", formals[i].type);
@@ -219,9 +246,7 @@ static void put_node(Dump *dump, const char *role, const Ast *n)
 {
     buf_printf(dump->out, "%*s%s%s", 2 * dump->indent, "", role, ast_kind_name(n->kind));
     put_facts(dump, n);
-    buf_text(dump->out, " @");
-    put_place(dump, n->span.lo);
-    buf_text(dump->out, "\n");
+    put_end(dump, n->span.lo, doc_of(n));
     dump->indent++;
     put_inside(dump, n);
     dump->indent--;
@@ -230,6 +255,17 @@ static void put_node(Dump *dump, const char *role, const Ast *n)
 void ast_dump(const Module *module, Buf *out)
 {
     Dump dump = {.out = out, .source = module->source, .line = 1, .column = 1};
+    for (int i = 0; i < module->items.len; i++)
+        put_node(&dump, "", module->items.at[i]);
+}
+
+void ast_dump_meaning(const Module *module, Buf *out)
+{
+    Dump dump = {.out = out, .source = module->source, .meaning = true};
+    if (module->doc) {
+        put_quoted(out, module->doc);
+        buf_text(out, "\n");
+    }
     for (int i = 0; i < module->items.len; i++)
         put_node(&dump, "", module->items.at[i]);
 }

@@ -35,7 +35,7 @@ static void test_use(void **state)
     o = child_run(c, "--version", NULL);
     expect_status(&o, RUN_OK);
     expect_text(o.out, "semantics 1");
-    static const char *const names[] = {"run", "check", "test", "eval", "grad", "explain", "dump", "data"};
+    static const char *const names[] = {"run", "check", "test", "eval", "grad", "explain", "dump", "data", "fmt"};
     for (int i = 0; i < COUNT(names); i++) {
         o = child_run(c, names[i], "--help", NULL);
         expect_status(&o, RUN_OK);
@@ -78,7 +78,7 @@ static void test_manual(void **state)
     char *page, *error;
     size_t length;
     assert_true(file_read(c->arena, NIN_TESTS "/../docs/nin.1", 0, &page, &length, &error));
-    static const char *const names[] = {"run", "check", "test", "eval", "grad", "dump", "data"};
+    static const char *const names[] = {"run", "check", "test", "eval", "grad", "dump", "data", "fmt"};
     for (int i = 0; i < COUNT(names); i++) {
         Outcome o = child_run(c, names[i], "--help", NULL);
         expect_text(page, arena_printf(c->arena, "nin %s", names[i]));
