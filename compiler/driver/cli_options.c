@@ -262,7 +262,7 @@ static bool arguments_read(Cli *cli, int argc, char **argv)
 
 int options_read(Cli *cli, int argc, char **argv)
 {
-    const char *names[24];
+    const char *names[COUNT(commands)];
     int n = 0;
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         help_all();
