@@ -148,10 +148,23 @@ bool dataset_part_count(Eval *e, const Value *value, int64_t n, const char *what
     return ok;
 }
 
+/* Rows of a part in pieces, on the threads that are free. */
+enum { GATHER_ROWS = 1024 };
+typedef struct Gather { const DataColumn *column; const Affine *affine; const uint32_t *rows; int64_t first, count; float *out; } Gather;
+
+static void gather_piece(void *data, int thread, int64_t i) {
+    const Gather *g = data;
+    int64_t from = i * GATHER_ROWS, left = g->count - from, count = left < GATHER_ROWS ? left : GATHER_ROWS;
+    (void)thread;
+    column_gather_f32(g->column, g->affine, g->rows ? g->rows + from : NULL, g->first + from, count,
+                      g->out + from * shape_size(&g->column->shape));
+}
+
 static void gather_part(const Reading *r, const DataPart *part, const uint32_t *rows, int64_t first, int64_t count, DataObject *out) {
     Arena *arena = r->e->arena;
     float *x = arena_alloc(arena, sizeof(float) * (size_t)(count * shape_size(&part->x.shape)) + 64);
-    column_gather_f32(&part->x, r->affine, rows, first, count, x);
+    Gather gather = {&part->x, r->affine, rows, first, count, x};
+    pool_each(lab_turn(r->e)->pool, (count + GATHER_ROWS - 1) / GATHER_ROWS, gather_piece, &gather);
     out->size = count;
     out->x = (Column){DT_F32, r->shape, x, 0};
     if (r->set->classes) {
