@@ -80,8 +80,18 @@ static bool known_field(Name name) {
     return false;
 }
 
+/* A record of sessions, whatever their labels: `fit` is a good name for one. */
+static bool all_sessions(const Value *record) {
+    for (int i = 0; i < record->record->len; i++) {
+        const Value *value = &record->record->at[i];
+        if (value->kind != V_RECORD || !record_get(value, "loss") || !record_get(value, "epochs")) return false;
+    }
+    return true;
+}
+
 /* Is this record a session rather than a record of them?  Then some field is one of a session's. */
 static bool is_session(const Value *record) {
+    if (record->record->len && all_sessions(record)) return false;
     for (int i = 0; i < record->record->len; i++)
         if (known_field(record->record->name[i])) return true;
     return record->record->len == 0;

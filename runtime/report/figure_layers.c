@@ -269,7 +269,7 @@ static void layer_ranges(const Figure *figure, const Layer *layer, Range *x, Ran
         double half = layer->kind == LAYER_BOXES ? at[2] / 2 : 0;
         if (isnan(at[0]) || isnan(at[1])) continue;
         extend(x, at[0] - half, log_x), extend(x, at[0] + half, log_x);
-        if (layer->kind == LAYER_FILL && at[1] == 0 && log_y) y->lost--;           /* an area may begin at 0 */
+        if (layer->kind == LAYER_FILL && at[1] <= 0 && log_y) y->lost--;           /* an area may begin at 0 or below: fill_clip */
         from_zero &= at[1] == 0;
         extend(y, at[1], log_y);
         if (layer->kind == LAYER_FILL) extend(y, at[2], log_y);
@@ -310,6 +310,20 @@ static void note_lost(Figure *figure, const Range *range, const char *axis) {
                 (long long)range->lost, range->lost == 1 ? "" : "s", range->lost == 1 ? "has" : "have", axis);
 }
 
+/* On a log axis an area that begins at 0 or below begins at the axis' end. */
+static void fill_clip(Figure *figure) {
+    for (int p = 0; p < figure->count && figure->spec->y.log; p++) {
+        PanelPlot *plot = &figure->plots[p];
+        for (int k = 0; k < plot->layers.len; k++) {
+            Layer *layer = &plot->layers.at[k];
+            for (int64_t i = 0; layer->kind == LAYER_FILL && i < layer->rows; i++) {
+                double *at = (double *)(uintptr_t)layer->at + i * layer->columns;        /* made by add_layer */
+                if (at[1] <= 0 && at[2] > 0) at[1] = plot->y_lo;
+            }
+        }
+    }
+}
+
 static void figure_ranges(Figure *figure) {
     const Range empty = {INFINITY, -INFINITY, false, 0};
     Range x = empty, y = empty;
@@ -330,6 +344,7 @@ static void figure_ranges(Figure *figure) {
         plot->x_lo = last->x_lo, plot->x_hi = last->x_hi, plot->y_lo = last->y_lo, plot->y_hi = last->y_hi;
     }
     figure->square = tight;
+    fill_clip(figure);
 }
 
 /* A range that all but reaches a round number is taken to it: 0.003 .. 0.998 is shown as 0 .. 1. */

@@ -224,6 +224,22 @@ static void test_figure(void **state) {
     assert_false(file_exists("broken"));
 }
 
+/* A band that reaches below 0 begins at the border of a log axis: no gap. */
+static void test_log_band(void **state) {
+    static const double x[] = {1, 2, 3}, y[] = {1, 2, 8}, lo[] = {0.5, -1, 4}, hi[] = {2, 5, 12};
+    const FigureSeries series = {"one", 0, STYLE_SOLID, x, y, lo, hi, 3};
+    const FigureMark marks[] = {{.kind = MARK_LINES, .series = &series, .count = 1}, {.kind = MARK_BAND, .series = &series, .count = 1}};
+    const FigurePanel panel = {0, 0, marks, 2};
+    FigureSpec spec = {.name = "log", .y = {.log = true, .ranged = true, .lo = 0.25, .hi = 16}, .rows = 1, .columns = 1, .panels = &panel,
+                       .panel_count = 1};
+    Desk *desk = *state;
+    FigureResult result;
+    char *error = NULL;
+    assert_true(figure_write(desk->arena, desk->folder, &spec, &(FigureTools){.gnuplot = ""}, &result, &error));
+    assert_int_equal(result.notes.len, 0);
+    assert_non_null(strstr(text_of(desk, path_of(desk, "log.plot/panel-1.tsv")), "1\t0.5\t2\n2\t0.25\t5\n3\t4\t12\n"));
+}
+
 static void test_gnuplot(void **state) {
     Desk *desk = *state;
     FigureResult result;
@@ -247,7 +263,7 @@ static void test_gnuplot(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_datum), TEST(test_table), TEST(test_progress), TEST(test_provenance),
-        TEST(test_contour), TEST(test_figure), TEST(test_gnuplot),
+        TEST(test_contour), TEST(test_figure), TEST(test_log_band), TEST(test_gnuplot),
     };
     return cmocka_run_group_tests_name("report", tests, NULL, NULL);
 }
