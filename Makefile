@@ -68,7 +68,7 @@ tsan:
 	TSAN_OPTIONS=suppressions=tests/tsan.supp $(BUILD)/tsan/unit/test_sessions
 
 $(BUILD)/nin: $(CLI_OBJ) $(BUILD)/libnin.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -ledit
 $(BUILD)/libnin.a: $(OBJ)
 	@rm -f $@
 	@echo "  AR $@"

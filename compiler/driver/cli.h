@@ -30,7 +30,7 @@ typedef struct Cli {
     DType precision;
     LabOptions lab_options;
 
-    bool out_terminal, err_terminal, color; int width;  /* of the terminal; 0: there is none */
+    bool in_terminal, out_terminal, err_terminal, color; int width;  /* of the terminal; 0: there is none */
     Session *session; Lab *lab;
     Progress *progress; const char *progress_what; int64_t progress_done; pthread_mutex_t progress_lock;
     double log_started, log_shown;                      /* --log json */
@@ -54,6 +54,10 @@ const char *const *cli_data_folders(Cli *cli);
 const char *cli_user_folder(Cli *cli);
 /* Reads and loads a program; path NULL: an empty one.  NULL after messages. */
 LoadedModule *cli_load(Cli *cli, const char *path);
+/* The laboratory of cli->session, for a program of this name and text. */
+void cli_lab(Cli *cli, const char *program, const char *text, size_t length);
+/* Takes the line of progress off the screen. */
+void cli_progress_end(Cli *cli);
 /* Shows the diagnostics so far and forgets them.  True if none was an error. */
 bool cli_show(Cli *cli, FILE *to);
 /* An expression in the scope of a module; false after diagnostics. */
@@ -64,10 +68,12 @@ void cli_error(const Cli *cli, const char *format, ...) NIN_PRINTF(2, 3);
 /* The near one of some names, or NULL. */
 const char *cli_near(const char *name, const char *const *names, int n);
 bool cli_interrupted(void *unused);                     /* main.c */
+/* Forgets Ctrl-C.  prompt: from now on it ends no process. */
+void cli_interrupts_reset(bool prompt);
 
 /* ---- commands ---- */
 int command_run(Cli *cli), command_check(Cli *cli), command_test(Cli *cli), command_eval(Cli *cli), command_grad(Cli *cli),
     command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli), command_results(Cli *cli),
-    command_params(Cli *cli), command_build(Cli *cli), command_verify(Cli *cli), command_fmt(Cli *cli);
+    command_params(Cli *cli), command_build(Cli *cli), command_verify(Cli *cli), command_fmt(Cli *cli), command_repl(Cli *cli);
 
 #endif

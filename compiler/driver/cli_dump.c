@@ -5,12 +5,8 @@
 #include <stdio.h>
 
 #include "driver/cli.h"
-#include "kernel/lower.h"
-#include "pass/pass.h"
+#include "driver/inspect.h"
 #include "support/file.h"
-
-typedef enum DumpStage { STAGE_TOKENS, STAGE_AST, STAGE_GRAPH, STAGE_GRAD, STAGE_KERNEL, STAGE_C, STAGE_LLVM, STAGE_ASM, STAGES } DumpStage;
-static const char *const stage_names[STAGES] = {"tokens", "ast", "graph", "grad", "kernel", "c", "llvm", "asm"};
 
 static void put_text(Buf *text)
 {
@@ -86,99 +82,24 @@ static bool net_value(Cli *cli, Eval *e, LoadedModule *module, Value *out)
     return false;
 }
 
-/* The sum of y * y over features and batch as series 0, and its gradient with respect to every parameter in the slot of
- * the parameter. */
-static bool add_gradient(Cli *cli, Trace *trace, Val y)
-{
-    Graph *g = trace->graph;
-    int n = 0;
-    Val *wrt = arena_array(cli->arena, Val, trace->params.len + 1), *out = arena_array(cli->arena, Val, trace->params.len + 1);
-    Val loss = graph_2(g, G_MUL, y, y);
-    int rank = graph_node(g, loss)->shape.rank;
-    if (rank)
-        loss = graph_reduce(g, G_SUM, loss, (1u << rank) - 1);
-    for (int i = 0; i < trace->params.len; i++)
-        if (!trace->params.at[i].state)
-            wrt[n++] = trace->params.at[i].node;
-    if (!pass_grad(g, loss, 0, wrt, n, out, &cli->session->diags))
-        return false;
-    graph_output(g, OUT_SERIES, 0, "loss", graph_node(g, loss)->batched ? graph_reduce(g, G_BATCH_SUM, loss, 0) : loss);
-    for (int i = 0, k = 0; i < trace->params.len; i++) {
-        const ParamInfo *param = &trace->params.at[i];
-        Val value = param->state ? param->next : out[k++];
-        if (value)
-            graph_output(g, OUT_BLOCK, i, param->path, value);
-    }
-    return true;
-}
-
-static BlockLayout layout_of(Cli *cli, const Trace *trace)
-{
-    BlockLayout layout;
-    Slot *slots = arena_array(cli->arena, Slot, trace->params.len + 1);
-    for (int i = 0; i < trace->params.len; i++) {
-        const ParamInfo *param = &trace->params.at[i];
-        slots[i] = (Slot){.path = param->path, .dtype = param->dtype, .shape = param->shape};
-    }
-    block_layout(slots, trace->params.len, &layout);
-    return layout;
-}
-
-/* From the graph on: kernels, C, LLVM's text, machine code. */
-static bool dump_code(Cli *cli, DumpStage stage, const Graph *graph, BlockLayout layout, Buf *text)
-{
-    CodeOptions *options = &cli->lab_options.code;
-    Target target = {.vector_bytes = 4, .registers = 16};
-    const char *error = NULL;
-    if (stage != STAGE_C && !emit_target(options, &target, &error)) {
-        cli_error(cli, "%s", error);
-        cli->machine = true;
-        return false;
-    }
-    Lowered *lowered = lower(cli->arena, graph, layout, 0, target);
-    if (stage == STAGE_KERNEL)
-        kernel_print(lowered->module, text);
-    else if (stage == STAGE_C)
-        emit_c(lowered->module, text);
-    else if (!emit_llvm(cli->arena, lowered->module, options, stage == STAGE_ASM, text, &error)) {
-        cli_error(cli, "%s", error);
-        cli->machine = true;
-        return false;
-    }
-    return true;
-}
-
 static bool dump_net(Cli *cli, DumpStage stage, Buf *text)
 {
     LoadedModule *module = cli_load(cli, cli->arguments.at[0]);
-    bool training = stage == STAGE_GRAD || cli->training;
-    Value net, y;
+    const char *error = NULL;
+    Value net;
     Eval e;
     if (!module)
         return false;
     eval_init(&e, cli->session, cli->session->arena, &cli->session->diags, EVAL_RUN);
     if (!net_value(cli, &e, module, &net))
         return false;
-    Span span = net.callable->def->ast->span;
-    Trace *trace = net_trace(&e, &net, cli->session->precision, training, NULL, 0, span, &y);
-    if (!trace)
-        return false;
-    Val node;
-    e.trace = trace;
-    bool ok = value_as_node(&e, &y, span, &node);
-    if (ok && training)
-        ok = add_gradient(cli, trace, node);
-    else if (ok)
-        graph_output(trace->graph, OUT_ROWS, 0, "y", node);
-    e.trace = NULL;
-    if (!ok)
-        return false;
-    const Graph *graph = pass_simplify(cli->arena, graph_copy(cli->arena, trace->graph));
-    if (stage == STAGE_GRAPH || stage == STAGE_GRAD) {
-        graph_print(graph, text);
+    if (inspect_net(&e, &net, stage, cli->training, &cli->lab_options.code, text, &error))
         return true;
+    if (error) {
+        cli_error(cli, "%s", error);
+        cli->machine = true;
     }
-    return dump_code(cli, stage, graph, layout_of(cli, trace), text);
+    return false;
 }
 
 int command_dump(Cli *cli)
@@ -198,16 +119,6 @@ int command_dump(Cli *cli)
 
 /* ---- grad ---- */
 
-/* d value / d argument k, and its name; NULL after diagnostics. */
-static char *derivative_text(Cli *cli, const CellGraph *cell, int k)
-{
-    Graph *g = cell->trace->graph;
-    Val out;
-    if (!pass_grad(g, cell->value, 0, &cell->args[k], 1, &out, &cli->session->diags))
-        return NULL;
-    return out ? pass_pretty(cli->arena, g, out, cli->latex) : "0";
-}
-
 static bool print_derivatives(Cli *cli, Eval *e, const Value *cell)
 {
     CellGraph graph;
@@ -225,14 +136,13 @@ static bool print_derivatives(Cli *cli, Eval *e, const Value *cell)
     for (int k = 0; k < graph.arity; k++) {
         if (cli->argument && cli->argument != k + 1)
             continue;
-        char *text = derivative_text(cli, &graph, k);
+        char *text = inspect_formula(e, &graph, k, cli->latex);
         if (!text)
             return false;
-        const char *name = graph.trace->graph->inputs.at[k].name;
         if (graph.arity == 1 || cli->argument)
             printf("%s\n", text);
         else
-            printf("d/d%s = %s\n", name ? name : arena_printf(cli->arena, "x%d", k + 1), text);
+            printf("d/d%s = %s\n", inspect_argument(cli->arena, &graph, k), text);
     }
     return true;
 }

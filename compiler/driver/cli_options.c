@@ -18,7 +18,7 @@ const Command commands[] = {
 #include "driver/options.def"
     {0},
 };
-static const char letters[] = "rctegxdapsbvf";              /* of the commands, in their order */
+static const char letters[] = "rctegxdapsbvfl";              /* of the commands, in their order */
 
 const char *cli_near(const char *name, const char *const *names, int n)
 {
@@ -264,6 +264,11 @@ int options_read(Cli *cli, int argc, char **argv)
 {
     const char *names[COUNT(commands)];
     int n = 0;
+    if (argc < 2 && cli->in_terminal) {
+        for (cli->command = commands; cli->command->run != command_repl;)
+            cli->command++;
+        return -1;
+    }
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         help_all();
         return argc < 2 ? EXIT_USAGE : EXIT_DONE;

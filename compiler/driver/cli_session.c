@@ -245,8 +245,14 @@ void cli_close(Cli *cli)
         folder_remove(cli->c_folder);
 }
 
-static void lab_open(Cli *cli)
+void cli_lab(Cli *cli, const char *program, const char *text, size_t length)
 {
+    char *hex = arena_alloc(cli->arena, 65);
+    sha256_hex(text, length, hex);
+    cli->lab_options.program = program;
+    cli->lab_options.program_hash = hex;
+    if (cli->lab)
+        return;
     cli->lab = lab_new(cli->session, &cli->lab_options);
     cli->session->lab.loop = lab_loop;
     cli->session->lab.check = lab_check;
@@ -262,7 +268,7 @@ static const char *program_name(Cli *cli, const char *path)
 
 LoadedModule *cli_load(Cli *cli, const char *path)
 {
-    char *text = "", *error, *hex = arena_alloc(cli->arena, 65);
+    char *text = "", *error;
     size_t length = 0;
     if (!cli->session)
         cli_open(cli);
@@ -271,11 +277,7 @@ LoadedModule *cli_load(Cli *cli, const char *path)
         cli->machine = true;
         return NULL;
     }
-    sha256_hex(text, length, hex);
-    cli->lab_options.program = program_name(cli, path ? path : "library");
-    cli->lab_options.program_hash = hex;
-    if (!cli->lab)
-        lab_open(cli);
+    cli_lab(cli, program_name(cli, path ? path : "library"), text, length);
     return path ? session_load(cli->session, path) : session_load_text(cli->session, "library", "");
 }
 
@@ -284,6 +286,15 @@ static bool diag_is_error(DiagCode code)
 {
     Severity severity = diag_severity(code);
     return severity == SEVERITY_ERROR || (severity == SEVERITY_RUNTIME && code != D_R0102);
+}
+
+void cli_progress_end(Cli *cli)
+{
+    pthread_mutex_lock(&cli->progress_lock);
+    if (cli->progress && cli->progress_what)
+        progress_finish(cli->progress, seconds_now(), cli->progress_done);
+    cli->progress_what = NULL;
+    pthread_mutex_unlock(&cli->progress_lock);
 }
 
 bool cli_show(Cli *cli, FILE *to)

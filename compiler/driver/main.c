@@ -1,6 +1,7 @@
 /* main.c -- the command line's start and end: environment, terminal, signals, exit code.
  *
- * Ctrl-C raises a flag that the laboratory looks at: what was recorded is kept.  A second one ends the process. */
+ * Ctrl-C raises a flag that the laboratory looks at: what was recorded is kept.  A second one ends the process, but for
+ * the prompt's. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +10,12 @@
 
 #include "driver/cli.h"
 
-static volatile sig_atomic_t interrupts;                /* the one thing that a signal handler can reach */
+static volatile sig_atomic_t interrupts, patient;       /* the only things that a signal handler can reach */
 
 static void on_interrupt(int number)
 {
     interrupts = interrupts + 1;
-    if (interrupts > 1) {
+    if (patient ? number != SIGINT : interrupts > 1) {
         signal(number, SIG_DFL);
         raise(number);
     }
@@ -24,6 +25,12 @@ bool cli_interrupted(void *unused)
 {
     (void)unused;
     return interrupts > 0;
+}
+
+void cli_interrupts_reset(bool prompt)
+{
+    interrupts = 0;
+    patient = prompt;
 }
 
 static void signals_set(void)
@@ -57,6 +64,7 @@ static void terminal_look(Cli *cli)
     cli->err_terminal = isatty(2) && !dumb;
     cli->color = !(no_color && *no_color) && !dumb;
     cli->width = terminal_width();
+    cli->in_terminal = isatty(0) && isatty(1);
 }
 
 /* Output that could not be written is the machine's fault, unless nobody reads it any more. */

@@ -70,7 +70,7 @@ static void check_experiment(Eval *e, LoadedModule *module, const Ast *ast) {
     eval_block(e, ast->kind == AST_TEST ? ast->test.body : ast->experiment.body, scope, &out);
 }
 
-static void check_item(Eval *e, LoadedModule *module, const Ast *ast) {
+void check_item(Eval *e, LoadedModule *module, const Ast *ast) {
     Value value;
     bool found;
     if (ast->kind == AST_EXPERIMENT || ast->kind == AST_TEST) {

@@ -48,6 +48,10 @@ Diag *eval_diag(Eval *e, DiagCode code, Span span, const char *format, ...) {
 }
 
 bool eval_memory(Eval *e, Span span) {
+    if (!e->trace && e->session->interrupted && e->session->interrupted(NULL)) {
+        eval_diag(e, D_R0103, span, "interrupted");
+        return false;
+    }
     if (arena_used(e->arena) <= MEMORY_LIMIT) return true;
     eval_diag(e, D_E0414, span, "this needs more than %d GB", (int)(MEMORY_LIMIT >> 30));
     return false;

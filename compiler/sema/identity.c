@@ -36,6 +36,7 @@ static void write_weights(const Writer *w, const ValueRecord *weights) {
 static void write_callable(const Writer *w, const Callable *c) {
     buf_text(w->out, c->type_name ? c->type_name : c->def->name);
     if (c->type_name && c->type_name != c->def->name) buf_printf(w->out, "=%s", c->def->name);
+    if (c->def->version) buf_printf(w->out, "%c%llx%c", VERSION_OPEN, (unsigned long long)c->def->version, VERSION_CLOSE);
     if (c->copy) buf_printf(w->out, "#%d", c->copy);
     if (c->weights) write_weights(w, c->weights);
     for (int i = 0; c->settings && i < c->settings_len; i++) {
@@ -83,6 +84,18 @@ static void write_value(const Writer *w, const Value *value) {
         value_show(value, w->out);
         break;
     }
+}
+
+void identity_unversioned(Buf *text, size_t from) {
+    size_t to = from;
+    bool inside = false;
+    for (size_t i = from; i < text->len; i++) {
+        char c = text->at[i];
+        inside |= c == VERSION_OPEN;
+        if (!inside) text->at[to++] = c;
+        inside &= c != VERSION_CLOSE;
+    }
+    text->len = to < text->len ? to : text->len;
 }
 
 void value_identity(const Value *value, Buf *out) { write_value(&(Writer){out, NULL}, value); }

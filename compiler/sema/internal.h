@@ -16,6 +16,8 @@ typedef struct Binding {
     Name name; Span span; const Ast *ast;          /* AST_DEF, AST_ALIAS, AST_BIND; NULL for a module */
     Scope *home;
     struct Binding *target;                        /* imported by `use` */
+    Arena *arena; struct PromptItem *item;         /* of its value; the input that made it (sema/prompt.h), or NULL */
+    bool held;                                     /* a late one, evaluated: its item holds what it reached */
     Value value[2]; int state[2];                  /* by EvalMode; state read and written atomically */
 } Binding;
 struct Scope {
@@ -30,6 +32,15 @@ Local *scope_local(const Scope *scope, Name name);          /* up to the definit
 bool scope_assign(Eval *e, Scope *scope, Name name, const Value *value, Span span);
 bool binding_force(Eval *e, Binding *binding, Value *out);
 const char *scope_nearest(const Scope *scope, const char *name);        /* near name, or NULL */
+
+/* ---- modules (session.c, check.c) ---- */
+Value definition_value(Eval *e, const Ast *ast, Scope *scope, bool library);
+Binding *binding_add(Session *s, Scope *scope, Name name, Span span, const Ast *ast);
+void bind_known(Session *s, Scope *scope, Name name, Span span, const Ast *ast, Value value);
+void bind_items(Session *s, LoadedModule *m, bool library);
+void module_use(Session *s, LoadedModule *m, const Ast *use);
+const char *folder_of(Session *s, const char *file);
+void check_item(Eval *e, LoadedModule *module, const Ast *ast);
 
 /* ---- types (types.c) ---- */
 const TypeValue *type_of_ast(Eval *e, const Ast *ast);  /* static part; E0301; never NULL */
@@ -60,7 +71,7 @@ void callable_show_signature(const Definition *def, Buf *out);
 bool eval_choice(Eval *e, const TypeValue *type, const Ast *ast, Scope *scope, Value *out);
 
 bool eval_in_library(const Eval *e, Span span);
-/* E0414 and false once the values of this evaluation fill the memory that a program may have. */
+/* False: E0414, once the values of this evaluation fill the memory that a program may have; or interrupted. */
 bool eval_memory(Eval *e, Span span);
 bool shape_allowed(Eval *e, const Shape *shape, Span span);           /* E0414 */
 

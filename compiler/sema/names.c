@@ -24,6 +24,7 @@ typedef struct Item {
 typedef struct Names {
     Session *session; LoadedModule *module; Diags *diags; Arena *arena;
     bool library;                             /* a file of the library itself */
+    bool late;                                /* a binding's name is new behind it: x = x + 1 at a prompt */
     Map items, prelude;                       /* Name -> Item */
     Map modules;                              /* `use kim` -> LoadedModule */
     Item *current; Home home; Frame *frame;
@@ -589,7 +590,12 @@ static void visit_item(Names *n, const Ast *ast)
         break;
     case AST_EXPERIMENT: n->current = NULL; visit_experiment(n, ast); break;
     case AST_TEST: n->current = NULL; n->home = HOME_TEST; visit_block(n, ast->test.body); break;
-    default: break;
+    case AST_USE: case AST_ERROR: break;
+    default:                                  /* a statement typed at a prompt */
+        n->home = HOME_TEST;
+        frame_open(n, false);
+        visit(n, ast);
+        frame_close(n);
     }
     n->current = NULL;
 }
@@ -604,7 +610,8 @@ static void add_item(Names *n, Name name, Span span, const Ast *ast, LoadedModul
                    "first defined here");
         return;
     }
-    if (!n->library && from == n->module && map_has(&n->prelude, name))
+    bool again = n->module->prompt && prompt_has(n->module->scope, name);
+    if (!n->library && from == n->module && map_has(&n->prelude, name) && !again)
         diag_add(n->diags, D_N0304, span, "`%s` hides the one of the library", name);
     Item *item = arena_new_of(n->arena, Item);
     *item = (Item){ .name = name, .span = span, .ast = ast, .from = from };
@@ -660,7 +667,7 @@ static void add_items(Names *n)
         if (ast->kind == AST_USE) add_used(n, ast);
         else if (ast->kind == AST_DEF) add_item(n, ast->def.name, ast->def.name_span, ast, n->module);
         else if (ast->kind == AST_ALIAS) add_item(n, ast->alias.name, ast->alias.name_span, ast, n->module);
-        else if (ast->kind == AST_BIND) add_pattern(n, ast->bind.pattern, ast);
+        else if (ast->kind == AST_BIND && !n->late) add_pattern(n, ast->bind.pattern, ast);
         else if (ast->kind == AST_EXPERIMENT) {
             const Ast *before = map_get(&experiments, ast->experiment.name);
             if (before)
@@ -668,6 +675,22 @@ static void add_items(Names *n)
                                     ast->experiment.name), before->experiment.name_span, "first defined here");
             else map_put(&experiments, ast->experiment.name, (void *)ast);
         }
+    }
+}
+
+/* What earlier inputs of a prompt have defined. */
+static void add_known(Names *n)
+{
+    PromptName known;
+    for (int i = 0; prompt_name(n->module->scope, i, &known); i++) {
+        if (!known.name || map_has(&n->items, known.name)) continue;
+        if (known.module) {
+            map_put(&n->modules, known.name, known.module);
+            continue;
+        }
+        Item *item = arena_new_of(n->arena, Item);
+        *item = (Item){ .name = known.name, .span = known.span, .ast = known.ast };
+        map_put(&n->items, known.name, item);
     }
 }
 
@@ -746,7 +769,9 @@ bool names_check(Session *session, LoadedModule *module)
     Map *maps[] = { &n.items, &n.prelude, &n.modules, &n.rows, &n.keys, &n.reported };
     for (int i = 0; i < COUNT(maps); i++) map_init(maps[i], n.arena);
     add_library(&n);
+    n.late = module->prompt && module->module->items.len == 1;
     add_items(&n);
+    if (module->prompt) add_known(&n);
     for (int i = 0; i < module->module->items.len; i++) visit_item(&n, module->module->items.at[i]);
     check_cycles(&n);
     if (!n.library) names_reports(n.diags, n.arena, module->module);

@@ -130,7 +130,7 @@ bool binding_force(Eval *e, Binding *b, Value *out) {
             state = BINDING_FAILED;
         } else if (state == BINDING_NEW) {
             Eval inner;
-            eval_init(&inner, e->session, e->session->arena, e->diags, e->mode);
+            eval_init(&inner, e->session, b->arena, e->diags, e->mode);
             inner.lab = e->lab;
             inner.depth = e->depth;
             b->state[mode] = BINDING_BUSY;

@@ -71,7 +71,7 @@ static const BuiltinRow *row_named(const Session *s, const char *name) {
     return NULL;
 }
 
-static Value definition_value(Eval *e, const Ast *ast, Scope *scope, bool library) {
+Value definition_value(Eval *e, const Ast *ast, Scope *scope, bool library) {
     Session *s = e->session;
     Definition *def = arena_new_of(e->arena, Definition);
     const Ast *body = ast->def.body;
@@ -89,14 +89,14 @@ static Value definition_value(Eval *e, const Ast *ast, Scope *scope, bool librar
 
 /* ---- binding the names of a module ---- */
 
-static Binding *binding_add(Session *s, Scope *scope, Name name, Span span, const Ast *ast) {
+Binding *binding_add(Session *s, Scope *scope, Name name, Span span, const Ast *ast) {
     Binding *b = arena_new_of(s->arena, Binding);
-    *b = (Binding){.name = name, .span = span, .ast = ast, .home = scope};
-    if (!map_has(&scope->top, name)) map_put(&scope->top, name, b);
+    *b = (Binding){.name = name, .span = span, .ast = ast, .home = scope, .arena = s->arena, .item = s->item};
+    if (!map_get(&scope->top, name)) map_put(&scope->top, name, b);
     return b;
 }
 
-static void bind_known(Session *s, Scope *scope, Name name, Span span, const Ast *ast, Value value) {
+void bind_known(Session *s, Scope *scope, Name name, Span span, const Ast *ast, Value value) {
     Binding *b = binding_add(s, scope, name, span, ast);
     for (int mode = 0; mode < 2; mode++) {
         b->value[mode] = value;
@@ -110,7 +110,7 @@ static void bind_pattern(Session *s, Scope *scope, const Ast *pattern, const Ast
         for (int i = 0; i < pattern->list.len; i++) bind_pattern(s, scope, pattern->list.args[i].value, ast);
 }
 
-static void bind_items(Session *s, LoadedModule *m, bool library) {
+void bind_items(Session *s, LoadedModule *m, bool library) {
     Eval e;
     eval_init(&e, s, s->arena, &s->diags, EVAL_CHECK);
     for (int i = 0; i < m->module->items.len; i++) {
@@ -186,7 +186,7 @@ static LoadedModule *module_used(Session *s, const char *folder, const Ast *use)
     return loaded ? m : NULL;
 }
 
-static void module_use(Session *s, LoadedModule *m, const Ast *use) {
+void module_use(Session *s, LoadedModule *m, const Ast *use) {
     LoadedModule *from = module_used(s, m->folder, use);
     if (!from) return;
     if (!use->use.names_len) {
@@ -200,7 +200,7 @@ static void module_use(Session *s, LoadedModule *m, const Ast *use) {
     }
 }
 
-static const char *folder_of(Session *s, const char *file) {
+const char *folder_of(Session *s, const char *file) {
     const char *slash = strrchr(file, '/');
     return slash ? arena_copy(s->arena, file, (size_t)(slash - file)) : "";
 }

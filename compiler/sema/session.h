@@ -35,6 +35,8 @@ typedef struct Session {
     char *(*read_file)(Arena *arena, const char *path, size_t *length, const char **error);
     DType precision;
     LabHooks lab;
+    bool (*interrupted)(void *data);    /* Ctrl-C: loops and lists of what is evaluated end; NULL: never */
+    struct PromptItem *item;            /* the input of a prompt that is being read (sema/prompt.h), or NULL */
 } Session;
 
 Session *session_new(const BuiltinRow *lab_builtins);
@@ -43,6 +45,7 @@ void session_free(Session *session);
 typedef struct LoadedModule {
     Name path; const char *folder; const Module *module; Scope *scope;
     VEC(const Ast *) experiments; VEC(const Ast *) tests;
+    bool prompt;                        /* its scope has more names than its items bind: sema/prompt.h */
 } LoadedModule;
 /* Parses a file, resolves its names (E03xx), binds its definitions.  NULL after errors that leave nothing. */
 LoadedModule *session_load(Session *session, const char *path);

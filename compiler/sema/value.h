@@ -91,6 +91,7 @@ typedef struct Definition {                       /* a cell, net or fn of a modu
     const TypeValue *result_type;                 /* or NULL */
     const struct BuiltinRow *row;                 /* of a builtin; NULL: its name is not registered */
     bool has_state;                               /* a fn with `state`: an instance of its own wherever it is used */
+    uint64_t version;                             /* at a prompt, where definitions are replaced: prompt_version; else 0 */
 } Definition;
 struct Callable {
     const Definition *def;
@@ -111,6 +112,10 @@ int callable_arity(Eval *e, const Value *callable);
 bool value_equal(const Value *a, const Value *b);
 /* Canonical text: equal values have equal text; settings spelt out; hashed for identities, shown as keys. */
 void value_identity(const Value *value, Buf *out);
+/* In that text a definition of a prompt has its version behind its name, between VERSION_OPEN and VERSION_CLOSE: this
+ * takes them out, for people. */
+enum { VERSION_OPEN = 1, VERSION_CLOSE = 2 };
+void identity_unversioned(Buf *text, size_t from);
 void value_show(const Value *value, Buf *out);    /* for people: 0.5403023, [1, 2], "text", dense[64] */
 void type_show(const TypeValue *type, Buf *out);
 const char *value_kind_name(const Value *value);  /* "a list", "a run" */

@@ -299,6 +299,10 @@ static bool builtin_train(Eval *e, const BuiltinCall *call, Value *out) {
         if (!train_check(e, &r, info)) return eval_fail(out);
         run = unknown_run(e, &r, info);
     } else {
+        if (lab_of(e)->options.keep_interrupted && lab_interrupted(lab_of(e))) {
+            diag_add(e->diags, D_R0103, call->span, "interrupted before this training began");
+            return eval_fail(out);
+        }
         if (!run_chain(e, &r, info)) return eval_fail(out);
         if (lanes_offer(e, &r)) return eval_fail(out);
         if (!store_find(e, &r, info, &run) && !train_run(e, &r, &run)) return eval_fail(out);

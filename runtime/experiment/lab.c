@@ -108,8 +108,40 @@ void lab_adopt(Lab *lab, Arena *arena) {
     pthread_mutex_unlock(&lab->lock);
 }
 
+/* Takes the entries out; the caller has freed or kept their values. */
+static void cache_clear(Cache *cache) {
+    for (int i = 0; i < cache->len; i++) free(cache->entry[i].key);
+    if (cache->slots) memset(cache->slot, 0, (size_t)cache->slots * sizeof *cache->slot);
+    cache->len = 0;
+}
+
+void lab_forget(Lab *lab, int64_t now, bool (*needed)(void *data, int64_t from, int64_t to), void *data) {
+    int kept = 0;
+    for (int i = 0; i < lab->adopted.len; i++) arena_free(lab->adopted.at[i]);
+    lab->adopted.len = 0;
+    cache_each(lab->plans, free_plan);
+    cache_each(lab->families, plan_family_free);
+    for (int i = 0; i < lab->nets->len; i++) {
+        RetiredNet net = {lab->nets->entry[i].value, lab->forgotten + 1, now};
+        vec_push(lab->arena, &lab->retired, net);
+    }
+    for (int i = 0; i < lab->retired.len; i++) {
+        RetiredNet *net = &lab->retired.at[i];
+        if (needed(data, net->from, net->to)) lab->retired.at[kept++] = *net;
+        else net_info_free(net->net);
+    }
+    lab->retired.len = kept;
+    lab->forgotten = now;
+    cache_clear(lab->plans);
+    cache_clear(lab->families);
+    cache_clear(lab->nets);
+}
+
+size_t lab_programs(const Lab *lab) { return (size_t)lab->plans->len; }
+
 void lab_free(Lab *lab) {
     if (!lab) return;
+    for (int i = 0; i < lab->retired.len; i++) net_info_free(lab->retired.at[i].net);
     for (int i = 0; i < lab->adopted.len; i++) arena_free(lab->adopted.at[i]);
     cache_each(lab->plans, free_plan);
     cache_each(lab->nets, free_net);

@@ -34,11 +34,13 @@ typedef struct LabOptions {
     double checkpoint;                            /* seconds between saved states of a run; 0: 2 s; below: at every epoch */
     int shard, shards;                            /* every shards-th turn of the outermost loops, from the shard-th; 0: all */
     bool explain;                                 /* list the defaults in force */
+    bool keep_interrupted;                        /* an interrupted training gives the run that was reached (a prompt) */
     int width; bool bold;                         /* of tables on the screen; 0: any width */
     const char *program;                          /* the program's name, for OUT/PROGRAM/EXPERIMENT */
     const char *program_hash;                     /* SHA-256 of its text */
 } LabOptions;
 
+typedef struct RetiredNet { void *net; int64_t from, to; } RetiredNet;
 typedef struct Cache Cache;                       /* identity text -> pointer, locked */
 typedef struct Lab {
     Session *session; LabOptions options;
@@ -48,6 +50,7 @@ typedef struct Lab {
     struct Experiment *experiment;                /* the one that runs, or NULL */
     struct LabTurn *outside;                      /* what lab_turn gives outside of experiments */
     VEC(Arena *) adopted;                         /* freed with the lab */
+    VEC(RetiredNet) retired; int64_t forgotten;   /* lab_forget */
 } Lab;
 
 typedef struct LabTurn LabTurn;
@@ -64,6 +67,11 @@ static inline Lab *lab_of(const Eval *e) { return e->session->lab.state; }
 
 Lab *lab_new(Session *session, const LabOptions *options);
 void lab_free(Lab *lab);
+/* At a prompt, between inputs, which are numbered: drops all programs and nets that were compiled so far.  Tables of nets
+ * made after input `forgotten` and up to `now` go when needed(data, forgotten, now) tells that no value is left that may
+ * point to them. */
+void lab_forget(Lab *lab, int64_t now, bool (*needed)(void *data, int64_t from, int64_t to), void *data);
+size_t lab_programs(const Lab *lab);              /* compiled and not forgotten */
 /* The laboratory's builtins, for session_new; in the arena. */
 const BuiltinRow *lab_builtin_table(Arena *arena);
 
@@ -143,6 +151,7 @@ typedef struct Snapshot { int session, epoch; int64_t step; void *block; } Snaps
 struct Run {
     Object object;
     Model *model; Curve curve; double seconds; bool diverged, known;
+    bool interrupted;                             /* what was reached when somebody pressed Ctrl-C */
     bool cheap, stored;                           /* cheaper to train again than to read; is in OUT/runs */
     char hash[65];
     Snapshot *snapshot; int snapshots, snapshot_cap; const char **session_name; int sessions;

@@ -37,6 +37,7 @@ static bool path_ambiguous(const char *pattern, const char *a, const char *b) {
 static void path_unknown(Eval *e, const NetInfo *info, const char *text, Span span) {
     Buf net = {0};
     value_identity(&info->net, &net);
+    identity_unversioned(&net, 0);
     Diag *diag = diag_add(e->diags, D_E0603, span, "\"%s\" is no parameter of %.*s", text, (int)net.len, net.at);
     buf_free(&net);
     int best = -1, distance = 1 + 2 * (int)strlen(text) / 3;

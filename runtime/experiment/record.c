@@ -193,7 +193,11 @@ void key_label(const Value *value, Buf *out) {
     if (value->label) buf_text(out, value->label);
     else if (value->kind == V_TEXT) buf_text(out, value->text);
     else if (value->kind == V_CALLABLE) value_show(value, out);          /* mlp[inner[2], 64] */
-    else value_identity(value, out);
+    else {
+        size_t from = out->len;
+        value_identity(value, out);
+        identity_unversioned(out, from);
+    }
 }
 
 static Datum tensor_datum(Arena *arena, const Tensor *t, int axis, int64_t *at) {
@@ -231,6 +235,7 @@ Datum value_datum(Arena *arena, const Value *value) {
     }
     Buf text = {0};
     value_identity(value, &text);
+    identity_unversioned(&text, 0);
     buf_put(&text, "", 1);
     return datum_text(buf_done(&text, arena));
 }

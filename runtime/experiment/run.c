@@ -52,7 +52,7 @@ static Value curve_record(Eval *e, const Curve *curve) {
 
 /* ---- the run ---- */
 
-static const char *const run_fields[] = {"model", "curve", "seconds", "diverged", "hash", "train_loss", "valid_loss", "test_loss",
+static const char *const run_fields[] = {"model", "curve", "seconds", "diverged", "interrupted", "hash", "train_loss", "valid_loss", "test_loss",
                                          "train_accuracy", "valid_accuracy", "test_accuracy", NULL};
 
 /* Is this a column that such a run's curve has: train_, valid_ or test_ of a set that the data has? */
@@ -71,13 +71,14 @@ static bool run_field(Eval *e, Object *self, Name field, Span span, Value *out) 
     if (strcmp(field, "model") == 0) { *out = value_object(&run->model->object); return true; }
     if (!run->known) {
         bool has = curve_has(run, field);
-        for (int i = 0; i < 5; i++) has |= strcmp(run_fields[i], field) == 0;
+        for (int i = 0; i < 6; i++) has |= strcmp(run_fields[i], field) == 0;
         if (has) *out = value_abstract(NULL);
         return has;
     }
     if (strcmp(field, "curve") == 0) *out = curve_record(e, &run->curve);
     else if (strcmp(field, "seconds") == 0) *out = value_real(run->seconds);
     else if (strcmp(field, "diverged") == 0) *out = value_bool(run->diverged);
+    else if (strcmp(field, "interrupted") == 0) *out = value_bool(run->interrupted);
     else if (strcmp(field, "hash") == 0) *out = value_text(run->hash);
     else {
         for (int i = 0; i < run->curve.columns; i++)
@@ -101,6 +102,7 @@ static void run_show(const Object *self, Buf *out) {
     for (int i = 0; i < curve->columns; i++)
         if (isfinite(curve->column[i].at[last])) buf_printf(out, ", %s %.4f", curve->column[i].name, curve->column[i].at[last]);
     if (run->diverged) buf_text(out, ", diverged");
+    if (run->interrupted) buf_text(out, ", interrupted");
 }
 
 const ObjectClass run_class = {.name = "run", .fields = run_fields, .field = run_field, .identity = run_identity, .show = run_show};

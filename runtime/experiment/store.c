@@ -26,6 +26,7 @@ bool model_write(Eval *e, const Model *model, const char *path, FileSync sync, S
     }
     Buf net = {0};
     value_identity(&info->net, &net);
+    identity_unversioned(&net, 0);
     MetaText meta[] = {{"net", buf_done(&net, e->arena)}, {"run", model->run_hash ? model->run_hash : ""}};
     char *error = NULL;
     if (safetensors_write(e->arena, path, tensors, info->params, meta, 2, sync, &error)) return true;

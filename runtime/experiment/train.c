@@ -244,6 +244,13 @@ static bool interrupted(const Training *t) {
     return o->interrupted && o->interrupted(o->interrupted_data);
 }
 
+/* An interrupted training ends here: with the run so far at a prompt, else without a run. */
+static bool leave(Training *t) {
+    t->run->interrupted = lab_of(t->e)->options.keep_interrupted && !lab_turn(t->e)->turn;
+    t->stop = true;
+    return t->run->interrupted;
+}
+
 /* batch: all, nothing to look at between steps: the series of the loop are the curve. */
 static bool run_whole(Training *t) {
     int64_t chunk = 1024;
@@ -260,7 +267,11 @@ static bool run_whole(Training *t) {
             for (int k = 0; k < t->measures; k++) m.measure[k] = t->series[1 + classes + k][i];
             curve_metrics(t, row, "train", &m, classes);
         }
-        if (!checkpoint_save(t, interrupted(t)) || interrupted(t)) return false;
+        if (!checkpoint_save(t, interrupted(t))) return false;
+        if (interrupted(t) && t->done < t->total) {
+            if (!leave(t)) return false;
+            break;
+        }
         if (training_seconds() - start < 0.03 && chunk < CUT_STEPS) chunk *= 2;
     }
     return t->run->diverged || epoch_row(t, t->done, NULL);
@@ -324,7 +335,8 @@ static bool run_epochs(Training *t) {
         judge(t, epoch);
         if (keeps(t, epoch)) snapshot_add(t, epoch);
         lab_progress(t->e, t->s->name, epoch, t->s->epochs, &t->run->curve);
-        if (!checkpoint_save(t, interrupted(t)) || interrupted(t)) return false;
+        if (!checkpoint_save(t, interrupted(t))) return false;
+        if (interrupted(t) && epoch < t->s->epochs && !leave(t)) return false;
     }
     if (t->s->best_measure && t->best_block && isfinite(t->best)) memcpy(t->block, t->best_block, t->plan->program->layout.size);
     return true;
@@ -448,9 +460,10 @@ bool training_begin(Eval *e, const TrainRequest *r, Training *t) {
 bool training_end(Training *t, double start, bool ok, Run **out) {
     t->run->seconds = training_seconds() - start;
     *out = run_finish(t);
-    ok = ok && store_put(t->e, *out, false, t->r->span);
-    if (ok && !t->found && !t->run->cheap) ok = kept_save(t->e, t->r, t->run, t->run->hash);
-    checkpoint_release(t, ok);
+    bool whole = !t->run->interrupted;
+    ok = ok && (!whole || store_put(t->e, *out, false, t->r->span));
+    if (ok && whole && !t->found && !t->run->cheap) ok = kept_save(t->e, t->r, t->run, t->run->hash);
+    checkpoint_release(t, ok && whole);
     return ok;
 }
 
@@ -459,7 +472,7 @@ bool train_run(Eval *e, const TrainRequest *r, Run **out) {
     double start = training_seconds();
     if (!training_begin(e, r, &t)) return false;
     bool ok = true;
-    for (int i = 0; ok && i < r->schedule.sessions && !t.run->diverged;) {
+    for (int i = 0; ok && i < r->schedule.sessions && !t.run->diverged && !t.run->interrupted;) {
         ok = run_session(&t, i + 1);
         if (t.found) break;
         if (ok && t.jump >= 0) {
@@ -467,7 +480,7 @@ bool train_run(Eval *e, const TrainRequest *r, Run **out) {
             t.jump = -1;
             continue;
         }
-        ok = ok && checkpoint_session_end(&t);
+        ok = ok && (t.run->interrupted || checkpoint_session_end(&t));
         i++;
     }
     return training_end(&t, start, ok, out);

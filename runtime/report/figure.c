@@ -164,6 +164,7 @@ static void draw(Figure *figure, const FigureTools *tools, const char *folder, c
     }
     figure->result->svg = publish(figure, folder, plots, arena_printf(figure->arena, "%s.svg", name));
     figure->result->png = publish(figure, folder, plots, arena_printf(figure->arena, "%s.png", name));
+    if (tools->pdf) figure->result->pdf = publish(figure, folder, plots, arena_printf(figure->arena, "%s.pdf", name));
 }
 
 bool figure_write(Arena *arena, const char *folder, const FigureSpec *spec, const FigureTools *tools,
@@ -178,6 +179,7 @@ bool figure_write(Arena *arena, const char *folder, const FigureSpec *spec, cons
         *error = arena_printf(arena, "%s: the figure has no panel", name);
         return false;
     }
+    figure.pdf = tools->pdf;
     figure_layers(&figure);
     figure_lay_out(&figure);
     Writing writing = {arena, plots, tools->sync, error};

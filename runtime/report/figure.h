@@ -58,10 +58,11 @@ typedef struct FigureTools {
     const char *gnuplot;            /* path of the program; NULL: looked for in the usual folders; "": do not draw */
     double seconds;                 /* most time it may take; 0: 60 */
     FileSync sync;
+    bool pdf;                       /* draw a PDF as well */
 } FigureTools;
 
 typedef struct FigureResult {
-    char *script, *svg, *png;       /* paths; svg and png NULL if not drawn */
+    char *script, *svg, *png, *pdf; /* paths; the pictures NULL if not drawn */
     VEC(const char *) notes;        /* "gnuplot is not installed: ...", "3 points at or below 0 have no place on ..." */
 } FigureResult;
 

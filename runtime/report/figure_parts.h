@@ -45,6 +45,7 @@ typedef struct Figure {
     PanelPlot *plots; int count;
     int groups;                     /* colour groups */
     bool surface, square;           /* something has a z; panels are square */
+    bool pdf;                       /* FigureTools.pdf */
     double z_lo, z_hi;
     VEC(LegendEntry) legend;
     int width, height;              /* pixels */

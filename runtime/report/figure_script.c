@@ -345,14 +345,17 @@ static void put_palette(const Figure *figure, Buf *out) {
     buf_text(out, " noenhanced offset 1,0\n");
 }
 
-static void put_terminal(const Figure *figure, bool svg, const char *name, Buf *out) {
-    if (svg)
+static void put_terminal(const Figure *figure, const char *kind, const char *name, Buf *out) {
+    if (strcmp(kind, "pdf") == 0)
+        buf_printf(out, "set terminal pdfcairo size %.2fin,%.2fin enhanced font 'Helvetica,10' background '#ffffff'\n",
+                   figure->width / 96.0, figure->height / 96.0);
+    else if (strcmp(kind, "svg") == 0)
         buf_printf(out, "set terminal svg size %d,%d enhanced font 'Helvetica,13' background '#ffffff'\n",
                    figure->width, figure->height);
     else
         buf_printf(out, "set terminal pngcairo size %d,%d enhanced font 'Helvetica,10' fontscale 2 linewidth 2 "
                         "pointscale 2 background '#ffffff'\n", 2 * figure->width, 2 * figure->height);
-    buf_printf(out, "set output '%s.%s'\nload 'panels.gp'\nunset output\n", name, svg ? "svg" : "png");
+    buf_printf(out, "set output '%s.%s'\nload 'panels.gp'\nunset output\n", name, kind);
 }
 
 void figure_script_text(const Figure *figure, Buf *out) {
@@ -373,6 +376,7 @@ void figure_script_text(const Figure *figure, Buf *out) {
 
 void figure_plot_text(const Figure *figure, const char *name, Buf *out) {
     buf_text(out, "# Draws the figure again: gnuplot plot.gp\n");
-    put_terminal(figure, true, name, out);
-    put_terminal(figure, false, name, out);
+    put_terminal(figure, "svg", name, out);
+    put_terminal(figure, "png", name, out);
+    if (figure->pdf) put_terminal(figure, "pdf", name, out);
 }

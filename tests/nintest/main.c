@@ -3,7 +3,7 @@
  *   nintest BUILD [--long] [-jN] [--list] [--times] [FILTER...]
  *
  * Run from the repository's root.  Exit code 1 if anything failed; with CI=true also if anything was skipped.
- * Looks at tests/(*)/(*).nin (but tests/data), examples/(*).nin, tests/data/targets/(*).nin and the binaries in BUILD/unit;
+ * Looks at tests/(*)/(*).nin (but tests/data), examples/(*).nin, tests/data/targets/(*).nin, tests/repl/(*).repl and the binaries in BUILD/unit;
  * and at lang/diagnostics.def: a code that no test mentions and tests/diagnostics/later.txt does not name is a failure. */
 #include "tests/nintest/nintest.h"
 
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-typedef enum JobKind { JOB_UNIT, JOB_FILE, JOB_TARGET, JOB_CODES } JobKind;
+typedef enum JobKind { JOB_UNIT, JOB_FILE, JOB_TARGET, JOB_TRANSCRIPT, JOB_CODES } JobKind;
 typedef struct Job { JobKind kind; const char *path; pid_t pid; int fd; Buf answer; double started, seconds; } Job;
 typedef struct Runner { Arena *arena; Options options; VEC(Job) jobs; Report total; } Runner;
 
@@ -60,7 +60,7 @@ static void find(Runner *r, const char *folder, JobKind kind, const char *except
             hidden = true;
         if (!hidden && is_folder && (!except || strcmp(name, except) != 0))
             find(r, path, kind, NULL);
-        else if (!hidden && !is_folder && (kind == JOB_UNIT ? !strchr(name, '.') : ends_with(name, ".nin")))
+        else if (!hidden && !is_folder && (kind == JOB_UNIT ? !strchr(name, '.') : ends_with(name, kind == JOB_TRANSCRIPT ? ".repl" : ".nin")))
             add_job(r, kind, path);
         free(entry[i]);
     }
@@ -87,6 +87,7 @@ static void find_all(Runner *r)
     find(r, r->options.tests, JOB_FILE, "data");
     find(r, "examples", JOB_FILE, NULL);
     find(r, arena_printf(r->arena, "%s/data/targets", r->options.tests), JOB_TARGET, NULL);
+    find(r, arena_printf(r->arena, "%s/repl", r->options.tests), JOB_TRANSCRIPT, NULL);
     add_job(r, JOB_CODES, "lang/diagnostics.def");
 }
 
@@ -138,6 +139,7 @@ static void work(Runner *r, const Job *job, int fd)
     case JOB_UNIT: check_unit(arena, job->path, &report); break;
     case JOB_FILE: check_file(arena, &r->options, job->path, &report); break;
     case JOB_TARGET: check_target(arena, &r->options, job->path, &report); break;
+    case JOB_TRANSCRIPT: check_transcript(arena, &r->options, job->path, &report); break;
     case JOB_CODES: check_codes(arena, &r->options, &report); break;
     }
     FILE *f = fdopen(fd, "w");

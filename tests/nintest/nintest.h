@@ -47,6 +47,8 @@ typedef struct Options {
 void check_file(Arena *arena, const Options *options, const char *path, Report *report);
 /* A program of tests/data/targets: no error but data that is missing and names that the library will have later. */
 void check_target(Arena *arena, const Options *options, const char *path, Report *report);
+/* transcript.c: a recorded session of the prompt. */
+void check_transcript(Arena *arena, const Options *options, const char *path, Report *report);
 void check_unit(Arena *arena, const char *path, Report *report);
 void report_pass(Report *report);
 void report_fail(Report *report, const char *format, ...) NIN_PRINTF(2, 3);

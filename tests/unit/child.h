@@ -17,7 +17,7 @@ enum { CHILD_TIME = 300, CHILD_ARGUMENTS = 24 };
 
 typedef struct Child { Arena *arena; const char *nin, *folder; } Child;
 
-static int child_open(void **state)
+static inline int child_open(void **state)
 {
     Arena *arena = arena_new();
     Child *c = arena_new_of(arena, Child);
@@ -31,7 +31,7 @@ static int child_open(void **state)
     return 0;
 }
 
-static int child_close(void **state)
+static inline int child_close(void **state)
 {
     Child *c = *state;
     folder_clear(c->folder);
@@ -39,10 +39,10 @@ static int child_close(void **state)
     return 0;
 }
 
-static const char *child_path(Child *c, const char *name) { return path_join(c->arena, c->folder, name); }
+static inline const char *child_path(Child *c, const char *name) { return path_join(c->arena, c->folder, name); }
 
 /* A file in the test's folder; its path. */
-static const char *child_bytes(Child *c, const char *name, const void *bytes, size_t length)
+static inline const char *child_bytes(Child *c, const char *name, const void *bytes, size_t length)
 {
     char *error = NULL;
     const char *path = child_path(c, name);
@@ -51,10 +51,10 @@ static const char *child_bytes(Child *c, const char *name, const void *bytes, si
     return path;
 }
 
-static const char *child_text(Child *c, const char *name, const char *text) { return child_bytes(c, name, text, strlen(text)); }
+static inline const char *child_text(Child *c, const char *name, const char *text) { return child_bytes(c, name, text, strlen(text)); }
 
 /* nin with arguments, the last of which is NULL. */
-static Outcome child_run(Child *c, ...)
+static inline Outcome child_run(Child *c, ...)
 {
     const char *argv[CHILD_ARGUMENTS] = {c->nin};
     va_list args;
@@ -69,13 +69,13 @@ static Outcome child_run(Child *c, ...)
     return o;
 }
 
-static void expect_status(const Outcome *o, int status)
+static inline void expect_status(const Outcome *o, int status)
 {
     if (o->status != status)
         fail_msg("exit %d, not %d\n%s%s", o->status, status, o->out, o->err);
 }
 
-static void expect_text(const char *in, const char *text)
+static inline void expect_text(const char *in, const char *text)
 {
     if (!strstr(in, text))
         fail_msg("\"%s\" is missing in:\n%s", text, in);

@@ -1,0 +1,361 @@
+/* cli_repl.c -- nin repl, and nin alone: the prompt on a terminal (libedit) or over a pipe.
+ *
+ * On a terminal lines are edited, completed with Tab and kept in a history file; Ctrl-C clears a line or stops what runs,
+ * Ctrl-D leaves.  Over a pipe there is no prompt and no colour, and the exit code is 1 if an input failed. */
+#include <errno.h>
+#include <histedit.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/select.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "driver/cli.h"
+#include "driver/repl.h"
+#include "support/file.h"
+
+enum { HISTORY_MOST = 1000, LINE_MOST = 1 << 20 };
+
+typedef struct Prompter {
+    Cli *cli; Repl *repl;
+    EditLine *edit; History *history; const char *history_path;
+    VEC(const char *) lines;                            /* of the history, oldest first */
+    Buf input;                                          /* lines of an input that is not complete */
+} Prompter;
+
+static void put(void *data, const char *text, size_t length)
+{
+    const Prompter *p = data;
+    cli_progress_end(p->cli);
+    fwrite(text, 1, length, stdout);
+    fflush(stdout);
+}
+
+/* ---- history: a line each, "\\" and "\n" escaped ---- */
+
+static const char *history_file(Arena *arena)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (state && *state == '/')
+        return path_join(arena, state, "nin/history");
+    return home && *home == '/' ? path_join(arena, home, ".local/state/nin/history") : NULL;
+}
+
+static void history_note(Prompter *p, const char *line)
+{
+    HistEvent event;
+    if (!line[strspn(line, " \t\r\n")])
+        return;
+    if (p->lines.len && strcmp(p->lines.at[p->lines.len - 1], line) == 0)
+        return;
+    history(p->history, &event, H_ENTER, line);
+    vec_push(p->cli->arena, &p->lines, (const char *)arena_copy(p->cli->arena, line, strlen(line)));
+}
+
+static void history_read(Prompter *p)
+{
+    char *bytes, *error;
+    size_t length;
+    p->history_path = history_file(p->cli->arena);
+    if (!p->history_path || !file_read(p->cli->arena, p->history_path, 16 << 20, &bytes, &length, &error))
+        return;
+    for (char *line = bytes, *end = bytes + length; line < end;) {
+        char *stop = memchr(line, '\n', (size_t)(end - line));
+        if (!stop)
+            stop = end;
+        history_note(p, arena_copy(p->cli->arena, line, (size_t)(stop - line)));
+        line = stop + 1;
+    }
+}
+
+/* Written anew as a whole and renamed: a crash or a second prompt leaves a whole file. */
+static void history_write(Prompter *p)
+{
+    Buf text = {0};
+    char *error;
+    int from = p->lines.len > HISTORY_MOST ? p->lines.len - HISTORY_MOST : 0;
+    if (!p->history_path)
+        return;
+    for (int i = from; i < p->lines.len; i++) {
+        size_t n = strcspn(p->lines.at[i], "\r\n");
+        buf_put(&text, p->lines.at[i], n);
+        buf_text(&text, "\n");
+    }
+    Arena *scratch = arena_new();
+    char *folder = arena_copy(scratch, p->history_path, (size_t)(strrchr(p->history_path, '/') - p->history_path));
+    if (folder_make(scratch, folder, &error))
+        file_write(scratch, p->history_path, text.at ? text.at : "", text.len, FILE_NO_SYNC, &error);
+    arena_free(scratch);
+    buf_free(&text);
+}
+
+static void history_show(void *data, Buf *out)
+{
+    const Prompter *p = data;
+    int from = p->lines.len > 50 ? p->lines.len - 50 : 0;
+    for (int i = from; i < p->lines.len; i++)
+        buf_printf(out, "%5d  %.*s\n", i + 1, (int)strcspn(p->lines.at[i], "\r\n"), p->lines.at[i]);
+}
+
+/* ---- the terminal ---- */
+
+static void resize(Prompter *p)
+{
+    struct winsize size;
+    const char *columns = getenv("COLUMNS");
+    int given = columns ? atoi(columns) : 0;
+    bool known = ioctl(1, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    if (known)
+        repl_resize(p->repl, given > 0 ? given : size.ws_col, size.ws_row);
+    if (p->edit && known)
+        el_resize(p->edit);
+}
+
+/* The answer to a question to the terminal, up to the letter that ends it, for a fifth of a second. */
+static void ask(const char *question, char end, char *answer, size_t most)
+{
+    struct termios before, raw;
+    size_t n = 0;
+    *answer = 0;
+    if (tcgetattr(0, &before) != 0)
+        return;
+    raw = before;
+    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    tcsetattr(0, TCSANOW, &raw);
+    fputs(question, stdout);
+    fflush(stdout);
+    while (n + 1 < most) {
+        fd_set set;
+        struct timeval wait = {.tv_usec = 200000};
+        FD_ZERO(&set);
+        FD_SET(0, &set);
+        if (select(1, &set, NULL, NULL, &wait) <= 0 || read(0, answer + n, 1) != 1)
+            break;
+        if (answer[n++] == end)
+            break;
+    }
+    answer[n] = 0;
+    tcsetattr(0, TCSANOW, &before);
+}
+
+/* Kitty's protocol where the environment says so; sixel where the terminal lists it (4) among its attributes. */
+static Graphics graphics_look(void)
+{
+    const char *term = getenv("TERM"), *program = getenv("TERM_PROGRAM");
+    char answer[128];
+    if (getenv("KITTY_WINDOW_ID") || (term && (strstr(term, "kitty") || strstr(term, "ghostty"))) || (program && strcmp(program, "WezTerm") == 0))
+        return GRAPHICS_KITTY;
+    if (!term || (strncmp(term, "xterm", 5) && strncmp(term, "mlterm", 6) && strncmp(term, "foot", 4) && strncmp(term, "contour", 7)))
+        return GRAPHICS_TEXT;
+    ask("\033[c", 'c', answer, sizeof answer);
+    return strstr(answer, ";4;") || strstr(answer, ";4c") ? GRAPHICS_SIXEL : GRAPHICS_TEXT;
+}
+
+static char *prompt_text(EditLine *edit)
+{
+    Prompter *p;
+    el_get(edit, EL_CLIENTDATA, (void *)&p);
+    static char first[] = "> ", more[] = ". ";
+    return p->input.len ? more : first;
+}
+
+/* ---- Tab ---- */
+
+static size_t common(const ReplWords *words)
+{
+    size_t n = strlen(words->at[0]);
+    for (int i = 1; i < words->len; i++) {
+        size_t k = 0;
+        while (k < n && words->at[i][k] == words->at[0][k])
+            k++;
+        n = k;
+    }
+    return n;
+}
+
+static void list_words(const Prompter *p, const ReplWords *words)
+{
+    enum { MOST = 100 };
+    int wide = 0, columns, n = words->len < MOST ? words->len : MOST;
+    for (int i = 0; i < n; i++)
+        wide = (int)strlen(words->at[i]) > wide ? (int)strlen(words->at[i]) : wide;
+    columns = (p->cli->width ? p->cli->width : 80) / (wide + 2);
+    columns = columns < 1 ? 1 : columns;
+    putchar('\n');
+    for (int i = 0; i < n; i++)
+        printf("%-*s%s", wide + 2, words->at[i], (i + 1) % columns == 0 || i == n - 1 ? "\n" : "");
+    if (n < words->len)
+        printf("and %d more\n", words->len - n);
+    fflush(stdout);
+}
+
+static unsigned char complete(EditLine *edit, int key)
+{
+    Prompter *p;
+    (void)key;
+    el_get(edit, EL_CLIENTDATA, (void *)&p);
+    const LineInfo *line = el_line(edit);
+    size_t length = (size_t)(line->cursor - line->buffer);
+    Arena *scratch = arena_new();
+    char *text = arena_copy(scratch, line->buffer, length);
+    unsigned char result = CC_NORM;
+    if (!text[strspn(text, " \t")] && p->input.len) {
+        el_insertstr(edit, "  ");
+        result = CC_REFRESH;
+    } else {
+        ReplWords words = repl_complete(p->repl, scratch, text);
+        size_t n = words.len ? common(&words) : 0, typed = length - (size_t)words.from;
+        if (n > typed || words.len == 1) {
+            el_deletestr(edit, (int)typed);
+            el_insertstr(edit, arena_copy(scratch, words.at[0], n));
+            result = CC_REFRESH;
+        } else if (words.len > 1) {
+            list_words(p, &words);
+            result = CC_REDISPLAY;
+        } else {
+            result = CC_ERROR;
+        }
+    }
+    arena_free(scratch);
+    return result;
+}
+
+static void edit_open(Prompter *p)
+{
+    HistEvent event;
+    if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX < 2)
+        setlocale(LC_CTYPE, "C.UTF-8");
+    p->edit = el_init("nin", stdin, stdout, stderr);
+    p->history = history_init();
+    history(p->history, &event, H_SETSIZE, HISTORY_MOST);
+    el_set(p->edit, EL_CLIENTDATA, p);
+    el_set(p->edit, EL_PROMPT, prompt_text);
+    el_set(p->edit, EL_EDITOR, "emacs");
+    el_set(p->edit, EL_SIGNAL, 0);
+    el_set(p->edit, EL_HIST, history, p->history);
+    el_set(p->edit, EL_ADDFN, "nin-complete", "completes what is typed", complete);
+    el_set(p->edit, EL_BIND, "^I", "nin-complete", NULL);
+    el_set(p->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    el_source(p->edit, NULL);
+    history_read(p);
+}
+
+static void edit_close(Prompter *p)
+{
+    history_end(p->history);
+    el_end(p->edit);
+}
+
+/* ---- reading ---- */
+
+/* A line with its end; NULL: no more.  *cleared: Ctrl-C. */
+static const char *line_edit(Prompter *p, bool *cleared)
+{
+    int n = 0;
+    *cleared = false;
+    errno = 0;
+    const char *line = el_gets(p->edit, &n);
+    if (line && n > 0)
+        return line;
+    *cleared = n < 0 && errno == EINTR;
+    return NULL;
+}
+
+/* One line into the input; an input that is complete is answered. */
+static ReplStatus take(Prompter *p, const char *line)
+{
+    if (p->input.len + strlen(line) > LINE_MOST)
+        p->input.len = 0;
+    if (p->input.len)
+        p->input.len--;                                 /* the NUL */
+    buf_text(&p->input, line);
+    buf_put(&p->input, "", 1);
+    ReplStatus status = repl_input(p->repl, p->input.at, false);
+    cli_progress_end(p->cli);
+    if (status != REPL_MORE)
+        p->input.len = 0;
+    return status;
+}
+
+static void run_terminal(Prompter *p)
+{
+    for (;;) {
+        bool cleared;
+        resize(p);
+        cli_interrupts_reset(true);
+        const char *line = line_edit(p, &cleared);
+        if (cleared) {
+            printf("\n");
+            p->input.len = 0;
+            el_reset(p->edit);
+            continue;
+        }
+        if (!line)
+            break;
+        history_note(p, line);
+        history_write(p);
+        cli_interrupts_reset(true);
+        if (take(p, line) == REPL_QUIT)
+            return;
+    }
+    printf("\n");
+}
+
+/* True if no input failed. */
+static bool run_pipe(Prompter *p)
+{
+    char *line = NULL;
+    size_t room = 0;
+    bool ok = true;
+    ReplStatus status = REPL_DONE;
+    for (ssize_t n; status != REPL_QUIT && !cli_interrupted(NULL) && (n = getline(&line, &room, stdin)) >= 0;) {
+        for (ssize_t i = 0; i < n; i++)
+            if (!line[i])
+                line[i] = ' ';                          /* a NUL would hide what follows it */
+        history_note(p, line);
+        status = take(p, line);
+        ok &= status != REPL_FAILED;
+    }
+    if (status == REPL_MORE)
+        ok &= repl_input(p->repl, p->input.at, true) != REPL_FAILED;
+    free(line);
+    return ok;
+}
+
+int command_repl(Cli *cli)
+{
+    Prompter p = {.cli = cli};
+    HistEvent event;
+    if (!cli->err_terminal)
+        cli->quiet = true;
+    cli->lab_options.keep_interrupted = true;
+    cli_open(cli);
+    cli->session->interrupted = cli_interrupted;
+    cli_lab(cli, "prompt", "", 0);
+    ReplOptions options = {.put = put, .data = &p, .width = cli->width ? cli->width : 100, .height = 24,
+                           .color = cli->color && cli->out_terminal, .history = history_show};
+    if (cli->in_terminal && cli->out_terminal)
+        options.graphics = graphics_look();
+    p.repl = repl_new(cli->session, cli->lab, &options);
+    bool ok = !cli->arguments.len || repl_load(p.repl, cli->arguments.at[0]);
+    if (cli->in_terminal) {
+        printf("Nin %s. ?name tells what something is, :help lists the commands.\n", NIN_VERSION);
+        edit_open(&p);
+        run_terminal(&p);
+        edit_close(&p);
+        ok = true;
+    } else {
+        p.history = history_init();
+        history(p.history, &event, H_SETSIZE, HISTORY_MOST);
+        ok &= run_pipe(&p);
+        history_end(p.history);
+    }
+    buf_free(&p.input);
+    lab_free(cli->lab);
+    cli->lab = NULL;
+    repl_free(p.repl);
+    bool interrupted = !cli->in_terminal && cli_interrupted(NULL);
+    return interrupted ? EXIT_MACHINE : ok ? EXIT_DONE : EXIT_PROGRAM;
+}

@@ -1,0 +1,225 @@
+/* test_prompt.c -- nin on a pseudo-terminal, as somebody types: lines, Tab, an error, Ctrl-C, a plot, Ctrl-D. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "child.h"
+
+enum { PATIENCE = 60000 };                              /* ms that an answer may take on a busy machine */
+
+typedef struct Terminal { Child *child; pid_t pid; int fd; Buf seen; size_t from; } Terminal;
+
+/* A prompt of its own: home, history and results lie in the test's folder. */
+static void terminal_open(Terminal *t, Child *c, int columns, int lines)
+{
+    struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = (unsigned short)lines};
+    *t = (Terminal){.child = c};
+    t->pid = forkpty(&t->fd, NULL, NULL, &size);
+    assert_true(t->pid >= 0);
+    if (t->pid > 0)
+        return;
+    if (chdir(c->folder) != 0)
+        _exit(126);
+    setenv("HOME", c->folder, 1);
+    setenv("XDG_STATE_HOME", c->folder, 1);
+    setenv("TERM", "vt100", 1);
+    setenv("LC_ALL", "C.UTF-8", 1);
+    setenv("NO_COLOR", "1", 1);
+    unsetenv("COLUMNS");
+    execl(c->nin, "nin", (char *)NULL);
+    _exit(127);
+}
+
+static void type(Terminal *t, const char *text)
+{
+    for (size_t n = strlen(text); n > 0;) {
+        ssize_t k = write(t->fd, text, n);
+        if (k < 0 && errno != EINTR)
+            fail_msg("the prompt reads no more");
+        text += k > 0 ? k : 0;
+        n -= k > 0 ? (size_t)k : 0;
+    }
+}
+
+/* Reads until a text appears behind what was waited for before. */
+static void await(Terminal *t, const char *text)
+{
+    for (;;) {
+        char chunk[4096];
+        buf_put(&t->seen, "", 1);
+        t->seen.len--;
+        char *found = strstr(t->seen.at + t->from, text);
+        if (found) {
+            t->from = (size_t)(found - t->seen.at) + strlen(text);
+            return;
+        }
+        struct pollfd p = {t->fd, POLLIN, 0};
+        ssize_t n = poll(&p, 1, PATIENCE) > 0 ? read(t->fd, chunk, sizeof chunk) : 0;
+        if (n <= 0)
+            fail_msg("no \"%s\" in what followed:\n%s", text, t->seen.at + t->from);
+        for (ssize_t i = 0; i < n; i++)
+            if (chunk[i])
+                buf_put(&t->seen, chunk + i, 1);
+    }
+}
+
+static void line(Terminal *t, const char *text, const char *answer)
+{
+    type(t, text);
+    type(t, "\r");
+    await(t, answer);
+}
+
+/* Its exit code. */
+static int terminal_close(Terminal *t)
+{
+    int status;
+    char chunk[4096];
+    while (read(t->fd, chunk, sizeof chunk) > 0)
+        ;
+    while (waitpid(t->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    close(t->fd);
+    buf_free(&t->seen);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void lines_are_answered(void **state)
+{
+    Terminal t;
+    terminal_open(&t, *state, 80, 24);
+    await(&t, "> ");
+    line(&t, "1 + 1", "\n2\r\n");
+    line(&t, "cell twice(x) {", ". ");
+    line(&t, "2 * x", ". ");
+    line(&t, "}", "cell twice : 1 argument, no parameters");
+    line(&t, "twice(21)", "\n42\r\n");
+    line(&t, "twise(21)", "did you mean `twice`?");
+    line(&t, "ans", "\n42\r\n");
+    type(&t, "\004");
+    assert_int_equal(terminal_close(&t), 0);
+}
+
+static void tab_completes(void **state)
+{
+    Terminal t;
+    terminal_open(&t, *state, 80, 24);
+    await(&t, "> ");
+    line(&t, "facts = { first: 20, second: 22 }", "second: 22 }\r\n");
+    type(&t, "facts.fi\t + facts.s\t\r");
+    await(&t, "\n42\r\n");
+    type(&t, "lecun_t\t(0)\r");
+    await(&t, "\n0\r\n");
+    type(&t, "facts.\t\t");
+    await(&t, "first   second");
+    type(&t, "se\t\r");
+    await(&t, "\n22\r\n");
+    type(&t, ":ty\t1\r");
+    await(&t, "\nint\r\n");
+    type(&t, ":quit\r");
+    assert_int_equal(terminal_close(&t), 0);
+}
+
+static void history_is_kept(void **state)
+{
+    Terminal t;
+    terminal_open(&t, *state, 80, 24);
+    await(&t, "> ");
+    line(&t, "111 * 3", "\n333\r\n");
+    type(&t, "\004");
+    assert_int_equal(terminal_close(&t), 0);
+    terminal_open(&t, *state, 80, 24);
+    await(&t, "> ");
+    type(&t, "\020");                                   /* Ctrl-P: the line before */
+    await(&t, "111 * 3");
+    type(&t, "\r");
+    await(&t, "\n333\r\n");
+    line(&t, ":history", "111 * 3");
+    type(&t, "\004");
+    assert_int_equal(terminal_close(&t), 0);
+}
+
+static void interrupts_are_survived(void **state)
+{
+    Terminal t;
+    terminal_open(&t, *state, 80, 24);
+    await(&t, "> ");
+    type(&t, "this is nothing");
+    await(&t, "nothing");
+    type(&t, "\003");                                   /* clears the line */
+    await(&t, "> ");
+    line(&t, "xor = examples(x: [[-1, -1], [-1, 1], [1, -1], [1, 1]], y: [0, 1, 1, 0])", "4 examples");
+    line(&t, "net n(x: f32[2]) -> f32[1] = prelu[0](dense[1](x))", "net n :");
+    line(&t, "fn fit(n: int) = session(learn: all, loss: mse, optimizer: adam[lr: 0.001], batch: 1, epochs: n)", "fn fit :");
+    line(&t, "train(n, on: xor, with: fit(2), seed: 1)", "2 epochs");
+    line(&t, "run = train(n, on: xor, with: fit(20000000), seed: 1)", "fit(20000000)");
+    await(&t, "session");                               /* it tells how far it is */
+    type(&t, "\003");
+    await(&t, ", interrupted");
+    line(&t, "run.interrupted", "\ntrue\r\n");
+    line(&t, "run.train_loss < 1", "\ntrue\r\n");
+    line(&t, "6 * 7", "\n42\r\n");
+    type(&t, "\004");
+    assert_int_equal(terminal_close(&t), 0);
+}
+
+static int longest_line(const char *text)
+{
+    int longest = 0, now = 0;
+    for (; *text; text++) {
+        if (*text == '\n' || *text == '\r')
+            now = 0;
+        else
+            now += ((unsigned char)*text & 0xC0) != 0x80;
+        longest = now > longest ? now : longest;
+    }
+    return longest;
+}
+
+static void plots_fit(void **state)
+{
+    static const int columns[] = {80, 40};
+    for (int i = 0; i < COUNT(columns); i++) {
+        Terminal t;
+        terminal_open(&t, *state, columns[i], 24);
+        await(&t, "> ");
+        size_t from = t.from;
+        type(&t, ":plot gcu\r");
+        await(&t, "┤");
+        await(&t, "━ gcu");
+        type(&t, "cell both(a, b) = a * b\r");
+        await(&t, "2 arguments");
+        type(&t, ":plot both\r");
+        await(&t, "└");
+        await(&t, "> ");
+        assert_true(longest_line(t.seen.at + from) <= columns[i]);
+        assert_non_null(strstr(t.seen.at + from, "⠁"));
+        assert_non_null(strstr(t.seen.at + from, "▓"));
+        type(&t, "\004");
+        assert_int_equal(terminal_close(&t), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(lines_are_answered, child_open, child_close),
+        cmocka_unit_test_setup_teardown(tab_completes, child_open, child_close),
+        cmocka_unit_test_setup_teardown(history_is_kept, child_open, child_close),
+        cmocka_unit_test_setup_teardown(interrupts_are_survived, child_open, child_close),
+        cmocka_unit_test_setup_teardown(plots_fit, child_open, child_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
