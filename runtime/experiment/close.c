@@ -75,11 +75,13 @@ void lab_progress(Eval *e, const char *session, int64_t epoch, int64_t epochs, c
 
 /* ---- links: KEYS.safetensors -> the run's weights ---- */
 
+enum { LABEL_LONGEST = 48, NAME_LONGEST = 200 };  /* names of files have 255 bytes at most */
 static void file_label(const Value *key, Buf *out) {
     Buf label = {0};
     bool clean = true;
     key_label(key, &label);
-    for (size_t i = 0; i < label.len; i++) {
+    if (label.len > LABEL_LONGEST) clean = false;
+    for (size_t i = 0; i < label.len && i < LABEL_LONGEST; i++) {
         char c = label.at[i];
         bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
         clean &= plain;
@@ -98,6 +100,12 @@ static bool link_run(Experiment *x, Eval *e, const Row *row, const Run *run) {
     for (int i = 0; i < row->set->keys; i++) {
         if (i) buf_text(&name, "-");
         file_label(&row->key[i], &name);
+    }
+    if (name.len > NAME_LONGEST) {
+        char hex[65];
+        sha256_hex(name.at, name.len, hex);
+        name.len = NAME_LONGEST;
+        buf_printf(&name, "-%.6s", hex);
     }
     const char *path = path_join(e->arena, x->folder, arena_printf(e->arena, "%.*s.safetensors", (int)name.len, name.at));
     const char *target = arena_printf(e->arena, "%s../../runs/%s/weights.safetensors", x->lab->options.shards ? "../" : "",
