@@ -20,10 +20,11 @@ static Shard shards_from(Ctx *c, KVal lo, KVal hi) {
 
 Shard shard_begin(Ctx *c) { return shards_from(c, k_lo(c->g.m, c->g.f), k_hi(c->g.m, c->g.f)); }
 
-Shard shard_all(Ctx *c) {
+Shard shard_chunk(Ctx *c, KVal chunk, int64_t of) {
     Gen *g = &c->g;
-    KVal up = gen_2(g, K_ADD, ctx_shape(c, 1), gen_i64(g, SHARD - 1));
-    return shards_from(c, gen_i64(g, 0), gen_2(g, K_DIV, up, gen_i64(g, SHARD)));
+    KVal all = gen_2(g, K_DIV, gen_2(g, K_ADD, ctx_shape(c, 1), gen_i64(g, SHARD - 1)), gen_i64(g, SHARD));
+    KVal lo = gen_2(g, K_MUL, chunk, gen_i64(g, of)), hi = gen_2(g, K_ADD, lo, gen_i64(g, of));
+    return shards_from(c, lo, gen_select(g, gen_2(g, K_LT, all, hi), all, hi));
 }
 
 void shard_end(Ctx *c) { k_end(c->g.m, c->g.f); }

@@ -195,7 +195,8 @@ KFunc *special_stage(KModule *module, const Lowered *low, const Stage *stage, in
     const KFunc *f = low->module->func.at[stage->func];
     Special s = {.f = f, .m = module, .to = kfunc_new(module, f->name), .low = low, .stage = stage, .examples = examples};
     s.map = arena_array(module->arena, KVal, f->code.len + 1);
-    s.hi = stage->split == STAGE_SHARDS ? (examples + SHARD - 1) / SHARD : stage->split == STAGE_RANGE ? stage->count : 1;
+    bool range = stage->split == STAGE_RANGE || stage->split == STAGE_TILES;
+    s.hi = stage->split == STAGE_SHARDS ? (examples + SHARD - 1) / SHARD : range ? stage->count : 1;
     load_step(&s);
     walk(&s, 1, (KVal)f->code.len);
     return s.to;

@@ -6,7 +6,7 @@
  *   unroll.c         a graph's elements one by one, all indices known
  *   lower_staged.c   phases and stages
  *   region.c         which values are stored, where; reading an element
- *   nest.c, tile.c   loop nests; register-tiled products
+ *   nest.c, tile.c   loop nests; register-tiled products; pack.c: weights packed for them
  *   batch.c          sums over the batch; outer.c: large gradients of weights
  *   conv.c           convolutions as nests; conv_tile.c, conv_weight.c: register-tiled
  *   map.c            a MAP on blocks of points; nest_map.c: one inside a body */

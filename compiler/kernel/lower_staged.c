@@ -6,6 +6,7 @@
  *          TILE, MAP, PARTIAL, ROWS, TURN  one function each
  *   even:  ONCE   scalars and odd nests, one after the other
  *          WIDE   element-wise work on whole tensors (updates), 16 elements at a time, ranges of all tensors joined
+ *          PACK   weights packed for products, one function each
  *          OUTER  large gradients of weights, tiles of all tensors joined; their operands are turned by TURN before
  *          MAP
  * A new slot value is written straight to the block if everything else has read the old one by then; the others are
@@ -13,7 +14,7 @@
 #include "kernel/region.h"
 
 typedef enum JobKind {
-    JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_TURN, JOB_OUTER, JOB_ONCE, JOB_WIDE
+    JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_TURN, JOB_PACK, JOB_OUTER, JOB_ONCE, JOB_WIDE
 } JobKind;
 enum { WIDE_FROM = 64 };
 
@@ -103,9 +104,11 @@ static void level_read(void *data, Val v, bool same) {
 }
 
 static void job_reads(const Staged *s, const Job *job, void (*read)(void *, Val, bool), void *data) {
+    Affine w = {0};
     switch (job->kind) {
     case JOB_ROWS: case JOB_TURN: read(data, region_base(&s->r, job->v), false); break;
     case JOB_OUTER: read(data, region_base(&s->r, graph_in(s->r.graph, job->v, 0)), false); break;
+    case JOB_PACK: affine_of(&s->r, graph_in(s->r.graph, job->v, 0), &w), read(data, w.source, false); break;
     case JOB_PARTIAL: case JOB_MAP: region_reads_summed(&s->r, job->v, read, data); break;
     case JOB_LANES: case JOB_TILE: case JOB_ONCE: case JOB_WIDE: region_reads(&s->r, job->v, read, data); break;
     }
@@ -115,8 +118,8 @@ static void add_job(Staged *s, Job job) {
     Leveling l = {s, &job};
     int own = s->job_of[job.v];
     job_reads(s, &job, level_read, &l);
-    if (own < 0 && job.kind != JOB_PARTIAL && job.kind != JOB_ROWS && job.kind != JOB_TURN)
-        s->job_of[job.v] = s->job.len;
+    bool stores = job.kind != JOB_PARTIAL && job.kind != JOB_ROWS && job.kind != JOB_TURN && job.kind != JOB_PACK;
+    if (own < 0 && stores) s->job_of[job.v] = s->job.len;
     vec_push(s->plan->arena, &s->job, job);
     if (job.phase >= s->phases) s->phases = job.phase + 1;
 }
@@ -144,6 +147,10 @@ static void add_jobs(Staged *s, Val v) {
     if (node->op == G_PROJ && !is_summed(&s->r, v)) {
         s->job_of[v] = s->job_of[graph_in(s->r.graph, v, 0)];
         return;
+    }
+    if (is_packed(&s->r, v)) {
+        info->packed = pack_buffer(&s->r, v) + 1;
+        add_job(s, (Job){.kind = JOB_PACK, .v = v, .phase = info->phase - 1});
     }
     if (info->stored || node->op == G_MAP) add_job(s, (Job){.kind = kind_of(s, v), .v = v, .phase = info->phase});
 }
@@ -415,6 +422,13 @@ static void emit_turn(Staged *s, Val x) {
     plan_stage(s->plan, &g, STAGE_SHARDS, 0, "turn");
 }
 
+static void emit_pack(Staged *s, Val v) {
+    Gen g = plan_function(s->plan, "pack");
+    Ctx c = ctx_new(&s->r, g, 1);
+    int64_t tiles = pack_weights(&c, v, s->r.info[v].packed - 1);
+    plan_stage(s->plan, &g, STAGE_TILES, tiles, "pack");
+}
+
 static void emit_outers(Staged *s, int stage) {
     Gen g = plan_function(s->plan, "outer");
     Ctx c = ctx_new(&s->r, g, s->r.lanes);
@@ -563,6 +577,7 @@ static void emit_stage(Staged *s, int stage) {
         case JOB_PARTIAL: emit_partial(s, job->v); return;
         case JOB_ROWS: emit_rows(s, job); return;
         case JOB_TURN: emit_turn(s, job->v); return;
+        case JOB_PACK: emit_pack(s, job->v); return;
         case JOB_OUTER: emit_outers(s, stage); return;
         case JOB_ONCE: emit_once(s, stage); return;
         case JOB_WIDE: emit_wide(s, stage); return;

@@ -6,10 +6,11 @@
  * The result is dense; there are no sums of shards in memory.  Threads take output tiles, so the stage comes when all
  * shards are done.  dy is read where it stands, element by element, and broadcast.  x is turned once, so that lanes
  * are its elements: [shard][vector of 16 elements][example of the shard][16] (`panels`, lanes beyond n are zero).
- * The totals start at -0, to which adding shard 0's sum gives that sum as it is. */
+ * The totals start at -0, to which adding shard 0's sum gives that sum as it is.  Batches of more than CHUNK shards
+ * pass in chunks, so that dy's part of a chunk stays in the cache; the totals wait in the result. */
 #include "kernel/region.h"
 
-enum { OUTER_FROM = 4096, MAX_TILE = 32 };
+enum { OUTER_FROM = 4096, MAX_TILE = 32, CHUNK = 8 };
 
 static const Shape *shape_at(const Ctx *c, Val v) { return &graph_node(c->r->graph, v)->shape; }
 
@@ -69,7 +70,11 @@ typedef struct Outer {
     KVal panels, totals;
     int64_t rows, n;
     int mr, nv;                            /* of a whole tile */
+    KVal chunk;                            /* the shards at hand: CHUNK of them from CHUNK chunk on */
 } Outer;
+
+static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
+static KVal most(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
 
 static KType vector_of(const Outer *t) {
     return (KType){gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype), 16};
@@ -105,7 +110,7 @@ static void add_shards(const Outer *t, Ix o, Ix vector, int mr, int nv) {
     int n = mr * nv;
     DType dtype = (DType)graph_node(t->c->r->graph, t->v)->dtype;
     KVal zero = gen_widen(g, gen_number(g, dtype, 0), 16), acc[MAX_TILE], next[MAX_TILE];
-    Shard shard = shard_all(t->c);
+    Shard shard = shard_chunk(t->c, t->chunk, CHUNK);
     KVal first = gen_2(g, K_MUL, shard.number, gen_i64(g, vectors_of(t->n) * SHARD * 16));
     KVal from = ix_value(g, ix_plus(g, (Ix){first, 0}, ix_times(g, vector, SHARD * 16)));
     KVal e = k_for(g->m, g->f, gen_i64(g, 0), shard.count, 1);
@@ -118,26 +123,34 @@ static void add_shards(const Outer *t, Ix o, Ix vector, int mr, int nv) {
     shard_end(t->c);
 }
 
-/* mr rows x nv vectors of the result, from element (o, 16 vector) on. */
-static void outer_tile(const Outer *t, Ix o, Ix vector, int mr, int nv, int64_t columns) {
+/* Between the result and the totals, the columns that there are; back: to the result. */
+static void move_totals(const Outer *t, KVal at, int mr, int nv, int64_t columns, bool back) {
     Gen *g = &t->c->g;
     KType type = vector_of(t), one = {type.scalar, 1};
-    DType dtype = (DType)graph_node(t->c->r->graph, t->v)->dtype;
-    KVal nothing = gen_widen(g, gen_number(g, dtype, -0.0), 16), home = ctx_entry(t->c, t->c->r->info[t->v].home.entry);
-    for (int i = 0; i < mr * nv; i++) k_store(g->m, g->f, t->totals, gen_i64(g, 16 * i), nothing);
-    add_shards(t, o, vector, mr, nv);
-    KVal at = ix_value(g, ix_plus(g, ix_times(g, o, t->n), ix_times(g, vector, 16)));
+    KVal home = ctx_entry(t->c, t->c->r->info[t->v].home.entry);
     for (int i = 0; i < mr * nv; i++) {
         int64_t to = i / nv * t->n + i % nv * 16, left = columns - i % nv * 16;
         for (int lane = 0; lane < left && lane < 16; lane += left < 16 ? 1 : 16) {
-            KVal x = k_load(g->m, g->f, left < 16 ? one : type, t->totals, gen_i64(g, 16 * i + lane));
-            k_store(g->m, g->f, home, ix_value(g, (Ix){at, to + lane}), x);
+            KVal there = ix_value(g, (Ix){at, to + lane}), here = gen_i64(g, 16 * i + lane);
+            KVal x = k_load(g->m, g->f, left < 16 ? one : type, back ? t->totals : home, back ? here : there);
+            k_store(g->m, g->f, back ? home : t->totals, back ? there : here, x);
         }
     }
 }
 
-static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
-static KVal most(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
+/* mr rows x nv vectors of the result, from element (o, 16 vector) on. */
+static void outer_tile(const Outer *t, Ix o, Ix vector, int mr, int nv, int64_t columns) {
+    Gen *g = &t->c->g;
+    DType dtype = (DType)graph_node(t->c->r->graph, t->v)->dtype;
+    KVal nothing = gen_widen(g, gen_number(g, dtype, -0.0), 16);
+    KVal at = ix_value(g, ix_plus(g, ix_times(g, o, t->n), ix_times(g, vector, 16)));
+    for (int i = 0; i < mr * nv; i++) k_store(g->m, g->f, t->totals, gen_i64(g, 16 * i), nothing);
+    k_for(g->m, g->f, gen_i64(g, 0), least(g, t->chunk, gen_i64(g, 1)), 1);        /* not in the first chunk */
+    move_totals(t, at, mr, nv, columns, false);
+    k_end(g->m, g->f);
+    add_shards(t, o, vector, mr, nv);
+    move_totals(t, at, mr, nv, columns, true);
+}
 
 static int64_t row_tiles(const Outer *t) { return (t->rows + t->mr - 1) / t->mr; }
 static int64_t column_tiles(const Outer *t) { return (vectors_of(t->n) + t->nv - 1) / t->nv; }
@@ -181,15 +194,20 @@ int64_t outer_range(Ctx *c, Val v, int panels, int totals, int64_t base) {
     KVal hi = least(g, gen_2(g, K_SUB, k_hi(g->m, g->f), gen_i64(g, base)), gen_i64(g, count));
     KVal first = gen_2(g, K_DIV, lo, gen_i64(g, tiles));
     KVal last = gen_2(g, K_DIV, gen_2(g, K_ADD, most(g, hi, gen_i64(g, 0)), gen_i64(g, tiles - 1)), gen_i64(g, tiles));
+    KVal chunks = gen_2(g, K_DIV, gen_2(g, K_ADD, ctx_shape(c, 1), gen_i64(g, SHARD * CHUNK - 1)),
+                        gen_i64(g, SHARD * CHUNK));
+    t.chunk = k_for(g->m, g->f, gen_i64(g, 0), chunks, 1);
     if (whole) {
         KVal p = k_for(g->m, g->f, first, least(g, last, gen_i64(g, whole)), 1);
         outer_rows(&t, lo, hi, (Ix){p, 0}, t.nv, 16 * t.nv);
         k_end(g->m, g->f);
     }
-    if (whole == column_tiles(&t)) return count;
-    int64_t left = t.n - whole * t.nv * 16;
-    k_for(g->m, g->f, most(g, first, gen_i64(g, whole)), last, 1);
-    outer_rows(&t, lo, hi, (Ix){0, whole}, (int)vectors_of(left), left);
+    if (whole < column_tiles(&t)) {
+        int64_t left = t.n - whole * t.nv * 16;
+        k_for(g->m, g->f, most(g, first, gen_i64(g, whole)), last, 1);
+        outer_rows(&t, lo, hi, (Ix){0, whole}, (int)vectors_of(left), left);
+        k_end(g->m, g->f);
+    }
     k_end(g->m, g->f);
     return count;
 }

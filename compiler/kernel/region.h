@@ -30,6 +30,7 @@ typedef struct Info {
     int uses, depth;
     int phase, level, segment;
     Home home;                 /* if stored */
+    int packed;                /* of a product: the entry of its packed weights + 1, or 0 */
     int partial;               /* entry of the shards' sums of a sum over the batch; stride = size */
 } Info;
 
@@ -117,7 +118,7 @@ int tile_columns_for(const Target *target, int lanes, DType dtype);     /* vecto
 /* ---- batch.c: the sums of a shard's examples ---- */
 typedef struct Shard { KVal number, count, blocks; } Shard;       /* i64: which, its examples, its blocks */
 Shard shard_begin(Ctx *c);                                        /* a loop over the range's shards */
-Shard shard_all(Ctx *c);                                          /* over all of the batch */
+Shard shard_chunk(Ctx *c, KVal chunk, int64_t of);                /* over `of` shards from of * chunk on */
 void shard_end(Ctx *c);
 KVal block_begin(Ctx *c, const Shard *shard);                     /* a loop over its blocks: sets c->local, c->global */
 void block_end(Ctx *c);
@@ -150,6 +151,11 @@ void conv_tile(Region *r, Val v, int weights);
 /* ---- conv_weight.c ---- */
 bool conv_weight_is_tiled(const Region *r, Val v);
 void conv_weight(Ctx *c, Val v, const Shard *shard);
+
+/* ---- pack.c: weights in the order of the tiles ---- */
+bool is_packed(const Region *r, Val v);
+int pack_buffer(const Region *r, Val v);
+int64_t pack_weights(Ctx *c, Val v, int entry);                   /* how many tiles: the stage's range */
 
 /* ---- outer.c: BATCH_OUTERs by output tiles ---- */
 bool is_outer_tiled(const Region *r, Val v);

@@ -3,7 +3,8 @@
  *   acc[r][j] = init[o + r];  for k: acc[r][j] = fma(w[o + r][k], x[k][j], acc[r][j])
  *
  * for mr rows and nv vectors at a time: w is read element by element wherever it stands (any strides) and broadcast,
- * x is read in vectors of lanes, so nothing is packed.  The order of the chain is that of the plain nest.
+ * x is read in vectors of lanes, so nothing is packed but what would crowd the cache (pack.c).  The order of the chain
+ * is that of the plain nest.
  * Register rule: mr nv + nv + 1 registers, a vector of 16 taking 16 * bytes / vector_bytes of them. */
 #include "kernel/region.h"
 
@@ -63,6 +64,7 @@ typedef struct Tile {
     Val v, x;
     KVal w;                                /* pointer */
     int64_t off, row, step;                /* of w: first element, strides of o and k */
+    bool packed;                           /* w stands by tiles: [tile][k][rows of the tile] */
     int64_t n, places;
     const Columns *columns;
     const Epilogue *epilogue;
@@ -114,7 +116,7 @@ static void tile_step(const Tile *t, Ix k, int mr, KVal wbase, const KVal *xbase
     KType type = k_type(g->f, acc[0]), one = {type.scalar, 1};
     KVal x[4], xp = ctx_entry(t->c, home->entry);
     Ix kx = ix_times(g, k, t->places * home->elem);
-    KVal kw = ix_value(g, ix_plus(g, (Ix){wbase, 0}, ix_times(g, k, t->step)));
+    KVal kw = ix_value(g, ix_plus(g, (Ix){wbase, 0}, ix_times(g, k, t->packed ? mr : t->step)));
     for (int j = 0; j < nv; j++) x[j] = k_load(g->m, g->f, type, xp, ix_value(g, ix_plus(g, (Ix){xbase[j], 0}, kx)));
     for (int r = 0; r < mr; r++) {
         KVal a = k_load(g->m, g->f, one, t->w, ix_value(g, (Ix){kw, r * t->row}));
@@ -130,7 +132,7 @@ static void tile_rows(const Tile *t, Ix o, int mr) {
     const Home *home = &c->r->info[t->x].home;
     tile_start(t, o, mr, acc);
     KType type = k_type(g->f, acc[0]);
-    wbase = ix_value(g, ix_plus(g, ix_times(g, o, t->row), (Ix){0, t->off}));
+    wbase = ix_value(g, ix_plus(g, ix_times(g, o, t->packed ? t->n : t->row), (Ix){0, t->off}));
     for (int j = 0; j < nv; j++) {
         at_column(c, t->columns, j);
         xbase[j] = ix_value(g, home_index(c, home, place_of(t, j)));
@@ -188,7 +190,9 @@ void tile_matmul(Ctx *c, Val v, const Columns *columns, const Epilogue *epilogue
     t.row = shape->rank > 1 ? a.stride[shape->rank - 2] : 0;
     t.n = shape->dim[shape->rank - 1];
     t.places = region_size(c->r, t.x) / t.n;
-    t.w = affine_pointer(c, &a);
+    t.packed = c->r->info[v].packed > 0;
+    if (t.packed) t.off = 0, t.row = 1;
+    t.w = t.packed ? ctx_entry(c, c->r->info[v].packed - 1) : affine_pointer(c, &a);
     int64_t outs = region_size(c->r, w) / t.n;
     int mr = tile_rows_for(&c->r->plan->target, c->lanes, (DType)graph_node(c->r->graph, v)->dtype, columns->n, outs);
     int64_t whole = outs / mr * mr;

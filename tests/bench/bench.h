@@ -11,7 +11,7 @@
 #include "kernel/execute.h"
 #include "pass/pass.h"
 
-enum { BENCH_FUNCTIONS = 32, BENCH_SLOTS = 16 };
+enum { BENCH_FUNCTIONS = 32, BENCH_SLOTS = 16, BENCH_CALLS = 4096 };
 
 typedef struct Bench { Arena *arena; CodeOptions options; Target target; double peak; } Bench;
 
@@ -95,13 +95,18 @@ static inline void write_slot(Net *n, Val v) {
     graph_output(n->g, OUT_BLOCK, n->slots++, "out", v);
 }
 
-/* Kernels are called through these, which add up their time; a kernel carries no data, so the times are global. */
-static struct Timed { KernelFn real[BENCH_FUNCTIONS]; double took[BENCH_FUNCTIONS]; } timed;
+/* Kernels are called through these, which note the time; a kernel carries no data, so the notes are global. */
+static struct Timed {
+    KernelFn real[BENCH_FUNCTIONS];
+    bool named[BENCH_FUNCTIONS];
+    double took[BENCH_CALLS];
+    int calls;
+} timed;
 
 static inline void timed_call(int k, void *const *table, int64_t lo, int64_t hi) {
     double start = seconds();
     timed.real[k](table, lo, hi);
-    timed.took[k] += seconds() - start;
+    if (timed.named[k] && timed.calls < BENCH_CALLS) timed.took[timed.calls++] = seconds() - start;
 }
 #define TIMED(k) static void timed_##k(void *const *t, int64_t lo, int64_t hi) { timed_call(k, t, lo, hi); }
 #define TIMED_ALL(T) T(0) T(1) T(2) T(3) T(4) T(5) T(6) T(7) T(8) T(9) T(10) T(11) T(12) T(13) T(14) T(15) \
@@ -112,15 +117,26 @@ TIMED_ALL(TIMED)
 static const KernelFn timed_functions[] = {TIMED_ALL(TIMED)};
 #undef TIMED
 
-typedef struct Measured { double all, named, lowering, compiling; } Measured;      /* seconds, of one step at best */
+typedef struct Measured { double step, lowering, compiling; } Measured;       /* seconds; step: the best one */
 
 static inline bool is_named(const char *name, const char *const *names) {
     for (; names && *names; names++)
         if (strcmp(*names, name) == 0) return true;
-    return false;
+    return !names;
 }
 
-/* One step of the net's program on random numbers.  named: the kernels of these names together. */
+/* Of `calls` noted calls of equal steps: the best step. */
+static inline double best_step(int calls, int steps) {
+    double best = 1e9;
+    for (int s = 0; s < steps; s++) {
+        double took = 0;
+        for (int k = 0; k < calls / steps; k++) took += timed.took[s * (calls / steps) + k];
+        if (took < best) best = took;
+    }
+    return best;
+}
+
+/* One step of the net's program on random numbers: its kernels of these names; NULL: all. */
 static inline Measured measure_net(Bench *b, Net *n, int64_t examples, const char *const *names, int repeats) {
     BlockLayout layout;
     const Graph *graph = pass_simplify(b->arena, n->g);
@@ -129,9 +145,11 @@ static inline Measured measure_net(Bench *b, Net *n, int64_t examples, const cha
     Lowered *low = lower(b->arena, graph, layout, 0, b->target);
     double t1 = seconds();
     Code *code = compile(b, low->module);
-    Measured best = {1e9, 1e9, t1 - t0, seconds() - t1};
-    int functions = low->module->func.len;
-    for (int k = 0; k < functions && k < BENCH_FUNCTIONS; k++) timed.real[k] = code_function(code, k);
+    Measured best = {1e9, t1 - t0, seconds() - t1};
+    for (int k = 0; k < low->module->func.len && k < BENCH_FUNCTIONS; k++) {
+        timed.real[k] = code_function(code, k);
+        timed.named[k] = is_named(low->module->func.at[k]->name, names);
+    }
     Program *program = program_execute(b->arena, low, timed_functions, NULL, NULL);
     float *block = arena_alloc(b->arena, layout.size);
     uint32_t random = 1;
@@ -144,17 +162,12 @@ static inline Measured measure_net(Bench *b, Net *n, int64_t examples, const cha
             rows[k] = (float)((random = random * 1664525u + 1013904223u) >> 8) * 0x1p-23f - 1;
         feed.rows[r] = rows;
     }
-    enum { STEPS = 3 };                    /* of one call: its memory is touched by the first */
+    enum { STEPS = 3 };                    /* of one call, whose memory the first touches */
     for (int r = 0; r < repeats; r++) {
-        program->run(program, block, &feed, 0, 1, NULL);
-        memset(timed.took, 0, sizeof timed.took);
-        double start = seconds(), named = 0;
+        timed.calls = 0;
         program->run(program, block, &feed, 0, STEPS, NULL);
-        double took = (seconds() - start) / STEPS;
-        for (int k = 0; k < functions; k++)
-            if (is_named(low->module->func.at[k]->name, names)) named += timed.took[k] / STEPS;
-        if (took < best.all) best.all = took;
-        if (named < best.named) best.named = named;
+        double took = best_step(timed.calls, STEPS);
+        if (took < best.step) best.step = took;
     }
     code_free(code);
     return best;

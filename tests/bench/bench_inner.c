@@ -47,7 +47,7 @@ static void measure(Bench *b, bool backward) {
     Net n;
     build(b, &n, backward);
     Measured best = measure_net(b, &n, EXAMPLES, NULL, REPEATS);
-    double ns = best.all * 1e9 / (EXAMPLES * UNITS), rate = (backward ? BACKWARD : FORWARD) / ns;
+    double ns = best.step * 1e9 / (EXAMPLES * UNITS), rate = (backward ? BACKWARD : FORWARD) / ns;
     printf("  %-8s %7.1f ns a call  %6.1f GFLOP/s  %3.0f %% of peak   (lowered in %.1f ms, compiled in %.0f ms)\n",
            backward ? "backward" : "forward", ns, rate, 100 * rate / b->peak, best.lowering * 1e3,
            best.compiling * 1e3);

@@ -27,17 +27,17 @@ static Val in_lanes(Net *n, int64_t width) {
 
 static double measure(Bench *b, Product p, Direction direction, int repeats) {
     static const char *const product[] = {"matmul", "pack", NULL};
-    static const char *const sums[] = {"sum", "turn", "outer", "wide", NULL};
+    static const char *const sums[] = {"turn", "outer", NULL};
     Net n = net_new(b);
     if (direction == WEIGHT_GRADIENT) {
         Val both[] = {in_lanes(&n, p.n), in_lanes(&n, p.k)};
         write_slot(&n, graph_add(n.g, G_BATCH_OUTER, both, 2, NULL, NULL, (Span){0}));
-        return measure_net(b, &n, p.m, sums, repeats).named;
+        return measure_net(b, &n, p.m, sums, repeats).step;
     }
     Val w = add_slot(&n, shape_of(2, p.n, p.k)), x = in_lanes(&n, direction == FORWARD ? p.k : p.n);
     if (direction == INPUT_GRADIENT) w = graph_transpose(n.g, w, (int[]){1, 0});
     write_slot(&n, graph_reduce(n.g, G_BATCH_SUM, graph_matmul(n.g, w, x, 0), 0));
-    return measure_net(b, &n, p.m, product, repeats).named;
+    return measure_net(b, &n, p.m, product, repeats).step;
 }
 
 #ifdef NIN_OPENBLAS

@@ -159,6 +159,25 @@ static void show_products(Case *c, Val x, Val y, Val k, int which) {
     }
 }
 
+/* Weights that are packed (rows of memory 2 KiB apart), gradients by output tiles, more shards than one chunk. */
+static void large_products(void **state) {
+    (void)state;
+    static const int64_t of[][2] = {{300, 300}, {40, 33}};
+    for (int k = 0; k < COUNT(of); k++) {
+        Case c = case_new(k ? DT_F64 : DT_F32);
+        Val dy = case_row(&c, c.real, shape_of(1, (int64_t)29), 0);
+        Val h = case_row(&c, c.real, shape_of(1, (int64_t)24), 0);
+        Val w = case_slot(&c, c.real, shape_of(2, (int64_t)29, (int64_t)512));
+        Val dx = graph_matmul(c.g, graph_transpose(c.g, w, (int[]){1, 0}), dy, 0);
+        Val tall[] = {dx, h}, wide[] = {h, graph_1(c.g, G_NEG, dx)};
+        case_show(&c, graph_add(c.g, G_BATCH_OUTER, tall, 2, NULL, NULL, (Span){0}));
+        case_show(&c, graph_add(c.g, G_BATCH_OUTER, wide, 2, NULL, NULL, (Span){0}));
+        case_show(&c, dx);
+        case_check(&c, of[k][0], of[k][1], k);
+        arena_free(c.arena);
+    }
+}
+
 /* x: [n] or [n, 3], seen as an image of 1 or of several features. */
 static void show_convolutions(Case *c, Val x, Val y, Val k, int which) {
     static const Window windows[] = {
@@ -539,7 +558,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(xor_neuron), cmocka_unit_test(tanh_mlp), cmocka_unit_test(elementwise),
             cmocka_unit_test(integers),
         cmocka_unit_test(reduces), cmocka_unit_test(over_batch), cmocka_unit_test(views), cmocka_unit_test(products),
-        cmocka_unit_test(convolutions), cmocka_unit_test(conv_tiles),
+        cmocka_unit_test(large_products), cmocka_unit_test(convolutions), cmocka_unit_test(conv_tiles),
         cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
             cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
     };
