@@ -324,9 +324,20 @@ static bool run_pipe(Prompter *p)
     return ok;
 }
 
+/* Loads the compiler while somebody types the first line. */
+static void *warm(void *data)
+{
+    const CodeOptions *options = data;
+    Target target;
+    const char *error = NULL;
+    emit_target(options, &target, &error);
+    return NULL;
+}
+
 int command_repl(Cli *cli)
 {
     Prompter p = {.cli = cli};
+    pthread_t warmer;
     HistEvent event;
     if (!cli->err_terminal)
         cli->quiet = true;
@@ -338,6 +349,7 @@ int command_repl(Cli *cli)
                            .color = cli->color && cli->out_terminal, .history = history_show};
     if (cli->in_terminal && cli->out_terminal)
         options.graphics = graphics_look();
+    bool warms = cli->in_terminal && pthread_create(&warmer, NULL, warm, &cli->lab->options.code) == 0;
     p.repl = repl_new(cli->session, cli->lab, &options);
     bool ok = !cli->arguments.len || repl_load(p.repl, cli->arguments.at[0]);
     if (cli->in_terminal) {
@@ -353,6 +365,8 @@ int command_repl(Cli *cli)
         history_end(p.history);
     }
     buf_free(&p.input);
+    if (warms)
+        pthread_join(warmer, NULL);
     lab_free(cli->lab);
     cli->lab = NULL;
     repl_free(p.repl);

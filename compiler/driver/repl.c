@@ -213,6 +213,28 @@ static ReplStatus run_text(Repl *repl, const char *text)
     return repl->failed ? REPL_FAILED : REPL_DONE;
 }
 
+/* "xor.nin: xor, neuron, fit; experiments: success" */
+static void say_loaded(Repl *repl, const char *path)
+{
+    const AstList *items = &repl->prompt->open->parsed->items;
+    Buf line = {0};
+    int names = 0, blocks = 0;
+    for (int i = 0; i < items->len; i++) {
+        const Ast *ast = items->at[i];
+        const char *name = ast->kind == AST_DEF ? ast->def.name : ast->kind == AST_ALIAS ? ast->alias.name : NULL;
+        if (ast->kind == AST_BIND && ast->bind.pattern->kind == AST_NAME)
+            name = ast->bind.pattern->name;
+        if (name)
+            buf_printf(&line, "%s%s", names++ ? ", " : "", name);
+    }
+    for (int i = 0; i < items->len; i++)
+        if (items->at[i]->kind == AST_EXPERIMENT)
+            buf_printf(&line, "%s%s", blocks++ ? ", " : names ? "; to :run: " : "to :run: ", items->at[i]->experiment.name);
+    buf_put(&line, "", 1);
+    repl_say(repl, "%s: %s\n", path, line.at);
+    buf_free(&line);
+}
+
 bool repl_load(Repl *repl, const char *path)
 {
     const char *error = "it cannot be read";
@@ -228,6 +250,8 @@ bool repl_load(Repl *repl, const char *path)
     prompt_open(repl->prompt, path, text, length, true);
     bool ok = prompt_file(repl->prompt);
     ok &= repl_show_diags(repl);
+    if (ok)
+        say_loaded(repl, path);
     prompt_close(repl->prompt);
     bool known = false;
     for (int i = 0; i < repl->files.len; i++)

@@ -567,7 +567,7 @@ ReplStatus command_input(Repl *repl, const char *text, bool last)
         found = &repl_commands[COUNT(repl_commands) - 2];
     ReplStatus status = REPL_FAILED;
     if (!found)
-        repl_error(repl, "there is no command `:%s`%s%s%s; :help lists them", name, near ? "; did you mean `:" : "", near ? near : "", near ? "`?" : "");
+        repl_error(repl, "there is no command `:%s`%s%s%s", name, near ? "; did you mean `:" : "; :help lists them", near ? near : "", near ? "`?" : "");
     else if (found->run == command_quit)
         status = REPL_QUIT;
     else
