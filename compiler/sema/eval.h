@@ -113,6 +113,7 @@ const char *trace_draw(Eval *e, Span span);
 
 /* ---- evaluating ---- */
 bool eval_expr(Eval *e, const Ast *ast, Scope *scope, Value *out);
+bool callable_ready(Eval *e, const Value *callee, Span span, Value *out);    /* brackets all defaulted; E0310 */
 bool eval_call(Eval *e, const Value *callee, const Value *args, int n, Span span, Value *out);   /* positional */
 /* With labels (NULL: positional).  As if written in the text. */
 bool eval_call_named(Eval *e, const Value *callee, const Name *labels, const Value *args, int n, Span span, Value *out);

@@ -62,7 +62,6 @@ bool value_convert(Eval *e, const Value *value, const TypeValue *type, Span span
 /* ---- calls (call.c) ---- */
 bool eval_call_ast(Eval *e, const Ast *ast, Scope *scope, Value *out);
 bool eval_brackets_ast(Eval *e, const Ast *ast, Scope *scope, Value *out);
-bool callable_ready(Eval *e, const Value *callee, Span span, Value *out);    /* brackets all defaulted; E0310 */
 /* The body of a definition with its settings bound; formals not yet. */
 Scope *callable_scope(Eval *e, const Callable *c, Span span);
 bool callable_body(Eval *e, const Callable *c, Scope *body, Span span, Value *out);

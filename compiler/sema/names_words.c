@@ -10,13 +10,9 @@ static const char *const type_words[] = {
     "f32", "f64", "int", "real", "bool", "class", "list", "text", "range", "record", "cell", "cells", "net", "fn",
     "data", "model", "run", "session", "initializer", "distribution", "rate", "selection", "strategy", "scope", "axes",
     "protocol", "corruption", "artifact", "progress", "formula", "rest", "columns", "labels", "measure", "norm",
-    "order", "axis_scale", "emission", "units", "answers", "storage", "type", "any", NULL };
+    "order", "axis_scale", "emission", "units", "answers", "storage", "mode", "type", "any", NULL };
 static const char *const planned[] = {
-    "attack", "standard", "protocol", "fgsm", "pgd", "apgd", "apgd_targeted", "fab",
-    "fab_targeted", "square", "plus", "rand", "dlr", "margin", "corrupt", "common_corruptions", "gaussian_noise",
-    "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow", "frost", "fog",
-    "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression", "speckle_noise", "gaussian_blur",
-    "spatter", "saturate", "grid", "tabulated",
+    "grid", "tabulated",
     "quadratic_fit", "rational_fit", "polynomial_fit", "replace", "cell_inputs", "region", "box", "spectrum",
     "lipschitz", "time_per_call", NULL };
 
@@ -31,10 +27,11 @@ static const char *const choices_emission[] = { "c", "object", "shared", "static
 static const char *const choices_units[] = { "network", "pixels", NULL };
 static const char *const choices_answers[] = { "logits", "class", NULL };
 static const char *const choices_storage[] = { "embedded", "separate", NULL };
+static const char *const choices_mode[] = { "evaluation", "training", NULL };
 static const struct { const char *type; const char *const *members; } choice_types[] = {
     { "scope", choices_scope }, { "norm", choices_norm }, { "order", choices_order }, { "axis_scale", choices_scale },
     { "measure", choices_measure }, { "emission", choices_emission }, { "units", choices_units },
-    { "answers", choices_answers }, { "storage", choices_storage } };
+    { "answers", choices_answers }, { "storage", choices_storage }, { "mode", choices_mode } };
 
 static bool listed(const char *const *list, const char *name)
 {

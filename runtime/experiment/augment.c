@@ -48,7 +48,7 @@ static Val feature_numbers(Eval *e, const double *at, int n, int rank, DType dty
     return value_as_node(e, &value, span, &node) ? node : 0;
 }
 
-/* Raw to given values (or back), in the order of the data's own map. */
+/* In the order of the data's own map. */
 bool affine_trace(Eval *e, const Affine *map, bool back, Span span, Val *x) {
     Graph *g = e->trace->graph;
     NodeType type = graph_type(g, *x);

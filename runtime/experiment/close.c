@@ -60,17 +60,20 @@ void experiment_progress(Experiment *x) {
     if (o->progress) o->progress(o->progress_data, x->name, done, total, "");
 }
 
-void lab_progress(Eval *e, const char *session, int64_t epoch, int64_t epochs, const Curve *curve) {
+void lab_progress_text(Eval *e, const char *what, int64_t done, int64_t total, const char *detail) {
     const LabOptions *o = &lab_of(e)->options;
     const LabTurn *here = lab_turn(e);
-    if (!o->progress || (here->turn && !here->turn->experiment->wide)) return;
+    if (o->progress && !(here->turn && !here->turn->experiment->wide)) o->progress(o->progress_data, what, done, total, detail);
+}
+
+void lab_progress(Eval *e, const char *session, int64_t epoch, int64_t epochs, const Curve *curve) {
     char detail[128] = "";
     int row = curve->rows - 1;
     double loss = curve_value(curve, "train_loss", row), accuracy = curve_value(curve, "valid_accuracy", row);
     if (isnan(accuracy)) accuracy = curve_value(curve, "test_accuracy", row);
     if (isnan(accuracy)) snprintf(detail, sizeof detail, "train_loss %.4g", loss);
     else snprintf(detail, sizeof detail, "train_loss %.4g, accuracy %.4f", loss, accuracy);
-    o->progress(o->progress_data, session, epoch, epochs, detail);
+    lab_progress_text(e, session, epoch, epochs, detail);
 }
 
 /* ---- links: KEYS.safetensors -> the run's weights ---- */

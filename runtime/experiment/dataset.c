@@ -268,6 +268,7 @@ static bool reading_facts(Reading *r, const DatasetFacts *facts) {
     d->raw_lo = facts->lo;
     d->raw_hi = facts->hi;
     d->fixed_range = true;
+    d->image = facts->shape;
     int64_t valid;
     const Shuffled *drawn;
     if (!part_count(r->e, &r->call->args[ARG_VALID], facts->train, "valid", r->call->arg_spans[ARG_VALID], &valid, &drawn)) return false;
@@ -297,6 +298,7 @@ static bool reading_set(Reading *r) {
     r->data->raw_lo = r->set->lo;
     r->data->raw_hi = r->set->hi;
     r->data->fixed_range = r->set->fixed_range;
+    r->data->image = r->set->train.x.shape;
     if (!reading_shape(r, &r->set->train.x.shape) || !reading_affine(r)) return false;
     reading_identity(r, r->set->sha256);
     return split_parts(r);

@@ -104,7 +104,7 @@ bool mean_function(Eval *e, const Value *fns, int n, Span span, Value *out);
 /* ---- table.c, figure.c ---- */
 extern const ObjectClass table_class;
 typedef struct TableObject { Object object; RowSet *set; const char *name; bool known; } TableObject;
-extern const BuiltinRow builtins_train[], builtins_table[], builtins_figure[], builtins_misc[], builtins_corruption[];
+extern const BuiltinRow builtins_train[], builtins_table[], builtins_figure[], builtins_misc[], builtins_corruption[], builtins_protocol[], builtins_attack[];
 /* A function of two numbers at points xy[i][2]. */
 bool function_grid(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);
 bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);

@@ -91,6 +91,7 @@ typedef struct DataObject {
     double raw_lo, raw_hi;                        /* of the raw values: images 0..1 */
     const struct Affine *affine;                  /* given = (raw - mean) / sd (data/dataset.h); NULL: as they are */
     bool from_file, fixed_range;                  /* made by dataset(...); the raw range is the format's */
+    Shape image;                                  /* of an example in its file; rank 0: not known */
     char hash[65];                                /* SHA-256 of the given values and how they were made */
     const struct DataObject *train, *valid, *test;/* parts; NULL if it has none (then it is its own train) */
     bool known;                                   /* false when the files are missing (check mode): types only */

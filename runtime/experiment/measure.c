@@ -7,7 +7,7 @@
 enum { EVALUATION_BATCH = 1024, SMALL_WORK = 200000 };                   /* no result depends on these */
 
 /* The program's block from a model's. */
-static void block_from_model(const Model *model, const TrainPlan *plan, void *block) {
+void model_block(const Model *model, const TrainPlan *plan, void *block) {
     for (int i = 0; i < model->info->params; i++) {
         int slot = plan->slot_of_param[i];
         if (slot < 0) continue;
@@ -21,7 +21,7 @@ static bool rows_run(Eval *e, const Model *model, const DataObject *data, const 
                      void **result) {
     void *block = arena_alloc(e->arena, plan->program->layout.size + 64);
     block = (void *)(((uintptr_t)block + 63) & ~(uintptr_t)63);
-    block_from_model(model, plan, block);
+    model_block(model, plan, block);
     Seeds seeds = {0};
     Lab *lab = lab_of(e);
     DType precision = model->info->precision;

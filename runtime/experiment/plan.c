@@ -26,12 +26,13 @@ static int request_parts(const PlanRequest *r, const Value **part) {
         else part[n++] = optimizer;
         for (int i = 0; i < r->session->augments; i++) part[n++] = r->session->augmentation[i];
     }
+    if (r->slope) part[n++] = r->slope;
     return n;
 }
 
 /* The numbers of the affine map are constants of the step. */
-static void sign_augments(const PlanRequest *r, Buf *out) {
-    buf_printf(out, "augment %d", r->session->augments);
+static void sign_affine(const PlanRequest *r, Buf *out) {
+    buf_printf(out, "augment %d %d", r->raw, r->session ? r->session->augments : 0);
     for (int i = 0; r->affine && i < r->affine->features; i++) buf_printf(out, " %.17g %.17g", r->affine->mean[i], r->affine->sd[i]);
     buf_text(out, "|");
 }
@@ -50,7 +51,8 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
     buf_printf(out, "%s", dtype_name(r->y.dtype));
     shape_print(&r->y.shape, out);
     if (r->session && r->session->clip) buf_text(out, "clip|");
-    if (r->session && r->session->augments) sign_augments(r, out);
+    if (r->attack) buf_printf(out, "attack %d%d|", r->training, r->slope != NULL);
+    if (r->raw || (r->session && r->session->augments)) sign_affine(r, out);
     buf_printf(out, "%lld %lld|", (long long)r->y.classes, (long long)r->examples);
     if (r->session && r->session->optimizer->kind == V_RECORD)
         for (int i = 0; i < r->session->optimizer->record->len; i++) buf_printf(out, "%s;", r->session->optimizer->record->name[i]);
@@ -62,7 +64,7 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
 typedef struct Build {
     const PlanRequest *r; Eval e; Arena *arena; Trace *trace; TrainPlan *plan;
     const Value *part[MAX_PARTS]; int parts;
-    Val out, target, batch, clip;                 /* the net's output, the target, the batch size as a number, its bound */
+    Val x, out, target, batch, clip;              /* input, output, target, the batch size as a number, its bound */
 } Build;
 
 static NodeType row_type(const Column *column, DType precision) {
@@ -94,7 +96,7 @@ static bool build_start(Build *b) {
     const PlanRequest *r = b->r;
     b->e = *r->e;
     b->e.arena = b->arena;
-    b->trace = trace_new(&b->e, r->info->precision, r->session != NULL);
+    b->trace = trace_new(&b->e, r->info->precision, r->session != NULL || r->training);
     b->e.trace = b->trace;
     b->parts = request_parts(r, b->part);
     for (int i = 0; i < b->parts; i++)
@@ -102,6 +104,7 @@ static bool build_start(Build *b) {
     if (r->session) build_progress(b);
     Val x = graph_input(b->trace->graph, IN_ROWS, 0, "x", row_type(&r->x, r->info->precision));
     Value y;
+    b->x = x;
     if (r->raw && r->affine && !affine_trace(&b->e, r->affine, false, r->span, &x)) return false;
     int augments = r->session ? r->session->augments : 0;
     if (!augment_trace(&b->e, r->session, b->part + b->parts - augments, r->affine, r->span, &x)) return false;
@@ -275,12 +278,29 @@ static bool build_training(Build *b) {
     return true;
 }
 
+/* slope(y, target, aim) and its gradient by the input, as rows. */
+static bool build_slope(Build *b, Val *value, Val *gradient) {
+    Graph *g = b->trace->graph;
+    Val aim = graph_input(g, IN_ROWS, 2, "aim", row_type(&b->r->y, b->r->info->precision));
+    trace_mark_classes(b->trace, aim, b->r->y.classes);
+    Value args[3] = {trace_value(b->out), trace_value(b->target), trace_value(aim)}, result;
+    const Value *fn = b->part[b->parts - 1];
+    if (!trace_call(&b->e, b->trace, "attack", fn, args, callable_arity(&b->e, fn) == 3 ? 3 : 2, b->r->span, &result)) return false;
+    b->e.trace = b->trace;
+    return value_as_node(&b->e, &result, b->r->span, value) && pass_grad(g, *value, 0, &b->x, 1, gradient, b->e.diags) && *gradient;
+}
+
 static bool build_evaluation(Build *b) {
     const PlanRequest *r = b->r;
     Graph *g = b->trace->graph;
     Val out[9];
     int n = 0;
-    if (r->outputs) out[n++] = b->out;
+    if (r->slope) {
+        if (!build_slope(b, &out[1], &out[2])) return false;
+        out[0] = b->out;
+        n = 3;
+    }
+    if (r->outputs && !r->slope) out[n++] = b->out;
     if (r->accuracy) out[n++] = build_accuracy(b);
     if (r->answer) out[n++] = graph_1(g, G_ARGMAX, b->out);
     for (int i = 0; i < r->measure_count; i++, n++)

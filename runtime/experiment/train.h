@@ -60,6 +60,9 @@ typedef struct PlanRequest {
     bool accuracy;                                /* class targets: right or not, before the measures */
     bool answer;                                  /* the largest output's class, after those */
     bool raw;                                     /* x is in raw units: normalised by `affine` first */
+    /* Under attack (raw where the protocol is): rows are the logits, and with `slope`, a fn of (y, target, aim), its value
+     * and its gradient by x; aim is rows 2.  training: random numbers are drawn as in training. */
+    bool attack, training; const Value *slope;
     Span span;
 } PlanRequest;
 struct TrainPlan {
@@ -104,6 +107,8 @@ const uint64_t *plan_keys(Eval *e, const TrainPlan *plan, const Seeds *seeds, ui
 /* Rows of fns over a data set: result[k] has data->size rows of the request's row_type/shape.  Arena of the Eval. */
 bool model_rows(Eval *e, const Model *model, const DataObject *data, const Value *fns, int n, bool outputs, bool accuracy,
                 Span span, const TrainPlan **plan, void **result);
+/* A plan's block from a model's. */
+void model_block(const Model *model, const TrainPlan *plan, void *block);
 /* The mean of n f32/f64/bool rows in the order of arithmetic: shards of SHARD examples. */
 double rows_mean(const void *rows, DType dtype, int64_t n, DType precision);
 /* loss, accuracy (if class targets) and measures of a block; NaN where there is none. */
@@ -134,6 +139,8 @@ double curve_value(const Curve *curve, const char *name, int row);        /* NaN
 /* Notes where in the step the first value that is not finite arises, by the interpreter. */
 void train_explain_divergence(Diag *diag, const TrainPlan *plan, const void *block, const Feed *feed, int64_t step);
 bool model_start(Eval *e, Model *model, const Value *start, Span span);   /* start: a model, or values by path: E0605 */
+/* On the way: done of total, where one turn runs at a time. */
+void lab_progress_text(Eval *e, const char *what, int64_t done, int64_t total, const char *detail);
 void lab_progress(Eval *e, const char *session, int64_t epoch, int64_t epochs, const Curve *curve);
 /* ---- warnings while checking (warn.c) ---- */
 void warn_training(Eval *e, const NetInfo *info, const DataObject *data, const Value *loss, Span span);

@@ -1,0 +1,305 @@
+/* attack.c -- attack(model, with:, on:, seed:): a model as a victim, and what comes of it.
+ *
+ * The victim's programs take inputs in the protocol's units: with raw ones the data's map is part of the program, so that
+ * gradients are by raw values.  Each loss has a program of its own, made when it is first needed. */
+#include "experiment/attacking.h"
+#include "experiment/experiment.h"
+#include "support/sha256.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ARG_MODEL, ARG_WITH, ARG_ON, ARG_SEED, MAX_BATCH = 512 };
+
+typedef struct Assault {
+    Eval *e; Span span;
+    const Model *model; const DataObject *data; const ProtocolObject *protocol;
+    Seeds seeds;
+    Value loss[BUILTIN_LOSSES + MAX_ATTACKS];
+    TrainPlan *plan[1 + BUILTIN_LOSSES + MAX_ATTACKS];    /* 0: logits; 1 + loss */
+    const double *settings[1 + BUILTIN_LOSSES + MAX_ATTACKS];
+    void *block[1 + BUILTIN_LOSSES + MAX_ATTACKS];
+    Victim victim;
+    int64_t classes;
+    int64_t attacks;
+} Assault;
+
+/* ---- the victim ---- */
+
+static TrainPlan *assault_plan(Assault *a, int k) {
+    if (a->plan[k]) return a->plan[k];
+    const ProtocolObject *p = a->protocol;
+    PlanRequest request = {.e = a->e, .info = a->model->info, .x = a->data->x, .y = a->data->y, .affine = p->network ? NULL : a->data->affine,
+                           .outputs = true, .attack = true, .raw = true, .training = p->training, .slope = k ? &a->loss[k - 1] : NULL, .span = a->span};
+    TrainPlan *plan = plan_get(&request, &a->settings[k]);
+    if (!plan) return NULL;
+    char *block = arena_alloc(a->e->arena, plan->program->layout.size + 64);
+    a->block[k] = (void *)(((uintptr_t)block + 63) & ~(uintptr_t)63);
+    model_block(a->model, plan, a->block[k]);
+    return a->plan[k] = plan;
+}
+
+static void *rows_to(const double *x, int64_t n, DType precision) {
+    void *rows = malloc((size_t)n * dtype_size(precision) + 64);
+    for (int64_t i = 0; rows && i < n; i++) {
+        if (precision == DT_F32) ((float *)rows)[i] = (float)x[i];
+        else ((double *)rows)[i] = x[i];
+    }
+    return rows;
+}
+
+static void rows_from(const void *rows, DType type, int64_t n, double *out) {
+    for (int64_t i = 0; i < n; i++) out[i] = type == DT_F32 ? (double)((const float *)rows)[i] : ((const double *)rows)[i];
+}
+
+/* One program on n rows; the random numbers of a turn have a session number of their own. */
+static bool assault_run(Assault *a, int k, const double *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn, double *const *out) {
+    TrainPlan *plan = assault_plan(a, k);
+    DType precision = a->model->info->precision;
+    void *in = plan ? rows_to(x, n * a->victim.inputs, precision) : NULL, *rows[3] = {NULL};
+    int32_t *zeros = calloc((size_t)n + 1, sizeof *zeros);
+    bool ok = in && zeros;
+    Feed feed = {.rows = {in, y ? y : zeros, aim ? aim : zeros}, .examples = n, .batch = n < MAX_BATCH ? n : MAX_BATCH, .settings = a->settings[k]};
+    for (int i = 0; ok && i < plan->rows; i++) {
+        rows[i] = feed.out_rows[i] = malloc((size_t)(n * shape_size(&plan->row_shape[i])) * dtype_size(plan->row_type[i]) + 64);
+        ok = rows[i] != NULL;
+    }
+    if (ok) {
+        feed.keys = plan_keys(a->e, plan, &a->seeds, turn + 1);
+        ok = plan->program->run(plan->program, a->block[k], &feed, 0, (n + feed.batch - 1) / feed.batch, lab_turn(a->e)->pool) == 0;
+    }
+    for (int i = 0; ok && i < plan->rows; i++) rows_from(rows[i], plan->row_type[i], n * shape_size(&plan->row_shape[i]), out[i]);
+    for (int i = 0; i < 3; i++) free(rows[i]);
+    free(in);
+    free(zeros);
+    return ok;
+}
+
+static bool assault_logits(void *data, const double *x, int64_t n, uint32_t turn, double *z) {
+    double *const out[] = {z};
+    return assault_run(data, 0, x, NULL, NULL, n, turn, out);
+}
+
+static bool assault_slope(void *data, AttackLoss loss, const double *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn, double *z,
+                          double *value, double *dx) {
+    double *const out[] = {z, value, dx};
+    return assault_run(data, 1 + (int)loss, x, y, aim, n, turn, out);
+}
+
+static bool assault_open(Assault *a) {
+    static const char *const names[BUILTIN_LOSSES] = {"cross_entropy", "dlr", "dlr_targeted", "lead"};
+    for (int i = 0; i < BUILTIN_LOSSES; i++) {
+        Value ready;
+        if (!library_value(a->e, names[i], &a->loss[i]) || !callable_ready(a->e, &a->loss[i], a->span, &ready)) return false;
+        a->loss[i] = ready;
+    }
+    for (int i = 0; i < a->protocol->losses; i++) a->loss[BUILTIN_LOSSES + i] = a->protocol->loss[i];
+    const Shape *s = &a->data->x.shape;
+    int64_t size = shape_size(s);
+    int planes = s->rank == 3 ? (int)s->dim[0] : 1, height = s->rank >= 2 ? (int)s->dim[s->rank - 2] : 1, width = s->rank >= 2 ? (int)s->dim[s->rank - 1] : (int)size;
+    const Shape *image = &a->data->image;
+    if (s->rank == 1 && image->rank >= 2 && shape_size(image) == size) {        /* rows of an image: squares know its sides */
+        planes = image->rank == 3 ? (int)image->dim[0] : 1;
+        height = (int)image->dim[image->rank - 2];
+        width = (int)image->dim[image->rank - 1];
+    }
+    a->classes = a->data->y.classes;
+    a->victim = (Victim){a, (int)a->classes, size, planes, height, width, a->model->info->precision == DT_F32,
+                         a->protocol->training && a->model->info->random, assault_logits, assault_slope};
+    return true;
+}
+
+/* ---- points in the protocol's units ---- */
+
+static int64_t feature_of(const DataObject *data, int64_t i) {
+    const Affine *map = data->affine;
+    return map && map->features > 1 ? i / (shape_size(&data->x.shape) / map->features) : 0;
+}
+
+/* Values of images are k / 255: what was rounded on the way is put right. */
+static double raw_of(const DataObject *data, int64_t i, double x) {
+    const Affine *map = data->affine;
+    double raw = map ? x * map->sd[feature_of(data, i)] + map->mean[feature_of(data, i)] : x, byte = nearbyint(255 * raw);
+    bool image = data->fixed_range && data->raw_lo == 0 && data->raw_hi == 1;
+    return image && fabs(255 * raw - byte) < 1e-3 ? byte / 255 : raw;
+}
+
+static double *points_of(const Assault *a) {
+    int64_t size = a->victim.inputs, n = a->data->size;
+    DType precision = a->model->info->precision;
+    const void *rows = data_rows(lab_of(a->e), a->data, 0, precision);
+    double *x = arena_array(a->e->arena, double, n * size + 1);
+    rows_from(rows, precision, n * size, x);
+    for (int64_t i = 0; i < n * size; i++) {
+        if (!a->protocol->network) x[i] = raw_of(a->data, i % size, x[i]);
+        if (precision == DT_F32) x[i] = (float)x[i];
+    }
+    return x;
+}
+
+/* ---- the result ---- */
+
+typedef struct AttackObject { Object object; const char *label; double accuracy, clean, largest; Value by_attack, examples; char hash[65]; } AttackObject;
+static const char *const attack_fields[] = {"accuracy", "clean", "by_attack", "largest_change", "label", "examples", NULL};
+
+static bool attack_field(Eval *e, Object *self, Name field, Span span, Value *out) {
+    const AttackObject *a = (const AttackObject *)self;
+    (void)e, (void)span;
+    if (strcmp(field, "accuracy") == 0) *out = value_real(a->accuracy);
+    else if (strcmp(field, "clean") == 0) *out = value_real(a->clean);
+    else if (strcmp(field, "largest_change") == 0) *out = value_real(a->largest);
+    else if (strcmp(field, "by_attack") == 0) *out = a->by_attack;
+    else if (strcmp(field, "label") == 0) *out = value_text(a->label);
+    else if (strcmp(field, "examples") == 0) *out = a->examples;
+    else return false;
+    return true;
+}
+
+static void attack_identity(const Object *self, Buf *out) { buf_printf(out, "attack %s", ((const AttackObject *)self)->hash); }
+static void attack_show(const Object *self, Buf *out) {
+    const AttackObject *a = (const AttackObject *)self;
+    buf_printf(out, "%s: accuracy %.4g (clean %.4g)", a->label, a->accuracy, a->clean);
+}
+static const ObjectClass attack_class = {.name = "attack", .fields = attack_fields, .field = attack_field, .identity = attack_identity, .show = attack_show};
+
+/* The attacked examples as data: fooling ones where there are, in the units of the given values. */
+static Value examples_of(const Assault *a, const AttackReport *report) {
+    Eval *e = a->e;
+    int64_t size = a->victim.inputs, n = a->data->size;
+    const Affine *map = a->protocol->network ? NULL : a->data->affine;
+    DataObject *made = arena_new_of(e->arena, DataObject);
+    float *x = arena_alloc(e->arena, sizeof(float) * (size_t)(n * size) + 64);
+    for (int64_t i = 0; i < n * size; i++) {
+        int64_t f = feature_of(a->data, i % size);
+        x[i] = (float)report->adv[i];
+        if (map) x[i] = (x[i] - (float)map->mean[f]) / (float)map->sd[f];
+    }
+    *made = *a->data;
+    made->train = made->valid = made->test = NULL;
+    made->wide[0] = made->wide[1] = NULL;
+    made->x = (Column){DT_F32, a->data->x.shape, x, 0};
+    made->name = arena_printf(e->arena, "%s under %s", a->data->name, a->protocol->label);
+    char *text = arena_printf(e->arena, "attacked %s %s %s", a->data->hash, a->model->info->hash, a->protocol->identity);
+    sha256_hex(text, strlen(text), made->hash);
+    return value_object(&made->object);
+}
+
+static Value attack_value(const Assault *a, const AttackReport *r) {
+    Eval *e = a->e;
+    const ProtocolObject *p = a->protocol;
+    Name *names = arena_array(e->arena, Name, p->attacks + 1);
+    Value *values = arena_array(e->arena, Value, p->attacks + 1);
+    for (int i = 0; i < r->done; i++) {
+        int before = 0;
+        for (int k = 0; k < i; k++) before += strcmp(p->attack[k].name, p->attack[i].name) == 0;
+        names[i] = intern_text(e->session->names, before ? arena_printf(e->arena, "%s %d", p->attack[i].name, before + 1) : p->attack[i].name);
+        values[i] = value_real(r->after[i]);
+    }
+    AttackObject *made = arena_new_of(e->arena, AttackObject);
+    *made = (AttackObject){.object = {&attack_class}, .label = p->label, .accuracy = r->done ? r->after[r->done - 1] : r->clean, .clean = r->clean,
+                           .largest = r->largest, .by_attack = value_record(e->arena, names, values, r->done), .examples = examples_of(a, r)};
+    memcpy(made->hash, ((const DataObject *)made->examples.object)->hash, sizeof made->hash);
+    return value_object(&made->object);
+}
+
+/* What every attack promises: changes within eps, points in the box; Square no better than the gradients. */
+static bool promises_kept(const Assault *a, const AttackReport *r, const Ball *ball) {
+    const ProtocolObject *p = a->protocol;
+    double slack = ball_slack(ball, a->victim.inputs);
+    if (!p->published) return true;
+    if (r->largest > ball->eps + slack) {
+        diag_add(a->e->diags, D_R0713, a->span, "the largest change is %g, above eps = %g", r->largest, ball->eps);
+        return false;
+    }
+    for (int64_t i = 0; i < a->data->size * a->victim.inputs; i++) {
+        if (r->adv[i] >= ball->lo - slack && r->adv[i] <= ball->hi + slack) continue;
+        diag_add(a->e->diags, D_R0713, a->span, "an attacked input is %g, outside of %g..%g", r->adv[i], ball->lo, ball->hi);
+        return false;
+    }
+    for (int i = 1; i < r->done; i++)
+        if (p->attack[i].kind == KIND_SQUARE && r->after[i] < r->after[i - 1] - 0.02) {
+            diag_add(a->e->diags, D_R0713, a->span, "square fooled %.1f %% more than all gradient attacks: their gradients may be masked",
+                     100 * (r->after[i - 1] - r->after[i]));
+            return false;
+        }
+    return true;
+}
+
+/* ---- running ---- */
+
+static bool assault_progress(void *data, int attack, double share, double robust) {
+    Assault *a = data;
+    char detail[160];
+    snprintf(detail, sizeof detail, "%s, robust accuracy so far %.4f", a->protocol->attack[attack].name, robust);
+    lab_progress_text(a->e, a->protocol->label, (int64_t)(1000 * (attack + share)), 1000 * a->attacks, detail);
+    return !lab_interrupted(lab_of(a->e));
+}
+
+static Ball assault_ball(const Assault *a) {
+    const ProtocolObject *p = a->protocol;
+    Ball ball = {p->norm, p->eps, a->data->raw_lo, a->data->raw_hi};
+    if (p->network && a->data->affine) {
+        const Affine *map = a->data->affine;
+        double lo = INFINITY, hi = -INFINITY;
+        for (int i = 0; i < map->features; i++) {
+            lo = fmin(lo, (a->data->raw_lo - map->mean[i]) / map->sd[i]);
+            hi = fmax(hi, (a->data->raw_hi - map->mean[i]) / map->sd[i]);
+        }
+        ball.lo = lo;
+        ball.hi = hi;
+    }
+    if (p->boxed) {
+        ball.lo = p->lo;
+        ball.hi = p->hi;
+    }
+    return ball;
+}
+
+static bool assault(Assault *a, Value *out) {
+    Eval *e = a->e;
+    if (!assault_open(a)) return eval_fail(out);
+    Points points = {points_of(a), a->data->y.rows, NULL, a->data->size};
+    int64_t *number = arena_array(e->arena, int64_t, points.n + 1);
+    for (int64_t i = 0; i < points.n; i++) number[i] = i;
+    points.number = number;
+    Ball ball = assault_ball(a);
+    Protocol protocol = {a->protocol->attack, a->protocol->attacks, ball, false};
+    AttackWatch watch = {a, assault_progress};
+    AttackReport report;
+    a->attacks = protocol.attacks;
+    int errors = e->diags->errors;
+    if (!attack_ensemble(e->arena, &a->victim, &protocol, lab_turn(e)->pool, a->seeds.attack, points, &watch, &report)) {
+        if (e->diags->errors == errors) diag_add(e->diags, D_R0103, a->span, "out of memory while attacking");
+        return eval_fail(out);
+    }
+    if (report.done < protocol.attacks) {
+        diag_add(e->diags, D_R0103, a->span, "interrupted in %s", a->protocol->attack[report.done].name);
+        return eval_fail(out);
+    }
+    *out = attack_value(a, &report);
+    return promises_kept(a, &report, &ball) || eval_fail(out);
+}
+
+static bool builtin_attack(Eval *e, const BuiltinCall *call, Value *out) {
+    const Value *args = call->args;
+    for (int i = 0; i < 4; i++)
+        if (args[i].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
+    Assault *a = arena_new_of(e->arena, Assault);
+    *a = (Assault){.e = e, .span = call->span, .model = (const Model *)args[ARG_MODEL].object, .data = (const DataObject *)args[ARG_ON].object,
+                   .protocol = (const ProtocolObject *)args[ARG_WITH].object};
+    if (!seeds_read(e, &args[ARG_SEED], call->arg_spans[ARG_SEED], &a->seeds)) return eval_fail(out);
+    if (!protocol_check(e, a->protocol, a->model, a->data, call)) return eval_fail(out);
+    if (e->mode == EVAL_CHECK || !a->model->known || !a->data->known) { *out = value_abstract(NULL); return true; }
+    return assault(a, out);
+}
+
+/* An attack by itself: it belongs in a protocol. */
+static bool builtin_attacker(Eval *e, const BuiltinCall *call, Value *out) {
+    diag_hint(diag_add(e->diags, D_E0314, call->span, "an attack is made on a model and data"), "attack(model, with: protocol(...), on: data.test, seed: 1)");
+    return eval_fail(out);
+}
+
+const BuiltinRow builtins_attack[] = {
+    {"attack", builtin_attack}, {"pgd", builtin_attacker}, {"fgsm", builtin_attacker}, {"apgd", builtin_attacker}, {"apgd_targeted", builtin_attacker},
+    {"fab", builtin_attacker}, {"fab_targeted", builtin_attacker}, {"square", builtin_attacker}, {NULL, NULL}};

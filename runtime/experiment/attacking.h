@@ -1,0 +1,31 @@
+/* attacking.h -- attacks as values: protocols, and what the compiler can know of them before they run. */
+#ifndef NIN_ATTACKING_H
+#define NIN_ATTACKING_H
+
+#include "attack/attack.h"
+#include "experiment/train.h"
+
+enum { MAX_ATTACKS = 12, BUILTIN_LOSSES = 4 };          /* losses beyond the builtin ones are the program's own */
+
+typedef struct ProtocolObject {
+    Object object;
+    const char *label;
+    bool sealed;                         /* made by standard(...) */
+    bool published;                      /* its attacks are the published ensemble's list */
+    AttackSpec attack[MAX_ATTACKS]; int attacks;
+    Value loss[MAX_ATTACKS]; int losses; /* of AttackLoss BUILTIN_LOSSES + i */
+    AttackNorm norm; double eps;
+    bool network;                        /* eps and box in the units of the net's input */
+    bool boxed; double lo, hi;
+    bool training;
+    const char *identity;
+} ProtocolObject;
+extern const ObjectClass protocol_class;
+
+/* E0701 to E0708, E0710, W0709: is this protocol rightly set up for this model and these data? */
+bool protocol_check(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data, const BuiltinCall *call);
+
+/* The library's definition of a name. */
+bool library_value(Eval *e, const char *name, Value *out);
+
+#endif
