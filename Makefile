@@ -23,8 +23,8 @@ JOBS ?= 2
 FUZZ_SECONDS ?= 600
 ASAN ?= detect_leaks=0
 
-.PHONY: all lib unit demo test test-long suite deps asan layers bench fuzz tsan clean
-all: $(BUILD)/nin $(BUILD)/libnin-llvm.so
+.PHONY: all lib unit demo test test-long suite deps asan layers bench fuzz tsan clean install uninstall
+all: $(BUILD)/nin $(BUILD)/libnin-llvm.so $(BUILD)/$(SONAME) $(BUILD)/install/libnin.a
 lib: $(BUILD)/libnin.a
 unit: $(UNIT)
 
@@ -75,8 +75,46 @@ $(BUILD)/libnin.a: $(OBJ)
 	@ar rcs $@ $^
 $(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
 	$(CC) $(LDFLAGS) -shared -o $@ $^ $$($(LLVM_CONFIG) --ldflags --libs)
+# libnin for others: nin_* (compiler/driver/nin.h) and nothing else is seen from outside.
+VERSION := $(shell sed -n 's/.define NIN_VERSION "\(.*\)"/\1/p' runtime/experiment/lab.h)
+SONAME = libnin.so.$(firstword $(subst ., ,$(VERSION)))
+$(BUILD)/$(SONAME): $(OBJ)
+	$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs -o $@ $^ $(LIBS)
+$(BUILD)/install/libnin.a: $(OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	@echo "  AR $@"
+	@ld -r -o $(BUILD)/install/libnin.o $^ && objcopy --localize-hidden $(BUILD)/install/libnin.o && ar rcs $@ $(BUILD)/install/libnin.o
+
+# make install PREFIX=/usr/local DESTDIR=: the program, libnin, its header, pkg-config's nin.pc, the manual page, completions of
+# bash, zsh and fish, grammars for editors.  The program finds its back end in ../lib/nin, libnin in nin/ beside itself.
+PREFIX ?= /usr/local
+INSTALL = install -D -m 644
+INSTALLED = bin/nin lib/nin/libnin-llvm.so lib/libnin.so.$(VERSION) lib/$(SONAME) lib/libnin.so lib/libnin.a include/nin.h lib/pkgconfig/nin.pc \
+            share/man/man1/nin.1 share/bash-completion/completions/nin share/zsh/site-functions/_nin share/fish/vendor_completions.d/nin.fish
+TO = $(DESTDIR)$(PREFIX)
+install: all
+	$(INSTALL) -m 755 $(BUILD)/nin $(TO)/bin/nin
+	$(INSTALL) $(BUILD)/libnin-llvm.so $(TO)/lib/nin/libnin-llvm.so
+	$(INSTALL) $(BUILD)/$(SONAME) $(TO)/lib/libnin.so.$(VERSION)
+	ln -sf libnin.so.$(VERSION) $(TO)/lib/$(SONAME)
+	ln -sf $(SONAME) $(TO)/lib/libnin.so
+	$(INSTALL) $(BUILD)/install/libnin.a $(TO)/lib/libnin.a
+	$(INSTALL) compiler/driver/nin.h $(TO)/include/nin.h
+	$(INSTALL) docs/nin.1 $(TO)/share/man/man1/nin.1
+	@mkdir -p $(TO)/lib/pkgconfig $(TO)/share/bash-completion/completions $(TO)/share/zsh/site-functions $(TO)/share/fish/vendor_completions.d
+	@tools/completions.sh bash > $(TO)/share/bash-completion/completions/nin
+	@tools/completions.sh zsh > $(TO)/share/zsh/site-functions/_nin
+	@tools/completions.sh fish > $(TO)/share/fish/vendor_completions.d/nin.fish
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: nin' \
+	    'Description: a language and a laboratory for neural nets whose neurons are learned' 'Version: $(VERSION)' \
+	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lnin' 'Libs.private: $(LIBS) -pthread' > $(TO)/lib/pkgconfig/nin.pc
+uninstall:
+	rm -f $(INSTALLED:%=$(TO)/%)
+	-rmdir $(TO)/lib/nin
 # Those that run the program itself need it.
-$(BUILD)/unit/test_cli $(BUILD)/unit/test_build $(BUILD)/unit/test_bits $(BUILD)/unit/test_sweeps $(BUILD)/unit/test_fmt: $(BUILD)/nin tests/nintest/process.c tests/unit/child.h
+$(BUILD)/unit/test_cli $(BUILD)/unit/test_build $(BUILD)/unit/test_bits $(BUILD)/unit/test_sweeps $(BUILD)/unit/test_fmt $(BUILD)/unit/test_embed: $(BUILD)/nin tests/nintest/process.c tests/unit/child.h
+$(BUILD)/unit/test_embed: $(BUILD)/$(SONAME) $(BUILD)/install/libnin.a
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' -MMD -MP -MF $@.d \
