@@ -1,7 +1,8 @@
 /* execute.c -- runs a lowered program step by step.
  *
  * A call owns one piece of memory: for each thread the stages' tables of pointers and its scratch buffers, and the
- * shared buffers.  Tables differ between threads in their scratch entries only.  A run of STAGE_SHARDS stages needs
+ * shared buffers; the program keeps it for its next call (nothing in it outlives a call).  Tables differ between
+ * threads in their scratch entries only.  A run of STAGE_SHARDS stages needs
  * nothing of other shards, so each shard goes through all of them before the next (its values stay in the cache).
  * Neither the number of threads nor the cuts of a session change a bit: shards are fixed by the batch. */
 #include "kernel/execute.h"
@@ -17,7 +18,11 @@ typedef struct Executable {
     const KernelFn *functions;
     void *owner;
     void (*free_owner)(void *);
+    struct Spare *spare;                       /* taken and given back atomically; NULL: in use or none */
 } Executable;
+
+/* Memory that a call left behind; `at` is aligned. */
+typedef struct Spare { size_t bytes; void *at; } Spare;
 
 typedef struct Run {
     const Executable *it;
@@ -89,6 +94,7 @@ static void lay_out(Run *r, int64_t steps) {
     r->buffer = take(r, sizeof(void *) * (size_t)low->buffers * (size_t)r->threads);
     r->order = take(r, sizeof(int32_t) * round_up((size_t)r->batch + 1, SHARD));
     r->no_keys = take(r, sizeof(uint64_t) * (size_t)low->graph->keys);
+    if (r->memory) memset(r->no_keys, 0, sizeof(uint64_t) * (size_t)low->graph->keys);
     lay_out_results(r, steps);
     for (int b = 0; b < low->buffers; b++) {
         void *shared = low->buffer[b].scratch ? NULL : take(r, buffer_bytes(r, &low->buffer[b]));
@@ -225,8 +231,31 @@ static int run_neuron(Run *r, int64_t from, int64_t to) {
     return 0;
 }
 
+/* ---- memory between calls ---- */
+
+static void spare_free(Spare *spare) {
+    if (spare) free(spare->at);
+    free(spare);
+}
+
+static Spare *memory_take(Executable *it, size_t bytes) {
+    Spare *spare = __atomic_exchange_n(&it->spare, NULL, __ATOMIC_ACQ_REL);
+    if (spare && spare->bytes >= bytes) return spare;
+    spare_free(spare);
+    spare = malloc(sizeof *spare);
+    if (!spare) return NULL;
+    *spare = (Spare){bytes, aligned_alloc(ALIGN, bytes)};
+    if (spare->at) return spare;
+    free(spare);
+    return NULL;
+}
+
+static void memory_give(Executable *it, Spare *spare) {
+    spare_free(__atomic_exchange_n(&it->spare, spare, __ATOMIC_ACQ_REL));
+}
+
 static int execute_run(Program *program, void *block, const Feed *feed, int64_t from, int64_t to, Pool *pool) {
-    const Executable *it = (const Executable *)program;
+    Executable *it = (Executable *)program;
     Run r = {.it = it, .feed = feed, .pool = pool, .block = block};
     if (from >= to) return 0;
     r.threads = it->lowered->neuron ? 1 : pool_threads(pool);
@@ -237,9 +266,9 @@ static int execute_run(Program *program, void *block, const Feed *feed, int64_t 
     r.shape[3] = feed->series_first;
     lay_out(&r, to - from);
     size_t bytes = round_up(r.used + ALIGN, ALIGN);
-    r.memory = aligned_alloc(ALIGN, bytes);
-    if (!r.memory) return -1;
-    memset(r.memory, 0, bytes);
+    Spare *spare = memory_take(it, bytes);
+    if (!spare) return -1;
+    r.memory = spare->at;
     lay_out(&r, to - from);
     fill_tables(&r);
     int status = 0;
@@ -251,12 +280,13 @@ static int execute_run(Program *program, void *block, const Feed *feed, int64_t 
             run_stages(&r);
         }
     }
-    free(r.memory);
+    memory_give(it, spare);
     return status;
 }
 
 static void execute_free(Program *program) {
     Executable *it = (Executable *)program;
+    spare_free(__atomic_exchange_n(&it->spare, NULL, __ATOMIC_ACQ_REL));
     if (it->free_owner) it->free_owner(it->owner);
     it->free_owner = NULL;
 }

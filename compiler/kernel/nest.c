@@ -1,7 +1,10 @@
 /* nest.c -- loop nests that compute one stored node, for one vector of lanes: 16 examples, 16 points, or a scalar. */
 #include "kernel/region.h"
 
-enum { UNROLLED_TREE = 12 };           /* inline ops per element up to which a reduction is unrolled 16 times */
+enum {
+    UNROLLED_TREE = 12,                /* inline ops per element up to which a reduction is unrolled 16 times */
+    FEATURES = 4                       /* chains side by side */
+};
 
 static const Node *node_of(const Ctx *c, Val v) { return graph_node(c->r->graph, v); }
 static Val in_of(const Ctx *c, Val v, int k) { return graph_in(c->r->graph, v, k); }
@@ -78,17 +81,20 @@ typedef struct Partials {
     void *data;
 } Partials;
 
+/* An absent partial (0) joins nothing: of MAXIMUM and MINIMUM, where joining a start changes no value. */
 static KVal tree16(Ctx *c, Op join, KVal p[16]) {
     for (int by = 8; by > 0; by /= 2)
-        for (int k = 0; k < by; k++) p[k] = gen_join(&c->g, join, p[k], p[k + by]);
+        for (int k = 0; k < by; k++)
+            if (p[k + by]) p[k] = gen_join(&c->g, join, p[k], p[k + by]);
     return p[0];
 }
 
 static KVal partials_unrolled(const Partials *s) {
     Ctx *c = s->c;
     int64_t turns = s->count / 16, done = 0;
-    KVal p[16];
-    for (int k = 0; k < 16; k++) p[k] = gen_widen(&c->g, gen_start(&c->g, s->join, s->dtype), s->lanes);
+    bool few = turns < 2 && (s->join == G_MAXIMUM || s->join == G_MINIMUM);
+    KVal p[16] = {0};
+    for (int k = 0; k < 16 && !few; k++) p[k] = gen_widen(&c->g, gen_start(&c->g, s->join, s->dtype), s->lanes);
     if (turns > 1) {
         KType type = k_type(c->g.f, p[0]);
         KVal j = k_for(c->g.m, c->g.f, gen_i64(&c->g, 0), gen_i64(&c->g, turns * 16), 16), next[16];
@@ -135,7 +141,7 @@ static KVal partials_in_memory(const Partials *s) {
 
 /* ---- reductions inside an example ---- */
 
-typedef struct Reduce { Ctx *c; Val v; Index at; uint32_t axes; } Reduce;
+typedef struct Reduce { Ctx *c; Val v; Index at; uint32_t axes; int lanes; } Reduce;
 
 /* The j-th of the reduced elements, row-major. */
 static KVal reduce_add(void *data, Ix j, KVal acc) {
@@ -160,7 +166,8 @@ static KVal reduce_add(void *data, Ix j, KVal acc) {
     ctx_fresh(s->c, &at);
     KVal x = pull(s->c, in, &at);
     ctx_fresh(s->c, NULL);
-    return gen_join(&s->c->g, (Op)node_of(s->c, s->v)->op, acc, x);
+    x = gen_widen(&s->c->g, x, s->lanes);
+    return acc ? gen_join(&s->c->g, (Op)node_of(s->c, s->v)->op, acc, x) : x;
 }
 
 static int tree_cost(const Ctx *c, Val v) {
@@ -174,30 +181,63 @@ static int tree_cost(const Ctx *c, Val v) {
     return cost;
 }
 
-/* The first axis decides the partial, and places lie behind each of its indices. */
-static KVal reduce_behind(Reduce *s, const Partials *p) {
+/* Adds the places behind `features` neighbouring indices of the first axis to an accumulator for each. */
+static void add_places(Reduce *s, Ix first, int features, int axis, KVal *acc) {
+    Gen *g = &s->c->g;
     const Shape *from = shape_at(s->c, in_of(s->c, s->v, 0));
-    KVal at = k_local(s->c->g.m, s->c->g.f, gen_scalar(p->dtype), 16 * p->lanes);
-    memory_begin(p, at);
-    uint32_t behind = s->axes & ~1u;
-    s->at.m[0] = loop_begin(s->c, from->dim[0]);
-    int64_t count = 1;
-    for (int k = 1; k < from->rank; k++)
-        if (behind >> k & 1) count *= from->dim[k];
-    s->axes = behind;
-    Ix j = loop_begin(s->c, count);
-    memory_add(p, at, s->at.m[0], j);
-    loop_end(s->c, count);
-    loop_end(s->c, from->dim[0]);
-    s->axes = behind | 1;
-    return memory_end(p, at);
+    while (axis < from->rank && !(s->axes >> axis & 1)) axis++;
+    if (axis == from->rank) {
+        for (int k = 0; k < features; k++) {
+            s->at.m[0] = ix_plus(g, first, (Ix){0, k});
+            ctx_fresh(s->c, &s->at);
+            KVal x = gen_widen(g, pull(s->c, in_of(s->c, s->v, 0), &s->at), s->lanes);
+            acc[k] = gen_join(g, (Op)node_of(s->c, s->v)->op, acc[k], x);
+            ctx_fresh(s->c, NULL);
+        }
+        return;
+    }
+    KType type = k_type(g->f, acc[0]);
+    s->at.m[axis] = (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, from->dim[axis]), 1), 0};
+    for (int k = 0; k < features; k++) acc[k] = k_carry(g->m, g->f, acc[k]);
+    add_places(s, first, features, axis + 1, acc);
+    for (int k = 0; k < features; k++) k_next(g->m, g->f, acc[k]);
+    k_end(g->m, g->f);
+    for (int k = 0; k < features; k++) acc[k] = k_result(g->m, g->f, k, type);
+}
+
+static void add_features(Reduce *s, const Partials *p, KVal memory, Ix first, int features) {
+    Gen *g = &s->c->g;
+    KVal acc[FEATURES], at[FEATURES];
+    for (int k = 0; k < features; k++) {
+        KVal which = gen_2(g, K_AND, ix_value(g, ix_plus(g, first, (Ix){0, k})), gen_i64(g, 15));
+        at[k] = gen_2(g, K_MUL, which, gen_i64(g, p->lanes));
+        acc[k] = k_load(g->m, g->f, (KType){gen_scalar(p->dtype), (uint8_t)p->lanes}, memory, at[k]);
+    }
+    add_places(s, first, features, 1, acc);
+    for (int k = 0; k < features; k++) k_store(g->m, g->f, memory, at[k], acc[k]);
+}
+
+/* The first axis decides the partial, and places lie behind each of its indices: a few features, whose partials
+ * differ, at a time. */
+static KVal reduce_behind(Reduce *s, const Partials *p) {
+    Gen *g = &s->c->g;
+    int64_t features = shape_at(s->c, in_of(s->c, s->v, 0))->dim[0], whole = features / FEATURES * FEATURES;
+    KVal memory = k_local(g->m, g->f, gen_scalar(p->dtype), 16 * p->lanes);
+    memory_begin(p, memory);
+    if (whole) {
+        KVal first = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), FEATURES);
+        add_features(s, p, memory, (Ix){first, 0}, FEATURES);
+        k_end(g->m, g->f);
+    }
+    if (whole < features) add_features(s, p, memory, (Ix){0, whole}, (int)(features - whole));
+    return memory_end(p, memory);
 }
 
 static void nest_reduce(Ctx *c, Val v) {
     const Node *node = node_of(c, v);
     const Shape *from = shape_at(c, in_of(c, v, 0));
     uint32_t axes = graph_attr(c->r->graph, v)->axes;
-    Reduce s = {.c = c, .v = v, .axes = axes, .at = {.flat = false}};
+    Reduce s = {.c = c, .v = v, .axes = axes, .at = {.flat = false}, .lanes = c->r->info[v].varies ? c->lanes : 1};
     Index result = {.flat = false};
     int kept = 0;
     int64_t count = 1;

@@ -115,13 +115,50 @@ static void store_for_user(Region *r, Val u, int k) {
     if (r->info[u].varies && !r->info[v].varies) need_below_views(r, v);
 }
 
+/* ---- what is computed again rather than kept: big, cheap, and made of no more than one kept value of its size ---- */
+
+enum { AGAIN_FROM = 4096, AGAIN_OPS = 4 };
+
+static bool is_cheap(Op op) {
+    return op == G_NEG || op == G_ABS || op == G_NOT || op == G_ADD || op == G_SUB || op == G_MUL || op == G_MAX ||
+           op == G_MIN || op == G_LT || op == G_LE || op == G_EQ || op == G_NE || op == G_AND || op == G_OR ||
+           op == G_SELECT;
+}
+
+/* Looks below v for the values of its size that it is made of. */
+static bool made_of_one(const Region *r, Val v, int64_t size, int *ops, Val *base) {
+    for (int k = 0; k < graph_node(r->graph, v)->nin; k++) {
+        Val in = region_base(r, in_of(r, v, k));
+        Op op = op_of(r, in);
+        if (op == G_BROADCAST && region_size(r, in_of(r, in, 0)) == 1) continue;
+        if (op == G_CONST || region_size(r, in) == 1) continue;
+        if (region_size(r, in) != size || !r->info[in].varies) return false;
+        if (is_cheap(op) && *ops > 0) {
+            --*ops;
+            if (!made_of_one(r, in, size, ops, base)) return false;
+            continue;
+        }
+        bool kept = always_stored(r, in) || (is_elementwise(op) && !is_cheap(op) && r->info[in].uses > 1);
+        if (!kept || (*base && *base != in)) return false;
+        *base = in;
+    }
+    return true;
+}
+
+static bool computed_again(const Region *r, Val v) {
+    Val base = 0;
+    int ops = AGAIN_OPS;
+    return !r->body && r->lanes == 16 && r->info[v].varies && region_size(r, v) >= AGAIN_FROM && is_cheap(op_of(r, v)) &&
+           made_of_one(r, v, region_size(r, v), &ops, &base);
+}
+
 static void find_stored(Region *r) {
     for (Val v = 1; v < (Val)r->graph->node.len; v++)
         if (r->info[v].live && always_stored(r, v)) r->info[v].stored = true;
     for (Val u = 1; u < (Val)r->graph->node.len; u++) {
         if (!r->info[u].live) continue;
         bool computed = is_elementwise(op_of(r, u)) || op_of(r, u) == G_OUTER || is_summed(r, u);
-        if (computed && r->info[u].uses > 1) r->info[u].stored = true;
+        if (computed && r->info[u].uses > 1 && !computed_again(r, u)) r->info[u].stored = true;
         for (int k = 0; k < graph_node(r->graph, u)->nin; k++) store_for_user(r, u, k);
     }
     for (int k = 0; k < r->graph->outputs.len; k++) {
@@ -358,12 +395,40 @@ static KVal combine(Ctx *c, Val v, Ix flat) {
     return k_result(c->g.m, c->g.f, 0, type);
 }
 
+/* Whether a RESHAPE only splits axes (and adds or drops 1s). */
+static bool splits(const Shape *from, const Shape *to) {
+    int j = 0;
+    for (int i = 0; i < from->rank; i++) {
+        int64_t n = 1;
+        while (n < from->dim[i] && j < to->rank) n *= to->dim[j++];
+        if (n != from->dim[i]) return false;
+    }
+    while (j < to->rank && to->dim[j] == 1) j++;
+    return j == to->rank;
+}
+
+/* Its operand's index: sums of products, no division. */
+static Index split_index(Ctx *c, const Shape *from, const Shape *to, const Index *at) {
+    Index out = {.flat = false};
+    for (int i = 0, j = 0; i < from->rank; i++) {
+        Ix sum = {0, 0};
+        for (int64_t n = 1; n < from->dim[i]; n *= to->dim[j++])
+            sum = ix_plus(&c->g, ix_times(&c->g, sum, to->dim[j]), to->dim[j] > 1 ? at->m[j] : (Ix){0, 0});
+        out.m[i] = sum;
+    }
+    return out;
+}
+
 static KVal pull_view(Ctx *c, Val v, const Index *at) {
     Val in = in_of(c->r, v, 0);
     const Shape *from = &graph_node(c->r->graph, in)->shape, *shape = &graph_node(c->r->graph, v)->shape;
     const Attr *attr = graph_attr(c->r->graph, v);
     if (is_flat_view(c->r, v)) {
         if (at->flat && at == c->own) return pull(c, in, at);
+        if (op_of(c->r, v) == G_RESHAPE && !c->r->info[in].stored && !at->flat && splits(from, shape)) {
+            Index parts = split_index(c, from, shape, at);
+            return pull(c, in, &parts);
+        }
         Index flat = index_flat(ix_flat(c, shape, at));
         return pull(c, in, &flat);
     }
