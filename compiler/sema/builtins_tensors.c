@@ -368,12 +368,12 @@ bool builtin_sizes(Eval *e, const BuiltinCall *call, Value *out)
     return true;
 }
 
-bool builtin_spread(Eval *e, const BuiltinCall *call, Value *out)
+bool builtin_spread_over(Eval *e, const BuiltinCall *call, Value *out)
 {
     Val in[2];
     Axes axes = { 0, false };
     if (builtin_absorbs(call, out)) return out->kind != V_ERROR;
-    if (!e->trace) return call_fail(e, call, out, D_E0411, "spread belongs in a net");
+    if (!e->trace) return call_fail(e, call, out, D_E0411, "spread_over belongs in a net");
     if (!arg_node(e, call, 0, &in[0]) || !arg_node(e, call, 1, &in[1])) return eval_fail(out);
     Graph *g = e->trace->graph;
     Shape shape = graph_type(g, in[1]).shape, from = graph_type(g, in[0]).shape, beside = { 0 };
@@ -381,12 +381,12 @@ bool builtin_spread(Eval *e, const BuiltinCall *call, Value *out)
     for (int i = 0, n = 0; i < shape.rank; i++) {
         bool given = axes.mask >> i & 1;
         if (given && (n >= from.rank || from.dim[n++] != shape.dim[i]))
-            return arg_fail(e, call, 0, out, D_E0403, "spread needs the sizes of these axes");
+            return arg_fail(e, call, 0, out, D_E0403, "spread_over needs the sizes of these axes");
         beside.dim[i] = given ? shape.dim[i] : 1;
         if (given) beside.rank = i + 1;
     }
     if (shape_size(&beside) != shape_size(&from))
-        return arg_fail(e, call, 0, out, D_E0403, "spread needs the sizes of these axes");
+        return arg_fail(e, call, 0, out, D_E0403, "spread_over needs the sizes of these axes");
     *out = trace_value(graph_broadcast(g, graph_reshape(g, in[0], beside), shape));
     return true;
 }
