@@ -73,6 +73,7 @@ $(BUILD)/libnin.a: $(OBJ)
 	@rm -f $@
 	@echo "  AR $@"
 	@ar rcs $@ $^
+$(BUILD)/compiler/emit/objects.o: CFLAGS += -DNIN_LLVM='"$(shell $(LLVM_CONFIG) --version)"'
 $(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
 	$(CC) $(LDFLAGS) -shared -o $@ $^ $$($(LLVM_CONFIG) --ldflags --libs)
 # libnin for others: nin_* (compiler/driver/nin.h) and nothing else is seen from outside.

@@ -25,7 +25,7 @@ typedef struct Cli {
     const char *artifact, *emit, *output, *weights, *target, *cc;        /* nin build, nin verify */
     int seed, examples; bool seeded, quick;
     int argument;                                       /* 0: all */
-    bool quiet, latex, training, help, log_json, tsv, fmt_check;
+    bool no_cache, quiet, latex, training, help, log_json, tsv, fmt_check;
     DiagStyle style;
     DType precision;
     LabOptions lab_options;

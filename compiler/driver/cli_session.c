@@ -210,6 +210,8 @@ void cli_open(Cli *cli)
     if (!o->threads)
         o->threads = thread_count();
     o->code.plugin = plugin_find(cli);
+    if (session->cache_folder && !cli->no_cache)
+        o->code.objects = path_join(cli->arena, session->cache_folder, "objects");
     o->interrupted = cli_interrupted;
     o->width = cli->out_terminal ? cli->width : 0;
     o->bold = cli->out_terminal && cli->color;

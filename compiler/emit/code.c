@@ -1,7 +1,12 @@
 /* code.c -- code in memory, by either way: the LLVM plugin, or C and a compiler.
  *
+ * Where objects are kept and the module's are among them, the plugin is not even loaded.  Objects are linked by our own
+ * linker; what that refuses goes to the plugin's.
  * The plugin stays loaded once it is (LLVM cannot be unloaded and loaded again safely).  Modules are verified before
  * anything is printed, so a fault of lowering is a message here and not a crash further down. */
+#include "emit/cpu.h"
+#include "emit/object.h"
+#include "emit/objects.h"
 #include "emit/plugin.h"
 
 #include <dlfcn.h>
@@ -15,7 +20,8 @@
 enum { MAX_PARTS = 8 };
 
 struct Code {
-    const LlvmPlugin *plugin; Jitted *jitted[MAX_PARTS];        /* from LLVM */
+    Linked linked[MAX_PARTS];                                   /* by us */
+    const LlvmPlugin *plugin; Jitted *jitted[MAX_PARTS];        /* or by the plugin */
     void *object;                                               /* from C */
     KernelFn *functions;
 };
@@ -23,9 +29,9 @@ struct Code {
 /* Some of a module's functions, compiled by one thread. */
 typedef struct Part {
     const LlvmPlugin *plugin; const CodeOptions *options;
-    KModule module; int *number; KernelFn *functions;           /* module.func.at[i] is function number[i] */
+    KModule module; int *number;                                /* module.func.at[i] is function number[i] */
     int64_t size;
-    Jitted *jitted; char *message;
+    char *bytes; size_t length; char *message;                  /* the object file */
     pthread_t thread; bool started;
 } Part;
 
@@ -38,7 +44,7 @@ static void take_error(Arena *arena, char *message, const char **error)
 
 static const LlvmPlugin *load_plugin(Arena *arena, const char *path, const char **error)
 {
-    void *handle = path ? dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) : NULL;
+    void *handle = path ? dlopen(path, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE) : NULL;
     if (!path) {
         *error = "the path of the code generator is not set";
         return NULL;
@@ -83,7 +89,6 @@ static void share_functions(Arena *arena, const KModule *module, Part *part, int
         part[p].module.data.at = module->data.at;
         part[p].module.data.len = module->data.len;
         part[p].number = arena_array(arena, int, module->func.len + 1);
-        part[p].functions = arena_array(arena, KernelFn, module->func.len + 1);
     }
     for (int k = 0; k < module->func.len; k++) {
         Part *to = part;
@@ -99,7 +104,7 @@ static void share_functions(Arena *arena, const KModule *module, Part *part, int
 static void *compile_part(void *at)
 {
     Part *part = at;
-    part->jitted = part->plugin->compile(&part->module, part->options, part->functions, &part->message);
+    part->bytes = part->plugin->object(&part->module, part->options, &part->length, &part->message);
     return NULL;
 }
 
@@ -122,38 +127,120 @@ static int count_parts(const KModule *module, const CodeOptions *options)
     return parts > 1 ? parts : 1;
 }
 
-Code *code_jit(Arena *arena, const KModule *module, const CodeOptions *options, const char **error)
+/* The parts of a module as objects, by the plugin. */
+static int objects_make(Arena *arena, const KModule *module, const CodeOptions *options, ObjectPart *object, const char **error)
 {
-    const LlvmPlugin *plugin = well_formed(arena, module, error) ? load_plugin(arena, options->plugin, error) : NULL;
+    const LlvmPlugin *plugin = load_plugin(arena, options->plugin, error);
     if (!plugin)
-        return NULL;
+        return 0;
     Part part[MAX_PARTS] = {0};
     int parts = count_parts(module, options);
     share_functions(arena, module, part, parts);
     for (int p = 0; p < parts; p++)
         part[p].plugin = plugin, part[p].options = options;
     compile_parts(part, parts);
-    Code *code = code_new(module);
-    code->plugin = plugin;
     bool ok = true;
     for (int p = 0; p < parts; p++) {
-        code->jitted[p] = part[p].jitted;
-        if (!part[p].jitted && ok)
+        object[p] = (ObjectPart){part[p].number, part[p].module.func.len, part[p].bytes, part[p].length};
+        if (!part[p].bytes && ok)
             take_error(arena, part[p].message, error), ok = false;
         else
             free(part[p].message);
-        for (int k = 0; k < part[p].module.func.len; k++)
-            code->functions[part[p].number[k]] = part[p].functions[k];
     }
+    for (int p = 0; p < parts && !ok; p++)
+        free(part[p].bytes);
+    return ok ? parts : 0;
+}
+
+/* The symbols of a part's functions. */
+static const char *const *part_symbols(Arena *arena, const KModule *module, const ObjectPart *part)
+{
+    KModule alone = {.arena = arena};
+    const char **symbol = arena_array(arena, const char *, part->functions + 1);
+    for (int k = 0; k < part->functions; k++)
+        vec_push(arena, &alone.func, module->func.at[part->number[k]]);
+    for (int k = 0; k < part->functions; k++) {
+        char name[64];
+        kernel_symbol(name, &alone, k);
+        symbol[k] = arena_printf(arena, "%s", name);
+    }
+    return symbol;
+}
+
+static bool part_link(Arena *arena, const KModule *module, const CodeOptions *options, const ObjectPart *part, Code *code,
+                      int number, const char **error)
+{
+    KernelFn *functions = arena_array(arena, KernelFn, part->functions + 1);
+    const char *const *symbol = part_symbols(arena, module, part);
+    if (!object_link(part->bytes, part->length, symbol, functions, part->functions, &code->linked[number])) {
+        char *message = NULL;
+        code->plugin = load_plugin(arena, options->plugin, error);
+        if (!code->plugin)
+            return false;
+        code->jitted[number] = code->plugin->link(part->bytes, part->length, symbol, functions, part->functions, &message);
+        if (!code->jitted[number]) {
+            take_error(arena, message, error);
+            return false;
+        }
+        free(message);
+    }
+    for (int k = 0; k < part->functions; k++)
+        code->functions[part->number[k]] = functions[k];
+    return true;
+}
+
+static Code *parts_link(Arena *arena, const KModule *module, const CodeOptions *options, const ObjectPart *part, int parts,
+                        const char **error)
+{
+    Code *code = code_new(module);
+    bool ok = true;
+    for (int p = 0; p < parts && ok; p++)
+        ok = part_link(arena, module, options, &part[p], code, p, error);
+    for (int k = 0; k < module->func.len && ok; k++)
+        if (!code->functions[k])
+            *error = "an object lacks a function", ok = false;
     if (!ok)
         code_free(code);
     return ok ? code : NULL;
 }
 
+static bool cpu_known(const CodeOptions *options, Target *target, const char **error)
+{
+    bool known = cpu_target(options->cpu, target);
+    if (!known)
+        *error = "unknown CPU";
+    return known;
+}
+
+Code *code_jit(Arena *arena, const KModule *module, const CodeOptions *options, const char **error)
+{
+    ObjectPart part[MAX_PARTS];
+    Target target;
+    char key[65];
+    if (!well_formed(arena, module, error) || !cpu_known(options, &target, error))
+        return NULL;
+    bool keep = objects_key(module, options, key);
+    Arena *scratch = arena_new();
+    int parts = keep ? objects_find(scratch, options, key, module, part, MAX_PARTS) : 0;
+    Code *code = parts ? parts_link(scratch, module, options, part, parts, error) : NULL;
+    arena_free(scratch);
+    if (code)
+        return code;
+    parts = objects_make(arena, module, options, part, error);
+    code = parts ? parts_link(arena, module, options, part, parts, error) : NULL;
+    if (code && keep)
+        objects_put(options, key, part, parts);
+    for (int p = 0; p < parts; p++)
+        free((char *)(uintptr_t)part[p].bytes);
+    return code;
+}
+
 bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, bool assembly, Buf *out,
                const char **error)
 {
-    const LlvmPlugin *plugin = well_formed(arena, module, error) ? load_plugin(arena, options->plugin, error) : NULL;
+    Target target;
+    bool ok = well_formed(arena, module, error) && cpu_known(options, &target, error);
+    const LlvmPlugin *plugin = ok ? load_plugin(arena, options->plugin, error) : NULL;
     if (!plugin)
         return false;
     char *message = NULL, *text = plugin->text(module, options, assembly, &message);
@@ -169,16 +256,7 @@ bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, 
 
 bool emit_target(const CodeOptions *options, Target *target, const char **error)
 {
-    Arena *arena = arena_new();
-    const char *reason = NULL;
-    const LlvmPlugin *plugin = load_plugin(arena, options->plugin, &reason);
-    char *message = NULL;
-    bool ok = plugin && plugin->target(options, target, &message);
-    if (!ok)
-        *error = plugin ? "unknown CPU" : "the code generator, libnin-llvm.so, cannot be loaded";
-    free(message);
-    arena_free(arena);
-    return ok;
+    return cpu_known(options, target, error);
 }
 
 static bool write_text(const char *path, const Buf *text)
@@ -290,9 +368,11 @@ void code_free(Code *code)
 {
     if (!code)
         return;
-    for (int p = 0; p < MAX_PARTS; p++)
+    for (int p = 0; p < MAX_PARTS; p++) {
+        object_unlink(&code->linked[p]);
         if (code->jitted[p])
             code->plugin->release(code->jitted[p]);
+    }
     if (code->object)
         dlclose(code->object);
     free(code->functions);

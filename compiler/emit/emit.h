@@ -1,7 +1,7 @@
 /* emit.h -- the two printers of kernel IR, and machine code in memory.
  *
  * Only emit/llvm*.c include <llvm-c/...>; they are linked into a shared object of their own, libnin-llvm.so, which
- * code_jit loads (dlopen) when something is first compiled.  Nothing here decides anything: the kernel IR has. */
+ * code_jit loads (dlopen) when something is first compiled that is not among the kept objects.  Nothing here decides anything: the kernel IR has. */
 #ifndef NIN_EMIT_H
 #define NIN_EMIT_H
 
@@ -13,6 +13,7 @@ typedef struct CodeOptions {
     const char *plugin;       /* path of libnin-llvm.so */
     bool neuron;              /* the module is a whole training loop of scalars: pack them into vectors */
     int threads;              /* compile on so many threads (0: this one alone); the code is the same */
+    const char *objects;      /* folder where compiled objects are kept and found again; NULL: none */
 } CodeOptions;
 
 typedef struct Code Code;

@@ -54,72 +54,8 @@ static bool failed(LLVMErrorRef e, char **error)
     return true;
 }
 
-/* CPUs that may be asked for by name: LLVM's C API neither lists names nor tells a name's features. */
-static const struct { const char *name; int vector_bytes, registers; } cpus[] = {
-    {"x86-64", 16, 16}, {"x86-64-v2", 16, 16}, {"x86-64-v3", 32, 16}, {"x86-64-v4", 64, 32},
-    {"nehalem", 16, 16}, {"sandybridge", 16, 16}, {"ivybridge", 16, 16}, {"haswell", 32, 16}, {"broadwell", 32, 16},
-    {"skylake", 32, 16}, {"skylake-avx512", 64, 32}, {"cascadelake", 64, 32}, {"cooperlake", 64, 32},
-    {"icelake-client", 64, 32}, {"icelake-server", 64, 32}, {"tigerlake", 64, 32}, {"rocketlake", 64, 32},
-    {"alderlake", 32, 16}, {"sapphirerapids", 64, 32}, {"emeraldrapids", 64, 32}, {"graniterapids", 64, 32},
-    {"znver1", 32, 16}, {"znver2", 32, 16}, {"znver3", 32, 16}, {"znver4", 64, 32},
-};
-
-static bool native_is_x86(void)
-{
-    char *triple = LLVMGetDefaultTargetTriple();
-    bool x86 = strncmp(triple, "x86_64", 6) == 0;
-    LLVMDisposeMessage(triple);
-    return x86;
-}
-
-static int find_cpu(const char *name)
-{
-    for (int k = 0; native_is_x86() && k < COUNT(cpus); k++)
-        if (strcmp(cpus[k].name, name) == 0)
-            return k;
-    return -1;
-}
-
-/* "+avx512f,-avx10.1,...": the whole word must match. */
-static bool has_feature(const char *features, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *p = features; (p = strstr(p, word)) != NULL; p += n)
-        if (p > features && p[-1] == '+' && (p[n] == ',' || p[n] == 0))
-            return true;
-    return false;
-}
-
-static bool plugin_target(const CodeOptions *options, Target *target, char **error)
-{
-    *target = (Target){.vector_bytes = 16, .registers = 16, .packing = true, .vectors = true};
-    if (options->cpu) {
-        int k = find_cpu(options->cpu);
-        if (k < 0) {
-            set_error(error, "unknown CPU `%s`", options->cpu);
-            return false;
-        }
-        target->vector_bytes = cpus[k].vector_bytes;
-        target->registers = cpus[k].registers;
-        return true;
-    }
-    char *features = LLVMGetHostCPUFeatures();
-    if (has_feature(features, "avx512f") && has_feature(features, "avx512vl") && has_feature(features, "avx512dq"))
-        target->vector_bytes = 64, target->registers = 32;
-    else if (has_feature(features, "avx2"))
-        target->vector_bytes = 32;
-    else if (!native_is_x86())
-        target->registers = 32;
-    LLVMDisposeMessage(features);
-    return true;
-}
-
 static bool make_machine(Build *build, const CodeOptions *options, char **error)
 {
-    if (options->cpu && find_cpu(options->cpu) < 0) {
-        set_error(error, "unknown CPU `%s`", options->cpu);
-        return false;
-    }
     build->cpu = options->cpu ? LLVMCreateMessage(options->cpu) : LLVMGetHostCPUName();
     build->features = options->cpu ? LLVMCreateMessage("") : LLVMGetHostCPUFeatures();
     char *triple = LLVMGetDefaultTargetTriple(), *message = NULL;
@@ -130,7 +66,7 @@ static bool make_machine(Build *build, const CodeOptions *options, char **error)
     } else {
         LLVMCodeGenOptLevel level = options->opt_level ? LLVMCodeGenLevelDefault : LLVMCodeGenLevelNone;
         build->machine = LLVMCreateTargetMachine(target, triple, build->cpu, build->features, level, LLVMRelocPIC,
-                                                 LLVMCodeModelJITDefault);
+                                                 LLVMCodeModelSmall);
         if (!build->machine)
             set_error(error, "LLVM has no code generator for %s", triple);
     }
@@ -228,13 +164,10 @@ static char *plugin_text(const KModule *module, const CodeOptions *options, bool
 /* What the execution session reports goes into the error of the call that made it, never to stderr. */
 static void keep_report(void *context, LLVMErrorRef e) { failed(e, context); }
 
-static LLVMOrcLLJITRef make_jit(LLVMTargetMachineRef machine, char **error)
+static LLVMOrcLLJITRef make_jit(char **error)
 {
-    LLVMOrcLLJITBuilderRef builder = LLVMOrcCreateLLJITBuilder();
-    LLVMOrcJITTargetMachineBuilderRef host = LLVMOrcJITTargetMachineBuilderCreateFromTargetMachine(machine);
-    LLVMOrcLLJITBuilderSetJITTargetMachineBuilder(builder, host);
     LLVMOrcLLJITRef jit = NULL;
-    return failed(LLVMOrcCreateLLJIT(&jit, builder), error) ? NULL : jit;
+    return failed(LLVMOrcCreateLLJIT(&jit, LLVMOrcCreateLLJITBuilder()), error) ? NULL : jit;
 }
 
 static void silence(void *context, LLVMErrorRef e)
@@ -243,43 +176,53 @@ static void silence(void *context, LLVMErrorRef e)
     LLVMConsumeError(e);
 }
 
-static bool link_object(LLVMOrcLLJITRef jit, LLVMMemoryBufferRef object, const KModule *module, KernelFn *functions,
-                        char **error)
+static bool link_object(LLVMOrcLLJITRef jit, LLVMMemoryBufferRef object, const char *const *symbol, KernelFn *functions,
+                        int n, char **error)
 {
     LLVMOrcExecutionSessionRef session = LLVMOrcLLJITGetExecutionSession(jit);
     LLVMOrcExecutionSessionSetErrorReporter(session, keep_report, error);
     bool ok = !failed(LLVMOrcLLJITAddObjectFile(jit, LLVMOrcLLJITGetMainJITDylib(jit), object), error);
-    for (int k = 0; ok && k < module->func.len; k++) {
-        char symbol[64];
+    for (int k = 0; ok && k < n; k++) {
         LLVMOrcExecutorAddress address = 0;
-        kernel_symbol(symbol, module, k);
-        ok = !failed(LLVMOrcLLJITLookup(jit, &address, symbol), error);
+        ok = !failed(LLVMOrcLLJITLookup(jit, &address, symbol[k]), error);
         functions[k] = (KernelFn)(uintptr_t)address;
     }
     LLVMOrcExecutionSessionSetErrorReporter(session, silence, NULL);
     return ok;
 }
 
-static Jitted *plugin_compile(const KModule *module, const CodeOptions *options, KernelFn *functions, char **error)
+static char *plugin_object(const KModule *module, const CodeOptions *options, size_t *length, char **error)
 {
     Build build = {0};
-    Jitted *code = NULL;
+    char *bytes = NULL;
     LLVMMemoryBufferRef object = NULL;
     if (build_module(&build, module, options, false, error))
         object = emit(&build, LLVMObjectFile, error);
     if (object) {
-        LLVMOrcLLJITRef jit = make_jit(build.machine, error);
-        build.machine = NULL;                               /* the JIT's builder has taken it */
-        if (!jit) {
-            LLVMDisposeMemoryBuffer(object);
-        } else if (!link_object(jit, object, module, functions, error)) {
-            LLVMConsumeError(LLVMOrcDisposeLLJIT(jit));
-        } else {
-            code = malloc(sizeof *code);
-            code->jit = jit;
-        }
+        *length = LLVMGetBufferSize(object);
+        bytes = malloc(*length + 1);
+        if (bytes)
+            memcpy(bytes, LLVMGetBufferStart(object), *length);
+        else
+            set_error(error, "out of memory");
+        LLVMDisposeMemoryBuffer(object);
     }
     build_free(&build);
+    return bytes;
+}
+
+static Jitted *plugin_link(const char *object, size_t length, const char *const *symbol, KernelFn *functions, int n, char **error)
+{
+    LLVMOrcLLJITRef jit = make_jit(error);
+    if (!jit)
+        return NULL;
+    LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(object, length, "object");
+    if (!link_object(jit, buffer, symbol, functions, n, error)) {
+        LLVMConsumeError(LLVMOrcDisposeLLJIT(jit));
+        return NULL;
+    }
+    Jitted *code = malloc(sizeof *code);
+    code->jit = jit;
     return code;
 }
 
@@ -290,7 +233,7 @@ static void plugin_release(Jitted *code)
 }
 
 static const LlvmPlugin plugin = {
-    sizeof(LlvmPlugin), K_COUNT, plugin_compile, plugin_release, plugin_text, plugin_target,
+    sizeof(LlvmPlugin), K_COUNT, plugin_object, plugin_link, plugin_release, plugin_text,
 };
 
 __attribute__((visibility("default"))) const LlvmPlugin *nin_llvm_plugin(void) { return &plugin; }

@@ -89,7 +89,7 @@ static bool run_asked(Eval *e, TrainRequest *r, const NetInfo *info) {
     return true;
 }
 
-static bool run_chain(Eval *e, TrainRequest *r, const NetInfo *info) {
+bool run_chain(Eval *e, TrainRequest *r, const NetInfo *info) {
     Buf text = {0};
     const Seeds *s = &r->seeds;
     char hex[65];
@@ -116,6 +116,14 @@ static bool run_chain(Eval *e, TrainRequest *r, const NetInfo *info) {
     }
     buf_free(&text);
     return ok && run_asked(e, r, info);
+}
+
+const char *run_hash(const Run *run) {
+    if (run->hash[0] || !run->request) return run->hash;
+    TrainRequest request = *run->request;
+    if (run_chain(run->maker, &request, run->model->info))
+        memcpy((char *)(uintptr_t)run->hash, request.chain[request.schedule.sessions], sizeof run->hash);
+    return run->hash;
 }
 
 /* ---- train ---- */
@@ -303,8 +311,8 @@ static bool builtin_train(Eval *e, const BuiltinCall *call, Value *out) {
             diag_add(e->diags, D_R0103, call->span, "interrupted before this training began");
             return eval_fail(out);
         }
-        if (!run_chain(e, &r, info)) return eval_fail(out);
         if (lanes_offer(e, &r)) return eval_fail(out);
+        if (!run_chain(e, &r, info)) return eval_fail(out);
         if (!store_find(e, &r, info, &run) && !train_run(e, &r, &run)) return eval_fail(out);
         run->model->run = run;
         note_run(e, &r, call->args[TRAIN_ON].label, run);

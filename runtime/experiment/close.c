@@ -46,6 +46,7 @@ bool experiment_open(Experiment *x, Eval *e) {
     const LabOptions *o = &x->lab->options;
     if (x->folder && o->shards) x->folder = path_join(x->arena, x->folder, arena_printf(x->arena, "shard-%d-of-%d", o->shard, o->shards));
     say_defaults(x, e);
+    x->has_runs = x->folder && folder_exists(path_join(e->arena, session->out_folder, "runs"));
     if (!x->folder || folder_make(e->arena, x->folder, &error)) return true;
     diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", error);
     return false;
@@ -112,7 +113,7 @@ static bool link_run(Experiment *x, Eval *e, const Row *row, const Run *run) {
     }
     const char *path = path_join(e->arena, x->folder, arena_printf(e->arena, "%.*s.safetensors", (int)name.len, name.at));
     const char *target = arena_printf(e->arena, "%s../../runs/%s/weights.safetensors", x->lab->options.shards ? "../" : "",
-                                      run->hash);
+                                      run_hash(run));
     buf_free(&name);
     const char *made = arena_printf(e->arena, "%s.tmp-%ld", path, (long)getpid());
     unlink(made);                                                        /* then all at once: another process may do the same now */

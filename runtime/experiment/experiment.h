@@ -36,6 +36,7 @@ typedef struct Experiment {
     const char *folder;                           /* OUT/PROGRAM/EXPERIMENT */
     VEC(RowSet *) sets; VEC(Arena *) kept;
     bool measures_time;                           /* uses .seconds or time_per_call: one trial at a time */
+    bool has_runs;                                /* OUT/runs was there when it began */
     bool wide;                                    /* its trainings use the threads themselves: turns one at a time */
     int64_t turns, turns_done, rows, numbered;    /* numbered: turns of all loops so far, of other shards too */
     VEC(const char *) reports;                    /* names of tables and figures so far: E0811 */

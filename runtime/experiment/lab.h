@@ -154,10 +154,12 @@ struct Run {
     Model *model; Curve curve; double seconds; bool diverged, known;
     bool interrupted;                             /* what was reached when somebody pressed Ctrl-C */
     bool cheap, stored;                           /* cheaper to train again than to read; is in OUT/runs */
-    char hash[65];
+    char hash[65];                                /* read it by run_hash */
+    const struct TrainRequest *request; Eval *maker;      /* of a run in a lane: its hash is made when it is asked for */
     Snapshot *snapshot; int snapshots, snapshot_cap; const char **session_name; int sessions;
     const DataObject *data;
 };
 typedef struct Run Run;
+const char *run_hash(const Run *run);             /* hexadecimal; of the call that made it (train.h, TrainRequest.chain) */
 
 #endif

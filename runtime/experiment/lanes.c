@@ -58,6 +58,17 @@ static void curve_columns(Training *t) {
         t->series[n++] = training_column(t, arena_printf(t->e->arena, "train_%s", t->r->measures->name[i]), 0)->at;
 }
 
+/* Is it on disk?  Where the experiment began without any run there, that is not asked of each trial. */
+static bool trial_stored(LaneTrial *trial) {
+    Eval *e = &trial->eval;
+    TrainRequest *r = &trial->request;
+    Run *stored;
+    if (!store_usable(e) || !lab_turn(e)->turn->experiment->has_runs) return false;
+    const DataObject *data = data_part(r->data, "train");
+    const NetInfo *info = r->from ? r->from->info : net_info(e, r->net, &data->x, r->precision, r->span);
+    return !info || !run_chain(e, r, info) || store_find(e, r, info, &stored);
+}
+
 static bool trial_open(LaneTrial *trial) {
     Training *t = &trial->t;
     const TrainRequest *r = &trial->request;
@@ -79,14 +90,7 @@ bool lanes_offer(Eval *e, const TrainRequest *request) {
     trial->eval = *e;
     trial->eval.lab = &trial->turn;
     trial->request = *request;
-    Run *stored;
-    const NetInfo *info = NULL;
-    if (store_usable(e)) {
-        const DataObject *data = data_part(request->data, "train");
-        info = request->from ? request->from->info : net_info(e, request->net, &data->x, request->precision, request->span);
-        if (!info || store_find(e, request, info, &stored)) return true;
-    }
-    if (trial_open(trial)) trial->state = LANE_OFFERED;
+    if (!trial_stored(trial) && trial_open(trial)) trial->state = LANE_OFFERED;
     return true;
 }
 
@@ -117,6 +121,7 @@ static void trial_end(LaneTrial *trial, double seconds) {
     t->done = t->total;
     training_to_model(t);
     bool ok = training_end(t, training_seconds() - seconds, true, &trial->run);
+    trial->run->maker = &trial->eval;
     trial->run->model->run = trial->run;
     trial->state = ok ? LANE_READY : LANE_ALONE;
 }

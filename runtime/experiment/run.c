@@ -79,7 +79,7 @@ static bool run_field(Eval *e, Object *self, Name field, Span span, Value *out) 
     else if (strcmp(field, "seconds") == 0) *out = value_real(run->seconds);
     else if (strcmp(field, "diverged") == 0) *out = value_bool(run->diverged);
     else if (strcmp(field, "interrupted") == 0) *out = value_bool(run->interrupted);
-    else if (strcmp(field, "hash") == 0) *out = value_text(run->hash);
+    else if (strcmp(field, "hash") == 0) *out = value_text(run_hash(run));
     else {
         for (int i = 0; i < run->curve.columns; i++)
             if (strcmp(run->curve.column[i].name, field) == 0) {
@@ -91,7 +91,7 @@ static bool run_field(Eval *e, Object *self, Name field, Span span, Value *out) 
     return true;
 }
 
-static void run_identity(const Object *self, Buf *out) { buf_printf(out, "run %s", ((const Run *)self)->hash); }
+static void run_identity(const Object *self, Buf *out) { buf_printf(out, "run %s", run_hash((const Run *)self)); }
 
 static void run_show(const Object *self, Buf *out) {
     const Run *run = (const Run *)self;

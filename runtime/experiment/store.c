@@ -156,7 +156,7 @@ failed:
 /* Stores a run; a neuron's only if `recorded`. */
 bool store_put(Eval *e, Run *run, bool recorded, Span span) {
     if (!e->session->out_folder || run->stored || (run->cheap && !recorded)) return true;
-    run->stored = store_save(e, run->model, run, run->hash, span);
+    run->stored = store_save(e, run->model, run, run_hash(run), span);
     return run->stored;
 }
 

@@ -420,7 +420,8 @@ static void curve_space(Training *t) {
 
 static Run *run_finish(Training *t) {
     if (t->found) return t->found;
-    memcpy(t->run->hash, t->r->chain[t->r->schedule.sessions], sizeof t->run->hash);
+    if (t->r->chain) memcpy(t->run->hash, t->r->chain[t->r->schedule.sessions], sizeof t->run->hash);
+    else t->run->request = t->r;
     t->net->run_hash = t->run->hash;
     return t->run;
 }

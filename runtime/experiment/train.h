@@ -132,6 +132,8 @@ typedef struct TrainRequest {
 } TrainRequest;
 /* The loss that a model is looked at with where none is named: that of the last session that trained the whole net. */
 const Value *request_loss(Eval *e, const TrainRequest *request);
+/* Makes request->chain and request->asked.  info: of its net.  False after diagnostics. */
+bool run_chain(Eval *e, TrainRequest *request, const NetInfo *info);
 bool train_run(Eval *e, const TrainRequest *request, Run **out);
 bool seeds_read(Eval *e, const Value *seed, Span span, Seeds *out);       /* a number, or a record by purpose */
 
