@@ -204,11 +204,11 @@ static Code *parts_link(Arena *arena, const KModule *module, const CodeOptions *
     return ok ? code : NULL;
 }
 
-static bool cpu_known(const CodeOptions *options, Target *target, const char **error)
+static bool cpu_known(Arena *arena, const CodeOptions *options, Target *target, const char **error)
 {
     bool known = cpu_target(options->cpu, target);
     if (!known)
-        *error = "unknown CPU";
+        *error = arena_printf(arena, "unknown CPU `%s`", options->cpu);
     return known;
 }
 
@@ -217,7 +217,7 @@ Code *code_jit(Arena *arena, const KModule *module, const CodeOptions *options, 
     ObjectPart part[MAX_PARTS];
     Target target;
     char key[65];
-    if (!well_formed(arena, module, error) || !cpu_known(options, &target, error))
+    if (!well_formed(arena, module, error) || !cpu_known(arena, options, &target, error))
         return NULL;
     bool keep = objects_key(module, options, key);
     Arena *scratch = arena_new();
@@ -239,7 +239,7 @@ bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, 
                const char **error)
 {
     Target target;
-    bool ok = well_formed(arena, module, error) && cpu_known(options, &target, error);
+    bool ok = well_formed(arena, module, error) && cpu_known(arena, options, &target, error);
     const LlvmPlugin *plugin = ok ? load_plugin(arena, options->plugin, error) : NULL;
     if (!plugin)
         return false;
@@ -256,7 +256,10 @@ bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, 
 
 bool emit_target(const CodeOptions *options, Target *target, const char **error)
 {
-    return cpu_known(options, target, error);
+    if (cpu_target(options->cpu, target))
+        return true;
+    *error = "unknown CPU";
+    return false;
 }
 
 static bool write_text(const char *path, const Buf *text)
