@@ -327,10 +327,7 @@ static bool run_pipe(Prompter *p)
 /* Loads the compiler while somebody types the first line. */
 static void *warm(void *data)
 {
-    const CodeOptions *options = data;
-    Target target;
-    const char *error = NULL;
-    emit_target(options, &target, &error);
+    emit_warm(data);
     return NULL;
 }
 

@@ -262,6 +262,14 @@ bool emit_target(const CodeOptions *options, Target *target, const char **error)
     return false;
 }
 
+void emit_warm(const CodeOptions *options)
+{
+    Arena *arena = arena_new();
+    const char *error = NULL;
+    load_plugin(arena, options->plugin, &error);
+    arena_free(arena);
+}
+
 static bool write_text(const char *path, const Buf *text)
 {
     FILE *file = fopen(path, "wb");

@@ -30,5 +30,7 @@ bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, 
                const char **error);
 /* The vector width and registers of a CPU (NULL: the host), for kernel/lower. */
 bool emit_target(const CodeOptions *options, Target *target, const char **error);
+/* Loads the code generator before it is needed. */
+void emit_warm(const CodeOptions *options);
 
 #endif
