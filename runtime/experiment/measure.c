@@ -78,6 +78,7 @@ double rows_mean(const void *rows, DType dtype, int64_t n, DType precision) {
     return precision == DT_F32 ? (double)(total32 / (float)n) : total64 / (double)n;
 }
 
+/* Rows live only until their means are taken: a long training looks at its data thousands of times. */
 bool model_metrics(Eval *e, const Model *model, const DataObject *data, const Value *loss, const Value *measures, int n,
                    Span span, Metrics *out) {
     Value fns[9];
@@ -88,11 +89,14 @@ bool model_metrics(Eval *e, const Model *model, const DataObject *data, const Va
     void *rows[10] = {0};
     *out = (Metrics){NAN, NAN, {0}};
     bool classes = data_has_classes(data);
-    if (!model_rows(e, model, data, fns, count, false, classes, span, &plan, rows)) return false;
+    Eval sub = *e;
+    sub.arena = arena_new();
+    bool ok = model_rows(&sub, model, data, fns, count, false, classes, span, &plan, rows);
     DType precision = model->info->precision;
     int at = 0;
-    if (classes) { out->accuracy = rows_mean(rows[at], plan->row_type[at], data->size, precision); at++; }
-    if (loss) { out->loss = rows_mean(rows[at], plan->row_type[at], data->size, precision); at++; }
-    for (int i = 0; i < n; i++) out->measure[i] = rows_mean(rows[at + i], plan->row_type[at + i], data->size, precision);
-    return true;
+    if (ok && classes) { out->accuracy = rows_mean(rows[at], plan->row_type[at], data->size, precision); at++; }
+    if (ok && loss) { out->loss = rows_mean(rows[at], plan->row_type[at], data->size, precision); at++; }
+    for (int i = 0; ok && i < n; i++) out->measure[i] = rows_mean(rows[at + i], plan->row_type[at + i], data->size, precision);
+    arena_free(sub.arena);
+    return ok;
 }
