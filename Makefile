@@ -103,6 +103,7 @@ install: all
 	$(INSTALL) $(BUILD)/install/libnin.a $(TO)/lib/libnin.a
 	$(INSTALL) compiler/driver/nin.h $(TO)/include/nin.h
 	$(INSTALL) docs/nin.1 $(TO)/share/man/man1/nin.1
+	@mkdir -p $(TO)/share/nin && cp -R lang/editors $(TO)/share/nin/
 	@mkdir -p $(TO)/lib/pkgconfig $(TO)/share/bash-completion/completions $(TO)/share/zsh/site-functions $(TO)/share/fish/vendor_completions.d
 	@tools/completions.sh bash > $(TO)/share/bash-completion/completions/nin
 	@tools/completions.sh zsh > $(TO)/share/zsh/site-functions/_nin
@@ -112,7 +113,7 @@ install: all
 	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lnin' 'Libs.private: $(LIBS) -pthread' > $(TO)/lib/pkgconfig/nin.pc
 uninstall:
 	rm -f $(INSTALLED:%=$(TO)/%)
-	-rmdir $(TO)/lib/nin
+	rm -rf $(TO)/share/nin/editors $(TO)/lib/nin
 # Those that run the program itself need it.
 $(BUILD)/unit/test_cli $(BUILD)/unit/test_build $(BUILD)/unit/test_bits $(BUILD)/unit/test_sweeps $(BUILD)/unit/test_fmt $(BUILD)/unit/test_embed: $(BUILD)/nin tests/nintest/process.c tests/unit/child.h
 $(BUILD)/unit/test_embed: $(BUILD)/$(SONAME) $(BUILD)/install/libnin.a
