@@ -4,7 +4,7 @@ set -eu
 table="$(dirname "$0")/../compiler/driver/options.def"
 # NAME, of each command; and "NAME|VALUE", of each option (VALUE empty for a flag).
 commands() { sed -n 's/^COMMAND(\([a-z]*\),.*/\1/p' "$table"; }
-options() { sed -n -e 's/^OPTION([A-Z]*, "\([a-z-]*\)", "\([^"]*\)".*/\1|\2/p' -e 's/^OPTION([A-Z]*, "\([a-z-]*\)", NULL.*/\1|/p' "$table"; }
+options() { sed -n -e 's/^OPTION([A-Z_]*, "\([a-z-]*\)", "\([^"]*\)".*/\1|\2/p' -e 's/^OPTION([A-Z_]*, "\([a-z-]*\)", NULL.*/\1|/p' "$table"; }
 words() { tr '\n' ' ' | sed 's/ $//'; }
 
 case "${1:-}" in
