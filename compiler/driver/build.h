@@ -29,6 +29,10 @@ bool build_write(Cli *cli, const char *path, const Buf *text);
 bool build_write_bytes(Cli *cli, const char *path, const void *bytes, size_t length);
 /* The numbers of the text's report, by a C compiler (artifact.measure); nothing if there is none. */
 void build_measure(Building *b, const char *cc);
+/* Machine code: kind is a word of --emit; an object file. */
+bool build_machine(Building *b, const char *kind, const char *path);
+bool build_object(Building *b, const char *path);
+bool build_executable_bit(const char *path);
 /* A program around the functions of the header: rows of numbers or an .npy file on stdin, predictions on stdout. */
 void build_main(const Artifact *a, const char *header, Buf *out);
 

@@ -167,6 +167,8 @@ static bool build_kind(Building *b, int kind, const char *path)
         ok = write_c(b, path);
     else if (kind == 5)
         ok = write_header(b, path);
+    else
+        ok = build_machine(b, kinds[kind], path) && (kind == 4 || kind > 5 || write_header(b, beside(b->cli, path, ".h", true)));
     return ok && (!b->artifact.separate || write_weights(b, beside(b->cli, path, ".weights", true)));
 }
 

@@ -308,6 +308,9 @@ static bool verify(Verify *v)
         v->cli->machine = true;
         return false;
     }
+    const char *linker = v->ways.at[0].compiler;
+    if (build_object(&v->b, at(v, "artifact.o")))
+        add_way(v, "object file by LLVM", linker, "-std=c99 -O1", true);
     for (int k = 0; k < v->ways.len && !cli_interrupted(NULL); k++)
         v->ways.at[k].ok = compile_way(v, &v->ways.at[k]) && run_way(v, &v->ways.at[k]);
     return show(v);

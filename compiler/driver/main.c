@@ -89,7 +89,7 @@ int main(int argc, char **argv)
     terminal_look(cli);
     signals_set();
     int status = options_read(cli, argc, argv);
-    if (status < 0 && !cli_cpu_known(cli))
+    if (status < 0 && cli->command->run != command_build && !cli_cpu_known(cli))
         status = EXIT_USAGE;
     if (status < 0) {
         status = cli->command->run(cli);

@@ -54,6 +54,9 @@ int64_t artifact_constant_bytes(const Artifact *artifact);
 void artifact_header(const Artifact *artifact, Buf *out);
 void artifact_source(const Artifact *artifact, const char *header, Buf *out);
 
+/* The same functions for machine code (emit/machine.h). */
+struct MachineCode *artifact_machine(Arena *arena, const Artifact *artifact);
+
 /* ---- parts ---- */
 
 /* Helpers that a text may need; bit k: c_helpers[k]. */

@@ -254,6 +254,24 @@ bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, 
     return true;
 }
 
+bool emit_machine(Arena *arena, const MachineCode *code, const MachineTarget *target, const char *path, Buf *out, const char **error)
+{
+    const LlvmPlugin *plugin = well_formed(arena, code->module, error) ? load_plugin(arena, path, error) : NULL;
+    if (!plugin)
+        return false;
+    char *message = NULL;
+    size_t length = 0;
+    char *bytes = plugin->machine(code, target, &length, &message);
+    if (!bytes) {
+        take_error(arena, message, error);
+        return false;
+    }
+    buf_put(out, bytes, length);
+    free(bytes);
+    free(message);
+    return true;
+}
+
 bool emit_target(const CodeOptions *options, Target *target, const char **error)
 {
     if (cpu_target(options->cpu, target))

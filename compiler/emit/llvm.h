@@ -10,4 +10,7 @@
  * kernel IR: this cannot fail. */
 LLVMModuleRef llvm_module(LLVMContextRef context, const KModule *module, const char *cpu, const char *features);
 
+/* An artifact's functions for any machine (llvm_machine.c): bytes of malloc, or NULL and *error. */
+char *llvm_machine(const MachineCode *code, const MachineTarget *target, size_t *length, char **error);
+
 #endif

@@ -233,7 +233,7 @@ static void plugin_release(Jitted *code)
 }
 
 static const LlvmPlugin plugin = {
-    sizeof(LlvmPlugin), K_COUNT, plugin_object, plugin_link, plugin_release, plugin_text,
+    sizeof(LlvmPlugin), K_COUNT, plugin_object, plugin_link, plugin_release, plugin_text, llvm_machine,
 };
 
 __attribute__((visibility("default"))) const LlvmPlugin *nin_llvm_plugin(void) { return &plugin; }

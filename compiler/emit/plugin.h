@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "emit/emit.h"
+#include "emit/machine.h"
 
 typedef struct Jitted Jitted;
 typedef struct LlvmPlugin {
@@ -17,6 +18,7 @@ typedef struct LlvmPlugin {
     Jitted *(*link)(const char *object, size_t length, const char *const *symbol, KernelFn *functions, int n, char **error);
     void (*release)(Jitted *code);
     char *(*text)(const KModule *module, const CodeOptions *options, bool assembly, char **error);
+    char *(*machine)(const MachineCode *code, const MachineTarget *target, size_t *length, char **error);
 } LlvmPlugin;
 
 #define LLVM_PLUGIN_SYMBOL "nin_llvm_plugin"
