@@ -10,7 +10,7 @@ static bool machine_bytes(Building *b, MachineForm form, Buf *out)
 {
     Cli *cli = b->cli;
     const char *error = NULL;
-    MachineTarget target = {cli->target, cli->lab_options.code.cpu, form};
+    MachineTarget target = {cli->target, cli->target_cpu, form};
     if (emit_machine(cli->arena, artifact_machine(cli->arena, &b->artifact), &target, cli->lab_options.code.plugin, out, &error))
         return true;
     cli_error(cli, "%s", error);

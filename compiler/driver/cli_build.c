@@ -175,6 +175,8 @@ static bool build_kind(Building *b, int kind, const char *path)
 int command_build(Cli *cli)
 {
     Building b;
+    cli->target_cpu = cli->lab_options.code.cpu;            /* of what is built, not of the vectors' making */
+    cli->lab_options.code.cpu = NULL;
     bool ok = building_open(&b, cli);
     if (ok) {
         int kind = kind_of(cli->emit ? cli->emit : b.spec->emission);

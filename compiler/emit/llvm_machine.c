@@ -413,8 +413,7 @@ char *llvm_machine(const MachineCode *code, const MachineTarget *target, size_t 
 {
     initialize();
     char *own = LLVMGetDefaultTargetTriple(), *out = NULL;
-    const char *given = target->triple ? target->triple : own;
-    const char *triple = strcmp(given, "wasm32") == 0 ? "wasm32-unknown-unknown" : given;
+    char *triple = LLVMNormalizeTargetTriple(target->triple ? target->triple : own);    /* "-none-eabihf": an environment */
     const Machine *machine = find_machine(triple, target->cpu, error);
     LLVMTargetMachineRef made = machine ? target_machine(triple, machine, error) : NULL;
     if (made) {
@@ -431,5 +430,6 @@ char *llvm_machine(const MachineCode *code, const MachineTarget *target, size_t 
         LLVMDisposeTargetMachine(made);
     }
     LLVMDisposeMessage(own);
+    LLVMDisposeMessage(triple);
     return out;
 }

@@ -147,6 +147,157 @@ static void emulated(Child *c, const char *compiler, const char *options, const 
 static void test_aarch64(void **state) { emulated(*state, "aarch64-linux-gnu-gcc", "-O2 -static", "qemu-aarch64"); }
 static void test_riscv64(void **state) { emulated(*state, "riscv64-linux-gnu-gcc", "-O2 -static", "qemu-riscv64"); }
 
+/* Without an operating system: the emitted C, and the object file, on emulated boards. */
+static void cortex(Child *c, const char *cpu, const char *board, const char *fpu)
+{
+    if (!has(c, "arm-none-eabi-gcc") || !has(c, "qemu-system-arm"))
+        skip();
+    static const char *const names[][2] = {{"plain", "-DWORK=plain_work -DSELFTEST=plain_selftest"},
+                                           {"learner", "-DWORK=learner_work -DSTATE=learner_state -DSELFTEST=learner_selftest"}};
+    for (int k = 0; k < 4; k++) {
+        bool object = k > 1;
+        const char *path = object ? child_path(c, "q.o") : built(c, names[k % 2][0], "q.c");
+        Outcome o = object ? child_run(c, "build", models, "--artifact", names[k % 2][0], "--emit", "object", "--target", "thumbv7em-none-eabihf",
+                                       "--cpu", cpu, "-o", path, NULL) : (Outcome){0};
+        expect_status(&o, 0);
+        shell_ok(c, arena_printf(c->arena, "arm-none-eabi-gcc -mcpu=%s -mthumb -mfloat-abi=hard -mfpu=%s -O2 -ffreestanding -nostdlib -T %s/cortex.ld "
+                                 "-DHEADER='\"q.h\"' -I%s %s %s/cortex.c %s -lgcc -o %s/q.elf 2>/dev/null && qemu-system-arm -M %s -nographic -monitor none "
+                                 "-serial none -semihosting-config enable=on,target=native -kernel %s/q.elf", cpu, fpu, NIN_TESTS "/data/build", c->folder,
+                                 names[k % 2][1], NIN_TESTS "/data/build", path, c->folder, board, c->folder));
+    }
+}
+
+static void test_cortex_m4(void **state) { cortex(*state, "cortex-m4", "mps2-an386", "fpv4-sp-d16"); }
+static void test_cortex_m7(void **state) { cortex(*state, "cortex-m7", "mps2-an500", "fpv5-d16"); }
+
+/* ---- machine code ---- */
+
+static const char *made(Child *c, const char *artifact, const char *kind, const char *name)
+{
+    const char *path = child_path(c, name);
+    Outcome o = child_run(c, "build", models, "--artifact", artifact, "--emit", kind, "-o", path, NULL);
+    expect_status(&o, 0);
+    return path;
+}
+
+static const char learner_main[] = "#include \"k.h\"\nint main(void) { static learner_work w; static learner_state s; return learner_selftest(&s, &w); }\n";
+
+/* Objects and libraries: the self-test, called through the header. */
+static void test_libraries(void **state)
+{
+    Child *c = *state;
+    const char *source = child_text(c, "m.c", learner_main), *f = c->folder;
+    made(c, "learner", "header", "k.h");
+    const char *object = made(c, "learner", "object", "k.o"), *archive = made(c, "learner", "static", "libk.a"), *shared = made(c, "learner", "shared", "libk.so");
+    shell_ok(c, arena_printf(c->arena, "gcc %s %s -o %s/m && %s/m", source, object, f, f));
+    shell_ok(c, arena_printf(c->arena, "gcc %s %s -o %s/m && %s/m", source, archive, f, f));
+    shell_ok(c, arena_printf(c->arena, "gcc %s %s -o %s/m && %s/m", source, shared, f, f));
+    Outcome o = shell(c, arena_printf(c->arena, "nm -u %s | grep -v -w -e memcpy -e memset", object));
+    assert_string_equal(o.out, "");
+}
+
+/* A program: rows as text and as .npy give the same answers; a row that is cut is an error. */
+static void test_program(void **state)
+{
+    Child *c = *state;
+    const char *program = made(c, "raw_program", "executable", "p"), *f = c->folder;
+    float row[64];
+    char head[128];
+    Buf text = {0}, npy = {0};
+    for (int k = 0; k < 64; k++)
+        row[k] = (float)(k % 17) / 16;
+    for (int r = 0; r < 2; r++)
+        for (int k = 0; k < 64; k++)
+            buf_printf(&text, "%g%c", (double)row[k], k == 63 ? '\n' : ' ');
+    memset(head, ' ', sizeof head);
+    memcpy(head, "\x93NUMPY\1\0\x76\0", 10);
+    memcpy(head + 10, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 64), }", 60);
+    head[127] = '\n';
+    buf_put(&npy, head, sizeof head);
+    buf_put(&npy, row, sizeof row);
+    buf_put(&npy, row, sizeof row);
+    const char *rows = child_bytes(c, "rows.txt", text.at, text.len), *array = child_bytes(c, "rows.npy", npy.at, npy.len);
+    Outcome a = shell(c, arena_printf(c->arena, "%s < %s", program, rows)), b = shell(c, arena_printf(c->arena, "%s < %s", program, array));
+    expect_status(&a, 0);
+    expect_status(&b, 0);
+    assert_string_equal(a.out, b.out);
+    int lines = 0;
+    for (const char *p = a.out; *p; p++)
+        lines += *p == '\n';
+    assert_int_equal(lines, 2);
+    a = shell(c, arena_printf(c->arena, "echo 1 2 3 | %s/p", f));
+    expect_status(&a, 1);
+    expect_text(a.err, "row 1 has 3 of 64 numbers");
+    buf_free(&text);
+    buf_free(&npy);
+}
+
+/* LLVM's text and bitcode through LLVM's own compiler, assembly through the assembler: the same self-test. */
+static void test_texts(void **state)
+{
+    Child *c = *state;
+    const char *source = child_text(c, "m.c", learner_main), *f = c->folder;
+    made(c, "learner", "header", "k.h");
+    const char *assembly = made(c, "learner", "asm", "k.s"), *ir = made(c, "learner", "llvm", "k.ll"), *bitcode = made(c, "learner", "bitcode", "k.bc");
+    shell_ok(c, arena_printf(c->arena, "gcc %s %s -o %s/m && %s/m", source, assembly, f, f));
+    if (!has(c, "clang-19"))
+        skip();
+    shell_ok(c, arena_printf(c->arena, "clang-19 -w -O1 -c %s -o %s/k1.o && gcc %s %s/k1.o -o %s/m && %s/m", ir, f, source, f, f, f));
+    shell_ok(c, arena_printf(c->arena, "clang-19 -w -O1 -c %s -o %s/k2.o && gcc %s %s/k2.o -o %s/m && %s/m", bitcode, f, source, f, f, f));
+}
+
+/* Machine code for other machines, linked by their compilers and run by emulators. */
+static void crossed(Child *c, const char *triple, const char *compiler, const char *emulator)
+{
+    if (!has(c, compiler) || !has(c, emulator))
+        skip();
+    const char *source = child_text(c, "m.c", learner_main), *f = c->folder;
+    Outcome o = child_run(c, "build", models, "--artifact", "learner", "--emit", "object", "--target", triple, "-o", child_path(c, "k.o"), NULL);
+    expect_status(&o, 0);
+    shell_ok(c, arena_printf(c->arena, "%s -static %s %s/k.o -o %s/m && %s %s/m", compiler, source, f, f, emulator, f));
+}
+
+static void test_cross_aarch64(void **state) { crossed(*state, "aarch64-linux-gnu", "aarch64-linux-gnu-gcc", "qemu-aarch64"); }
+static void test_cross_riscv64(void **state) { crossed(*state, "riscv64-linux-gnu", "riscv64-linux-gnu-gcc", "qemu-riscv64"); }
+
+static const char wasm_runner[] =
+    "const m = new WebAssembly.Module(require('fs').readFileSync(process.argv[2]));\nlet mem;\n"
+    "const i = new WebAssembly.Instance(m, {env: {memcpy: (d, s, n) => { new Uint8Array(mem.buffer).copyWithin(d, s, s + n); return d; }}});\n"
+    "mem = i.exports.memory;\nconst at = mem.grow(4) * 65536;\nprocess.exit(i.exports.learner_selftest(at, at + 131072));\n";
+
+static void test_wasm(void **state)
+{
+    Child *c = *state;
+    const char *object = child_path(c, "w.o"), *module = child_path(c, "w.wasm");
+    Outcome o = child_run(c, "build", models, "--artifact", "learner", "--emit", "object", "--target", "wasm32", "-o", object, NULL);
+    expect_status(&o, 0);
+    assert_memory_equal(text_of(c, object), "\0asm\1\0\0\0", 8);
+    if ((!has(c, "wasm-ld") && !has(c, "wasm-ld-19")) || !has(c, "node"))
+        skip();
+    o = child_run(c, "build", models, "--artifact", "learner", "--emit", "shared", "--target", "wasm32", "-o", module, NULL);
+    expect_status(&o, 0);
+    shell_ok(c, arena_printf(c->arena, "node %s %s", child_text(c, "w.js", wasm_runner), module));
+}
+
+/* Object files of every target that has a name, at least made: with the right kind of file. */
+static void test_targets(void **state)
+{
+    Child *c = *state;
+    static const struct { const char *triple, *cpu; int machine; } targets[] = {
+        {"x86_64-linux-gnu", "x86-64", 62}, {"x86_64-linux-gnu", "x86-64-v4", 62}, {"aarch64-none-elf", "cortex-a53", 183},
+        {"thumbv6m-none-eabi", "cortex-m0", 40}, {"thumbv8m.main-none-eabihf", "cortex-m33", 40}, {"armv7-linux-gnueabihf", "cortex-a7", 40},
+        {"riscv32-unknown-elf", "generic-rv32", 243}};
+    for (int k = 0; k < COUNT(targets); k++) {
+        const char *path = child_path(c, "t.o");
+        Outcome o = child_run(c, "build", models, "--artifact", "plain", "--emit", "object", "--target", targets[k].triple, "--cpu", targets[k].cpu, "-o", path,
+                              NULL);
+        expect_status(&o, 0);
+        const unsigned char *bytes = (const unsigned char *)text_of(c, path);
+        assert_memory_equal(bytes, "\x7f" "ELF", 4);
+        assert_int_equal(bytes[18], targets[k].machine);
+    }
+}
+
 /* ---- what goes wrong ---- */
 
 static void refused(Child *c, int status, const char *says, const char *a, const char *b, const char *d, const char *e)
@@ -164,13 +315,16 @@ static void test_errors(void **state)
     Child *c = *state;
     refused(c, 1, "E0903", "--artifact", "tight", NULL, NULL);
     refused(c, 1, "W0905", "--artifact", "tight", NULL, NULL);
-    refused(c, 1, "has 6 artifacts", NULL, NULL, NULL, NULL);
+    refused(c, 1, "has 7 artifacts", NULL, NULL, NULL, NULL);
     refused(c, 1, "E0301", "--artifact", "nothing", NULL, NULL);
     refused(c, 1, "is no artifact", "--artifact", "two_arg", NULL, NULL);
     refused(c, 1, "needs its weights", "--net", "two_arg", NULL, NULL);
     refused(c, 1, "E0301", "--net", "nothing", "--seed", "1");
     refused(c, 3, "E0601", "--net", "two_arg", "--weights", "missing.safetensors");
     refused(c, 1, "E0902", "--net", "two_arg", "--weights", NIN_TESTS "/data/build/other.safetensors");
+    refused(c, 1, "is no target of this version", "--artifact=plain", "--emit=object", "--target", "sparc");
+    refused(c, 1, "is no processor of", "--artifact=plain", "--emit=object", "--cpu", "nothing");
+    refused(c, 3, "no-such-compiler is not on this machine", "--artifact=plain", "--emit=shared", "--cc", "no-such-compiler");
     Outcome o = child_run(c, "build", models, "--artifact", "plain", "-o", "/proc/none/x.c", NULL);
     expect_status(&o, 3);
     o = child_run(c, "build", models, "--artifact", "plain", "--emit", "rust", NULL);
@@ -184,7 +338,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_neuron), TEST(test_cell), TEST(test_raw), TEST(test_cnn), TEST(test_mnist_shape), TEST(test_normalised), TEST(test_learner),
         TEST(test_last_layer), TEST(test_cell_learner), TEST(test_symbols), TEST(test_report), TEST(test_contraction), TEST(test_aarch64),
-        TEST(test_riscv64), TEST(test_errors),
+        TEST(test_riscv64), TEST(test_cortex_m4), TEST(test_cortex_m7), TEST(test_libraries), TEST(test_program), TEST(test_texts),
+        TEST(test_cross_aarch64), TEST(test_cross_riscv64), TEST(test_wasm), TEST(test_targets), TEST(test_errors),
     };
     return cmocka_run_group_tests_name("build", tests, NULL, NULL);
 }
