@@ -240,7 +240,7 @@ static LLVMValueRef memory(Printer *p, const KInst *i, LLVMValueRef a, LLVMValue
         return NULL;
     }
     done = LLVMBuildLoad2(p->b, type, at, "");
-    LLVMSetAlignment(done, (unsigned)bytes_of(t));
+    LLVMSetAlignment(done, (unsigned)(bytes_of(t) < 4 ? bytes_of(t) : 4));
     if (t.scalar == KS_BOOL)
         done = LLVMBuildICmp(p->b, LLVMIntNE, done, LLVMConstNull(type), "");
     return done;

@@ -174,6 +174,23 @@ void eval_BATCH_SUM(Work *w) {
     group_close(&group);
 }
 
+#define LARGER(a, b) ((a) < (b) ? (b) : (a) >= (b) ? (a) : (a) + (b))
+#define BATCH_MAXIMUM(dt, T)                                                                                           \
+    if (w->out->dtype == dt) {                                                                                         \
+        T most = (T)-INFINITY;                                                                                         \
+        for (int64_t e = 0; e < w->frame->examples; e++)                                                               \
+            for (int64_t i = 0; i < w->in[0]->size; i++) {                                                             \
+                T x = ((const T *)value_row(w->in[0], e))[i];                                                          \
+                most = LARGER(most, x);                                                                                \
+            }                                                                                                          \
+        *(T *)w->out->data = most + 0;                                                                                 \
+    }
+
+void eval_BATCH_MAXIMUM(Work *w) {
+    BATCH_MAXIMUM(DT_F32, float)
+    BATCH_MAXIMUM(DT_F64, double)
+}
+
 /* out[o, n] = chain over (example, place) of fma(dy[o, place], x[n, place], acc) */
 #define BATCH_OUTER(dt, T, FMA)                                                                                        \
     if (w->out->dtype == dt)                                                                                           \

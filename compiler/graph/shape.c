@@ -67,6 +67,7 @@ uint32_t attr_uses(Op op) {
         [G_CONST] = USES_VALUE, [G_TABLE] = USES_BLOB, [G_INPUT] = USES_INDEX, [G_IOTA] = USES_AXIS,
         [G_NOISE] = USES_INDEX, [G_NORMAL] = USES_INDEX, [G_TRANSPOSE] = USES_STARTS, [G_SLICE] = USES_STARTS,
         [G_PAD] = USES_STARTS, [G_CONCAT] = USES_AXIS, [G_SUM] = USES_AXES, [G_MAXIMUM] = USES_AXES,
+        [G_INTERPOLATE] = USES_AXES, [G_BATCH_INTERPOLATE] = USES_AXES,
         [G_MINIMUM] = USES_AXES, [G_PROD] = USES_AXES, [G_BATCH_SUM] = USES_AXES, [G_MAP] = USES_MAPPED | USES_BODY,
         [G_PROJ] = USES_INDEX, [G_CONV] = USES_WINDOW, [G_BATCH_CONV] = USES_WINDOW,
     };
@@ -366,6 +367,48 @@ static const char *shape_BATCH_SUM(Rule *r) {
     if (!r->out->batched) return "the operand must be batched";
     r->out->batched = false;
     return reduced(r, first_is_number(r), want_number);
+}
+
+static const char *shape_BATCH_MAXIMUM(Rule *r) {
+    if (!r->out->batched) return "the operand must be batched";
+    if (!first_is_float(r)) return want_float;
+    *r->out = (NodeType){.dtype = r->type[0].dtype};
+    return NULL;
+}
+
+/* lo, scale, x1 .. xk from operand 1 on, for a table of shape `nodes`. */
+static const char *interpolation(const Rule *r, const Shape *nodes) {
+    int k = r->nin - 3;
+    if (k < 1 || k > 3 || nodes->rank != k) return "an interpolation has one to three arguments, as many as axes";
+    if (r->attr->axes >> k) return "no such axis";
+    for (int i = 0; i < k; i++)
+        if (nodes->dim[i] < 2 || nodes->dim[i] > 1 << 24) return "each axis needs two nodes or more";
+    for (int i = 1; i < 3; i++) {
+        if (r->type[i].batched) return "the box must not be batched";
+        if (r->type[i].shape.rank != 1 || r->type[i].shape.dim[0] != k) return "the box does not fit the arguments";
+    }
+    for (int i = 4; i < r->nin; i++)
+        if (!shape_equal(&r->type[i].shape, &r->type[3].shape)) return "the arguments' shapes differ";
+    return same_dtype(r, 0);
+}
+
+static const char *shape_INTERPOLATE(Rule *r) {
+    if (r->nin < 4) return "an interpolation has one to three arguments, as many as axes";
+    if (!first_is_float(r)) return want_float;
+    if (r->type[0].batched) return "the values must not be batched";
+    r->out->dtype = r->type[0].dtype;
+    r->out->shape = r->type[3].shape;
+    return interpolation(r, &r->type[0].shape);
+}
+
+static const char *shape_BATCH_INTERPOLATE(Rule *r) {
+    if (r->nin < 4) return "an interpolation has one to three arguments, as many as axes";
+    if (!r->out->batched) return "an operand must be batched";
+    if (!first_is_float(r)) return want_float;
+    if (!r->like) return "no table shape given";
+    if (!shape_equal(&r->type[0].shape, &r->type[3].shape)) return "the arguments' shapes differ";
+    *r->out = (NodeType){r->type[0].dtype, r->like->shape, false};
+    return interpolation(r, &r->like->shape);
 }
 
 static const char *shape_BATCH_OUTER(Rule *r) {

@@ -368,16 +368,12 @@ void batch_partial(Ctx *c, Val v, const Shard *shard) {
     Op op = (Op)graph_node(c->r->graph, v)->op;
     Sum s = {.c = c, .shard = shard, .v = v, .at = {.flat = false}};
     s.a = region_base(c->r, in_of(c, v, 0));
-    if (op == G_BATCH_SUM) {
-        batch_sum(&s);
-        return;
-    }
-    if (op == G_BATCH_CONV) {
-        if (conv_weight_is_tiled(c->r, v)) conv_weight(c, v, shard);
-        else batch_conv(c, v, shard);
-        return;
-    }
-    s.b = region_base(c->r, in_of(c, v, 1));
-    if (op == G_BATCH_OUTER) batch_outer(&s);
+    if (graph_node(c->r->graph, v)->nin > 1) s.b = region_base(c->r, in_of(c, v, 1));
+    if (op == G_BATCH_SUM) batch_sum(&s);
+    else if (op == G_BATCH_MAXIMUM) maximum_partial(c, v, shard);
+    else if (op == G_BATCH_INTERPOLATE) interpolate_partial(c, v, shard);
+    else if (op == G_BATCH_CONV && conv_weight_is_tiled(c->r, v)) conv_weight(c, v, shard);
+    else if (op == G_BATCH_CONV) batch_conv(c, v, shard);
+    else if (op == G_BATCH_OUTER) batch_outer(&s);
     else batch_embed(&s);
 }

@@ -10,7 +10,7 @@
  *
  * Memory is reached through pointers: ARG (imm = entry of the pointer table), LOCAL (a 64-byte-aligned scratch
  * array), DATA (a constant of the module).  LOAD/STORE take (pointer, i64 element index) and the element type;
- * a vector LOAD takes 16 consecutive elements and needs no alignment.  A bool in memory is one byte, 0 or 1.
+ * a vector LOAD takes 16 consecutive elements and needs no alignment; a scalar LOAD needs that of 4 bytes at most.  A bool in memory is one byte, 0 or 1.
  * Every operation is total: integers wrap; x / 0 = 0, x mod 0 = 0; shift counts are taken modulo the width;
  * float to integer saturates and NaN gives 0.
  *

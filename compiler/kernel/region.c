@@ -89,15 +89,23 @@ static bool always_stored(const Region *r, Val v) {
     return true;
 }
 
+/* Worth keeping if it is read twice. */
+static bool is_computed(const Region *r, Val v) {
+    Op op = op_of(r, v);
+    return is_elementwise(op) || op == G_OUTER || op == G_INTERPOLATE || is_summed(r, v);
+}
+
 static void store_for_user(Region *r, Val u, int k) {
     Val v = in_of(r, u, k);
     Op op = op_of(r, u);
-    bool computed = is_elementwise(op_of(r, v)) || op_of(r, v) == G_OUTER || is_summed(r, v);
+    bool computed = is_computed(r, v);
     Affine a;
     switch (op_class(op)) {
     case CLASS_BATCH: case CLASS_REGION: need(r, v); break;
     case CLASS_CONTRACT:
-        if (op != G_OUTER && k == 0 && !r->info[v].varies && affine_of(r, v, &a)) need_below_views(r, v);
+        if (op == G_INTERPOLATE) {
+            if (k < 3 && !r->info[v].varies) need(r, v);
+        } else if (op != G_OUTER && k == 0 && !r->info[v].varies && affine_of(r, v, &a)) need_below_views(r, v);
         else need(r, v);
         break;
     case CLASS_VIEW:
@@ -157,7 +165,7 @@ static void find_stored(Region *r) {
         if (r->info[v].live && always_stored(r, v)) r->info[v].stored = true;
     for (Val u = 1; u < (Val)r->graph->node.len; u++) {
         if (!r->info[u].live) continue;
-        bool computed = is_elementwise(op_of(r, u)) || op_of(r, u) == G_OUTER || is_summed(r, u);
+        bool computed = is_computed(r, u);
         if (computed && r->info[u].uses > 1 && !computed_again(r, u)) r->info[u].stored = true;
         for (int k = 0; k < graph_node(r->graph, u)->nin; k++) store_for_user(r, u, k);
     }
@@ -388,9 +396,10 @@ static KVal combine(Ctx *c, Val v, Ix flat) {
     KVal shards = gen_2(&c->g, K_SHR, gen_2(&c->g, K_ADD, ctx_shape(c, 1), gen_i64(&c->g, SHARD - 1)),
                         gen_i64(&c->g, 5));
     KVal first = load_at(c, type, from, flat), at = ix_value(&c->g, flat);
+    Op join = op_of(c->r, v) == G_BATCH_MAXIMUM ? G_MAXIMUM : G_SUM;
     KVal shard = k_for(c->g.m, c->g.f, gen_i64(&c->g, 1), shards, 1), sum = k_carry(c->g.m, c->g.f, first);
     Ix here = ix_plus(&c->g, ix_times(&c->g, (Ix){shard, 0}, region_size(c->r, v)), (Ix){at, 0});
-    k_next(c->g.m, c->g.f, gen_2(&c->g, K_ADD, sum, load_at(c, type, from, here)));
+    k_next(c->g.m, c->g.f, gen_join(&c->g, join, sum, load_at(c, type, from, here)));
     k_end(c->g.m, c->g.f);
     return k_result(c->g.m, c->g.f, 0, type);
 }
@@ -469,6 +478,7 @@ KVal compute(Ctx *c, Val v, const Index *at) {
     if (is_view(op)) return pull_view(c, v, at);
     if (op == G_CONST) return gen_const(&c->g, c->r->graph, v);
     if (op == G_OUTER) return pull_outer(c, v, at);
+    if (op == G_INTERPOLATE) return interpolate(c, v, at);
     if (op == G_IOTA) return pull_iota(c, v, at);
     return load_leaf(c, v, ix_flat(c, &node->shape, at));
 }

@@ -42,6 +42,7 @@ typedef struct Region {
     bool body;
     struct Memo { KVal value; int stamp; } *memo;      /* by node: what the loop body at hand has read */
     int stamp;
+    struct Around *around;     /* interpolate.c: what the loop body at hand has read of tables */
 } Region;
 
 typedef struct Ctx Ctx;
@@ -164,6 +165,10 @@ void outer_turn(Ctx *c, Val x, int panels, const Shard *shard);
 int outer_totals(const Region *r);                                /* the entry of a tile's sums */
 /* Tiles base ... of the range; how many there are. */
 int64_t outer_range(Ctx *c, Val v, int panels, int totals, int64_t base);
+/* ---- interpolate.c ---- */
+KVal interpolate(Ctx *c, Val v, const Index *at);                 /* an element of an INTERPOLATE */
+void interpolate_partial(Ctx *c, Val v, const Shard *shard);      /* a shard's BATCH_INTERPOLATE */
+void maximum_partial(Ctx *c, Val v, const Shard *shard);          /* a shard's BATCH_MAXIMUM */
 
 /* ---- map.c, nest_map.c ---- */
 void map_lower(Region *r, Val v);

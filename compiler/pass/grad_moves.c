@@ -129,6 +129,52 @@ void vjp_BATCH_SUM(Ad *ad) { vjp_SUM(ad); }
 /* y[v, .] = sum of d[., p] where k[p] = v.  dd[., p] = dy[k[p], .] */
 void vjp_BATCH_EMBED(Ad *ad) { GIVE(0, node_at(ad, G_EMBED, (const Val[]){DY, B}, 2, NULL, NULL)); }
 
+/* A bound for a table, not a value that is learned through. */
+void vjp_BATCH_MAXIMUM(Ad *ad) { ad_stop(ad, "the largest of a batch"); }
+
+/* ---- tables ---- */
+
+/* The operands of y from `from` on, after `first`: lo, scale, x1 .. xk. */
+static int table_operands(Ad *ad, Val first, Val *in) {
+    int n = graph_node(ad->g, Y)->nin;
+    in[0] = first;
+    for (int i = 1; i < n; i++) in[i] = ad_in(ad, i);
+    return n;
+}
+
+/* dy times the derivative of table along x_j, the derivatives that y has already included; a second one along the
+ * same axis is 0 everywhere. */
+static void table_slopes(Ad *ad, Val table, Val dy) {
+    Val in[6];
+    int n = table_operands(ad, table, in);
+    for (int i = 1; i < 3; i++)
+        if (ad_wants(ad, i)) ad_stop(ad, "the box of a table");
+    for (int j = 0; j < n - 3; j++) {
+        uint32_t axes = graph_attr(ad->g, Y)->axes;
+        if (!ad_wants(ad, 3 + j) || axes >> j & 1) continue;
+        ad_give(ad, 3 + j, mul(ad, dy, node_at(ad, G_INTERPOLATE, in, n, &(Attr){.axes = axes | 1u << j}, NULL)));
+    }
+}
+
+/* y = table(x).  dtable = dy spread on the nodes around x, summed over the batch; dx_j = dy dtable(x) / dx_j */
+void vjp_INTERPOLATE(Ad *ad) {
+    Val in[6];
+    int n = table_operands(ad, DY, in);
+    NodeType like = graph_type(ad->g, A);
+    if (ad_wants(ad, 0) && !ad_batched(ad, Y)) ad_stop(ad, "a table whose arguments are the same for each example");
+    else if (ad_wants(ad, 0))
+        ad_give_whole(ad, 0, node_at(ad, G_BATCH_INTERPOLATE, in, n, graph_attr(ad->g, Y), &like));
+    table_slopes(ad, A, DY);
+}
+
+/* y = d spread on the nodes around x.  dd = dy(x); dx_j = d times the derivative of dy(x) */
+void vjp_BATCH_INTERPOLATE(Ad *ad) {
+    Val in[6];
+    int n = table_operands(ad, DY, in);
+    GIVE(0, node_at(ad, G_INTERPOLATE, in, n, graph_attr(ad->g, Y), NULL));
+    table_slopes(ad, DY, A);
+}
+
 /* ---- contractions ---- */
 
 /* transpose(w) @ dy for w[o, n], dy[o, ...p]; with fewer than 16 features n one at a time, then joined. */

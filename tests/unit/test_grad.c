@@ -305,6 +305,23 @@ static void picks(void **state) {
     }
 }
 
+/* Values and arguments; second derivatives, too. */
+static void tables(void **state) {
+    (void)state;
+    for (int k = 1; k <= 3; k++)
+        for (int places = 0; places < 2; places++) {
+            Bench b = bench_new((uint64_t)k + 11);
+            Shape nodes = {k, {4, 3, 2}}, x = {1 + places, {3, 2}}, box = {1, {k}};
+            Val in[6] = {bench_in(&b, nodes, false, -1, 1),
+                         graph_broadcast(b.g, graph_const(b.g, DT_F64, -0.7), box),
+                         graph_broadcast(b.g, graph_const(b.g, DT_F64, 1.9), box)};
+            for (int j = 0; j < k; j++) in[3 + j] = bench_in(&b, x, j < 2, -1.4, 1.4);
+            Val y = graph_add(b.g, G_INTERPOLATE, in, 3 + k, NULL, NULL, (Span){0});
+            check(&b, "a table", square_sum(&b, y), 2);
+            bench_free(&b);
+        }
+}
+
 /* ---- contractions ---- */
 
 typedef struct MatmulCase { int w_rank; int64_t w[3]; int x_rank; int64_t x[3]; } MatmulCase;
@@ -625,7 +642,8 @@ int main(void) {
         cmocka_unit_test(unary_ops), cmocka_unit_test(binary_ops), cmocka_unit_test(selects), cmocka_unit_test(powers),
         cmocka_unit_test(moves), cmocka_unit_test(reductions), cmocka_unit_test(products_with_zeros),
         cmocka_unit_test(ties_share), cmocka_unit_test(batch_sums), cmocka_unit_test(same_adjoint),
-        cmocka_unit_test(picks), cmocka_unit_test(matmuls), cmocka_unit_test(outers), cmocka_unit_test(convolutions),
+        cmocka_unit_test(picks), cmocka_unit_test(tables), cmocka_unit_test(matmuls), cmocka_unit_test(outers),
+        cmocka_unit_test(convolutions),
         cmocka_unit_test(conv_weights), cmocka_unit_test(cells),
         cmocka_unit_test(inner_nets), cmocka_unit_test(cell_parameters), cmocka_unit_test(seeds_and_zeros),
         cmocka_unit_test(weight_gradient_is_one_outer), cmocka_unit_test(repeated_bias_is_one_sum),

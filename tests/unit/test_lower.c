@@ -136,6 +136,31 @@ static void show_views(Case *c, Val x, Val y, Val k, int which) {
     case_show(c, graph_2(g, G_MUL, graph_reshape(g, x, shape_of(1, n * p)), graph_reshape(g, y, shape_of(1, n * p))));
 }
 
+/* Tables of 1, 2 and 3 arguments, their derivatives and their adjoints; x well beyond the box on both sides. */
+static void show_tables(Case *c, Val x, Val y, Val k, int which) {
+    Graph *g = c->g;
+    int args = which + 1;
+    NodeType like = {c->real, {args, {7, 5, 4}}, false};
+    if (args == 1) like.shape.dim[0] = 19;
+    Shape flat = shape_of(1, shape_size(&like.shape)), box = shape_of(1, (int64_t)args);
+    Val i = graph_add(g, G_IOTA, NULL, 0, NULL, &(NodeType){DT_I32, flat, false}, (Span){0});
+    Val table = graph_reshape(g, graph_1(g, G_SIN, graph_cast(g, i, c->real)), like.shape);
+    Val lo = graph_broadcast(g, real_const(c, -0.75), box), scale = graph_broadcast(g, real_const(c, 3.3), box);
+    Val third = graph_2(g, G_MUL, x, y), in[] = {table, lo, scale, x, y, third};
+    (void)k;
+    for (uint32_t axes = 0; axes < 1u << args; axes += axes ? 2 : 1) {
+        Attr attr = {.axes = axes};
+        case_show(c, graph_add(g, G_INTERPOLATE, in, 3 + args, &attr, NULL, (Span){0}));
+        if (!graph_type(g, x).batched) continue;
+        in[0] = third;
+        case_show(c, graph_add(g, G_BATCH_INTERPOLATE, in, 3 + args, &attr, &like, (Span){0}));
+        in[0] = table;
+    }
+    if (!graph_type(g, x).batched) return;
+    case_show(c, graph_1(g, G_BATCH_MAXIMUM, graph_2(g, G_MUL, third, graph_1(g, G_NEG, x))));
+    case_show(c, graph_2(g, G_DIV, real_const(c, 1), graph_1(g, G_BATCH_MAXIMUM, graph_2(g, G_SUB, x, x))));
+}
+
 static void show_products(Case *c, Val x, Val y, Val k, int which) {
     Graph *g = c->g;
     (void)k;
@@ -257,6 +282,7 @@ static void integers(void **state) { (void)state; corpus(show_integers, 1); }
 static void reduces(void **state) { (void)state; corpus(show_reduces, 1); }
 static void over_batch(void **state) { (void)state; corpus(show_batch, 1); }
 static void views(void **state) { (void)state; corpus(show_views, 2); }
+static void tables(void **state) { (void)state; corpus(show_tables, 3); }
 static void products(void **state) { (void)state; corpus(show_products, 3); }
 static void convolutions(void **state) { (void)state; corpus(show_convolutions, 5); }
 /* Tails of every kind: features, output features, rows of tiles, blocks, shards; padding, stride, groups. */
@@ -559,6 +585,7 @@ int main(int argc, char **argv) {
             cmocka_unit_test(integers),
         cmocka_unit_test(reduces), cmocka_unit_test(over_batch), cmocka_unit_test(views), cmocka_unit_test(products),
         cmocka_unit_test(large_products), cmocka_unit_test(convolutions), cmocka_unit_test(conv_tiles),
+        cmocka_unit_test(tables),
         cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
             cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
     };

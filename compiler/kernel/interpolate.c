@@ -1,0 +1,338 @@
+/* interpolate.c -- tables: INTERPOLATE, BATCH_INTERPOLATE and BATCH_MAXIMUM.  The arithmetic: graph/eval_interpolate.c.
+ *
+ * Reading: index work in lanes, then lane by lane a load of each corner; two f32 neighbours of the last axis come as
+ * one load of 8 bytes.  Nodes of one loop body that read the same table at the same place (a value and its
+ * derivatives) share what was read: an Around, found by its operands while the region's stamp stands.
+ *
+ * The adjoint: arguments and dy are first turned into point order (example, place, unit), each example's points in a
+ * row of `stride` elements; then 16 points at a time: cells and terms in lanes, kept on the stack, added to the
+ * shard's own table one by one in order. */
+#include "kernel/region.h"
+
+enum { MAX_CORNERS = 8, MAX_AROUND = 8 };
+
+typedef struct Around {
+    int stamp, k;
+    Val in[6];                             /* values, lo, scale, x1 .. xk */
+    KVal cell, f[3], corner[MAX_CORNERS];
+} Around;
+
+typedef struct Nodes { int k; int64_t n[3], step[3]; } Nodes;
+
+static Nodes nodes_of(const Shape *shape) {
+    Nodes t = {.k = shape->rank};
+    int64_t step = 1;
+    for (int j = t.k - 1; j >= 0; j--) {
+        t.n[j] = shape->dim[j];
+        t.step[j] = step;
+        step *= t.n[j];
+    }
+    return t;
+}
+
+static int64_t corner_offset(const Nodes *t, int c) {
+    int64_t at = 0;
+    for (int j = 0; j < t->k; j++) at += c >> (t->k - 1 - j) & 1 ? t->step[j] : 0;
+    return at;
+}
+
+static Val in_of(const Ctx *c, Val v, int k) { return graph_in(c->r->graph, v, k); }
+
+static KVal box_at(Ctx *c, Val v, int64_t j) {
+    Index at = index_flat((Ix){0, j});
+    bool wide = c->wide;
+    c->wide = false;
+    KVal x = pull(c, v, &at);
+    c->wide = wide;
+    return x;
+}
+
+/* The cell around x along axis j: its index (i32), and how far x lies in it. */
+static KVal axis_cell(Gen *g, const Nodes *t, int j, KVal x, KVal lo, KVal scale, KVal *f) {
+    KVal u = gen_2(g, K_MUL, gen_2(g, K_SUB, x, lo), scale);
+    KVal i = gen_clamp(g, gen_cast(g, DT_I32, u), t->n[j] - 1);
+    KType type = k_type(g->f, u);
+    *f = gen_2(g, K_SUB, u, k_cast(g->m, g->f, type, i));
+    return t->step[j] == 1 ? i : gen_2(g, K_MUL, i, gen_number(g, DT_I32, (double)t->step[j]));
+}
+
+static KVal cell_around(Gen *g, const Nodes *t, const KVal *x, const KVal *lo, const KVal *scale, KVal *f) {
+    KVal cell = 0;
+    for (int j = 0; j < t->k; j++) {
+        KVal at = axis_cell(g, t, j, x[j], lo[j], scale[j], &f[j]);
+        cell = cell ? gen_2(g, K_ADD, cell, at) : at;
+    }
+    return cell;
+}
+
+/* ---- reading ---- */
+
+/* Values and their right neighbours at the cells of 16 lanes: f32 pairs as one load of 8 bytes. */
+static void load_pairs(Gen *g, KVal table, const KVal *at, int64_t offset, KVal *left, KVal *right) {
+    KVal pairs = 0;
+    for (int e = 0; e < 16; e++) {
+        KVal p = k_offset(g->m, g->f, KS_F32, table, offset ? gen_2(g, K_ADD, at[e], gen_i64(g, offset)) : at[e]);
+        KVal x = k_load(g->m, g->f, KT(F64), p, gen_i64(g, 0));
+        pairs = e ? k_insert(g->m, g->f, pairs, e, x) : k_splat(g->m, g->f, x);
+    }
+    KVal bits = k_bits(g->m, g->f, KV(I64), pairs), high = gen_2(g, K_SHR, bits, gen_i64(g, 32));
+    *left = k_bits(g->m, g->f, KV(F32), k_cast(g->m, g->f, KV(I32), bits));
+    *right = k_bits(g->m, g->f, KV(F32), k_cast(g->m, g->f, KV(I32), high));
+}
+
+static void load_corners(Gen *g, const Nodes *t, KVal table, DType dtype, Around *a) {
+    int lanes = gen_lanes(g, a->cell), corners = 1 << t->k;
+    KType one = {gen_scalar(dtype), 1};
+    KVal at[16];
+    for (int e = 0; e < lanes; e++) at[e] = gen_index(g, lanes == 1 ? a->cell : k_lane(g->m, g->f, a->cell, e));
+    for (int i = 0; i < corners; i++) {
+        int64_t offset = corner_offset(t, i);
+        if (lanes == 16 && dtype == DT_F32) {
+            load_pairs(g, table, at, offset, &a->corner[i], &a->corner[i + 1]);
+            i++;
+            continue;
+        }
+        for (int e = 0; e < lanes; e++) {
+            KVal x = k_load(g->m, g->f, one, table, offset ? gen_2(g, K_ADD, at[e], gen_i64(g, offset)) : at[e]);
+            a->corner[i] = e ? k_insert(g->m, g->f, a->corner[i], e, x) : lanes > 1 ? k_splat(g->m, g->f, x) : x;
+        }
+    }
+}
+
+/* Where the values stand in memory. */
+static KVal table_pointer(Ctx *c, Val values) {
+    Affine a = {.source = region_base(c->r, values)};
+    return affine_pointer(c, &a);
+}
+
+static Around *around_find(Ctx *c, Val v) {
+    Region *r = c->r;
+    int n = graph_node(r->graph, v)->nin;
+    if (!r->around) r->around = arena_array(r->plan->arena, Around, MAX_AROUND);
+    for (int i = 0; i < MAX_AROUND; i++) {
+        Around *a = &r->around[i];
+        bool same = a->stamp == r->stamp && a->cell && a->k == n - 3;
+        for (int k = 0; same && k < n; k++) same = a->in[k] == in_of(c, v, k);
+        if (same) return a;
+    }
+    return NULL;
+}
+
+static Around *around_make(Ctx *c, Val v, const Index *at, Around *own) {
+    Region *r = c->r;
+    const Node *table = graph_node(r->graph, in_of(c, v, 0));
+    Nodes t = nodes_of(&table->shape);
+    Around a = {.stamp = r->stamp, .k = t.k};
+    KVal x[3], lo[3], scale[3];
+    for (int k = 0; k < t.k + 3; k++) a.in[k] = in_of(c, v, k);
+    for (int j = 0; j < t.k; j++) {
+        x[j] = pull(c, a.in[3 + j], at);
+        lo[j] = box_at(c, a.in[1], j);
+        scale[j] = box_at(c, a.in[2], j);
+    }
+    a.cell = cell_around(&c->g, &t, x, lo, scale, a.f);
+    load_corners(&c->g, &t, table_pointer(c, a.in[0]), (DType)table->dtype, &a);
+    Around *kept = own;
+    for (int i = 0; i < MAX_AROUND && at == c->own; i++)
+        if (r->around[i].stamp != r->stamp || !r->around[i].cell) kept = &r->around[i];
+    *kept = a;
+    return kept;
+}
+
+KVal interpolate(Ctx *c, Val v, const Index *at) {
+    Gen *g = &c->g;
+    uint32_t axes = graph_attr(c->r->graph, v)->axes;
+    Around own, *a = around_find(c, v);
+    if (!a || at != c->own) a = around_make(c, v, at, &own);
+    KVal x[MAX_CORNERS];
+    memcpy(x, a->corner, sizeof x);
+    for (int j = a->k - 1; j >= 0; j--)
+        for (int i = 0; i < 1 << j; i++) {
+            KVal rise = gen_2(g, K_SUB, x[2 * i + 1], x[2 * i]);
+            x[i] = axes >> j & 1 ? rise : gen_fma(g, a->f[j], rise, x[2 * i]);
+        }
+    for (int j = 0; j < a->k; j++)
+        if (axes >> j & 1) x[0] = gen_2(g, K_MUL, x[0], box_at(c, a->in[2], j));
+    return x[0];
+}
+
+/* ---- the adjoint for the table ---- */
+
+typedef struct Spread {
+    Ctx *c;
+    Val v;
+    const Shard *shard;
+    Nodes t;
+    DType dtype;
+    int64_t size, units, places, stride;   /* of an example: points; of a row in point order: stride */
+    int row[4];                            /* entries of arrays in point order: dy, x1 .. xk */
+    KVal lo[3], scale[3], to;
+} Spread;
+
+/* Operands as rows of points: squares of 16 examples and 16 units, turned.  What a square writes beyond its units is
+ * written again by the next one, or lies behind the row. */
+static void rows_of_points(Spread *s, Val v, int entry) {
+    Ctx *c = s->c;
+    Gen *g = &c->g;
+    int64_t groups = (s->units + 15) / 16;
+    KVal rows = ctx_entry(c, entry), b = block_begin(c, s->shard), x[16];
+    Ix first = ix_times(g, (Ix){b, 0}, 16 * s->stride), p = loop_begin(c, s->places);
+    for (int part = 0; part < 2; part++) {
+        int64_t whole = s->units / 16, n = part ? groups - whole : whole;
+        if (!n) continue;
+        Ix u = part ? (Ix){0, whole * 16} : (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole * 16), 16), 0};
+        for (int k = 0; k < 16; k++) {
+            bool beyond = part && whole * 16 + k >= s->units;
+            Ix flat = ix_plus(g, ix_times(g, ix_plus(g, u, (Ix){0, k}), s->places), p);
+            x[k] = beyond ? gen_number(g, s->dtype, 0) : load_value(c, v, flat);
+            x[k] = gen_widen(g, x[k], 16);
+        }
+        transpose16(g, x);
+        Ix at = ix_plus(g, first, ix_plus(g, ix_times(g, p, s->units), u));
+        for (int e = 0; e < 16; e++) k_store(g->m, g->f, rows, ix_value(g, ix_plus(g, at, (Ix){0, e * s->stride})), x[e]);
+        if (!part) k_end(g->m, g->f);
+    }
+    loop_end(c, s->places);
+    block_end(c);
+}
+
+/* What each corner of the cell gets: terms[corner]; gives the cell. */
+static KVal spread_terms(Spread *s, KVal dy, const KVal *x, KVal *terms) {
+    Gen *g = &s->c->g;
+    uint32_t axes = graph_attr(s->c->r->graph, s->v)->axes;
+    KVal f[3], cell = cell_around(g, &s->t, x, s->lo, s->scale, f);
+    for (int j = 0; j < s->t.k; j++)
+        if (axes >> j & 1) dy = gen_2(g, K_MUL, dy, s->scale[j]);
+    terms[0] = dy;
+    for (int j = 0; j < s->t.k; j++)
+        for (int i = (1 << j) - 1; i >= 0; i--) {
+            KVal d = terms[i], b = axes >> j & 1 ? d : gen_2(g, K_MUL, f[j], d);
+            terms[2 * i + 1] = b;
+            terms[2 * i] = axes >> j & 1 ? k_1(g->m, g->f, K_NEG, d) : gen_2(g, K_SUB, d, b);
+        }
+    return cell;
+}
+
+static void add_term(Spread *s, KVal at, int corner, KVal term) {
+    Gen *g = &s->c->g;
+    int64_t offset = corner_offset(&s->t, corner);
+    if (offset) at = gen_2(g, K_ADD, at, gen_i64(g, offset));
+    KVal acc = k_load(g->m, g->f, (KType){gen_scalar(s->dtype), 1}, s->to, at);
+    k_store(g->m, g->f, s->to, at, gen_2(g, K_ADD, acc, term));
+}
+
+/* 16 points (the first `count` of them) from element `first` of the rows. */
+static void spread_vector(Spread *s, KVal first, int count, KVal cells, KVal kept) {
+    Gen *g = &s->c->g;
+    KScalar scalar = gen_scalar(s->dtype);
+    KVal x[3], terms[MAX_CORNERS], dy = k_load(g->m, g->f, (KType){scalar, 16}, ctx_entry(s->c, s->row[0]), first);
+    for (int j = 0; j < s->t.k; j++)
+        x[j] = k_load(g->m, g->f, (KType){scalar, 16}, ctx_entry(s->c, s->row[1 + j]), first);
+    k_store(g->m, g->f, cells, gen_i64(g, 0), spread_terms(s, dy, x, terms));
+    for (int i = 0; i < 1 << s->t.k; i++) k_store(g->m, g->f, kept, gen_i64(g, 16 * i), terms[i]);
+    for (int e = 0; e < count; e++) {
+        KVal at = gen_index(g, k_load(g->m, g->f, KT(I32), cells, gen_i64(g, e)));
+        for (int i = 0; i < 1 << s->t.k; i++)
+            add_term(s, at, i, k_load(g->m, g->f, (KType){scalar, 1}, kept, gen_i64(g, 16 * i + e)));
+    }
+}
+
+static void spread_rows(Spread *s) {
+    Ctx *c = s->c;
+    Gen *g = &c->g;
+    size_t bytes = dtype_size(s->dtype) * (size_t)s->stride;
+    KVal cells = k_local(g->m, g->f, KS_I32, 16), kept = k_local(g->m, g->f, gen_scalar(s->dtype), 16 * MAX_CORNERS);
+    for (int j = 0; j <= s->t.k; j++) {
+        s->row[j] = plan_buffer(c->r->plan, (Buffer){.fixed = 4096, .per_example = bytes, .scratch = true});
+        rows_of_points(s, region_base(c->r, in_of(c, s->v, j ? 2 + j : 0)), s->row[j]);
+    }
+    int64_t whole = s->size / 16 * 16;
+    Ix e = {k_for(g->m, g->f, gen_i64(g, 0), s->shard->count, 1), 0}, first = ix_times(g, e, s->stride);
+    if (whole) {
+        KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 16);
+        spread_vector(s, ix_value(g, ix_plus(g, first, (Ix){i, 0})), 16, cells, kept);
+        k_end(g->m, g->f);
+    }
+    if (whole < s->size)
+        spread_vector(s, ix_value(g, ix_plus(g, first, (Ix){0, whole})), (int)(s->size - whole), cells, kept);
+    k_end(g->m, g->f);
+}
+
+/* Plain C: a block is one example. */
+static void spread_scalars(Spread *s) {
+    Ctx *c = s->c;
+    Gen *g = &c->g;
+    KVal x[3], terms[MAX_CORNERS];
+    block_begin(c, s->shard);
+    Ix p = loop_begin(c, s->places), u = loop_begin(c, s->units), flat = ix_plus(g, ix_times(g, u, s->places), p);
+    for (int j = 0; j < s->t.k; j++) x[j] = load_value(c, region_base(c->r, in_of(c, s->v, 3 + j)), flat);
+    KVal at = gen_index(g, spread_terms(s, load_value(c, region_base(c->r, in_of(c, s->v, 0)), flat), x, terms));
+    for (int i = 0; i < 1 << s->t.k; i++) add_term(s, at, i, terms[i]);
+    loop_end(c, s->units);
+    loop_end(c, s->places);
+    block_end(c);
+}
+
+static void clear_table(Spread *s, int64_t nodes) {
+    Gen *g = &s->c->g;
+    KVal zero = gen_number(g, s->dtype, 0);
+    int64_t whole = s->c->lanes == 16 ? nodes / 16 * 16 : 0;
+    if (whole) {
+        KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 16);
+        k_store(g->m, g->f, s->to, i, k_splat(g->m, g->f, zero));
+        k_end(g->m, g->f);
+    }
+    if (whole == nodes) return;
+    KVal i = k_for(g->m, g->f, gen_i64(g, whole), gen_i64(g, nodes), 1);
+    k_store(g->m, g->f, s->to, i, zero);
+    k_end(g->m, g->f);
+}
+
+void interpolate_partial(Ctx *c, Val v, const Shard *shard) {
+    Gen *g = &c->g;
+    const Node *node = graph_node(c->r->graph, v);
+    const Shape *points = &graph_node(c->r->graph, in_of(c, v, 0))->shape;
+    int64_t nodes = region_size(c->r, v);
+    Spread s = {.c = c, .v = v, .shard = shard, .t = nodes_of(&node->shape), .dtype = (DType)node->dtype};
+    s.size = shape_size(points);
+    s.units = points->rank ? points->dim[0] : 1;
+    s.places = s.size / s.units;
+    s.stride = (s.size + 15) / 16 * 16 + 16;
+    s.to = k_offset(g->m, g->f, gen_scalar(s.dtype), ctx_entry(c, c->r->info[v].partial),
+                    ix_value(g, ix_times(g, (Ix){shard->number, 0}, nodes)));
+    for (int j = 0; j < s.t.k; j++) {
+        s.lo[j] = load_value(c, region_base(c->r, in_of(c, v, 1)), (Ix){0, j});
+        s.scale[j] = load_value(c, region_base(c->r, in_of(c, v, 2)), (Ix){0, j});
+    }
+    clear_table(&s, nodes);
+    if (c->lanes == 16) spread_rows(&s);
+    else spread_scalars(&s);
+}
+
+/* ---- BATCH_MAXIMUM ---- */
+
+void maximum_partial(Ctx *c, Val v, const Shard *shard) {
+    Gen *g = &c->g;
+    Val from = region_base(c->r, in_of(c, v, 0));
+    DType dtype = (DType)graph_node(c->r->graph, v)->dtype;
+    KVal least = gen_start(g, G_MAXIMUM, dtype), start = gen_widen(g, least, c->lanes);
+    KType type = k_type(g->f, start);
+    KVal b = k_for(g->m, g->f, gen_i64(g, 0), shard->blocks, 1), whole = k_carry(g->m, g->f, start);
+    c->local = (Ix){b, 0};
+    c->global = ix_plus(g, ix_times(g, (Ix){shard->number, 0}, SHARD / c->lanes), c->local);
+    KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, region_size(c->r, from)), 1), acc = k_carry(g->m, g->f, start);
+    k_next(g->m, g->f, gen_join(g, G_MAXIMUM, acc, load_value(c, from, (Ix){i, 0})));
+    k_end(g->m, g->f);
+    KVal block = k_result(g->m, g->f, 0, type);
+    if (c->lanes == 16) {
+        KVal left = gen_2(g, K_SUB, shard->count, gen_2(g, K_MUL, b, gen_i64(g, 16)));
+        KVal held = gen_2(g, K_LT, k_lanes(g->m, g->f, KV(I32)), k_cast(g->m, g->f, KT(I32), left));
+        block = gen_select(g, held, block, start);
+    }
+    k_next(g->m, g->f, gen_join(g, G_MAXIMUM, whole, block));
+    k_end(g->m, g->f);
+    KVal all = k_result(g->m, g->f, 0, type), most = c->lanes == 1 ? all : k_lane(g->m, g->f, all, 0);
+    for (int e = 1; e < c->lanes; e++) most = gen_join(g, G_MAXIMUM, most, k_lane(g->m, g->f, all, e));
+    most = gen_2(g, K_ADD, most, gen_number(g, dtype, 0));
+    k_store(g->m, g->f, ctx_entry(c, c->r->info[v].partial), shard->number, most);
+}
