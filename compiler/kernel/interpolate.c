@@ -189,7 +189,8 @@ static void rows_of_points(Spread *s, Val v, int entry) {
         }
         transpose16(g, x);
         Ix at = ix_plus(g, first, ix_plus(g, ix_times(g, p, s->units), u));
-        for (int e = 0; e < 16; e++) k_store(g->m, g->f, rows, ix_value(g, ix_plus(g, at, (Ix){0, e * s->stride})), x[e]);
+        for (int e = 0; e < 16; e++)
+            k_store(g->m, g->f, rows, ix_value(g, ix_plus(g, at, (Ix){0, e * s->stride})), x[e]);
         if (!part) k_end(g->m, g->f);
     }
     loop_end(c, s->places);

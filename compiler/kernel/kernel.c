@@ -37,6 +37,8 @@ KModule *kmodule_new(Arena *arena)
 
 int kmodule_data(KModule *module, const void *bytes, size_t size)
 {
+    for (int i = 0; i < module->data.len; i++)
+        if (module->data.at[i].size == size && memcmp(module->data.at[i].bytes, bytes, size) == 0) return i;
     void *copy = arena_alloc(module->arena, size ? size : 1);
     memcpy(copy, bytes, size);
     vec_push(module->arena, &module->data, ((KData){copy, size}));

@@ -49,7 +49,7 @@ typedef struct KModule { Arena *arena; VEC(KFunc *) func; VEC(KData) data; } KMo
 typedef void (*KernelFn)(void *const *table, int64_t lo, int64_t hi);
 
 KModule *kmodule_new(Arena *arena);
-int kmodule_data(KModule *module, const void *bytes, size_t size);      /* copied; its number for DATA */
+int kmodule_data(KModule *module, const void *bytes, size_t size);      /* copied, once; its number for DATA */
 KFunc *kfunc_new(KModule *module, const char *name);
 
 /* Builders append one instruction.  Types are checked by assertion. */

@@ -5,6 +5,7 @@
  * graph becomes the body of one MAP, with the parameters as shared operands.  Cells inside a body are inlined in it.
  * The form is found once for each cell type of a trace and kept in its Instance. */
 #include "sema/internal.h"
+#include "sema/strategy.h"
 
 /* ---- evaluating a body ---- */
 
@@ -111,6 +112,10 @@ static bool form_find(Eval *e, const Callable *c, Instance *instance, int arity,
     if (form->known) return true;
     if (!trace_scalars(e, c, instance, arity, true, &t, span)) return false;
     form->map = needs_map(t->graph);
+    form->shared = t->facts->shared.at;
+    form->shared_len = t->facts->shared.len;
+    for (int i = 0; i < t->graph->inputs.len; i++)
+        form->places |= t->graph->inputs.at[i].kind == IN_SHARED && t->graph->inputs.at[i].index >= PROBED;
     if (form->map) {
         if (!trace_scalars(e, c, instance, arity, false, &t, span)) return false;
         form->body = t->graph;
@@ -184,6 +189,29 @@ static bool apply_whole(Eval *e, const Callable *c, Instance *instance, const Va
     return ok && whole_result(e, c, shape, span, out);
 }
 
+bool cell_exact(Eval *e, const StrategyCall *call, const Val *nodes, const Shape *shape, Val *out) {
+    Value value;
+    if (call->instance->form.map) {
+        *out = apply_map(e, &call->instance->form, nodes, call->n, call->span);
+        return true;
+    }
+    return apply_whole(e, call->cell, call->instance, nodes, call->n, shape, call->span, &value)
+        && value_as_node(e, &value, call->span, out);
+}
+
+/* The strategy by which this call is made; NULL: exactly.  Cells that learn nothing, and cells inside cells, are exact. */
+static bool strategy_of(Eval *e, const Callable *c, Instance *instance, int n, Span span, const Strategy **out) {
+    const Trace *t = e->trace;
+    *out = NULL;
+    if (t->outer) return true;
+    const Strategy *s = c->strategies && c->strategies->n ? c->strategies->at[0].strategy
+                                                          : strategies_find(t->strategies, instance->key);
+    if (!s) return true;
+    if (!form_find(e, c, instance, n, span)) return false;
+    if (instance->form.shared_len || instance->form.places) *out = s;
+    return true;
+}
+
 static bool cell_in_trace(Eval *e, const Value *cell, const Value *args, int n, Span span, Value *out) {
     Val *nodes = arena_array(e->arena, Val, n);
     Shape shape;
@@ -209,6 +237,14 @@ static bool cell_in_trace(Eval *e, const Value *cell, const Value *args, int n, 
         return eval_call(e, cell, values, n, span, out);
     }
     Instance *instance = instance_of_cell(e, c);
+    const Strategy *strategy;
+    if (!strategy_of(e, c, instance, n, span, &strategy)) return eval_fail(out);
+    if (strategy) {
+        Val node;
+        StrategyCall call = {c, instance, nodes, n, &shape, span};
+        if (!strategy_call(e, &call, strategy, &node)) return eval_fail(out);
+        return *out = trace_value(node), true;
+    }
     bool inlined = e->trace->outer || e->trace->facts->inline_cells;
     if (!inlined && !form_find(e, c, instance, n, span)) return eval_fail(out);
     if (!inlined && instance->form.map) return *out = trace_value(apply_map(e, &instance->form, nodes, n, span)), true;

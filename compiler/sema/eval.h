@@ -61,6 +61,8 @@ typedef struct Trace {
     Value progress;                               /* what a `rate` that is a fn is called with; V_NONE: none at hand */
     struct Instance *root, *at;                   /* instances, for paths and sharing; see sema/instance.h */
     struct Trace *outer;                          /* of a MAP body: the trace that holds its MAP */
+    const struct Strategies *strategies;          /* of the net's cells; NULL: all exact */
+    bool exact_cells;                             /* cells are exact, and ask for their boxes (trace_boxes) */
     struct TraceFacts *facts;                     /* side tables by node: see trace.c */
 } Trace;
 

@@ -2,7 +2,7 @@
  *
  * Used for keys, hashes and the names of kernels.  The kernel form writes "~" for every real that trace_lift turns
  * into a setting of the graph, and lists their numbers in its order: a sweep over them is one kernel. */
-#include "sema/eval.h"
+#include "sema/strategy.h"
 
 typedef struct Writer { Buf *out; RealList *reals; } Writer;      /* reals NULL: plain identity */
 
@@ -44,6 +44,7 @@ static void write_callable(const Writer *w, const Callable *c) {
         write_setting(w, &c->settings[i]);
     }
     if (c->settings && c->settings_len) buf_text(w->out, "]");
+    if (c->strategies) strategies_identity(c->strategies, w->out);
 }
 
 static void write_tensor(const Writer *w, const Tensor *t) {

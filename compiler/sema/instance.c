@@ -247,6 +247,17 @@ static int param_add(Eval *e, Instance *instance, Name name, bool state, DType d
     return root->params.len - 1;
 }
 
+int param_own(Eval *e, Instance *instance, Name name, bool state, DType dtype, const Shape *shape, const Value *initial,
+              Span span) {
+    Trace *root = trace_root(e->trace);
+    int k = param_find(root, instance, name);
+    if (k >= 0) return k;
+    k = param_add(e, instance, name, state, dtype, shape, initial, span);
+    const Value *trained = trained_value(root, instance, name);
+    if (trained) root->params.at[k].initial = *trained;
+    return k;
+}
+
 /* A number, numbers of the parameter's shape, or a distribution. */
 static bool initial_fits(Eval *e, Value *value, const Shape *shape, Name name, Span span) {
     Shape have;
@@ -309,7 +320,7 @@ static bool eval_per(Eval *e, const Ast *ast, Scope *scope, const char **per) {
 static bool probe_param(Eval *e, const Ast *ast, const Shape *shape, Scope *scope) {
     Trace *t = e->trace;
     NodeType type = {t->precision, *shape, false};
-    Value value = trace_value(graph_input(t->graph, IN_SHARED, 1000 + t->graph->inputs.len, ast->own.name, type));
+    Value value = trace_value(graph_input(t->graph, IN_SHARED, PROBED + t->graph->inputs.len, ast->own.name, type));
     scope_bind(scope, ast->own.name, &value, ast->own.name_span);
     return true;
 }

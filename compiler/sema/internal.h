@@ -88,9 +88,11 @@ bool value_is_traced(const Value *value);           /* V_NODE, or a list with on
 bool value_is_known_tensor(const Value *value);    /* V_TENSOR, or a list of numbers (nested) */
 bool eval_matmul(Eval *e, const Value *w, const Value *x, const Value *init, Span span, Value *out);
 
+enum { PROBED = 1000 };                            /* from here on: inputs that stand for parameters per place, while probing */
 /* ---- instances (instance.c): layers and cell types of a trace ---- */
-typedef struct CellForm { bool known, map; const Graph *body; struct SharedParam *shared; int shared_len; } CellForm;
+typedef struct CellForm { bool known, map, places /* parameters per layer, feature or unit */; const Graph *body; struct SharedParam *shared; int shared_len; } CellForm;
 typedef struct InstanceCount { Name name; bool bound; int count; } InstanceCount;
+typedef struct GridUse { Val x[3]; int n; } GridUse;
 typedef struct Instance {
     struct Instance *parent; Name name; int number; bool bound;      /* bound: its part is a name of the text */
     bool used; struct Instance *same;                                /* placed in the tree; the one it stands for */
@@ -100,6 +102,7 @@ typedef struct Instance {
     Name cell_type; const char *key; CellForm form;                  /* cells: at the root */
     const Ast *place; int place_made;                                /* per layer/feature/unit: where it is applied */
     const ValueRecord *weights; const Callable *cell;
+    int box; VEC(GridUse) uses;                                      /* of an automatic grid: its state, its calls */
 } Instance;
 Instance *instance_new(Trace *trace, Instance *parent);
 Instance *instance_mention(Trace *trace);                            /* unnamed, under the body being traced */
@@ -112,6 +115,9 @@ const char *instance_path(const Trace *trace, const Instance *instance);
 bool callable_owns(const Callable *c);             /* a net, or a fn with state */
 Value callable_mention(Eval *e, const Value *value);                 /* with an instance of its own */
 bool eval_param(Eval *e, const Ast *ast, Scope *scope);
+/* The parameter or state of an instance that no text declares, made at its first use. */
+int param_own(Eval *e, Instance *instance, Name name, bool state, DType dtype, const Shape *shape, const Value *initial,
+              Span span);
 bool eval_state(Eval *e, const Ast *ast, Scope *scope);
 void states_store(Eval *e, const Scope *body, int from);             /* after a body: the states' new values */
 void trace_rename(Trace *trace);                   /* final paths of all parameters */
@@ -141,6 +147,16 @@ Val trace_param_node(Eval *e, int param);          /* in the current graph */
 /* Calls work in a trace of its own and gives back known numbers: for cells and tensors outside of nets. */
 bool eval_outside(Eval *e, bool (*work)(Eval *e, void *data, Value *out), void *data, Span span, Value *out);
 Val node_of_tensor(Eval *e, const Tensor *tensor, DType dtype);
+
+/* ---- cells and strategies (cell.c, strategy.c) ---- */
+typedef struct StrategyCall {
+    const Callable *cell; Instance *instance;
+    const Val *nodes; int n; const Shape *shape;   /* equal shapes */
+    Span span;
+} StrategyCall;
+struct Strategy;
+bool strategy_call(Eval *e, const StrategyCall *call, const struct Strategy *s, Val *out);
+bool cell_exact(Eval *e, const StrategyCall *call, const Val *nodes, const Shape *shape, Val *out);
 
 /* ---- nets (net.c) ---- */
 bool eval_net_call(Eval *e, const Value *net, const Value *args, int n, const Span *spans, Span span, Value *out);

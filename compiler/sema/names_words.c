@@ -12,8 +12,7 @@ static const char *const type_words[] = {
     "protocol", "corruption", "artifact", "progress", "formula", "rest", "columns", "labels", "measure", "norm",
     "order", "axis_scale", "emission", "units", "answers", "storage", "mode", "type", "any", NULL };
 static const char *const planned[] = {
-    "grid", "tabulated",
-    "quadratic_fit", "rational_fit", "polynomial_fit", "replace", "cell_inputs", "region", "box", "spectrum",
+    "tabulated", "quadratic_fit", "rational_fit", "polynomial_fit", "cell_inputs", "region", "box", "spectrum",
     "lipschitz", "time_per_call", NULL };
 
 static const char *const choices_scope[] = { "model", "layer", "feature", "unit", NULL };

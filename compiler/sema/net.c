@@ -77,6 +77,7 @@ bool trace_net(Eval *e, Trace *trace, const Value *net, const Value *inputs, int
     e->trace = trace;
     bool ok = callable_ready(e, net, span, &ready);
     if (ok) {
+        trace->strategies = ready.callable->strategies;
         ready = trace_lift(e, trace, &ready);
         ok = net_body(e, ready.callable, trace->root, inputs, n, NULL, span, out);
     }

@@ -105,6 +105,7 @@ struct Callable {
     const ValueRecord *weights;
     /* A cell of a model: its fields beyond its own.  Without weights (checking) its value is abstract.  NULL: no model's. */
     Object *parts;
+    const struct Strategies *strategies;          /* how its learned cells are evaluated (strategy.h); NULL: exactly */
 };
 /* numbers a cell takes; formals of a net or fn; -1: unknown */
 int callable_arity(Eval *e, const Value *callable);

@@ -1,5 +1,5 @@
 /* builtins_train.c -- train, fresh, snapshot, trace; predict, accuracy, error, loss, measure, confusion, disagreement. */
-#include "experiment/training.h"
+#include "experiment/strategy.h"
 #include "support/sha256.h"
 
 #include <math.h>
@@ -239,10 +239,14 @@ static bool reset_check(Eval *e, const SessionSpec *s, const NetInfo *info, cons
 /* All that can be known without training: shapes, selections, loss and target, optimizer. */
 static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
     const DataObject *data = data_part(r->data, "train");
-    bool *learn = arena_array(e->arena, bool, info->params + 1);
+    bool *learn;
     for (int i = 0; i < r->schedule.sessions; i++) {
         const SessionSpec *s = &r->schedule.session[i];
-        if (!session_supported(e, s, r->span)) return false;
+        const Strategies *strategies;
+        if (!session_supported(e, s, r->span) || !strategies_read(e, info, s->cells, r->span, &strategies)) return false;
+        info = info_with(e, info, strategies, r->span);
+        if (!info) return false;
+        learn = arena_array(e->arena, bool, info->params + 1);
         if (!measure_known(e, r, s, s->patience_measure, r->span) || !measure_known(e, r, s, s->best_measure, r->span)) return false;
         if (s->fit) {
             if (s->reset && !selection_mask(e, s->reset, info, r->span, learn)) return false;
@@ -250,6 +254,7 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
             continue;
         }
         if (!selection_mask(e, s->learn, info, r->span, learn)) return false;
+        strategies_still(info, learn);
         if (s->reset && !reset_check(e, s, info, learn, r->span)) return false;
         if (s->batch > data->size)
             diag_add(e->diags, D_W0611, r->span, "session %s takes batches of %lld; %s has %lld examples", s->name, (long long)s->batch,
@@ -305,7 +310,7 @@ static bool builtin_train(Eval *e, const BuiltinCall *call, Value *out) {
     if (!keep_fits(e, &r, info)) return eval_fail(out);
     if (e->mode == EVAL_CHECK) {
         if (!train_check(e, &r, info)) return eval_fail(out);
-        run = unknown_run(e, &r, info);
+        run = unknown_run(e, &r, info_after(e, info, &r.schedule, r.schedule.sessions, r.span));
     } else {
         if (lab_of(e)->options.keep_interrupted && lab_interrupted(lab_of(e))) {
             diag_add(e->diags, D_R0103, call->span, "interrupted before this training began");
@@ -355,6 +360,7 @@ static bool builtin_snapshot(Eval *e, const BuiltinCall *call, Value *out) {
         *model = *run->model;
         model->run = NULL;
         model->block = s->block;
+        model->info = s->info;
         *out = value_object(&model->object);
         return true;
     }
@@ -381,7 +387,10 @@ static bool builtin_trace(Eval *e, const BuiltinCall *call, Value *out) {
         PathRef ref;
         if (!path_find(e, run->model->info, path, call->arg_spans[1], &ref)) return eval_fail(out);
         double *at = arena_array(e->arena, double, run->snapshots + 1);
-        for (int k = 0; k < run->snapshots; k++) at[k] = block_number(run->model->info, run->snapshot[k].block, &ref);
+        for (int k = 0; k < run->snapshots; k++) {
+            if (!path_find(e, run->snapshot[k].info, path, call->arg_spans[1], &ref)) return eval_fail(out);
+            at[k] = block_number(run->snapshot[k].info, run->snapshot[k].block, &ref);
+        }
         Tensor *t = arena_new_of(e->arena, Tensor);
         *t = (Tensor){DT_F64, shape_of(1, (int64_t)run->snapshots), at};
         columns[i] = run->known ? (Value){.kind = V_TENSOR, .tensor = t} : value_abstract(NULL);

@@ -7,6 +7,7 @@
  *
  * OUT/runs/HASH/lock is held (flock) by the process that trains the run; others wait for it and take the result. */
 #include "experiment/state.h"
+#include "experiment/strategy.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -62,7 +63,7 @@ static void put_state(const Training *t, Buf *out) {
     put_real(out, t->best);
     put_real(out, t->lowest);
     put_curve(out, &t->run->curve);
-    put_snapshots(out, t->run, t->net->info->layout.size);
+    put_snapshots(out, t->run);
     state_seal(out);
 }
 
@@ -87,6 +88,21 @@ bool checkpoint_save(Training *t, bool now) {
 }
 
 /* ---- reading ---- */
+
+/* The net as it is in a session, from 1; t->net is at the start of session t->number. */
+static const NetInfo *info_of_session(const Training *t, int session) {
+    return info_after(t->e, request_info(t->e, t->r), &t->r->schedule, session, t->r->span);
+}
+
+/* The model becomes one of that net, its weights unknown. */
+static void net_become(Training *t, const NetInfo *info) {
+    Model *model = arena_new_of(t->e->arena, Model);
+    if (t->net->info == info) return;
+    *model = *t->net;
+    model->info = t->info = info;
+    model->block = training_aligned(t->e->arena, info->layout.size);
+    t->net = t->model = t->run->model = model;
+}
 
 static bool refuse(Training *t, DiagCode code, const char *path, const char *what) {
     Diag *diag = diag_add(t->e->diags, code, t->r->span, "%s: the saved state of this run %s", path, what);
@@ -139,12 +155,15 @@ static bool state_take(Training *t, const char *path, Cursor *c) {
     if (!bytes_equal(s->hash, (Bytes){hash, strlen(hash)}))
         return refuse(t, D_E0902, path, arena_printf(t->e->arena, "is that of another run, %.*s", (int)s->hash.length, s->hash.at));
     if (!bytes_equal(s->asked, (Bytes){t->r->asked, strlen(t->r->asked)})) return true;              /* it keeps or measures other things: of no use here */
-    if (s->net.length != t->net->info->layout.size || s->session < 1 || s->session > t->r->schedule.sessions)
-        return refuse(t, D_E0902, path, "does not fit the net");
+    bool known = s->session >= 1 && s->session <= t->r->schedule.sessions;
+    const NetInfo *info = known ? info_of_session(t, (int)s->session) : NULL;
+    if (!info || s->net.length != info->layout.size) return refuse(t, D_E0902, path, "does not fit the net");
+    net_become(t, info);
     Run stored = {0};
     take_curve(t->e->arena, c, &stored.curve);
-    take_snapshots(t->e->arena, c, t->net->info->layout.size, &stored);
-    if (c->bad || c->at != c->end || !history_take(t, &stored)) return refuse(t, D_R0103, path, "is damaged");
+    take_snapshots(t->e->arena, c, &stored);
+    bool whole = !c->bad && c->at == c->end && snapshots_place(t->e, t->r, &stored) && history_take(t, &stored);
+    if (!whole) return refuse(t, D_R0103, path, "is damaged");
     memcpy(t->net->block, s->net.at, s->net.length);
     t->saved = s;
     t->jump = (int)s->session - 1;
@@ -202,8 +221,11 @@ static void prefix_find(Training *t) {
     if (!store_usable(t->e)) return;
     for (int n = t->r->schedule.sessions - 1; n >= t->number; n--) {
         Run stored = {0};
-        if (!store_load(t->e, t->r, t->net->info, t->r->chain[n], &stored, t->net->block)) continue;
-        if (!history_take(t, &stored)) continue;
+        const NetInfo *info = info_of_session(t, n);
+        char *block = info ? training_aligned(t->e->arena, info->layout.size) : NULL;
+        if (!info || !store_load(t->e, t->r, info, t->r->chain[n], &stored, block) || !history_take(t, &stored)) continue;
+        net_become(t, info);
+        memcpy(t->net->block, block, info->layout.size);
         t->run->diverged = stored.diverged;
         t->jump = stored.diverged ? t->r->schedule.sessions : n;
         return;
@@ -251,7 +273,7 @@ bool checkpoint_claim(Training *t) {
     }
     if (!lock_wait(t)) return false;
     folder_sweep(t, folder);
-    if (store_find(t->e, t->r, t->net->info, &t->found)) return true;
+    if (store_find(t->e, t->r, request_info(t->e, t->r), &t->found)) return true;
     if (!state_read(t)) return false;
     if (!t->saved) prefix_find(t);
     return true;

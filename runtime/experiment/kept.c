@@ -2,6 +2,7 @@
  * the measures.  It holds the whole curve, with the measures' columns, and the snapshots; so the same call finds its run
  * again, and another that keeps or measures other things has a file of its own in the same folder. */
 #include "experiment/state.h"
+#include "experiment/strategy.h"
 #include "support/sha256.h"
 
 static const char magic[] = "NIN KEPT\n";
@@ -22,7 +23,7 @@ bool kept_save(Eval *e, const TrainRequest *r, const Run *run, const char *hash)
     put_bytes(&out, asked.at, asked.length);
     put_int(&out, run->diverged);
     put_curve(&out, &run->curve);
-    put_snapshots(&out, run, run->model->info->layout.size);
+    put_snapshots(&out, run);
     state_seal(&out);
     bool ok = file_write(e->arena, kept_path(e, hash, asked), out.at, out.len, run->cheap ? FILE_NO_SYNC : FILE_SYNC, &error);
     buf_free(&out);
@@ -31,7 +32,7 @@ bool kept_save(Eval *e, const TrainRequest *r, const Run *run, const char *hash)
 }
 
 /* A file that is not right is as none: the run is trained again, and the file written anew. */
-bool kept_load(Eval *e, const TrainRequest *r, const char *hash, size_t size, Run *run) {
+bool kept_load(Eval *e, const TrainRequest *r, const char *hash, Run *run) {
     Bytes asked = {r->asked, strlen(r->asked)};
     const char *path = kept_path(e, hash, asked);
     char *bytes, *error = NULL;
@@ -43,6 +44,6 @@ bool kept_load(Eval *e, const TrainRequest *r, const char *hash, size_t size, Ru
     if (!bytes_equal(take_bytes(&c), (Bytes){hash, strlen(hash)}) || !bytes_equal(take_bytes(&c), asked)) return false;
     run->diverged = take_int(&c) != 0;
     take_curve(e->arena, &c, &run->curve);
-    take_snapshots(e->arena, &c, size, run);
-    return !c.bad && c.at == c.end && run->curve.rows;
+    take_snapshots(e->arena, &c, run);
+    return !c.bad && snapshots_place(e, r, run) && c.at == c.end && run->curve.rows;
 }

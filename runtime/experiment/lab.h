@@ -148,7 +148,7 @@ bool model_draw(Eval *e, const NetInfo *info, const Seeds *seeds, uint32_t sessi
 /* ---- runs (train.c) ---- */
 typedef struct CurveColumn { const char *name; double *at; } CurveColumn;
 typedef struct Curve { int rows, cap; int *session, *epoch; const char **session_name; CurveColumn *column; int columns; } Curve;
-typedef struct Snapshot { int session, epoch; int64_t step; void *block; } Snapshot;
+typedef struct Snapshot { int session, epoch; int64_t step; void *block; const NetInfo *info; size_t size; } Snapshot;    /* size: as read */
 struct Run {
     Object object;
     Model *model; Curve curve; double seconds; bool diverged, known;

@@ -6,6 +6,7 @@
  * (an `if`, a floor) is pinned: it is part of the key from then on. */
 #include "experiment/train.h"
 #include "pass/pass.h"
+#include "sema/strategy.h"
 #include "support/rng.h"
 
 #include <stdlib.h>
@@ -41,6 +42,7 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
     const Value *part[MAX_PARTS + 8];
     int n = request_parts(r, part);
     bool cell = r->info->net.kind == V_CALLABLE && r->info->net.callable->what == DEF_CELL;
+    if (r->boxes) buf_text(out, "boxes ");
     buf_printf(out, "%s%s %d%d %s|", r->session ? "train" : "look", cell ? " cell" : "", r->outputs, r->accuracy, dtype_name(r->info->precision));
     for (int i = 0; i < n; i++) {
         value_kernel_identity(part[i], out, reals);
@@ -102,6 +104,7 @@ static bool build_start(Build *b) {
     for (int i = 0; i < b->parts; i++)
         if (b->part[i]->kind == V_CALLABLE) trace_lift(&b->e, b->trace, b->part[i]);
     if (r->session) build_progress(b);
+    b->trace->exact_cells = r->boxes;
     Val x = graph_input(b->trace->graph, IN_ROWS, 0, "x", row_type(&r->x, r->info->precision));
     Value y;
     b->x = x;
@@ -255,6 +258,17 @@ static bool build_gradient(Build *b, Val loss, int net_params) {
     return true;
 }
 
+static bool build_boxes(Build *b) {
+    trace_boxes(&b->e, b->trace);
+    for (int i = 0; i < b->trace->params.len; i++) {
+        const ParamInfo *p = &b->trace->params.at[i];
+        size_t length = strlen(p->path);
+        bool box = p->state && p->next && length > 4 && strcmp(p->path + length - 4, ".box") == 0;
+        if (box) graph_output(b->trace->graph, OUT_BLOCK, i, p->path, p->next);
+    }
+    return true;
+}
+
 static bool build_training(Build *b) {
     const PlanRequest *r = b->r;
     Graph *g = b->trace->graph;
@@ -271,6 +285,7 @@ static bool build_training(Build *b) {
         graph_output(g, OUT_SERIES, b->plan->series++, "measure", batch_total(b, each, in_loop));
     }
     if (!build_gradient(b, graph_cast(g, loss, r->info->precision), net_params)) return false;
+    trace_boxes(&b->e, b->trace);
     for (int i = 0; i < b->trace->params.len; i++) {
         const ParamInfo *p = &b->trace->params.at[i];
         if (p->state && p->next) graph_output(g, OUT_BLOCK, i, p->path, p->next);
@@ -314,6 +329,11 @@ static bool build_evaluation(Build *b) {
     }
     b->plan->rows = n;
     return true;
+}
+
+static bool build_outputs(Build *b) {
+    if (b->r->boxes) return build_boxes(b);
+    return b->r->session ? build_training(b) : build_evaluation(b);
 }
 
 /* ---- slots, settings and code ---- */
@@ -452,7 +472,7 @@ static TrainPlan *plan_build(Build *b, const PlanRequest *r, Arena *arena, Block
     plan->per_epoch_setting = plan->total_setting = plan->clip_setting = -1;
     *b = (Build){.r = r, .arena = arena, .plan = plan};
     int before = r->e->diags->errors;
-    if (!build_start(b) || !(r->session ? build_training(b) : build_evaluation(b)) || r->e->diags->errors > before || !plan_slots(b, layout))
+    if (!build_start(b) || !build_outputs(b) || r->e->diags->errors > before || !plan_slots(b, layout))
         return NULL;
     plan->settings = b->trace->settings.len;
     plan->setting = arena_array(arena, double, plan->settings + 1);
@@ -494,7 +514,7 @@ static void *check_make(void *data) {
     plan->per_epoch_setting = plan->total_setting = plan->clip_setting = -1;
     Build b = {.r = r, .arena = arena, .plan = plan};
     int before = r->e->diags->errors;
-    bool ok = build_start(&b) && (r->session ? build_training(&b) : build_evaluation(&b)) && r->e->diags->errors == before;
+    bool ok = build_start(&b) && build_outputs(&b) && r->e->diags->errors == before;
     uint64_t *hash = ok ? malloc(sizeof *hash) : NULL;
     if (hash) *hash = graph_hash(graph_copy(arena, b.trace->graph));
     arena_free(arena);

@@ -1,5 +1,6 @@
 /* record.c -- rows: `record`, what they keep, how they are written. */
 #include "experiment/experiment.h"
+#include "sema/strategy.h"
 #include "support/file.h"
 
 #include <math.h>
@@ -18,6 +19,7 @@ static Callable *keep_callable(Arena *arena, const Callable *from, bool *plain) 
         Value weights = {.kind = V_RECORD, .record = from->weights};
         callable->weights = value_keep(arena, &weights, plain).record;
     }
+    callable->strategies = strategies_keep(arena, from->strategies);
     return callable;
 }
 

@@ -1,5 +1,5 @@
 /* run.c -- runs as values: .model, .curve, .train_loss, .test_accuracy, ...; trained cells; hashes. */
-#include "experiment/train.h"
+#include "experiment/strategy.h"
 #include "support/sha256.h"
 
 #include <math.h>
@@ -13,6 +13,12 @@ void model_hash(const Model *model, char hex[65]) {
         sha256_add(&sha, slot->path, strlen(slot->path) + 1);
         sha256_add(&sha, slot->shape.dim, sizeof slot->shape.dim[0] * (size_t)slot->shape.rank);
         sha256_add(&sha, (const char *)model->block + slot->offset, (size_t)shape_size(&slot->shape) * dtype_size(slot->dtype));
+    }
+    if (info_strategies(model->info)) {
+        Buf text = {0};
+        strategies_identity(info_strategies(model->info), &text);
+        sha256_add(&sha, text.at, text.len);
+        buf_free(&text);
     }
     sha256_end_hex(&sha, hex);
 }
@@ -135,5 +141,12 @@ Value trained_cell(Eval *e, const Model *model, const NetCell *cell) {
         at[n++] = model->known ? model_param_value(e, model, i) : zeros_value(e->arena, &info->param[i].shape);
     }
     callable->weights = value_record(e->arena, names, at, n).record;
+    const Strategies *all = info_strategies(info);
+    for (int i = 0; all && i < all->n; i++) {
+        if (strcmp(all->at[i].path, cell->path) != 0) continue;
+        Strategies *own = arena_new_of(e->arena, Strategies);
+        *own = (Strategies){1, &all->at[i]};
+        callable->strategies = own;
+    }
     return out;
 }

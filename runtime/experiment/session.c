@@ -149,9 +149,6 @@ bool schedule_read(Eval *e, const Value *with, Span span, Schedule *out) {
 
 bool session_supported(Eval *e, const SessionSpec *s, Span span) {
     const char *what = s->against ? "against" : NULL;
-    bool exact = s->cells && s->cells->kind == V_CHOICE
-                 && (strcmp(s->cells->choice, "exact") == 0 || strcmp(s->cells->choice, "as_given") == 0);
-    if (s->cells && !exact) what = "cells";
     if (what) diag_add(e->diags, D_E0618, span, "%s of session %s is not in this version", what, s->name);
     return !what;
 }

@@ -36,14 +36,14 @@ void put_curve(Buf *out, const Curve *c) {
     }
 }
 
-void put_snapshots(Buf *out, const Run *run, size_t size) {
+void put_snapshots(Buf *out, const Run *run) {
     put_int(out, run->snapshots);
     for (int i = 0; i < run->snapshots; i++) {
         const Snapshot *s = &run->snapshot[i];
         put_int(out, s->session);
         put_int(out, s->epoch);
         put_int(out, s->step);
-        put_bytes(out, s->block, size);
+        put_bytes(out, s->block, s->info->layout.size);
     }
 }
 
@@ -126,7 +126,7 @@ void take_curve(Arena *arena, Cursor *c, Curve *out) {
     }
 }
 
-void take_snapshots(Arena *arena, Cursor *c, size_t size, Run *run) {
+void take_snapshots(Arena *arena, Cursor *c, Run *run) {
     int64_t n = take_count(c, 32);
     run->snapshot = arena_array(arena, Snapshot, n + 1);
     run->snapshots = 0;
@@ -135,8 +135,8 @@ void take_snapshots(Arena *arena, Cursor *c, size_t size, Run *run) {
         Snapshot s = {.session = (int)take_int(c), .epoch = (int)take_int(c)};
         s.step = take_int(c);
         Bytes block = take_bytes(c);
-        if (block.length != size) c->bad = true;
         if (c->bad) return;
+        s.size = block.length;
         s.block = arena_copy(arena, block.at, block.length);
         run->snapshot[run->snapshots++] = s;
     }

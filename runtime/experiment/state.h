@@ -17,7 +17,7 @@ void put_int(Buf *out, int64_t x);
 void put_real(Buf *out, double x);
 void put_bytes(Buf *out, const void *at, size_t length);
 void put_curve(Buf *out, const Curve *curve);
-void put_snapshots(Buf *out, const Run *run, size_t size);               /* size: of a block */
+void put_snapshots(Buf *out, const Run *run);
 void state_seal(Buf *out);
 
 /* ---- reading: past the end, or after what cannot be, everything is 0 and `bad` is set ---- */
@@ -28,10 +28,10 @@ int64_t take_int(Cursor *c);
 double take_real(Cursor *c);
 Bytes take_bytes(Cursor *c);                                             /* lies in what is read */
 void take_curve(Arena *arena, Cursor *c, Curve *out);
-void take_snapshots(Arena *arena, Cursor *c, size_t size, Run *run);
+void take_snapshots(Arena *arena, Cursor *c, Run *run);                  /* not placed: snapshots_place */
 
 /* ---- kept.c: the curve with its measures and the kept epochs of a finished run, beside its weights ---- */
 bool kept_save(Eval *e, const TrainRequest *request, const Run *run, const char *hash);
-bool kept_load(Eval *e, const TrainRequest *request, const char *hash, size_t size, Run *run);
+bool kept_load(Eval *e, const TrainRequest *request, const char *hash, Run *run);
 
 #endif

@@ -4,6 +4,7 @@
  * from there.  The names of sessions are not part of what is stored: curve.json has them for people.  A run that is cheaper to compute again than to read (a whole training loop of a neuron) is stored only where its model
  * is recorded.  A folder is complete once curve.json is there: it is written last. */
 #include "experiment/state.h"
+#include "experiment/strategy.h"
 #include "data/safetensors.h"
 #include "support/file.h"
 
@@ -177,7 +178,7 @@ static void curve_relabel(Eval *e, const Schedule *schedule, Curve *c) {
 bool store_load(Eval *e, const TrainRequest *r, const NetInfo *info, const char *hash, Run *run, void *block) {
     const char *folder = run_folder(e->arena, e->session, hash), *curve = path_join(e->arena, folder, "curve.json");
     if (!file_exists(curve) || !curve_read(e, curve, run)) return false;
-    if ((r->keep || r->measures) && !kept_load(e, r, hash, info->layout.size, run)) return false;
+    if ((r->keep || r->measures) && !kept_load(e, r, hash, run)) return false;
     curve_relabel(e, &r->schedule, &run->curve);
     return model_read(e, info, block, path_join(e->arena, folder, "weights.safetensors"), r->span, true);
 }
@@ -190,6 +191,8 @@ bool store_usable(const Eval *e) {
 bool store_find(Eval *e, const TrainRequest *r, const NetInfo *info, Run **out) {
     if (!store_usable(e)) return false;
     const char *hash = r->chain[r->schedule.sessions];
+    info = info_after(e, info, &r->schedule, r->schedule.sessions, r->span);
+    if (!info) return false;
     Run *run = arena_new_of(e->arena, Run);
     Model *model = arena_new_of(e->arena, Model);
     char *block = arena_alloc(e->arena, info->layout.size + 64);
@@ -200,6 +203,8 @@ bool store_find(Eval *e, const TrainRequest *r, const NetInfo *info, Run **out) 
     memcpy(run->hash, hash, sizeof run->hash);
     model->run_hash = run->hash;
     run->sessions = r->schedule.sessions;
+    run->model = model_with(e, model, info_strategies(info), r->span);
+    if (!run->model) return false;
     run->session_name = arena_array(e->arena, const char *, run->sessions + 1);
     for (int i = 0; i < run->sessions; i++) run->session_name[i] = r->schedule.session[i].name;
     *out = run;

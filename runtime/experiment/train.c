@@ -4,6 +4,7 @@
  * the net's own states go on.  The compiled loop is cut where the host must look: at every epoch if something is
  * evaluated or kept there, else at most every 100 ms.  Cuts never change a bit. */
 #include "experiment/state.h"
+#include "experiment/strategy.h"
 #include "support/rng.h"
 #include "support/sha256.h"
 
@@ -113,14 +114,19 @@ static void block_start(Training *t) {
 
 /* ---- one session ---- */
 
+static PlanRequest session_request(const Training *t) {
+    const DataObject *data = data_part(t->data, "train");
+    return (PlanRequest){.e = t->e, .info = t->info, .x = data->x, .y = data->y, .affine = data->affine, .session = t->s,
+                         .learn = t->learn, .measures = t->measure, .measure_count = t->measures, .accuracy = data_has_classes(data),
+                         .examples = t->s->batch ? 0 : data->size, .span = t->r->span};
+}
+
 static bool session_plan(Training *t) {
     const DataObject *data = data_part(t->data, "train");
     t->batch = t->s->batch && t->s->batch < data->size ? t->s->batch : data->size;
     t->per_epoch = (data->size + t->batch - 1) / t->batch;
     t->total = t->s->epochs * t->per_epoch;
-    PlanRequest request = {.e = t->e, .info = t->info, .x = data->x, .y = data->y, .affine = data->affine, .session = t->s, .learn = t->learn,
-                           .measures = t->measure, .measure_count = t->measures, .accuracy = data_has_classes(data),
-                           .examples = t->s->batch ? 0 : data->size, .span = t->r->span};
+    PlanRequest request = session_request(t);
     t->plan = plan_get(&request, &t->settings);
     if (!t->plan) return false;
     double *settings = (double *)t->settings;                            /* the progress of this session */
@@ -160,7 +166,7 @@ static void snapshot_add(Training *t, int64_t epoch) {
     training_to_model(t);
     void *copy = arena_alloc(t->e->arena, t->net->info->layout.size);
     memcpy(copy, t->net->block, t->net->info->layout.size);
-    training_add_snapshot(t, (Snapshot){t->number, (int)epoch, t->done, copy});
+    training_add_snapshot(t, (Snapshot){t->number, (int)epoch, t->done, copy, t->net->info, t->net->info->layout.size});
 }
 
 /* Metrics of the parts of the data after an epoch (or before training): one row of the curve. */
@@ -349,6 +355,28 @@ static bool reset_params(Training *t) {
     return model_draw(t->e, t->info, &t->r->seeds, (uint32_t)t->number, which, t->model->block, t->r->span);
 }
 
+/* Boxes that grids find by themselves: of the first batch, exactly. */
+static bool boxes_start(Training *t) {
+    if (!has_boxes(t->info)) return true;
+    PlanRequest request = session_request(t);
+    Feed feed;
+    training_feed(t, &feed, 0);
+    if (!boxes_find(t->e, t->model, &request, &feed, &t->r->seeds, (uint32_t)t->number, 1, t->r->span)) return false;
+    copy_params(t, false);
+    return true;
+}
+
+/* The cells of this session in the strategies that it asks for: the model in their layout. */
+static bool session_cells(Training *t) {
+    const Strategies *strategies;
+    if (!strategies_read(t->e, t->net->info, t->s->cells, t->r->span, &strategies)) return false;
+    Model *model = model_with(t->e, t->net, strategies, t->r->span);
+    if (!model) return false;
+    t->net = t->model = t->run->model = model;
+    t->info = model->info;
+    return true;
+}
+
 /* A session starts afresh: nothing seen, nothing done. */
 static bool part_start(Training *t) {
     t->done = 0;
@@ -383,7 +411,8 @@ bool training_part(Training *t) {
         if (!checkpoint_claim(t)) return false;
         if (t->found || t->jump >= 0) return true;
     }
-    if (!checkpoint_restore(t) || !plan_ready(t->e, t->plan, t->r->span)) return false;
+    bool resumed = t->saved != NULL;
+    if (!checkpoint_restore(t) || (!resumed && !boxes_start(t)) || !plan_ready(t->e, t->plan, t->r->span)) return false;
     if (!(t->by_epoch ? run_epochs(t) : run_whole(t))) return false;
     copy_params(t, true);
     return true;
@@ -392,10 +421,12 @@ bool training_part(Training *t) {
 bool training_session_open(Training *t, int number) {
     t->number = number;
     t->s = &t->r->schedule.session[number - 1];
-    if (!session_supported(t->e, t->s, t->r->span) || (!t->saved && !reset_params(t))) return false;
+    if (!session_supported(t->e, t->s, t->r->span) || (!t->saved && !reset_params(t)) || !session_cells(t)) return false;
     if (t->s->fit) return true;
     t->learn = arena_array(t->e->arena, bool, t->info->params + 1);
-    return selection_mask(t->e, t->s->learn, t->info, t->r->span, t->learn);
+    if (!selection_mask(t->e, t->s->learn, t->info, t->r->span, t->learn)) return false;
+    strategies_still(t->info, t->learn);
+    return true;
 }
 
 static bool run_session(Training *t, int number) {
@@ -446,7 +477,7 @@ bool training_begin(Eval *e, const TrainRequest *r, Training *t) {
                      .block = training_aligned(e->arena, info->layout.size)};
     *run = (Run){.object = {&run_class}, .model = model, .known = true, .cheap = true, .data = r->data,
                  .sessions = r->schedule.sessions};
-    *t = (Training){.e = e, .r = r, .info = info, .model = model, .net = model, .run = run, .data = r->data, .jump = -1, .lock = -1,
+    *t = (Training){.e = e, .r = r, .info = info, .model = model, .net = model, .base = info, .run = run, .data = r->data, .jump = -1, .lock = -1,
                     .measures = r->measures ? r->measures->len : 0};
     for (int i = 0; i < t->measures; i++) t->measure[i] = r->measures->at[i];
     if (r->from) memcpy(model->block, r->from->block, info->layout.size);

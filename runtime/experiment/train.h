@@ -57,6 +57,7 @@ typedef struct PlanRequest {
     const Value *measures; int measure_count;     /* fns of (y, target); evaluation rows, or series of the training loop */
     int64_t examples;                             /* known number of examples per step (batch: all), else 0 */
     bool outputs;                                 /* evaluation: the net's own output as rows 0 */
+    bool boxes;                                   /* only the new boxes of automatic grids, from exact cells */
     bool accuracy;                                /* class targets: right or not, before the measures */
     bool answer;                                  /* the largest output's class, after those */
     bool raw;                                     /* x is in raw units: normalised by `affine` first */
@@ -175,6 +176,6 @@ bool dataset_text(Eval *e, const BuiltinCall *call, const TextArguments *at, Dat
 bool data_same_values(Eval *e, const DataObject *trained, const DataObject *data, Span span);
 /* Identity and raw range, from the rows. */
 void data_finish(DataObject *data);
-extern const BuiltinRow builtins_data[], builtins_dataset[], builtins_synthetic[], builtins_noise[];
+extern const BuiltinRow builtins_strategy[], builtins_data[], builtins_dataset[], builtins_synthetic[], builtins_noise[];
 
 #endif

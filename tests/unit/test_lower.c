@@ -158,7 +158,8 @@ static void show_tables(Case *c, Val x, Val y, Val k, int which) {
     }
     if (!graph_type(g, x).batched) return;
     case_show(c, graph_1(g, G_BATCH_MAXIMUM, graph_2(g, G_MUL, third, graph_1(g, G_NEG, x))));
-    case_show(c, graph_2(g, G_DIV, real_const(c, 1), graph_1(g, G_BATCH_MAXIMUM, graph_2(g, G_SUB, x, x))));
+    Val zero = graph_1(g, G_BATCH_MAXIMUM, graph_2(g, G_SUB, x, x));
+    case_show(c, graph_2(g, G_DIV, real_const(c, 1), zero));
 }
 
 static void show_products(Case *c, Val x, Val y, Val k, int which) {
