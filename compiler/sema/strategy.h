@@ -30,7 +30,10 @@ typedef struct Strategy {
 } Strategy;
 extern const ObjectClass strategy_class;
 
-/* Exponents of terms, [term][argument]: total degree from high to low; within a degree few variables before
+typedef struct CellStrategy {
+    const char *cell, *path;                      /* the cell's identity; its path */
+    const Strategy *strategy;
+} CellStrategy;
 struct Strategies { int n; CellStrategy *at; };
 typedef struct Strategies Strategies;
 const Strategy *strategies_find(const Strategies *strategies, const char *cell);    /* by the cell's identity; NULL */
