@@ -477,7 +477,7 @@ bool training_begin(Eval *e, const TrainRequest *r, Training *t) {
                      .block = training_aligned(e->arena, info->layout.size)};
     *run = (Run){.object = {&run_class}, .model = model, .known = true, .cheap = true, .data = r->data,
                  .sessions = r->schedule.sessions};
-    *t = (Training){.e = e, .r = r, .info = info, .model = model, .net = model, .base = info, .run = run, .data = r->data, .jump = -1, .lock = -1,
+    *t = (Training){.e = e, .r = r, .info = info, .model = model, .net = model, .run = run, .data = r->data, .jump = -1, .lock = -1,
                     .measures = r->measures ? r->measures->len : 0};
     for (int i = 0; i < t->measures; i++) t->measure[i] = r->measures->at[i];
     if (r->from) memcpy(model->block, r->from->block, info->layout.size);

@@ -10,7 +10,6 @@ typedef struct Training {
     Eval *e; const TrainRequest *r; const NetInfo *info; Model *model, *net; Run *run; const DataObject *data;
     const SessionSpec *s; int number;                                    /* of the session, from 1 */
     int part; const NetCell *cell;                                       /* the fitted cell, from 0 */
-    const NetInfo *base;                                                 /* of the net as it was given */
     bool *learn;                                                         /* by parameter of info */
     TrainPlan *plan; const double *settings; const uint64_t *keys;
     char *block, *before;                                                /* before: as the cut began */
