@@ -2,7 +2,7 @@
  *
  * What is drawn: cells, functions and models of one number as curves, of two as heat maps; runs as the course of their
  * losses; lists and tensors of numbers as curves over their index, or the second over the first where two are given;
- * tables of numbers as heat maps.  In the terminal, or into a file (.svg, .png, .pdf) by the report's figures. */
+ * tables of numbers as heat maps; records of columns (run.curve) as a curve for each.  In the terminal, or into a file (.svg, .png, .pdf) by the report's figures. */
 #include "driver/repl_parts.h"
 
 #include <dirent.h>
@@ -173,8 +173,34 @@ static bool add_numbers(Plot *p, const Value *value, const Ast *ast)
     return series_add(p, label_of(p, ast, value), x, at, n);
 }
 
+/* A record of columns, such as run.curve: each over the epochs, or its index. */
+static bool add_columns(Plot *p, const Value *record)
+{
+    const Tensor *x = NULL, *y;
+    const Value *epoch = record_get(record, "epoch");
+    if (epoch && !value_as_tensor(p->e, epoch, DT_F64, (Span){0}, &x))
+        return false;
+    for (int i = 0; i < record->record->len; i++) {
+        const Value *column = &record->record->at[i];
+        if (column == epoch || column->kind != V_TENSOR || !value_as_tensor(p->e, column, DT_F64, (Span){0}, &y) || y->shape.rank != 1)
+            continue;
+        int64_t n = shape_size(&y->shape);
+        double *index = arena_array(p->arena, double, n + 1);
+        for (int64_t k = 0; k < n; k++)
+            index[k] = (double)(k + 1);
+        if (!series_add(p, record->record->name[i], x && shape_size(&x->shape) == n ? x->data : index, y->data, n))
+            return false;
+    }
+    if (p->count)
+        return true;
+    repl_error(p->repl, "this record has no column of numbers");
+    return false;
+}
+
 static bool add(Plot *p, const Value *value, const Ast *ast)
 {
+    if (value->kind == V_RECORD)
+        return add_columns(p, value);
     if (value->kind == V_OBJECT && value->object->class == &run_class)
         return add_run(p, (const Run *)value->object);
     if (value->kind == V_OBJECT && value->object->class == &surface_class) {

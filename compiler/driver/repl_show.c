@@ -159,12 +159,12 @@ static void show_plain(Repl *repl, const Value *value)
     put_wrapped(repl, &small);
 }
 
-/* A record that does not fit into a line: a field a line. */
-static void show_record(Repl *repl, const Value *value)
+/* A record that does not fit into a line: a field a line, or of a binding what there is room for. */
+static void show_record(Repl *repl, const Value *value, bool full)
 {
     Buf line = {0};
     value_show(value, &line);
-    if (text_columns(line.at, line.len) <= repl->options.width) {
+    if (!full || text_columns(line.at, line.len) <= repl->options.width) {
         put_line(repl, &line);
         return;
     }
@@ -501,7 +501,7 @@ void show_value(Repl *repl, Eval *e, const Value *value, bool full)
     } else if (value->kind == V_OBJECT) {
         show_object(repl, e, value, full);
     } else if (value->kind == V_RECORD) {
-        show_record(repl, value);
+        show_record(repl, value, full);
     } else {
         show_plain(repl, value);
     }

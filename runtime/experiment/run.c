@@ -104,7 +104,7 @@ static void run_show(const Object *self, Buf *out) {
     const Curve *curve = &run->curve;
     if (!curve->rows) { buf_text(out, "a run"); return; }
     int last = curve->rows - 1;
-    buf_printf(out, "%d epochs in %.3g ms", curve->epoch[last], run->seconds * 1e3);
+    buf_printf(out, run->seconds < 1 ? "%d epochs in %.3g ms" : "%d epochs in %.3g s", curve->epoch[last], run->seconds < 1 ? run->seconds * 1e3 : run->seconds);
     for (int i = 0; i < curve->columns; i++)
         if (isfinite(curve->column[i].at[last])) buf_printf(out, ", %s %.4f", curve->column[i].name, curve->column[i].at[last]);
     if (run->diverged) buf_text(out, ", diverged");

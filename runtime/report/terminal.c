@@ -91,11 +91,12 @@ static void put_x_axis(double lo, double hi, int columns, Buf *out)
 static void put_y_label(int line, int lines, double lo, double hi, Buf *out)
 {
     char text[32] = "";
-    if (line == 0)
+    bool ends = hi > lo;
+    if (line == 0 && ends)
         number_label(text, hi);
-    else if (line == lines - 1)
+    else if (line == lines - 1 && ends)
         number_label(text, lo);
-    else if (line == lines / 2 && lines > 4)
+    else if (line == lines / 2 && (lines > 4 || !ends))
         number_label(text, hi - (hi - lo) * line / (lines - 1));
     buf_printf(out, "%*s%s", LABEL - 1, text, *text ? "┤" : "│");
 }
