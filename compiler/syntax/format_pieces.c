@@ -64,14 +64,14 @@ static void read_all(Pieces *pieces, Lexer *lexer)
     for (int i = 0; i < lexer->tokens.len; i++) {
         const Token *token = &lexer->tokens.at[i];
         uint32_t lo = token->kind == T_END ? UINT32_MAX : token->span.lo;
+        bool written = token->span.hi > token->span.lo;        /* an end of a line has no text; comments come behind it */
+        for (; (token->kind != T_SEP || written) && comment < lexer->comments.len && lexer->comments.at[comment].span.lo < lo; comment++)
+            add(&r, PIECE_COMMENT, lexer->comments.at[comment].span);
         if (token->kind == T_SEP) {
             r.sep = true;
-            if (token->span.hi > token->span.lo)
-                r.end = token->span.hi - r.source->base;
+            r.end = written ? token->span.hi - r.source->base : r.end;
             continue;
         }
-        for (; comment < lexer->comments.len && lexer->comments.at[comment].span.lo < lo; comment++)
-            add(&r, PIECE_COMMENT, lexer->comments.at[comment].span);
         if (token->kind != T_END)
             add(&r, token->kind, token->span);
     }

@@ -435,6 +435,8 @@ static const Case cases[] = {
     {"fn f(x) {\n      # deep   \n x # why\n # last\n}\n", "fn f(x) {\n  # deep\n  x  # why\n  # last\n}\n"},
     {"x = f(a, # first\nb)\n", "x = f(a,  # first\n      b)\n"},
     {"x = [ # all\n a ]\n", "x = [  # all\n  a\n]\n"},
+    {"x = 1\n\n# above\n;y = 2\n", "x = 1\n\n# above\ny = 2\n"},
+    {"x = 1 # behind\n; y = 2\n", "x = 1  # behind\ny = 2\n"},
     /* columns that the author began */
     {"a   = 1\nbbb = 2\nc = 3\n", "a   = 1\nbbb = 2\nc   = 3\n"},
     {"a = 1\nbbb = 2\n", "a = 1\nbbb = 2\n"},
