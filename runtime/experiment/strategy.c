@@ -58,18 +58,35 @@ static bool read_grid(Eval *e, const Callable *c, int arity, Span span, Strategy
     return is_word(over, "auto") || box_read(e, over, arity, "grid", span, s);
 }
 
+static bool read_fit(Eval *e, const Callable *c, int arity, Span span, Strategy *s) {
+    const Value *degree = setting_of(c, "degree");
+    int exponent[FIT_TERMS][STRATEGY_ARGUMENTS];
+    int64_t d = !degree ? 2 : degree->kind == V_INT ? degree->integer : 1;
+    s->kind = STRATEGY_FIT;
+    s->degree = (int)(d < 1 || d > FIT_TERMS ? 0 : d);
+    if (!s->degree || !fit_terms(arity, s->degree, exponent)) {
+        diag_add(e->diags, D_E0613, span, "a fit has a degree from 1 and at most %d terms; this has degree %lld", FIT_TERMS, (long long)d);
+        return false;
+    }
+    return box_read(e, setting_of(c, "over"), arity, c->def->name, span, s);
+}
+
 static bool read_callable(Eval *e, const Callable *c, int arity, const char *cell, Span span, Strategy *s) {
     const char *name = c->def->name;
     if (arity > STRATEGY_ARGUMENTS) {
         diag_add(e->diags, D_E0613, span, "%s needs 1 to %d arguments; %s has %d", name, STRATEGY_ARGUMENTS, cell, arity);
         return false;
     }
-    return read_grid(e, c, arity, span, s);
+    return strcmp(name, "grid") == 0 ? read_grid(e, c, arity, span, s) : read_fit(e, c, arity, span, s);
 }
 
 /* fns of the library that make strategies. */
 static bool names_strategy(const Value *value) {
-    return value->kind == V_CALLABLE && value->callable->def->library && strcmp(value->callable->def->name, "grid") == 0;
+    static const char *const names[] = {"grid", "quadratic_fit", "polynomial_fit"};
+    bool known = false;
+    if (value->kind != V_CALLABLE || !value->callable->def->library) return false;
+    for (int i = 0; i < COUNT(names); i++) known |= strcmp(value->callable->def->name, names[i]) == 0;
+    return known;
 }
 
 static bool not_a_strategy(Eval *e, const Value *value, Span span) {
@@ -210,7 +227,30 @@ Model *model_on(Eval *e, const Model *model, const NetInfo *info, Span span) {
     return out;
 }
 
+/* Fits that have no coefficients yet get them from the model's own cells, evaluated exactly. */
+static bool strategies_make(Eval *e, const Model *model, const Strategies *asked, Span span, const Strategies **out) {
+    Strategies *made = arena_new_of(e->arena, Strategies);
+    *out = asked;
+    if (!asked || !model->known) return true;
+    *made = (Strategies){asked->n, arena_array(e->arena, CellStrategy, asked->n)};
+    for (int i = 0; i < asked->n; i++) {
+        const NetCell *cell = NULL;
+        made->at[i] = asked->at[i];
+        for (int k = 0; k < model->info->cells; k++)
+            if (strcmp(model->info->cell[k].path, asked->at[i].path) == 0) cell = &model->info->cell[k];
+        if (asked->at[i].strategy->kind != STRATEGY_FIT || asked->at[i].strategy->coefficients || !cell) continue;
+        Strategy *s = arena_new_of(e->arena, Strategy);
+        Value trained = trained_cell(e, model, cell), exact = strategies_on(e->arena, &trained, NULL);
+        *s = *asked->at[i].strategy;
+        if (!fit_make(e, &exact, callable_arity(e, &cell->cell), span, s)) return false;
+        made->at[i].strategy = s;
+    }
+    *out = made;
+    return true;
+}
+
 Model *model_with(Eval *e, const Model *model, const Strategies *strategies, Span span) {
+    if (!strategies_make(e, model, strategies, span, &strategies)) return NULL;
     const NetInfo *info = info_with(e, model->info, strategies, span);
     return info ? model_on(e, model, info, span) : NULL;
 }

@@ -23,6 +23,9 @@ Model *model_with(Eval *e, const Model *model, const Strategies *strategies, Spa
 void strategies_still(const NetInfo *info, bool *learn);
 bool box_read(Eval *e, const Value *over, int arity, const char *what, Span span, Strategy *s);
 
+/* The coefficients of a fit to a cell (stand_in.c). */
+bool fit_make(Eval *e, const Value *cell, int arguments, Span span, Strategy *s);
+
 /* Automatic boxes of grids from exact forward passes: `steps` steps of the request's data and mode. */
 bool has_boxes(const NetInfo *info);
 bool boxes_find(Eval *e, Model *model, const PlanRequest *request, const Feed *feed, const Seeds *seeds, uint32_t session,
