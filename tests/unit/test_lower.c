@@ -191,10 +191,12 @@ static void large_products(void **state) {
     static const int64_t of[][2] = {{300, 300}, {40, 33}};
     for (int k = 0; k < COUNT(of); k++) {
         Case c = case_new(k ? DT_F64 : DT_F32);
+        c.no_c = k == 1;
         Val dy = case_row(&c, c.real, shape_of(1, (int64_t)29), 0);
-        Val h = case_row(&c, c.real, shape_of(1, (int64_t)24), 0);
+        Val h = case_row(&c, c.real, shape_of(1, (int64_t)44), 0);
         Val w = case_slot(&c, c.real, shape_of(2, (int64_t)29, (int64_t)512));
-        Val dx = graph_matmul(c.g, graph_transpose(c.g, w, (int[]){1, 0}), dy, 0);
+        Val part = graph_slice(c.g, w, (int64_t[]){0, 3}, shape_of(2, (int64_t)29, (int64_t)95));
+        Val dx = graph_matmul(c.g, graph_transpose(c.g, part, (int[]){1, 0}), dy, 0);
         Val tall[] = {dx, h}, wide[] = {h, graph_1(c.g, G_NEG, dx)};
         case_show(&c, graph_add(c.g, G_BATCH_OUTER, tall, 2, NULL, NULL, (Span){0}));
         case_show(&c, graph_add(c.g, G_BATCH_OUTER, wide, 2, NULL, NULL, (Span){0}));
