@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""peers.py -- processor time of one Adam step, and peak memory, of the same nets in Nin, PyTorch (eager, compiled) and JAX.
+"""peers.py -- processor time of one Adam step, and peak memory, of the same nets in Nin, PyTorch and JAX.
 
-Nets (after Kim, Orhan, Yoon and Pitkow 2022): 784 -> 3 layers -> 10 with layer norm and dropout, batch 200, cross entropy.
+Nets (after Kim, Orhan, Yoon and Pitkow 2022): 784 -> 3 layers -> 10, layer norm and dropout, batch 200, cross entropy.
   two    dense 128, 64 two-argument neurons, each the shared net 2 -> 64 -> 64 -> 1, learned too
   relu   dense 118, relu
 Usage: peers.py [--nin build/nin] [--threads N] [--steps N] [name ...]        names: nin eager compiled jax
@@ -103,9 +103,11 @@ def step_jax(options, net):
     import jax
     import jax.numpy as jnp
     wide, units = (128, 64) if net == "two" else (118, 118)
-    sizes = [(784, wide), (units, wide), (units, wide), (units, 10)] + ([(2, 64), (64, 64), (64, 1)] if net == "two" else [])
+    sizes = [(784, wide), (units, wide), (units, wide), (units, 10)]
+    sizes += [(2, 64), (64, 64), (64, 1)] if net == "two" else []
     keys = jax.random.split(jax.random.PRNGKey(1), len(sizes))
-    parameters = [(jax.random.uniform(k, s, minval=-1, maxval=1) / s[0] ** 0.5, jnp.zeros(s[1])) for k, s in zip(keys, sizes)]
+    parameters = [(jax.random.uniform(k, s, minval=-1, maxval=1) / s[0] ** 0.5, jnp.zeros(s[1]))
+                  for k, s in zip(keys, sizes)]
 
     def loss(p, key, x, y):
         for layer in range(3):
@@ -181,8 +183,8 @@ def main():
         return measure_peer(options, *options.inside)
     names = options.names or ["nin", "eager", "compiled", "jax"]
     print("%d thread%s, load %.1f" % (options.threads, "" if options.threads == 1 else "s", os.getloadavg()[0]))
-    env = dict(os.environ, OMP_NUM_THREADS=str(options.threads),
-               XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if options.threads == 1 else "")
+    one = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    env = dict(os.environ, OMP_NUM_THREADS=str(options.threads), XLA_FLAGS=one if options.threads == 1 else "")
     for net in ("two", "relu"):
         base = None
         for name in names:
