@@ -2,7 +2,7 @@
  *
  * In a program a path is an expression on a model: run.model.dense[2].w.  Each step of it is a ModelPath until a
  * parameter (a tensor, or a number), or a cell (a TrainedCell, which is called and traced as the cell it is). */
-#include "experiment/train.h"
+#include "experiment/strategy.h"
 #include "support/rng.h"
 
 #include <math.h>
@@ -288,6 +288,8 @@ static void model_show(const Object *self, Buf *out) {
     const Model *model = (const Model *)self;
     value_show(&model->info->net, out);
     buf_printf(out, ", %lld parameters", (long long)model->info->count);
+    const Strategies *all = info_strategies(model->info);
+    for (int i = 0; all && i < all->n; i++) buf_printf(out, ", %s by %s", all->at[i].path, all->at[i].strategy->asked);
 }
 
 /* A model of k inputs as a function of k numbers, or of one list. */
