@@ -132,7 +132,8 @@ void nin_diagnostics_clear(NinSession *s)
 /* ---- programs ---- */
 static NinProgram *program_new(NinSession *s, LoadedModule *module, int errors)
 {
-    bool right = module && s->session->diags.errors == errors && session_check(s->session, module) && s->session->diags.errors == errors;
+    const Diags *diags = &s->session->diags;
+    bool right = module && diags->errors == errors && session_check(s->session, module) && diags->errors == errors;
     if (!right)
         return NULL;
     NinProgram *program = arena_new_of(s->arena, NinProgram);
@@ -239,7 +240,8 @@ static bool rows_right(const DataObject *data)
     return true;
 }
 
-static NinData *data_new(NinSession *s, int64_t examples, const void *x, const Shape *x_shape, const void *y, const Shape *y_shape, int classes)
+static NinData *data_new(NinSession *s, int64_t examples, const void *x, const Shape *x_shape, const void *y,
+                         const Shape *y_shape, int classes)
 {
     NinData *data = arena_new_of(s->arena, NinData);
     data->owner = s;
@@ -374,7 +376,8 @@ NinModel *nin_load_weights(NinProgram *p, const char *net, const char *path)
     if (info) {
         Model *model = arena_new_of(e.arena, Model);
         char *block = arena_alloc(e.arena, info->layout.size + 64);
-        *model = (Model){.object = {&model_class}, .info = info, .known = true, .block = (void *)(((uintptr_t)block + 63) & ~(uintptr_t)63)};
+        *model = (Model){.object = {&model_class}, .info = info, .known = true};
+        model->block = (void *)(((uintptr_t)block + 63) & ~(uintptr_t)63);
         Value made = value_object(&model->object);
         handle = model_read(&e, info, model->block, path, (Span){0}, false) ? model_new(p, &made) : NULL;
     }

@@ -194,7 +194,8 @@ static int body_of(const Pieces *pieces, int lo, int hi)
 static void break_at(Pieces *pieces, int at)
 {
     int inside = pieces->at[at].inside;
-    bool tall = inside >= 0 && pieces->at[inside].tall && !pieces->at[inside].block && pieces->at[at - 1].kind == T_COMMA;
+    bool listed = inside >= 0 && pieces->at[inside].tall && !pieces->at[inside].block;
+    bool tall = listed && pieces->at[at - 1].kind == T_COMMA;
     pieces->at[at].brk = tall ? BREAK_HARD : BREAK_SOFT;
     pieces->at[at].added = true;
 }
@@ -211,7 +212,8 @@ static Change shorten(Pieces *pieces, int lo, int hi)
     if (body >= 0 || block < 0) {
         at = body >= 0 ? body : best_break(pieces, lo, hi);
         int inside = at >= 0 ? pieces->at[at].inside : -1;
-        bool record = inside >= 0 && piece_is_record(&pieces->at[inside]) && !pieces->at[inside].tall && pieces->at[at - 1].kind == T_COMMA;
+        bool flat = inside >= 0 && piece_is_record(&pieces->at[inside]) && !pieces->at[inside].tall;
+        bool record = flat && pieces->at[at - 1].kind == T_COMMA;
         if (at >= 0 && !record) {
             break_at(pieces, at);
             return pieces->at[at].brk == BREAK_HARD ? CHANGE_STRETCH : CHANGE_LINE;
@@ -314,7 +316,8 @@ static int marker_of(const Pieces *pieces, int first, Column column)
 static int row_compare(const void *a, const void *b)
 {
     const Row *x = a, *y = b;
-    return x->inside != y->inside ? (x->inside > y->inside) - (x->inside < y->inside) : (x->first > y->first) - (x->first < y->first);
+    int around = (x->inside > y->inside) - (x->inside < y->inside);
+    return around ? around : (x->first > y->first) - (x->first < y->first);
 }
 
 /* Definitions and bindings have columns of their own. */
@@ -328,7 +331,8 @@ static bool rows_join(const Pieces *pieces, const Row *before, const Row *row, b
 {
     const Piece *at = pieces->at;
     for (int k = before->first + 1; k < row->first && listed; k++)
-        if (at[k].inside == row->inside && at[k].line != at[k - 1].line && at[k - 1].kind == T_COMMA && !piece_closes(&at[k]))
+        if (at[k].inside == row->inside && at[k].line != at[k - 1].line && at[k - 1].kind == T_COMMA &&
+            !piece_closes(&at[k]))
             return false;
     bool next = row->line == (listed ? at[row->first - 1].line : before->line) + 1 && at[row->first - 1].line >= before->line;
     return next && same_sort(pieces, before, row) && !at[row->first].blank && at[row->first].at == at[before->first].at &&

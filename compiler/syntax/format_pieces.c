@@ -65,7 +65,8 @@ static void read_all(Pieces *pieces, Lexer *lexer)
         const Token *token = &lexer->tokens.at[i];
         uint32_t lo = token->kind == T_END ? UINT32_MAX : token->span.lo;
         bool written = token->span.hi > token->span.lo;        /* an end of a line has no text; comments come behind it */
-        for (; (token->kind != T_SEP || written) && comment < lexer->comments.len && lexer->comments.at[comment].span.lo < lo; comment++)
+        bool behind = token->kind == T_SEP && !written;
+        for (; !behind && comment < lexer->comments.len && lexer->comments.at[comment].span.lo < lo; comment++)
             add(&r, PIECE_COMMENT, lexer->comments.at[comment].span);
         if (token->kind == T_SEP) {
             r.sep = true;
