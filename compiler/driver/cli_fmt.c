@@ -56,7 +56,8 @@ static bool read_input(Cli *cli, const char *path, char **text, size_t *length)
 }
 
 /* Formats, and makes sure that the result is the same program and stays as it is; *out is NULL after diagnostics. */
-static bool format_one(Formatted *f, const char *path, const char *text, size_t length, const char **out, size_t *out_length)
+static bool format_one(Formatted *f, const char *path, const char *text, size_t length, const char **out,
+                       size_t *out_length)
 {
     ParseContext context = {f->arena, f->names, &f->diags, &f->ids, false};
     const Source *source = sources_add(f->sources, path, text, length);
@@ -85,7 +86,8 @@ static bool rewrite(Cli *cli, const char *path, const char *text, size_t length)
 {
     char *error = NULL, *real = realpath(path, NULL);
     struct stat before;
-    bool known = real && stat(real, &before) == 0, ok = file_write(cli->arena, real ? real : path, text, length, FILE_NO_SYNC, &error);
+    bool known = real && stat(real, &before) == 0,
+         ok = file_write(cli->arena, real ? real : path, text, length, FILE_NO_SYNC, &error);
     if (!ok)
         cli_error(cli, "%s", error);
     else if (known && chmod(real, before.st_mode & 07777) != 0)

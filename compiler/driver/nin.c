@@ -1,7 +1,7 @@
 /* nin.c -- libnin: the functions of nin.h over the session, the laboratory and the evaluator.
  *
- * A session's lock is held by each call; results live in the session's arena, what a call needs only itself in a scratch
- * arena. */
+ * A session's lock is held by each call; results live in the session's arena, what a call needs only itself in a
+ * scratch arena. */
 #define _GNU_SOURCE
 #include "driver/nin.h"
 
@@ -37,7 +37,8 @@ static const char *plugin_find(Arena *arena)
 {
     static const char *const places[] = {"nin/libnin-llvm.so", "libnin-llvm.so", "../lib/nin/libnin-llvm.so"};
     Dl_info here;
-    const char *slash = dladdr((void *)(uintptr_t)nin_version, &here) && here.dli_fname ? strrchr(here.dli_fname, '/') : NULL;
+    const char *slash =
+        dladdr((void *)(uintptr_t)nin_version, &here) && here.dli_fname ? strrchr(here.dli_fname, '/') : NULL;
     const char *folder = slash ? arena_copy(arena, here.dli_fname, (size_t)(slash - here.dli_fname)) : ".";
     for (int i = 0; i < COUNT(places); i++) {
         const char *path = path_join(arena, folder, places[i]);
@@ -47,7 +48,10 @@ static const char *plugin_find(Arena *arena)
     return "libnin-llvm.so";
 }
 
-static const char *copied(Arena *arena, const char *text) { return text ? arena_copy(arena, text, strlen(text)) : NULL; }
+static const char *copied(Arena *arena, const char *text)
+{
+    return text ? arena_copy(arena, text, strlen(text)) : NULL;
+}
 
 static const char *const *folders_copied(Arena *arena, const char *const *from)
 {
@@ -72,8 +76,11 @@ NinSession *nin_session_new(const NinOptions *given)
     s->session->read_file = source_read;
     s->session->data_folders = folders_copied(arena, options.data);
     s->session->out_folder = copied(arena, options.output);
-    LabOptions lab = {.backend = options.interpret ? BACKEND_INTERPRET : BACKEND_JIT, .threads = options.threads > 0 ? options.threads : 1,
-                      .interrupted = options.interrupted, .interrupted_data = options.interrupted_data, .program = "program",
+    LabOptions lab = {.backend = options.interpret ? BACKEND_INTERPRET : BACKEND_JIT,
+                      .threads = options.threads > 0 ? options.threads : 1,
+                      .interrupted = options.interrupted,
+                      .interrupted_data = options.interrupted_data,
+                      .program = "program",
                       .program_hash = ""};
     lab.code = (CodeOptions){.opt_level = 2, .cpu = copied(arena, options.cpu),
                              .plugin = options.plugin ? copied(arena, options.plugin) : plugin_find(arena)};
@@ -116,8 +123,14 @@ bool nin_diagnostic(NinSession *s, int i, NinDiagnostic *out)
         const Diag *diag = diags->list.at[i];
         Severity severity = diag_severity(diag->code);
         Place place = sources_place(diags->sources, diag->span.lo);
-        *out = (NinDiagnostic){severity == SEVERITY_NOTE ? NIN_NOTE : severity == SEVERITY_WARNING ? NIN_WARNING : NIN_ERROR,
-                               diag_name(diag->code), diag->message, place.path, place.line, place.column};
+        *out = (NinDiagnostic){severity == SEVERITY_NOTE      ? NIN_NOTE
+                               : severity == SEVERITY_WARNING ? NIN_WARNING
+                                                              : NIN_ERROR,
+                               diag_name(diag->code),
+                               diag->message,
+                               place.path,
+                               place.line,
+                               place.column};
     }
     session_unlock(s);
     return found;
@@ -171,7 +184,8 @@ static bool evaluate(NinProgram *p, Eval *e, const char *title, const char *text
     if (!parsed || session->diags.errors > errors)
         return false;
     if (parsed->items.len != 1) {
-        diag_add(&session->diags, D_E0201, (Span){source->base, source->base + source->length}, "here one expression is expected");
+        diag_add(&session->diags, D_E0201, (Span){source->base, source->base + source->length},
+                 "here one expression is expected");
         return false;
     }
     return eval_expr(e, parsed->items.at[0], p->module->scope, out);
@@ -247,21 +261,23 @@ static NinData *data_new(NinSession *s, int64_t examples, const void *x, const S
     data->owner = s;
     data->object = (DataObject){.object = {&data_class}, .name = "data", .size = examples, .known = true};
     data->object.x = (Column){DT_F32, *x_shape, rows_copied(s->arena, x, examples, x_shape), 0};
-    data->object.y = (Column){classes ? DT_I32 : DT_F32, *y_shape, rows_copied(s->arena, y, examples, y_shape), classes};
+    data->object.y =
+        (Column){classes ? DT_I32 : DT_F32, *y_shape, rows_copied(s->arena, y, examples, y_shape), classes};
     if (!rows_right(&data->object)) {
-        diag_add(&s->session->diags, D_E0314, (Span){0}, "data: numbers must be finite and labels from 0 to classes - 1");
+        diag_add(&s->session->diags, D_E0314, (Span){0},
+                 "data: numbers must be finite and labels from 0 to classes - 1");
         return NULL;
     }
     data_finish(&data->object);
     return data;
 }
 
-static NinData *data_make(NinSession *s, int64_t examples, const float *x, int x_rank, const int64_t *x_shape, const void *y, int y_rank,
-                          const int64_t *y_shape, int classes)
+static NinData *data_make(NinSession *s, int64_t examples, const float *x, int x_rank, const int64_t *x_shape,
+                          const void *y, int y_rank, const int64_t *y_shape, int classes)
 {
     Shape in, out;
-    bool fits = examples >= 1 && shape_read(x_rank, x_shape, &in) && shape_read(y_rank, y_shape, &out) && classes >= 0 &&
-                examples <= INT32_MAX / shape_size(&in);
+    bool fits = examples >= 1 && shape_read(x_rank, x_shape, &in) && shape_read(y_rank, y_shape, &out) &&
+                classes >= 0 && examples <= INT32_MAX / shape_size(&in);
     session_lock(s);
     NinData *data = NULL;
     if (fits && classes)
@@ -274,14 +290,14 @@ static NinData *data_make(NinSession *s, int64_t examples, const float *x, int x
     return data;
 }
 
-NinData *nin_data(NinSession *s, int64_t examples, const float *x, int x_rank, const int64_t *x_shape, const float *y, int y_rank,
-                  const int64_t *y_shape)
+NinData *nin_data(NinSession *s, int64_t examples, const float *x, int x_rank, const int64_t *x_shape, const float *y,
+                  int y_rank, const int64_t *y_shape)
 {
     return data_make(s, examples, x, x_rank, x_shape, y, y_rank, y_shape, 0);
 }
 
-NinData *nin_data_classes(NinSession *s, int64_t examples, const float *x, int x_rank, const int64_t *x_shape, const int32_t *labels,
-                          int classes)
+NinData *nin_data_classes(NinSession *s, int64_t examples, const float *x, int x_rank, const int64_t *x_shape,
+                          const int32_t *labels, int classes)
 {
     return data_make(s, examples, x, x_rank, x_shape, labels, 0, NULL, classes < 1 ? -1 : classes);
 }
@@ -289,7 +305,8 @@ NinData *nin_data_classes(NinSession *s, int64_t examples, const float *x, int x
 /* ---- models ---- */
 static NinModel *model_new(NinProgram *p, const Value *value)
 {
-    const Model *model = value->kind == V_OBJECT && value->object->class == &model_class ? (const Model *)value->object : NULL;
+    const Model *model =
+        value->kind == V_OBJECT && value->object->class == &model_class ? (const Model *)value->object : NULL;
     if (!model || !model->known) {
         diag_add(&p->owner->session->diags, D_E0314, (Span){0}, "this is no model but %s", value_kind_name(value));
         return NULL;
@@ -300,7 +317,8 @@ static NinModel *model_new(NinProgram *p, const Value *value)
 }
 
 /* A call of a library function by name; labels NULL: by position. */
-static bool call_named(NinProgram *p, Eval *e, const char *name, const char *const *labels, const Value *args, int n, Value *out)
+static bool call_named(NinProgram *p, Eval *e, const char *name, const char *const *labels, const Value *args, int n,
+                       Value *out)
 {
     Value callee;
     Name names[4] = {0};
@@ -326,7 +344,8 @@ NinModel *nin_instantiate(NinProgram *p, const char *net, int64_t seed)
     return model;
 }
 
-static NinModel *train(NinProgram *p, const char *net, const char *data, const Value *object, const char *recipe, int64_t seed)
+static NinModel *train(NinProgram *p, const char *net, const char *data, const Value *object, const char *recipe,
+                       int64_t seed)
 {
     static const char *const labels[] = {NULL, "on", "with", "seed"};
     Eval e;
@@ -435,8 +454,8 @@ bool nin_predict(NinModel *m, const float *x, int64_t examples, float *y)
     e.lab = &turn;
     DataObject data = {.object = {&data_class}, .name = "x", .size = examples, .known = true};
     const Column *input = &model->info->input;
-    data.x = (Column){input->dtype == DT_I32 ? DT_I32 : DT_F32, input->shape, inputs_of(scratch, input, x, examples * nin_input_size(m)),
-                      input->classes};
+    data.x = (Column){input->dtype == DT_I32 ? DT_I32 : DT_F32, input->shape,
+                      inputs_of(scratch, input, x, examples * nin_input_size(m)), input->classes};
     data.y = (Column){DT_F32, SHAPE0, arena_alloc(scratch, (size_t)examples * sizeof(float) + 64), 0};
     const TrainPlan *plan;
     void *rows[10] = {0};

@@ -8,12 +8,12 @@
  *     nin_session_free(session);
  *
  * Everything hangs off a session; sessions know nothing of each other and may be used at once, each by any thread.
- * Calls on one session, its programs and its models wait for each other.  Nothing here prints, ends the process or reads
- * the environment; nothing is written but by nin_save, and runs where NinOptions.output says.
+ * Calls on one session, its programs and its models wait for each other.  Nothing here prints, ends the process or
+ * reads the environment; nothing is written but by nin_save, and runs where NinOptions.output says.
  *
- * Errors are values: NULL, false or -1, and at least one diagnostic in the session.  Strings given to a call are copied.
- * All numbers are f32, dense and row-major with the example first: x[example][feature][place...].  The same calls give
- * the same bits on any number of threads and any processor. */
+ * Errors are values: NULL, false or -1, and at least one diagnostic in the session.  Strings given to a call are
+ * copied. All numbers are f32, dense and row-major with the example first: x[example][feature][place...].  The same
+ * calls give the same bits on any number of threads and any processor. */
 #ifndef NIN_H
 #define NIN_H
 
@@ -75,17 +75,18 @@ NIN_API void nin_diagnostics_clear(NinSession *session);
 NIN_API NinProgram *nin_load_file(NinSession *session, const char *path);
 /* The same from text that ends with NUL; `name` stands in diagnostics. */
 NIN_API NinProgram *nin_load_text(NinSession *session, const char *name, const char *text);
-/* The value of an expression, in the scope of the program, as `nin eval` prints it.  The caller frees it with free(). */
+/* The value of an expression, in the scope of the program, as `nin eval` prints it.  The caller frees it with free().
+ */
 NIN_API char *nin_evaluate(NinProgram *program, const char *expression);
 
 /* ---- data ---- */
-/* `examples` rows of inputs and targets, copied.  x_shape[x_rank] and y_shape[y_rank] are the shapes of one example; a rank
- * of 0 is one number. */
+/* `examples` rows of inputs and targets, copied.  x_shape[x_rank] and y_shape[y_rank] are the shapes of one example; a
+ * rank of 0 is one number. */
 NIN_API NinData *nin_data(NinSession *session, int64_t examples, const float *x, int x_rank, const int64_t *x_shape,
                           const float *y, int y_rank, const int64_t *y_shape);
 /* The same with classes, labels from 0 to classes - 1, as targets. */
-NIN_API NinData *nin_data_classes(NinSession *session, int64_t examples, const float *x, int x_rank, const int64_t *x_shape,
-                                  const int32_t *labels, int classes);
+NIN_API NinData *nin_data_classes(NinSession *session, int64_t examples, const float *x, int x_rank,
+                                  const int64_t *x_shape, const int32_t *labels, int classes);
 
 /* ---- models ---- */
 /* A net, an expression such as "mlp[relu, 64]", with weights drawn from a seed. */

@@ -1,14 +1,15 @@
 /* format_lines.c -- where lines end, and what stands in which column.
  *
  * A stretch is what lies between two hard breaks.  If it fits into one line it is one; else the author's breaks in it
- * stay, and a line that is still too long gets one more: at the outermost place and, of several, the last one that fits.
- * One-line blocks and lists of statements come apart first.  This repeats until nothing is too long that could be
+ * stay, and a line that is still too long gets one more: at the outermost place and, of several, the last one that
+ * fits. One-line blocks and lists of statements come apart first.  This repeats until nothing is too long that could be
  * shorter, so the result laid out again is the same. */
 #include <stdlib.h>
 
 #include "syntax/format_parts.h"
 
-/* An open bracket while lines are laid: where its line began, the column behind it, where a statement inside goes on. */
+/* An open bracket while lines are laid: where its line began, the column behind it, where a statement inside goes on.
+ */
 typedef struct Frame { int open, indent, column, more; } Frame;
 typedef struct Layout {
     Pieces *pieces;
@@ -334,8 +335,10 @@ static bool rows_join(const Pieces *pieces, const Row *before, const Row *row, b
         if (at[k].inside == row->inside && at[k].line != at[k - 1].line && at[k - 1].kind == T_COMMA &&
             !piece_closes(&at[k]))
             return false;
-    bool next = row->line == (listed ? at[row->first - 1].line : before->line) + 1 && at[row->first - 1].line >= before->line;
-    return next && same_sort(pieces, before, row) && !at[row->first].blank && at[row->first].at == at[before->first].at &&
+    bool next =
+        row->line == (listed ? at[row->first - 1].line : before->line) + 1 && at[row->first - 1].line >= before->line;
+    return next && same_sort(pieces, before, row) && !at[row->first].blank &&
+           at[row->first].at == at[before->first].at &&
            (at[row->first - 1].kind != PIECE_COMMENT || piece_trails(&at[row->first - 1]));
 }
 

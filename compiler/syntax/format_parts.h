@@ -42,15 +42,22 @@ int pieces_space(const Pieces *pieces, int i);
 int pieces_token_before(const Pieces *pieces, int i);
 /* Does i begin a statement, or an element of a tall bracket, or close one? */
 bool pieces_begins(const Pieces *pieces, int i);
-/* Puts the contents of a bracket on lines of their own, and what must then be tall, too; `changed` is the first of them. */
+/* Puts the contents of a bracket on lines of their own, and what must then be tall, too; `changed` is the first of
+ * them. */
 void pieces_make_tall(Pieces *pieces, int open);
 
 /* ---- format_lines.c ---- */
 void lines_lay(Pieces *pieces);         /* decides the breaks; sets line and at */
 void lines_align(Pieces *pieces);       /* columns of neighbouring lines, where the author began to align them */
 
-static inline bool piece_opens(const Piece *p) { return p->kind == T_LPAR || p->kind == T_LBRACKET || p->kind == T_LBRACE; }
-static inline bool piece_closes(const Piece *p) { return p->kind == T_RPAR || p->kind == T_RBRACKET || p->kind == T_RBRACE; }
+static inline bool piece_opens(const Piece *p)
+{
+    return p->kind == T_LPAR || p->kind == T_LBRACKET || p->kind == T_LBRACE;
+}
+static inline bool piece_closes(const Piece *p)
+{
+    return p->kind == T_RPAR || p->kind == T_RBRACKET || p->kind == T_RBRACE;
+}
 static inline bool piece_is_record(const Piece *p) { return p->kind == T_LBRACE && !p->block; }
 static inline bool piece_trails(const Piece *p) { return p->kind == PIECE_COMMENT && p->brk == BREAK_NONE; }
 

@@ -1,5 +1,5 @@
-/* format_pieces.c -- pieces from tokens and comments: what they are, the blanks between them, the breaks that the author
- * made. */
+/* format_pieces.c -- pieces from tokens and comments: what they are, the blanks between them, the breaks that the
+ * author made. */
 #include "syntax/format_parts.h"
 
 static int width_of(const char *text, int bytes)
@@ -12,7 +12,14 @@ static int width_of(const char *text, int bytes)
 
 /* ---- pieces in the order of the text ---- */
 /* `column` is that of `seen`. */
-typedef struct Reader { Pieces *pieces; const Source *source; uint32_t end, seen; int column; bool sep; VEC(int) open; } Reader;
+typedef struct Reader {
+    Pieces *pieces;
+    const Source *source;
+    uint32_t end, seen;
+    int column;
+    bool sep;
+    VEC(int) open;
+} Reader;
 
 /* Line ends, blanks and the column before an offset, since the end of the piece before. */
 static void place(Reader *r, Piece *p, uint32_t lo)
@@ -64,7 +71,7 @@ static void read_all(Pieces *pieces, Lexer *lexer)
     for (int i = 0; i < lexer->tokens.len; i++) {
         const Token *token = &lexer->tokens.at[i];
         uint32_t lo = token->kind == T_END ? UINT32_MAX : token->span.lo;
-        bool written = token->span.hi > token->span.lo;        /* an end of a line has no text; comments come behind it */
+        bool written = token->span.hi > token->span.lo; /* an end of a line has no text; comments come behind it */
         bool behind = token->kind == T_SEP && !written;
         for (; !behind && comment < lexer->comments.len && lexer->comments.at[comment].span.lo < lo; comment++)
             add(&r, PIECE_COMMENT, lexer->comments.at[comment].span);
@@ -97,7 +104,15 @@ static int token_after(const Pieces *pieces, int i)
 static bool is_name(int kind)
 {
     switch (kind) {
-    case T_NAME: case T_USE: case T_CELL: case T_NET: case T_FN: case T_EXPERIMENT: case T_TEST: case T_PARAM: case T_STATE:
+    case T_NAME:
+    case T_USE:
+    case T_CELL:
+    case T_NET:
+    case T_FN:
+    case T_EXPERIMENT:
+    case T_TEST:
+    case T_PARAM:
+    case T_STATE:
     case T_PER: return true;
     default: return false;
     }
@@ -135,7 +150,8 @@ static void mark(Pieces *pieces, Level *level, int i)
         level->def = named && (p->kind == T_CELL || p->kind == T_NET || p->kind == T_FN);
         level->own = named && p->kind == T_PARAM;
     }
-    bool operand = before > p->inside && !p->sep && ends_operand(pieces->at[before].kind) && !is_per(pieces, level, before);
+    bool operand =
+        before > p->inside && !p->sep && ends_operand(pieces->at[before].kind) && !is_per(pieces, level, before);
     p->prefix = p->kind == T_SPREAD || (p->kind == T_MINUS && !operand);
     p->postfix = (p->kind == T_LPAR || p->kind == T_LBRACKET) && operand;
     p->block = p->kind == T_LBRACE && is_block(pieces, i, before);
@@ -237,7 +253,8 @@ void pieces_make_tall(Pieces *pieces, int open)
         int before = pieces_token_before(pieces, i);
         bool comma = at[before].kind == T_COMMA && listed;
         bool kept = at[i].brk == BREAK_SOFT && !at[i].added;
-        if (before == open || at[i].sep || (kept && at[i].kind == T_FOR) || (comma && (kept || piece_is_record(bracket))))
+        if (before == open || at[i].sep || (kept && at[i].kind == T_FOR) ||
+            (comma && (kept || piece_is_record(bracket))))
             at[i].brk = BREAK_HARD;
         else if (comma && at[i].brk == BREAK_SOFT)
             at[i].brk = BREAK_NONE;
@@ -320,7 +337,8 @@ int pieces_space(const Pieces *pieces, int i)
         return before->kind == T_LBRACE ? 0 : 1;
     if (p->kind == T_DOT)
         return before->kind == T_INT || before->kind == T_REAL;
-    if (p->kind == T_COMMA || p->kind == T_COLON || p->kind == T_RANGE || p->kind == T_POWER || p->postfix || piece_closes(p))
+    if (p->kind == T_COMMA || p->kind == T_COLON || p->kind == T_RANGE || p->kind == T_POWER || p->postfix ||
+        piece_closes(p))
         return p->kind == T_RANGE && before->kind == T_COMMA;
     if (before->kind == T_LPAR || before->kind == T_LBRACKET || before->kind == T_DOT || before->kind == T_RANGE ||
         before->kind == T_POWER || before->prefix)
