@@ -82,13 +82,23 @@ static void line(Terminal *t, const char *text, const char *answer)
     await(t, answer);
 }
 
-/* Its exit code. */
+/* Its exit code.  An end of input that was typed before the prompt reads keys is lost: it is typed again. */
 static int terminal_close(Terminal *t)
 {
-    int status;
+    int status, waited = 0;
     char chunk[4096];
-    while (read(t->fd, chunk, sizeof chunk) > 0)
-        ;
+    for (;;) {
+        struct pollfd p = {t->fd, POLLIN, 0};
+        if (poll(&p, 1, 1000) > 0) {
+            if (read(t->fd, chunk, sizeof chunk) <= 0)
+                break;
+        } else if ((waited += 1000) > PATIENCE) {
+            kill(t->pid, SIGKILL);
+        } else {
+            ssize_t n = write(t->fd, "\004", 1);
+            (void)n;
+        }
+    }
     while (waitpid(t->pid, &status, 0) < 0 && errno == EINTR)
         ;
     close(t->fd);
