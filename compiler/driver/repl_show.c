@@ -363,7 +363,7 @@ void show_type(Repl *repl, Eval *e, const Value *value, Buf *out)
 /* Inside of a cell its parameters go by their own names. */
 char *own_names(Arena *arena, const Value *cell, const char *text)
 {
-    char *out = arena_copy(arena, "", strlen(text)), *to = out;
+    char *out = arena_alloc(arena, strlen(text) + 1), *to = out;
     const char *name = "";
     if (cell->kind == V_CALLABLE)
         name = cell->callable->type_name ? cell->callable->type_name : cell->callable->def->name;
