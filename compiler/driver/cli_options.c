@@ -110,51 +110,71 @@ static bool shard(Cli *cli, const char *text)
     return false;
 }
 
-static bool option_set(Cli *cli, const OptionRow *option, const char *value)
+/* Options whose value is one of a list. */
+static bool option_choose(Cli *cli, const OptionRow *option, const char *value)
 {
     static const Backend backends[] = {BACKEND_JIT, BACKEND_INTERPRET, BACKEND_C};
     int n = 0;
+    if (!choice(cli, option, value, &n))
+        return false;
+    if (option->id == OPT_LOG)
+        cli->log_json = n;
+    else if (option->id == OPT_PRECISION)
+        cli->precision = n ? DT_F64 : DT_F32;
+    else if (option->id == OPT_BACKEND)
+        cli->lab_options.backend = backends[n];
+    else if (option->id == OPT_OPT)
+        cli->lab_options.code.opt_level = n ? 2 : 0;
+    else
+        cli->emit = value;
+    return true;
+}
+
+/* Options whose value is a whole number. */
+static bool option_count(Cli *cli, const OptionRow *option, const char *value)
+{
+    int n = 0;
+    if (option->id == OPT_THREADS)
+        return whole(cli, option, value, 1, &cli->lab_options.threads);
+    if (option->id == OPT_ARGUMENT)
+        return whole(cli, option, value, 1, &cli->argument);
+    if (option->id == OPT_EXAMPLES)
+        return whole(cli, option, value, 1, &cli->examples);
+    if (!whole(cli, option, value, 0, &n))
+        return false;
+    if (option->id == OPT_CHECKPOINT) {
+        cli->lab_options.checkpoint = n ? n : -1;
+    } else {
+        cli->seed = n;
+        cli->seeded = true;
+    }
+    return true;
+}
+
+static bool option_where(Cli *cli, const char *value)
+{
+    if (!strchr(value, '=')) {
+        cli_error(cli, "--where takes KEY=VALUE; here is \"%s\"", value);
+        return false;
+    }
+    vec_push(cli->arena, &cli->where, value);
+    return true;
+}
+
+static bool option_set(Cli *cli, const OptionRow *option, const char *value)
+{
     switch (option->id) {
     case OPT_EXPERIMENT: vec_push(cli->arena, &cli->experiments, value); break;
     case OPT_SET: vec_push(cli->arena, &cli->sets, value); break;
     case OPT_OUT: cli->out = value; break;
     case OPT_DATA: vec_push(cli->arena, &cli->data, value); break;
-    case OPT_THREADS: return whole(cli, option, value, 1, &cli->lab_options.threads);
-    case OPT_WHERE:
-        if (!strchr(value, '=')) {
-            cli_error(cli, "--where takes KEY=VALUE; here is \"%s\"", value);
-            return false;
-        }
-        vec_push(cli->arena, &cli->where, value);
-        break;
+    case OPT_WHERE: return option_where(cli, value);
     case OPT_TSV: cli->tsv = true; break;
     case OPT_TENSORBOARD: cli->tensorboard = value; break;
     case OPT_SHARD: return shard(cli, value);
-    case OPT_LOG:
-        if (!choice(cli, option, value, &n))
-            return false;
-        cli->log_json = n;
-        break;
-    case OPT_CHECKPOINT:
-        if (!whole(cli, option, value, 0, &n))
-            return false;
-        cli->lab_options.checkpoint = n ? n : -1;
-        break;
-    case OPT_PRECISION:
-        if (!choice(cli, option, value, &n))
-            return false;
-        cli->precision = n ? DT_F64 : DT_F32;
-        break;
-    case OPT_BACKEND:
-        if (!choice(cli, option, value, &n))
-            return false;
-        cli->lab_options.backend = backends[n];
-        break;
-    case OPT_OPT:
-        if (!choice(cli, option, value, &n))
-            return false;
-        cli->lab_options.code.opt_level = n ? 2 : 0;
-        break;
+    case OPT_LOG: case OPT_PRECISION: case OPT_BACKEND: case OPT_OPT: case OPT_EMIT: return option_choose(cli, option, value);
+    case OPT_THREADS: case OPT_ARGUMENT: case OPT_EXAMPLES: case OPT_CHECKPOINT: case OPT_SEED:
+        return option_count(cli, option, value);
     case OPT_CPU: cli->lab_options.code.cpu = value; break;
     case OPT_NO_CACHE: cli->no_cache = true; break;
     case OPT_QUIET: cli->quiet = true; break;
@@ -162,27 +182,14 @@ static bool option_set(Cli *cli, const OptionRow *option, const char *value)
     case OPT_JSON: cli->style = DIAG_JSON; break;
     case OPT_LINE: cli->style = DIAG_LINE; break;
     case OPT_CELL: cli->cell = value; break;
-    case OPT_ARGUMENT: return whole(cli, option, value, 1, &cli->argument);
     case OPT_LATEX: cli->latex = true; break;
     case OPT_STAGE: cli->stage = value; break;
     case OPT_NET: cli->net = value; break;
     case OPT_TRAINING: cli->training = true; break;
     case OPT_FROM: cli->from = value; break;
     case OPT_ARTIFACT: cli->artifact = value; break;
-    case OPT_EMIT:
-        if (!choice(cli, option, value, &n))
-            return false;
-        cli->emit = value;
-        break;
     case OPT_OUTPUT: cli->output = value; break;
     case OPT_WEIGHTS: cli->weights = value; break;
-    case OPT_SEED:
-        if (!whole(cli, option, value, 0, &n))
-            return false;
-        cli->seed = n;
-        cli->seeded = true;
-        break;
-    case OPT_EXAMPLES: return whole(cli, option, value, 1, &cli->examples);
     case OPT_QUICK: cli->quick = true; break;
     case OPT_TARGET: cli->target = value; break;
     case OPT_CC: cli->cc = value; break;

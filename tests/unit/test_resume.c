@@ -12,7 +12,7 @@
 static const char study[] =
     "digits = dataset(\"digits\", shape: [64], normalize: affine(mean: 0.5, sd: 0.5), valid: 300, test: 300)\n"
     "cell bend[n: int](x: f32[n]) = dense[1](tanh(dense[4](x)))\n"
-    "net mlp(x: f32[64]) -> f32[10] = dense[10](dropout[0.2](apply(bend[2], dense[32](x))))\n"
+    "net mlp(x: f32[64]) -> f32[10] = dense[10](dropout[0.2](apply(bend[2], dense[1024](x))))\n"
     "first = session(fit: cells, to: smooth_noise(points: 15, over: -5..5, sigma: 1), loss: mse, optimizer: adam[lr: 1e-2],\n"
     "                batch: 25, epochs: 20)\n"
     "second = session(learn: all, loss: cross_entropy, optimizer: adam[lr: 5e-3], batch: 32, epochs: 60,\n"
