@@ -390,24 +390,12 @@ static bool vectors_make(Maker *m) {
 
 /* ---- the whole ---- */
 
-static int64_t body_multiplies(const Graph *g) {
-    int64_t sum = 0;
-    for (Val v = 1; v < (Val)g->node.len; v++) {
-        const Node *node = graph_node(g, v);
-        if (node->op == G_MATMUL) {
-            const Shape *w = &graph_node(g, graph_in(g, v, 0))->shape;
-            sum += shape_size(&node->shape) * (w->rank ? w->dim[w->rank - 1] : 1);
-        } else if (node->op == G_MUL) sum += shape_size(&node->shape);
-    }
-    return sum;
-}
-
 /* W0905: a learned cell as it is, where memory is small enough to be counted. */
 static void warn_cells(const Maker *m) {
     const Graph *g = m->r->role[ROLE_PREDICT].made.graph;
     for (Val v = 1; (m->spec->ram || m->spec->flash) && v < (Val)g->node.len; v++) {
         if (graph_node(g, v)->op != G_MAP) continue;
-        int64_t n = body_multiplies(graph_attr(g, v)->body);
+        int64_t n = graph_multiplies(graph_attr(g, v)->body);
         if (n < WARN_MULTIPLIES) continue;
         Diag *diag = diag_add(m->e->diags, D_W0905, m->spec->span, "the learned cell takes %lld multiply-adds for each unit", (long long)n);
         diag_hint(diag, "replace(model, cells: tabulated[error: 1e-2, over: box, outside: clamp]), or quadratic_fit");

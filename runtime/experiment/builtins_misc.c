@@ -104,7 +104,7 @@ static Value named_record(Eval *e, const char *const *text, const Value *at, int
 
 /* ---- cost(net): multiply-adds of one example, bytes of parameters ---- */
 
-static int64_t graph_multiplies(const Graph *g) {
+int64_t graph_multiplies(const Graph *g) {
     int64_t sum = 0;
     for (Val v = 1; v < (Val)g->node.len; v++) {
         const Node *node = graph_node(g, v);

@@ -48,6 +48,9 @@ bool net_declared_input(Eval *e, const Value *net, Span span, Column *out);
 /* Where a parameter of a trace stands in the net's table; -1: an optimizer's state. */
 int net_param_index(const NetInfo *info, const char *path);
 
+/* Multiplications of one example, those inside of mapped cells too (builtins_misc.c). */
+int64_t graph_multiplies(const Graph *g);
+
 /* ---- plans (plan.c) ---- */
 typedef struct PlanRequest {
     Eval *e; const NetInfo *info; Column x, y;

@@ -1,44 +1,13 @@
 /* test_attacks.c -- attacks against runs of the reference (tests/data/attacks): projections, APGD's trajectories, FAB's norms and
  * Square's replay in f64; robust accuracies of whole ensembles in f32.  Tolerances are those of the READMEs. */
 #include "traced.h"
+#include "nets.h"
 
 #include "attack/attack.h"
 #include "data/data.h"
 
 enum { PIXELS = 784, CLASSES = 10, IMAGES = 200, POINTS = 10, STEPS = 100, LOSSES = 4 };
 
-static const char program_text[] =
-    "net relu_net(x: f32[784]) -> f32[10] {\n"
-    "  h = relu(layernorm(dense[64](x)))\n"
-    "  h = relu(layernorm(dense[64](h)))\n"
-    "  h = relu(layernorm(dense[64](h)))\n"
-    "  dense[10](h)\n"
-    "}\n"
-    "net two_net(x: f32[784]) -> f32[10] {\n"
-    "  h = apply(inner[2], layernorm(dense[128](x)))\n"
-    "  h = apply(inner[2], layernorm(dense[128](h)))\n"
-    "  h = apply(inner[2], layernorm(dense[128](h)))\n"
-    "  dense[10](h)\n"
-    "}\n"
-    "fn without(y, k) = where(one_hot(k) > 0, -1e30, y)\n"
-    "fn ce(y: f32[k], target: class[k], aim: class[k]) = cross_entropy(y, target)\n"
-    "fn dlr(y: f32[k], target: class[k], aim: class[k]) {\n"
-    "  p1 = argmax(y)\n"
-    "  p2 = argmax(without(y, p1))\n"
-    "  p3 = argmax(without(without(y, p1), p2))\n"
-    "  other = where(p1 == target, pick(y, p2), pick(y, p1))\n"
-    "  -(pick(y, target) - other) / (pick(y, p1) - pick(y, p3) + 1e-12)\n"
-    "}\n"
-    "fn dlr_aimed(y: f32[k], target: class[k], aim: class[k]) {\n"
-    "  p1 = argmax(y)\n"
-    "  rest = without(y, p1)\n"
-    "  p2 = argmax(rest)\n"
-    "  rest = without(rest, p2)\n"
-    "  p3 = argmax(rest)\n"
-    "  p4 = argmax(without(rest, p3))\n"
-    "  -(pick(y, target) - pick(y, aim)) / (pick(y, p1) - 0.5 * (pick(y, p3) + pick(y, p4)) + 1e-12)\n"
-    "}\n"
-    "fn difference(y: f32[k], target: class[k], aim: class[k]) = pick(y, aim) - pick(y, target)\n";
 static const char *const loss_fn[LOSSES] = {"ce", "dlr", "dlr_aimed", "difference"};
 
 /* ---- files ---- */
@@ -62,13 +31,6 @@ static double *numbers(Arena *arena, const DataArray *a) {
 }
 
 #define READ(...) numbers(w->arena, &(DataArray[1]){read_file(w->arena, __VA_ARGS__)}[0])
-
-static const char *file_of(Arena *arena, const char *path) {
-    const char *open = strchr(path, '['), *dot = strrchr(path, '.');
-    const char *kind = strncmp(path, "inner.", 6) == 0 ? "inner" : strncmp(path, "dense", 5) == 0 ? "fc" : "ln";
-    bool weight = strcmp(dot, ".w") == 0 || strcmp(dot, ".gain") == 0;
-    return arena_printf(arena, "%s_%d_%s", kind, atoi(open + 1) - 1, weight ? "weight" : "bias");
-}
 
 /* ---- a victim: one program for the logits, one for each loss ---- */
 
@@ -111,7 +73,7 @@ static Program *net_program(Net *w, const char *net, int loss) {
     if (!w->block) {
         w->block = arena_alloc(w->arena, layout.size + 64);
         for (int i = 0; i < layout.slots; i++) {
-            DataArray weights = read_file(w->arena, "nets/%s/%s", w->folder, file_of(w->arena, layout.slot[i].path));
+            DataArray weights = read_file(w->arena, "nets/%s/%s", w->folder, nets_file(w->arena, layout.slot[i].path));
             for (int64_t k = 0; k < shape_size(&layout.slot[i].shape); k++) {
                 char *at = (char *)w->block + layout.slot[i].offset;
                 if (w->precision == DT_F32) ((float *)(void *)at)[k] = (float)data_at(&weights, k);
@@ -167,7 +129,7 @@ static bool net_slope(void *data, AttackLoss loss, const double *x, const int32_
 static Net *net_open(const char *folder, DType precision) {
     Arena *arena = arena_new();
     Net *w = arena_new_of(arena, Net);
-    *w = (Net){.text = text_open(program_text), .arena = arena, .folder = folder, .precision = precision};
+    *w = (Net){.text = text_open(nets_text), .arena = arena, .folder = folder, .precision = precision};
     const char *net = strcmp(folder, "twoarg_std") == 0 ? "two_net" : "relu_net";
     w->look = net_program(w, net, -1);
     for (int k = 0; k < LOSSES; k++) w->slope[k] = net_program(w, net, k);

@@ -4,42 +4,11 @@
  * Two programs per net and precision: `look` gives the logits of 200 images in batches of 70, `slope` the losses and
  * all gradients of 16 images in one batch. */
 #include "traced.h"
+#include "nets.h"
 
 #include "data/data.h"
 
 enum { IMAGES = 200, BATCH = 70, SLOPES = 16, PIXELS = 784, CLASSES = 10, LOSSES = 3, MAX_PARAMS = 24 };
-
-static const char program_text[] =
-    "net relu_net(x: f32[784]) -> f32[10] {\n"
-    "  h = relu(layernorm(dense[64](x)))\n"
-    "  h = relu(layernorm(dense[64](h)))\n"
-    "  h = relu(layernorm(dense[64](h)))\n"
-    "  dense[10](h)\n"
-    "}\n"
-    "net two_net(x: f32[784]) -> f32[10] {\n"
-    "  h = apply(inner[2], layernorm(dense[128](x)))\n"
-    "  h = apply(inner[2], layernorm(dense[128](h)))\n"
-    "  h = apply(inner[2], layernorm(dense[128](h)))\n"
-    "  dense[10](h)\n"
-    "}\n"
-    "fn without(y, k) = where(one_hot(k) > 0, -1e30, y)\n"
-    "fn ce(y: f32[k], target: class[k], aim: class[k]) = cross_entropy(y, target)\n"
-    "fn dlr(y: f32[k], target: class[k], aim: class[k]) {\n"
-    "  p1 = argmax(y)\n"
-    "  p2 = argmax(without(y, p1))\n"
-    "  p3 = argmax(without(without(y, p1), p2))\n"
-    "  other = where(p1 == target, pick(y, p2), pick(y, p1))\n"
-    "  -(pick(y, target) - other) / (pick(y, p1) - pick(y, p3) + 1e-12)\n"
-    "}\n"
-    "fn dlr_aimed(y: f32[k], target: class[k], aim: class[k]) {\n"
-    "  p1 = argmax(y)\n"
-    "  rest = without(y, p1)\n"
-    "  p2 = argmax(rest)\n"
-    "  rest = without(rest, p2)\n"
-    "  p3 = argmax(rest)\n"
-    "  p4 = argmax(without(rest, p3))\n"
-    "  -(pick(y, target) - pick(y, aim)) / (pick(y, p1) - 0.5 * (pick(y, p3) + pick(y, p4)) + 1e-12)\n"
-    "}\n";
 
 typedef struct Fixture { const char *folder, *net; bool parameters; } Fixture;
 static const Fixture relu_std = {"relu_std", "relu_net", true}, relu_adv = {"relu_adv", "relu_net", false},
@@ -58,16 +27,6 @@ static DataArray read_file(Arena *arena, const char *format, ...) {
     const char *path = arena_printf(arena, "%s/data/nets/%s.npy", NIN_TESTS, name);
     if (!read_npy(arena, path, NULL, &array, &error)) fail_msg("%s", error);
     return array;
-}
-
-/* "inner.dense[2].w" -> "inner_1_weight", "layernorm[1].shift" -> "ln_0_bias". */
-static const char *file_of(Arena *arena, const char *path) {
-    const char *open = strchr(path, '['), *dot = strrchr(path, '.');
-    assert_non_null(open);
-    assert_non_null(dot);
-    const char *kind = strncmp(path, "inner.", 6) == 0 ? "inner" : strncmp(path, "dense", 5) == 0 ? "fc" : "ln";
-    bool weight = strcmp(dot, ".w") == 0 || strcmp(dot, ".gain") == 0;
-    return arena_printf(arena, "%s_%d_%s", kind, atoi(open + 1) - 1, weight ? "weight" : "bias");
 }
 
 /* ---- programs ---- */
@@ -152,7 +111,7 @@ static void job_data(Job *j) {
 static void load_weights(Job *j, const BlockLayout *layout, char *block) {
     for (int i = 0; i < j->params; i++) {
         const Slot *slot = &layout->slot[i];
-        DataArray w = read_file(j->arena, "%s/%s", j->fixture->folder, file_of(j->arena, slot->path));
+        DataArray w = read_file(j->arena, "%s/%s", j->fixture->folder, nets_file(j->arena, slot->path));
         assert_int_equal(w.rows * shape_size(&w.shape), shape_size(&slot->shape));
         for (int64_t k = 0; k < shape_size(&slot->shape); k++) {
             if (j->precision == DT_F32) ((float *)(block + slot->offset))[k] = (float)data_at(&w, k);
@@ -247,7 +206,7 @@ static void compare_reference(Job *j, const Result *r) {
         raise_to(&j->input_error, distance(j, r->slope[k], &theirs, relative));
     }
     for (int i = 0; i < j->params && j->fixture->parameters; i++) {
-        theirs = read_file(j->arena, "%s/grad_ce_sum16_%s", folder, file_of(j->arena, j->slots[i].path));
+        theirs = read_file(j->arena, "%s/grad_ce_sum16_%s", folder, nets_file(j->arena, j->slots[i].path));
         const char *ours = (const char *)r->block + j->slope_layout.slot[j->params + i].offset;
         raise_to(&j->parameter_error, distance(j, ours, &theirs, relative));
     }
@@ -274,7 +233,7 @@ static void compare_results(const Job *j, const char *way, const Result *a, cons
 }
 
 static void check(const Fixture *fixture, DType precision) {
-    Job j = {.text = text_open(program_text), .fixture = fixture, .precision = precision, .arena = arena_new()};
+    Job j = {.text = text_open(nets_text), .fixture = fixture, .precision = precision, .arena = arena_new()};
     job_data(&j);
     build_look(&j);
     build_slope(&j);
