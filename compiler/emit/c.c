@@ -73,20 +73,6 @@ static const char *c_type(KScalar s)
     return "?";
 }
 
-static const char *short_type(KScalar s)
-{
-    switch (s) {
-    case KS_VOID: return "void";
-    case KS_BOOL: return "bool";
-    case KS_I32: return "i32";
-    case KS_I64: return "i64";
-    case KS_F32: return "f32";
-    case KS_F64: return "f64";
-    case KS_PTR: return "ptr";
-    }
-    return "?";
-}
-
 static bool is_float(KType t) { return t.scalar == KS_F32 || t.scalar == KS_F64; }
 static KType type_at(const Writer *w, KVal v) { return w->func->code.at[v].type; }
 static void indent(Writer *w) { buf_printf(w->out, "%*s", 4 * w->depth, ""); }
@@ -150,7 +136,7 @@ static void infix(Writer *w, const char *sign, const KInst *i)
 static void integer_operator(Writer *w, const KInst *i)
 {
     char suffix[8];
-    snprintf(suffix, sizeof suffix, "_%s", short_type(i->type.scalar));
+    snprintf(suffix, sizeof suffix, "_%s", kscalar_name(i->type.scalar));
     apply(w, kop_name(i->op), suffix, i);
 }
 
@@ -182,9 +168,9 @@ static void conversion(Writer *w, const KInst *i)
     KScalar from = type_at(w, i->a).scalar, to = i->type.scalar;
     char name[24];
     if (i->op == K_BITCAST && from != to)
-        snprintf(name, sizeof name, "%s_bits_%s", short_type(from), short_type(to));
+        snprintf(name, sizeof name, "%s_bits_%s", kscalar_name(from), kscalar_name(to));
     else if (i->op == K_CONVERT && is_float(type_at(w, i->a)) && !is_float(i->type))
-        snprintf(name, sizeof name, "%s_to_%s", short_type(from), short_type(to));
+        snprintf(name, sizeof name, "%s_to_%s", kscalar_name(from), kscalar_name(to));
     else
         snprintf(name, sizeof name, "(%s)", c_type(to));
     apply(w, name, "", i);
@@ -226,7 +212,7 @@ static void assignment(Writer *w, KVal at)
     indent(w);
     declare(w, at);
     if (i->op == K_LOAD) {
-        buf_printf(w->out, " = load_%s%s(v%u, v%u);\n", short_type(i->type.scalar), i->type.lanes == 16 ? "x16" : "",
+        buf_printf(w->out, " = load_%s%s(v%u, v%u);\n", kscalar_name(i->type.scalar), i->type.lanes == 16 ? "x16" : "",
                    i->a, i->b);
         return;
     }
@@ -242,7 +228,7 @@ static void store(Writer *w, const KInst *i)
 {
     KType t = type_at(w, i->c);
     indent(w);
-    buf_printf(w->out, "store_%s%s(v%u, v%u, v%u);\n", short_type(t.scalar), t.lanes == 16 ? "x16" : "", i->a, i->b,
+    buf_printf(w->out, "store_%s%s(v%u, v%u, v%u);\n", kscalar_name(t.scalar), t.lanes == 16 ? "x16" : "", i->a, i->b,
                i->c);
 }
 

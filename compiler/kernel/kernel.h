@@ -87,6 +87,7 @@ KVal k_tree(KModule *m, KFunc *f, KOp op, KVal vector);
 const char *kop_name(KOp op);
 int kop_operands(KOp op);
 int kscalar_bytes(KScalar scalar);                                      /* in memory */
+const char *kscalar_name(KScalar scalar);                               /* "f32" */
 /* NULL if the module is well formed, else a description of the first violation. */
 const char *kernel_verify(const KModule *module, Arena *arena);
 void kernel_print(const KModule *module, Buf *out);

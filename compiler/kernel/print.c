@@ -1,7 +1,7 @@
 /* print.c -- kernel IR as text, for reading and for tests of structure; the same module gives the same bytes. */
 #include "kernel/kernel.h"
 
-static const char *scalar_name(KScalar s)
+const char *kscalar_name(KScalar s)
 {
     switch (s) {
     case KS_VOID: return "void";
@@ -51,7 +51,7 @@ static void print_inst(const KFunc *func, KVal at, int depth, Buf *out)
     if (op == K_FOR)
         buf_printf(out, " step %lld", (long long)i->imm);
     if (i->type.scalar != KS_VOID)
-        buf_printf(out, " : %s%s", scalar_name(i->type.scalar), i->type.lanes == 16 ? "x16" : "");
+        buf_printf(out, " : %s%s", kscalar_name(i->type.scalar), i->type.lanes == 16 ? "x16" : "");
     buf_text(out, "\n");
 }
 

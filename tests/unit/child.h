@@ -53,6 +53,17 @@ static inline const char *child_bytes(Child *c, const char *name, const void *by
 
 static inline const char *child_text(Child *c, const char *name, const char *text) { return child_bytes(c, name, text, strlen(text)); }
 
+/* SHA-256 of all records and weights under a part of a folder, by name; links are followed. */
+static inline char *child_hashes(Child *c, const char *folder, const char *part)
+{
+    const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena,
+                          "cd '%s' && find -L %s -type f \\( -name records.jsonl -o -name '*.safetensors' \\) | LC_ALL=C sort | xargs sha256sum",
+                          folder, part), NULL};
+    Outcome o = process_run(c->arena, argv, CHILD_TIME);
+    assert_int_equal(o.status, 0);
+    return o.out;
+}
+
 /* nin with arguments, the last of which is NULL. */
 static inline Outcome child_run(Child *c, ...)
 {

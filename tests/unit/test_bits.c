@@ -38,17 +38,6 @@ static const char digits[] =
     "  table(\"t\", by: [net], n: count())\n"
     "}\n";
 
-/* Hashes of all records and weights under a folder, by name. */
-static char *hashes(Child *c, const char *folder)
-{
-    const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena,
-                          "cd '%s' && find . -type f \\( -name records.jsonl -o -name '*.safetensors' \\) | LC_ALL=C sort | xargs sha256sum",
-                          folder), NULL};
-    Outcome o = process_run(c->arena, argv, CHILD_TIME);
-    expect_status(&o, 0);
-    return o.out;
-}
-
 static void one_answer(Child *c, const char *name, const char *program)
 {
     const char *file = child_text(c, arena_printf(c->arena, "%s.nin", name), program), *first = NULL;
@@ -56,7 +45,7 @@ static void one_answer(Child *c, const char *name, const char *program)
         const char *out = child_path(c, arena_printf(c->arena, "%s-%d", name, i));
         Outcome o = child_run(c, "run", file, "--quiet", "--out", out, ways[i].a, ways[i].b, NULL);
         expect_status(&o, 0);
-        const char *found = hashes(c, out);
+        const char *found = child_hashes(c, out, ".");
         expect_text(found, "records.jsonl");
         expect_text(found, "weights.safetensors");
         if (first && strcmp(first, found) != 0)
@@ -75,10 +64,10 @@ static void test_found_again(void **state)
     const char *file = child_text(c, "again.nin", digits), *out = child_path(c, "again");
     Outcome o = child_run(c, "run", file, "--quiet", "--out", out, NULL);
     expect_status(&o, 0);
-    const char *first = hashes(c, out);
+    const char *first = child_hashes(c, out, ".");
     o = child_run(c, "run", file, "--quiet", "--out", out, NULL);
     expect_status(&o, 0);
-    assert_string_equal(first, hashes(c, out));
+    assert_string_equal(first, child_hashes(c, out, "."));
 }
 
 int main(void)

@@ -46,23 +46,13 @@ static const char study[] =
     "  table(\"t\", n: count())\n"
     "}\n";
 
-static char *hashes(Child *c, const char *folder)
-{
-    const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena,
-                          "cd '%s' && find -L study -type f \\( -name records.jsonl -o -name '*.safetensors' \\) | LC_ALL=C sort | xargs sha256sum",
-                          folder), NULL};
-    Outcome o = process_run(c->arena, argv, CHILD_TIME);
-    expect_status(&o, 0);
-    return o.out;
-}
-
 static const char *sweep(Child *c, const char *file, const char *experiment, int n, const char *a, const char *b)
 {
     const char *out = child_path(c, arena_printf(c->arena, "%s-%d%s%s", experiment, n, a, b));
     const char *set = arena_printf(c->arena, "n=%d", n);
     Outcome o = child_run(c, "run", file, "--quiet", "--experiment", experiment, "--set", set, "--out", out, a, b, NULL);
     expect_status(&o, 0);
-    char *found = hashes(c, out);
+    char *found = child_hashes(c, out, "study");
     expect_text(found, "records.jsonl");
     return found;
 }
@@ -97,7 +87,7 @@ static void test_shards(void **state)
     }
     o = child_run(c, "results", "merge", part[0], part[1], part[2], "--out", merged, NULL);
     expect_status(&o, 0);
-    assert_string_equal(hashes(c, merged), hashes(c, whole));
+    assert_string_equal(child_hashes(c, merged, "study"), child_hashes(c, whole, "study"));
 }
 
 /* Interrupted in the middle, a sweep ends as an interrupted program does, and the next call gives all of it. */
@@ -111,7 +101,7 @@ static void test_interrupt(void **state)
     expect_status(&o, 0);
     o = child_run(c, "run", file, "--quiet", "--experiment", "settings", "--out", out, NULL);
     expect_status(&o, 0);
-    assert_string_equal(hashes(c, out), sweep(c, file, "settings", 17, "--backend=interpret", "--threads=2"));
+    assert_string_equal(child_hashes(c, out, "study"), sweep(c, file, "settings", 17, "--backend=interpret", "--threads=2"));
 }
 
 int main(void)
