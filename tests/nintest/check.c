@@ -386,14 +386,18 @@ static void check_same(Check *c)
 static bool data_there(Arena *arena, const char *name)
 {
     const char *folder = getenv("NIN_DATA");
-    return folder && access(arena_printf(arena, "%s/%s", folder, name), R_OK) == 0;
+    if (folder && access(arena_printf(arena, "%s/%s", folder, name), R_OK) == 0)
+        return true;
+    char *package = arena_printf(arena, "/usr/share/datasets/%s", name);    /* Debian's packages write hyphens */
+    for (char *c = package; *c; c++) *c = *c == '_' ? '-' : *c;
+    return access(package, R_OK) == 0;
 }
 
 static bool skipped(Check *c)
 {
     const Directive *needs = directive_find(c->file, DIRECTIVE_REQUIRES), *is_long = directive_find(c->file, DIRECTIVE_LONG);
     if (needs && !data_there(c->arena, needs->text)) {
-        report_skip(c->report, "%s: there is no data set %s under NIN_DATA", c->file->path, needs->text);
+        report_skip(c->report, "%s: there is no data set %s under NIN_DATA or /usr/share/datasets", c->file->path, needs->text);
         return true;
     }
     return is_long && !c->options->long_too;
