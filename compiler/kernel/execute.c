@@ -9,8 +9,12 @@
 #include "support/threads.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
-enum { ALIGN = 64, SERIAL_BELOW = 256 };       /* ranges with fewer items stay on the calling thread */
+enum {
+    ALIGN = 64, HUGE_PAGE = 1 << 21,
+    SERIAL_BELOW = 256                         /* ranges with fewer items stay on the calling thread */
+};
 
 typedef struct Executable {
     Program program;                           /* first: a Program * is an Executable * */
@@ -238,13 +242,23 @@ static void spare_free(Spare *spare) {
     free(spare);
 }
 
+/* In large pages where there is much: neighbours in the tensors of a step lie many small pages apart. */
+static void *pages_take(size_t bytes) {
+    bool large = bytes >= HUGE_PAGE;
+    void *at = large ? aligned_alloc(HUGE_PAGE, round_up(bytes, HUGE_PAGE)) : aligned_alloc(ALIGN, bytes);
+#ifdef MADV_HUGEPAGE
+    if (at && large) madvise(at, bytes, MADV_HUGEPAGE);
+#endif
+    return at;
+}
+
 static Spare *memory_take(Executable *it, size_t bytes) {
     Spare *spare = __atomic_exchange_n(&it->spare, NULL, __ATOMIC_ACQ_REL);
     if (spare && spare->bytes >= bytes) return spare;
     spare_free(spare);
     spare = malloc(sizeof *spare);
     if (!spare) return NULL;
-    *spare = (Spare){bytes, aligned_alloc(ALIGN, bytes)};
+    *spare = (Spare){bytes, pages_take(bytes)};
     if (spare->at) return spare;
     free(spare);
     return NULL;
