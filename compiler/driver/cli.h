@@ -16,6 +16,8 @@ enum { EXIT_DONE = 0, EXIT_PROGRAM = 1, EXIT_USAGE = 2, EXIT_MACHINE = 3 };
 struct Cli;
 typedef struct Command { const char *name, *arguments; int fewest, most; const char *help; int (*run)(struct Cli *cli); } Command;
 
+typedef struct ShownDiag { DiagCode code; Span span; const char *message; } ShownDiag;       /* a warning that was shown */
+
 typedef struct Cli {
     Arena *arena;
     const Command *command;
@@ -35,6 +37,7 @@ typedef struct Cli {
     Progress *progress; const char *progress_what; int64_t progress_done; pthread_mutex_t progress_lock;
     double log_started, log_shown;                      /* --log json */
     const char *c_folder;                               /* of cli_scratch; removed at the end */
+    VEC(ShownDiag) shown;                                   /* of this session */
     bool machine, at_fault;                             /* something of the machine failed; the program is at fault */
 } Cli;
 

@@ -207,6 +207,7 @@ void cli_open(Cli *cli)
     session->out_folder = cli->out;
     session->read_file = read_file;
     session->precision = cli->precision;
+    cli->shown.len = 0;
     if (!o->threads)
         o->threads = thread_count();
     o->code.plugin = plugin_find(cli);
@@ -299,9 +300,38 @@ void cli_progress_end(Cli *cli)
     pthread_mutex_unlock(&cli->progress_lock);
 }
 
+static bool shown_before(const Cli *cli, const Diag *diag)
+{
+    for (int i = 0; i < cli->shown.len; i++) {
+        const ShownDiag *old = &cli->shown.at[i];
+        if (old->code == diag->code && old->span.lo == diag->span.lo && old->span.hi == diag->span.hi &&
+            strcmp(old->message, diag->message) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A warning of the check comes again while the program runs: it is shown once. */
+static void drop_shown(Cli *cli, Diags *diags)
+{
+    int kept = 0;
+    for (int i = 0; i < diags->list.len; i++) {
+        Diag *diag = diags->list.at[i];
+        if (!diag_is_error(diag->code)) {
+            if (shown_before(cli, diag))
+                continue;
+            ShownDiag shown = {diag->code, diag->span, arena_copy(cli->arena, diag->message, strlen(diag->message))};
+            vec_push(cli->arena, &cli->shown, shown);
+        }
+        diags->list.at[kept++] = diag;
+    }
+    diags->list.len = kept;
+}
+
 bool cli_show(Cli *cli, FILE *to)
 {
     Diags *diags = &cli->session->diags;
+    drop_shown(cli, diags);
     Buf text = {0};
     bool errors = false, terminal = to == stdout ? cli->out_terminal : cli->err_terminal;
     for (int i = 0; i < diags->list.len; i++) {

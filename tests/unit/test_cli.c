@@ -3,6 +3,7 @@
 #include "child.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -23,6 +24,17 @@ static const char small[] =
     "  table(\"t\", loss: mean(loss), n: count())\n"
     "}\n"
     "test \"holds\" { check(1 + 1 == 2) }\n";
+
+/* Looks at 50 000 examples after every epoch; patience never ends it. */
+static const char watched[] =
+    "fn product(a, b) = a * b\n"
+    "plane = samples(product, over: [-1..1, -1..1], points: 10, valid: 50000, test: 10, seed: 1)\n"
+    "net n(x: f32[2]) -> f32[1] = dense[1](tanh(dense[4](x)))\n"
+    "experiment e(epochs: int = 3) {\n"
+    "  rule = session(learn: all, loss: mse, optimizer: adam[lr: 0.1], batch: all, epochs: epochs, stop: patience(5000, valid_loss))\n"
+    "  record(loss: train(n, on: plane, with: rule, seed: 1).valid_loss)\n"
+    "  table(\"t\", loss: mean(loss))\n"
+    "}\n";
 
 /* ---- use ---- */
 
@@ -427,9 +439,39 @@ static void test_interrupt(void **state)
     assert_string_equal(process_run(c->arena, argv, CHILD_TIME).out, "");
 }
 
+/* ---- what is shown, what is kept ---- */
+
+static void test_warned_once(void **state)
+{
+    Child *c = *state;
+    Outcome o = child_run(c, "run", child_text(c, "watched.nin", watched), "--out", child_path(c, "o"), NULL);
+    expect_status(&o, RUN_OK);
+    const char *first = strstr(o.err, "W0611");
+    assert_non_null(first);
+    assert_null(strstr(first + 1, "W0611"));
+}
+
+/* Looking at a model while it trains keeps nothing: 2000 times 50 000 outputs would be 400 MB. */
+static void test_looking_keeps_nothing(void **state)
+{
+    Child *c = *state;
+    struct rusage use;
+    const char *options = getenv("ASAN_OPTIONS");
+    char *before = arena_printf(c->arena, "%s", options ? options : "");
+    setenv("ASAN_OPTIONS", arena_printf(c->arena, "%s:quarantine_size_mb=1", before), 1);
+    Outcome o = child_run(c, "run", child_text(c, "watched.nin", watched), "--set", "epochs=2000", "--quiet", "--threads", "1",
+                          "--out", child_path(c, "long"), NULL);
+    setenv("ASAN_OPTIONS", before, 1);
+    expect_status(&o, RUN_OK);
+    assert_int_equal(getrusage(RUSAGE_CHILDREN, &use), 0);
+    assert_in_range(use.ru_maxrss, 1, 380000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_looking_keeps_nothing),                  /* the first child: later ones may be larger */
+        cmocka_unit_test(test_warned_once),
         cmocka_unit_test(test_use), cmocka_unit_test(test_manual), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_text),
         cmocka_unit_test(test_empty_panel), cmocka_unit_test(test_corrupt), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
         cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output),
