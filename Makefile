@@ -38,7 +38,11 @@ demo: deps
 	@echo "Figures and tables:" && ls -d results/xor/*/*.png results/xor/*/*.tsv
 test: deps
 	@$(MAKE) -s -j$(JOBS) suite
-test-long: deps
+# The long tests too, with compilers and emulators of the machines that models are built for.
+DEVICE_PACKAGES = clang-19 lld-19 nodejs gcc-arm-none-eabi libnewlib-dev qemu-system-arm qemu-user \
+                  gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
+test-long:
+	@tools/install-deps.sh $(DEVICE_PACKAGES)
 	@$(MAKE) -s -j$(JOBS) suite NINTEST_FLAGS=--long
 # Everything, then the test runner: its last line is "N passed, N failed, N skipped".
 suite: all unit $(BUILD)/nintest

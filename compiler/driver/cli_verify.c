@@ -94,9 +94,10 @@ static void put_state(const Artifact *a, const ReferenceRole *role, const char *
             memcpy(state + f->offset, f->value, bytes);
     }
     for (int k = 0; k < role->made.layout.slots; k++) {
-        const ArtifactField *f = &a->field[a->fn[ROLE_TRAIN].field[k]];
+        int number = a->fn[ROLE_TRAIN].field[k];
+        const ArtifactField *f = number == NO_FIELD ? NULL : &a->field[number];
         const Slot *slot = &role->made.layout.slot[k];
-        if (f->in_state)
+        if (f && f->in_state)
             memcpy(state + f->offset, block + slot->offset, (size_t)shape_size(&slot->shape) * dtype_size(slot->dtype));
     }
 }

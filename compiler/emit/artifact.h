@@ -18,10 +18,11 @@ typedef struct ArtifactField {
     int64_t offset;                        /* bytes in the state */
 } ArtifactField;
 
+enum { NO_FIELD = -1 };
 typedef enum ArtifactRole { ROLE_PREDICT, ROLE_LOSS, ROLE_TRAIN, ROLES } ArtifactRole;
 typedef struct ArtifactFn {
     const Device *device;                  /* NULL: the artifact has none */
-    int *field;                            /* by slot of the device's layout */
+    int *field;                            /* by slot of the device's layout; NO_FIELD: no call reads or writes it */
     const double *settings; int setting_count;
     const uint64_t *keys; int key_count;
 } ArtifactFn;

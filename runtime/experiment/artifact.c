@@ -241,6 +241,15 @@ static char *role_block(Maker *m, const PlanGraph *g) {
     return block;
 }
 
+/* Only what the functions read or write: a cell that a table or a fit stands for takes its weights nowhere. */
+static void fields_find(Maker *m, ArtifactFn *fn, const PlanGraph *g, const char *block) {
+    fn->field = arena_array(m->arena, int, g->layout.slots + 1);
+    for (int k = 0; k < g->layout.slots; k++) fn->field[k] = NO_FIELD;
+    for (int k = 0; k < g->layout.slots; k++)
+        for (int i = 0; i < fn->device->spots && fn->field[k] == NO_FIELD; i++)
+            if (fn->device->spot[i].kind == SPOT_WEIGHT && fn->device->spot[i].index == k) fn->field[k] = field_of(m, &g->layout.slot[k], block);
+}
+
 static bool role_make(Maker *m, ArtifactRole role, const PlanRequest *request) {
     ReferenceRole *ref = &m->r->role[role];
     if (!plan_graph(request, m->arena, &ref->made)) return false;
@@ -254,8 +263,7 @@ static bool role_make(Maker *m, ArtifactRole role, const PlanRequest *request) {
         diag_add(m->e->diags, D_R0103, m->spec->span, "cannot be built: %s", error);
         return false;
     }
-    fn->field = arena_array(m->arena, int, g->layout.slots + 1);
-    for (int k = 0; k < g->layout.slots; k++) fn->field[k] = field_of(m, &g->layout.slot[k], ref->block);
+    fields_find(m, fn, g, ref->block);
     if (g->plan->per_epoch_setting >= 0) g->plan->setting[g->plan->per_epoch_setting] = g->plan->setting[g->plan->total_setting] = 1;
     fn->settings = g->plan->setting;
     fn->setting_count = g->plan->settings;
@@ -271,7 +279,8 @@ static void mark_learned(Maker *m) {
     const ReferenceRole *ref = &m->r->role[ROLE_TRAIN];
     for (int k = 0; ref->used && k < ref->made.graph->outputs.len; k++) {
         const GraphOutput *o = &ref->made.graph->outputs.at[k];
-        if (o->kind == OUT_BLOCK) m->a->field[m->a->fn[ROLE_TRAIN].field[o->index]].in_state = true;
+        int field = o->kind == OUT_BLOCK ? m->a->fn[ROLE_TRAIN].field[o->index] : NO_FIELD;
+        if (field != NO_FIELD) m->a->field[field].in_state = true;
     }
     for (int k = 0; m->spec->separate && k < m->a->fields; k++) m->a->field[k].in_state = true;
 }

@@ -50,7 +50,7 @@ static void verified(Child *c, const char *option, const char *name, const char 
 {
     bool all = getenv("NIN_LONG") != NULL;
     const char *net = strcmp(option, "--net") == 0 ? "--seed=1" : "--quick";
-    Outcome o = child_run(c, "verify", models, option, name, "--examples", all ? "10000" : examples, all ? "--cc=gcc,clang" : "--cc=gcc",
+    Outcome o = child_run(c, "verify", models, option, name, "--examples", all ? "10000" : examples, all ? "--cc=gcc,clang-19" : "--cc=gcc",
                           all ? "--line" : "--quick", net[2] == 's' ? net : "--line", NULL);
     expect_status(&o, 0);
     expect_text(o.out, "equal");
@@ -66,6 +66,8 @@ static void test_mnist_shape(void **state) { verified(*state, "--net", "tall", "
 static void test_normalised(void **state) { verified(*state, "--net", "scaled", "100"); }
 static void test_learner(void **state) { verified(*state, "--artifact", "learner", "1000"); }
 static void test_last_layer(void **state) { verified(*state, "--artifact", "last_layer", "200"); }
+static void test_fitted(void **state) { verified(*state, "--artifact", "fitted", "200"); }
+static void test_fitted_learner(void **state) { verified(*state, "--artifact", "fitted_learner", "200"); }
 static void test_cell_learner(void **state) { verified(*state, "--artifact", "cell_learner", "200"); }
 
 /* ---- what the text needs, and says ---- */
@@ -73,7 +75,7 @@ static void test_cell_learner(void **state) { verified(*state, "--artifact", "ce
 static void test_symbols(void **state)
 {
     Child *c = *state;
-    static const char *const names[] = {"plain", "raw", "learner"};
+    static const char *const names[] = {"plain", "raw", "learner", "fitted", "fitted_learner"};
     for (int k = 0; k < COUNT(names); k++) {
         const char *path = built(c, names[k], "s.c"), *object = child_path(c, "s.o");
         shell_ok(c, arena_printf(c->arena, "gcc -std=c99 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror -c %s -o %s", path, object));
@@ -116,6 +118,19 @@ static void test_report(void **state)
     assert_int_equal(number_after(header, "stack "), strtol(o.out, NULL, 10));
 }
 
+/* A cell that a fit stands for leaves nothing of itself behind: two layers and six coefficients, and nothing else. */
+static void test_fit_alone(void **state)
+{
+    Child *c = *state;
+    static const char *const names[] = {"fitted", "fitted_learner"};
+    for (int k = 0; k < COUNT(names); k++) {
+        const char *source = text_of(c, built(c, names[k], "f.c")), *header = text_of(c, child_path(c, "f.h"));
+        assert_null(strstr(source, "inner_dense"));
+        if (k == 0)
+            assert_int_equal(number_after(header, "constants   "), 4 * (32 * 64 + 32 + 10 * 16 + 10 + 6));
+    }
+}
+
 /* The self-test tells a build that fuses from one that does not. */
 static void test_contraction(void **state)
 {
@@ -130,10 +145,10 @@ static void test_contraction(void **state)
 static void test_contraction_clang(void **state)
 {
     Child *c = *state;
-    if (!has(c, "clang") || !__builtin_cpu_supports("fma"))
+    if (!has(c, "clang-19") || !__builtin_cpu_supports("fma"))
         skip();
     const char *path = built(c, "plain", "f.c");
-    Outcome o = shell(c, arena_printf(c->arena, "clang -O2 -mfma -ffp-contract=fast -DPLAIN_MAIN %s -o %s/f && %s/f", path, c->folder, c->folder));
+    Outcome o = shell(c, arena_printf(c->arena, "clang-19 -O2 -mfma -ffp-contract=fast -DPLAIN_MAIN %s -o %s/f && %s/f", path, c->folder, c->folder));
     assert_int_equal(o.status, 1);
 }
 
@@ -331,7 +346,7 @@ static void test_errors(void **state)
     Child *c = *state;
     refused(c, 1, "E0903", "--artifact", "tight", NULL, NULL);
     refused(c, 1, "W0905", "--artifact", "tight", NULL, NULL);
-    refused(c, 1, "has 7 artifacts", NULL, NULL, NULL, NULL);
+    refused(c, 1, "has 9 artifacts", NULL, NULL, NULL, NULL);
     refused(c, 1, "E0301", "--artifact", "nothing", NULL, NULL);
     refused(c, 1, "is no artifact", "--artifact", "two_arg", NULL, NULL);
     refused(c, 1, "needs its weights", "--net", "two_arg", NULL, NULL);
@@ -354,7 +369,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_neuron), TEST(test_cell), TEST(test_raw), TEST(test_cnn), TEST(test_mnist_shape), TEST(test_normalised), TEST(test_learner),
-        TEST(test_last_layer), TEST(test_cell_learner), TEST(test_symbols), TEST(test_report), TEST(test_contraction), TEST(test_libraries),
+        TEST(test_last_layer), TEST(test_fitted), TEST(test_fitted_learner), TEST(test_cell_learner), TEST(test_symbols), TEST(test_report),
+        TEST(test_fit_alone), TEST(test_contraction), TEST(test_libraries),
         TEST(test_program), TEST(test_texts), TEST(test_targets), TEST(test_errors),
     };
     const struct CMUnitTest elsewhere[] = {
