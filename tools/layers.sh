@@ -9,7 +9,7 @@ awk '
 BEGIN {
     n = split("base syntax graph pass sema kernel emit driver", name, " ")
     for (i = 1; i <= n; i++) level[name[i]] = i
-    split("data train attack corrupt analyse report experiment support", part, " ")
+    split("data train attack corrupt analysis report experiment support", part, " ")
     for (i in part) runtime[part[i]] = 1
 }
 {
@@ -25,7 +25,7 @@ BEGIN {
         if ((to in runtime) && to != "support" && own != "driver") wrong = "runtime/" to " lies above " own
     } else if (own == "support") { if (((to in level) && to != "base" && header != "kernel/math.def") || ((to in runtime) && to != "support")) wrong = "support stands alone" }
     else if (to == "driver") wrong = "the driver lies above the runtime"
-    else if ((own == "data" || own == "report") && ((to in level) && level[to] > level["graph"])) wrong = own " knows nothing of the compiler above graph"
+    else if ((own == "data" || own == "report" || own == "analysis") && ((to in level) && level[to] > level["graph"])) wrong = own " knows nothing of the compiler above graph"
     if (wrong != "") { printf "%s:%s: includes \"%s\": %s\n", file, f[2], header, wrong; bad++ }
     count++
 }

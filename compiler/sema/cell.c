@@ -199,6 +199,23 @@ bool cell_exact(Eval *e, const StrategyCall *call, const Val *nodes, const Shape
         && value_as_node(e, &value, call->span, out);
 }
 
+void cell_used(Eval *e, Instance *instance, const Val *nodes, int n) {
+    CellUse use = {.n = n};
+    if (n > COUNT(use.x)) return;
+    memcpy(use.x, nodes, sizeof *nodes * (size_t)n);
+    vec_push(e->trace->arena, &instance->uses, use);
+}
+
+int trace_uses(const Trace *trace, const char *path, const CellUse **uses) {
+    for (int i = 0; i < trace->facts->cells.len; i++) {
+        const Instance *cell = trace->facts->cells.at[i];
+        if (strcmp(instance_path(trace, cell), path)) continue;
+        *uses = cell->uses.at;
+        return cell->uses.len;
+    }
+    return 0;
+}
+
 /* The strategy by which this call is made; NULL: exactly.  Cells that learn nothing, and cells inside cells, are exact. */
 static bool strategy_of(Eval *e, const Callable *c, Instance *instance, int n, Span span, const Strategy **out) {
     const Trace *t = e->trace;
@@ -237,6 +254,7 @@ static bool cell_in_trace(Eval *e, const Value *cell, const Value *args, int n, 
         return eval_call(e, cell, values, n, span, out);
     }
     Instance *instance = instance_of_cell(e, c);
+    if (e->trace->watch && !e->trace->outer) cell_used(e, instance, nodes, n);
     const Strategy *strategy;
     if (!strategy_of(e, c, instance, n, span, &strategy)) return eval_fail(out);
     if (strategy) {

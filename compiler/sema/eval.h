@@ -63,6 +63,7 @@ typedef struct Trace {
     struct Trace *outer;                          /* of a MAP body: the trace that holds its MAP */
     const struct Strategies *strategies;          /* of the net's cells; NULL: all exact */
     bool exact_cells;                             /* cells are exact, and ask for their boxes (trace_boxes) */
+    bool watch;                                   /* notes what cells are called with (trace_uses) */
     struct TraceFacts *facts;                     /* side tables by node: see trace.c */
 } Trace;
 
@@ -106,6 +107,9 @@ void trace_mark_stretch(Trace *trace, Val node);  /* made by keep: true: its axe
 int trace_find(const Trace *trace, const char *path);
 /* The cell types that a trace used, in order: their paths and themselves.  At most `most`. */
 int trace_cells(const Trace *trace, const char **paths, Value *cells, int most);
+/* What a cell type of at most 3 arguments was called with, call by call; calls inside of a MAP are not seen. */
+typedef struct CellUse { Val x[3]; int n; } CellUse;
+int trace_uses(const Trace *trace, const char *path, const CellUse **uses);
 /* Does a pattern ("dense[4].*", "conv[*].w", "dense.w") select a path?  Numbers may be left out where there is one. */
 bool trace_selects(const Trace *trace, const char *pattern, const char *path);
 /* The name of the next random draw here: "purpose/path/occurrence"; E0408 and NULL where random numbers are not

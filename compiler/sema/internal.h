@@ -92,7 +92,6 @@ enum { PROBED = 1000 };                            /* from here on: inputs that 
 /* ---- instances (instance.c): layers and cell types of a trace ---- */
 typedef struct CellForm { bool known, map, places /* parameters per layer, feature or unit */; const Graph *body; struct SharedParam *shared; int shared_len; } CellForm;
 typedef struct InstanceCount { Name name; bool bound; int count; } InstanceCount;
-typedef struct GridUse { Val x[3]; int n; } GridUse;
 typedef struct Instance {
     struct Instance *parent; Name name; int number; bool bound;      /* bound: its part is a name of the text */
     bool used; struct Instance *same;                                /* placed in the tree; the one it stands for */
@@ -102,7 +101,7 @@ typedef struct Instance {
     Name cell_type; const char *key; CellForm form;                  /* cells: at the root */
     const Ast *place; int place_made;                                /* per layer/feature/unit: where it is applied */
     const ValueRecord *weights; const Callable *cell;
-    int box; VEC(GridUse) uses;                                      /* of an automatic grid: its state, its calls */
+    int box; VEC(CellUse) uses;                                      /* of an automatic grid: its state; its calls, or those watched */
 } Instance;
 Instance *instance_new(Trace *trace, Instance *parent);
 Instance *instance_mention(Trace *trace);                            /* unnamed, under the body being traced */
@@ -156,6 +155,7 @@ typedef struct StrategyCall {
 } StrategyCall;
 struct Strategy;
 bool strategy_call(Eval *e, const StrategyCall *call, const struct Strategy *s, Val *out);
+void cell_used(Eval *e, Instance *instance, const Val *nodes, int n);     /* notes a call */
 bool cell_exact(Eval *e, const StrategyCall *call, const Val *nodes, const Shape *shape, Val *out);
 
 /* ---- nets (net.c) ---- */

@@ -496,6 +496,8 @@ bool eval_op(Eval *e, Op op, const Value *args, int n, Span span, Value *out) {
             abstract = true;
             continue;
         }
+        if (args[i].kind == V_OBJECT && args[i].object->class->elementwise)
+            return args[i].object->class->elementwise(e, op, args, n, i, span, out) || eval_fail(out);
         if (!op_fits(e, op, &args[i], span)) return eval_fail(out);
         node = node || value_is_traced(&args[i]);
         list = list || args[i].kind == V_LIST || args[i].kind == V_RANGE;

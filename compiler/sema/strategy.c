@@ -202,10 +202,7 @@ static bool grid_call(Eval *e, const StrategyCall *call, const Strategy *s, Val 
     Val x[STRATEGY_ARGUMENTS], values;
     Shape shape = node_shape(s, call->n);
     if (!s->axes) {
-        GridUse use = {0};
-        memcpy(use.x, call->nodes, sizeof *call->nodes * (size_t)call->n);
-        use.n = call->n;
-        vec_push(e->trace->arena, &call->instance->uses, use);
+        if (!e->trace->watch) cell_used(e, call->instance, call->nodes, call->n);
     }
     if (e->trace->exact_cells) return cell_exact(e, call, call->nodes, call->shape, out);
     for (int j = 0; j < call->n; j++) x[j] = axis_nodes(e, s, &box, j, &shape);

@@ -65,6 +65,9 @@ struct ObjectClass {
      * `call` is used outside traces.  arity 0: not cell-like. */
     bool (*trace)(Eval *e, Object *self, const Value *args, int n, Span span, Value *out);
     int (*arity)(const Object *self);
+    /* An operation on args, of which args[self] is this object and the others are known numbers: log(surface). */
+    bool (*elementwise)(Eval *e, Op op, const Value *args, int n, int self, Span span, Value *out);
+    Object *(*keep)(Arena *arena, const Object *self);                    /* a copy that shares no memory; NULL: it cannot be had */
 };
 
 /* Types as values: f32[64], list[int], cell, class[10], data, rate ... */

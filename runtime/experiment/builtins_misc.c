@@ -315,7 +315,26 @@ static void surface_identity(const Object *self, Buf *out) {
     buf_printf(out, "surface %d x %d of %s, %s %016llx", s->nx, s->ny, s->x_name, s->y_name,
                (unsigned long long)fnv1a(s->z, s->known ? sizeof *s->z * (size_t)(s->nx * s->ny) : 0, FNV1A_START));
 }
-const ObjectClass surface_class = {.name = "surface", .identity = surface_identity};
+
+/* Number by number: log(surface), surface / 2. */
+static bool surface_elementwise(Eval *e, Op op, const Value *args, int n, int self, Span span, Value *out) {
+    const Surface *s = (const Surface *)args[self].object;
+    Tensor z = {DT_F64, shape_of(2, (int64_t)s->ny, (int64_t)s->nx), s->z};
+    Value with[3];
+    const Tensor *t;
+    if (n > COUNT(with)) return false;
+    memcpy(with, args, sizeof *with * (size_t)n);
+    with[self] = (Value){.kind = V_TENSOR, .tensor = &z};
+    if (!s->known) { *out = value_abstract(NULL); return true; }
+    if (!eval_op(e, op, with, n, span, out) || !value_as_tensor(e, out, DT_F64, span, &t)) return false;
+    Surface *copy = arena_new_of(e->arena, Surface);
+    *copy = *s;
+    copy->z = arena_array(e->arena, double, s->nx * s->ny + 1);
+    memcpy(copy->z, t->data, sizeof *copy->z * (size_t)(s->nx * s->ny));
+    *out = value_object(&copy->object);
+    return true;
+}
+const ObjectClass surface_class = {.name = "surface", .identity = surface_identity, .elementwise = surface_elementwise};
 
 static bool surface_axes(Eval *e, const BuiltinCall *call, const NetInfo *info, PathRef *ref, double *lo, double *hi, Surface *s) {
     const ValueRecord *vary = call->args[3].record;

@@ -401,8 +401,7 @@ static bool builtin_trace(Eval *e, const BuiltinCall *call, Value *out) {
 
 /* ---- looking at models ---- */
 
-static bool model_and_data(Eval *e, const BuiltinCall *call, int data_arg, const Model **model, const DataObject **data, Value *out,
-                           bool *done) {
+bool model_on_data(Eval *e, const BuiltinCall *call, int data_arg, const Model **model, const DataObject **data, Value *out, bool *done) {
     *model = value_model(&call->args[0]);
     *data = arg_data(&call->args[data_arg]);
     *done = true;
@@ -419,8 +418,14 @@ static bool model_and_data(Eval *e, const BuiltinCall *call, int data_arg, const
         return eval_fail(out);
     }
     if (!data_same_values(e, (*model)->data, *data, call->span)) return eval_fail(out);
-    warn_evaluation(e, *model, *data, call->arg_spans[data_arg]);
     *done = false;
+    return true;
+}
+
+static bool model_and_data(Eval *e, const BuiltinCall *call, int data_arg, const Model **model, const DataObject **data, Value *out,
+                           bool *done) {
+    if (!model_on_data(e, call, data_arg, model, data, out, done)) return false;
+    if (!*done) warn_evaluation(e, *model, *data, call->arg_spans[data_arg]);
     return true;
 }
 

@@ -2,6 +2,7 @@
  *
  * Arguments that are keys (color, group) split a panel's rows into series.  If y has an aggregate, a series has one
  * point for each value of x; else one for each row, or for each entry of lists in the rows. */
+#include "experiment/analysis.h"
 #include "experiment/mark.h"
 #include "report/statistics.h"
 
@@ -217,15 +218,26 @@ static bool series_values(Eval *e, const Mark *mark, const Group *group, Series 
     return true;
 }
 
-/* `over`: one range, or a list of two. */
-static bool region(Eval *e, const Mark *mark, const Group *group, double *lo, double *hi, int *axes) {
+/* `over`: one range, a list of two, or a region of a cell's inputs (*dense; else NULL), of which this is the box. */
+static bool region(Eval *e, const Mark *mark, const Group *group, double *lo, double *hi, int *axes, const Region **dense) {
     Value over;
     ValueList list;
+    *dense = NULL;
     if (!mark->over) {
         diag_add(e->diags, D_E0805, mark->span, "%s of a function needs over:", mark_names[mark->kind]);
         return false;
     }
     if (!formula_group(e, mark->over, group, &over)) return false;
+    if (over.kind == V_LIST && over.list->len && value_region(&over.list->at[0])) over = over.list->at[0];   /* several rows: the first */
+    *dense = value_region(&over);
+    if (*dense) {
+        *axes = (*dense)->bins->axes;
+        for (int i = 0; i < *axes && i < 2; i++) {
+            lo[i] = (*dense)->lo[i];
+            hi[i] = (*dense)->hi[i];
+        }
+        return true;
+    }
     if (over.kind == V_RANGE) list = (ValueList){&over, 1};
     else if (!eval_elements(e, &over, mark->span, &list)) return false;
     for (int i = 0; i < list.len && i < 2; i++) {
@@ -252,7 +264,8 @@ static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series
     }
     double lo[2], hi[2];
     int axes;
-    if (!region(e, mark, group, lo, hi, &axes)) return false;
+    const Region *dense;
+    if (!region(e, mark, group, lo, hi, &axes, &dense)) return false;
     if (axes != 2) {
         diag_add(e->diags, D_E0806, mark->span, "%s draws a function of two numbers; over: has %d range", mark_names[mark->kind], axes);
         return false;
@@ -270,7 +283,10 @@ static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series
         xy[2 * i] = s->x[i % HEAT_POINTS];
         xy[2 * i + 1] = s->y[i / HEAT_POINTS];
     }
-    return function_grid(e, &z, xy, HEAT_POINTS * HEAT_POINTS, mark->span, s->z);
+    if (!function_grid(e, &z, xy, HEAT_POINTS * HEAT_POINTS, mark->span, s->z)) return false;
+    for (int i = 0; i < HEAT_POINTS * HEAT_POINTS && dense; i++)
+        if (!region_has(dense, xy + 2 * i)) s->z[i] = NAN;               /* not drawn */
+    return true;
 }
 
 /* lines(z: f, over: a..b): a function of one number. */
@@ -278,7 +294,8 @@ static bool series_function(Eval *e, const Mark *mark, const Group *group, Serie
     Value f;
     double lo[2], hi[2];
     int axes;
-    if (!formula_group(e, mark->z, group, &f) || !region(e, mark, group, lo, hi, &axes)) return false;
+    const Region *dense;
+    if (!formula_group(e, mark->z, group, &f) || !region(e, mark, group, lo, hi, &axes, &dense)) return false;
     if (f.kind == V_LIST && f.list->len) f = f.list->at[0];
     series_space(e, s, LINE_POINTS);
     for (int i = 0; i < LINE_POINTS; i++) {

@@ -43,6 +43,7 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
     int n = request_parts(r, part);
     bool cell = r->info->net.kind == V_CALLABLE && r->info->net.callable->what == DEF_CELL;
     if (r->boxes) buf_text(out, "boxes ");
+    if (r->uses) buf_printf(out, "uses %s ", r->uses);
     buf_printf(out, "%s%s %d%d %s|", r->session ? "train" : "look", cell ? " cell" : "", r->outputs, r->accuracy, dtype_name(r->info->precision));
     for (int i = 0; i < n; i++) {
         value_kernel_identity(part[i], out, reals);
@@ -105,6 +106,7 @@ static bool build_start(Build *b) {
         if (b->part[i]->kind == V_CALLABLE) trace_lift(&b->e, b->trace, b->part[i]);
     if (r->session) build_progress(b);
     b->trace->exact_cells = r->boxes;
+    b->trace->watch = r->uses != NULL;
     Val x = graph_input(b->trace->graph, IN_ROWS, 0, "x", row_type(&r->x, r->info->precision));
     Value y;
     b->x = x;
@@ -305,6 +307,27 @@ static bool build_slope(Build *b, Val *value, Val *gradient) {
     return value_as_node(&b->e, &result, b->r->span, value) && pass_grad(g, *value, 0, &b->x, 1, gradient, b->e.diags) && *gradient;
 }
 
+/* One row: for each call of the cell, all its first arguments, then all its second ones. */
+static Val build_uses(Build *b) {
+    Graph *g = b->trace->graph;
+    const CellUse *uses;
+    int n = trace_uses(b->trace, b->r->uses, &uses), parts = 0;
+    Val *part = arena_array(b->arena, Val, 3 * n + 1);
+    b->plan->use_size = arena_array(b->arena, int64_t, n + 1);
+    b->plan->uses = n;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < uses[i].n; j++) {
+            NodeType type = graph_type(g, uses[i].x[j]);
+            int64_t size = shape_size(&type.shape);
+            Val x = graph_reshape(g, uses[i].x[j], shape_of(1, size));
+            if (!type.batched) x = graph_add(g, G_BROADCAST, &x, 1, NULL, &(NodeType){type.dtype, shape_of(1, size), true}, b->r->span);
+            part[parts++] = x;
+            b->plan->use_arity = uses[i].n;
+            b->plan->use_size[i] = size;
+        }
+    return parts > 1 ? graph_add(g, G_CONCAT, part, parts, &(Attr){.axis = 0}, NULL, b->r->span) : parts ? part[0] : b->out;
+}
+
 static bool build_evaluation(Build *b) {
     const PlanRequest *r = b->r;
     Graph *g = b->trace->graph;
@@ -315,6 +338,7 @@ static bool build_evaluation(Build *b) {
         out[0] = b->out;
         n = 3;
     }
+    if (r->uses) out[n++] = build_uses(b);
     if (r->outputs && !r->slope) out[n++] = b->out;
     if (r->accuracy) out[n++] = build_accuracy(b);
     if (r->answer) out[n++] = graph_1(g, G_ARGMAX, b->out);

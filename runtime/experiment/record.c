@@ -67,7 +67,8 @@ Value value_keep(Arena *arena, const Value *value, bool *plain) {
             Distribution *distribution = arena_new_of(arena, Distribution);
             *distribution = *(const Distribution *)value->object;
             copy.object = &distribution->object;
-        } else *plain = false;
+        } else if (value->object->class->keep) copy.object = value->object->class->keep(arena, value->object);
+        else *plain = false;
         break;
     case V_TYPE: case V_FORMULA: case V_MODULE: *plain = false; break;
     case V_ERROR: case V_NONE: case V_BOOL: case V_INT: case V_REAL: case V_CHOICE: case V_NODE: case V_ABSTRACT: break;

@@ -63,6 +63,7 @@ typedef struct PlanRequest {
     bool boxes;                                   /* only the new boxes of automatic grids, from exact cells */
     bool accuracy;                                /* class targets: right or not, before the measures */
     bool answer;                                  /* the largest output's class, after those */
+    const char *uses;                             /* evaluation: what this cell type is called with, as rows 0; else NULL */
     bool raw;                                     /* x is in raw units: normalised by `affine` first */
     /* Under attack (raw where the protocol is): rows are the logits, and with `slope`, a fn of (y, target, aim), its value
      * and its gradient by x; aim is rows 2.  training: random numbers are drawn as in training. */
@@ -79,6 +80,7 @@ struct TrainPlan {
     int keys; const char *const *key_names;
     bool loss_series; int series;                 /* series 0: train_loss, then one per measure */
     int rows; DType row_type[8]; Shape row_shape[8];
+    int uses, use_arity; int64_t *use_size;       /* of PlanRequest.uses: calls; a row has, by call, size numbers per argument */
     int64_t examples; bool neuron;                /* neuron: one kernel is the whole loop */
     Lowered *lazy;                                /* compiled when it first runs: plan_ready; NULL: it is */
     Target target;
@@ -111,6 +113,8 @@ const uint64_t *plan_keys(Eval *e, const TrainPlan *plan, const Seeds *seeds, ui
 /* Rows of fns over a data set: result[k] has data->size rows of the request's row_type/shape.  Arena of the Eval. */
 bool model_rows(Eval *e, const Model *model, const DataObject *data, const Value *fns, int n, bool outputs, bool accuracy,
                 Span span, const TrainPlan **plan, void **result);
+/* The model and the data set of a call's arguments 0 and data_arg, which fit; *done: *out is the result already (abstract). */
+bool model_on_data(Eval *e, const BuiltinCall *call, int data_arg, const Model **model, const DataObject **data, Value *out, bool *done);
 /* A plan's block from a model's. */
 void model_block(const Model *model, const TrainPlan *plan, void *block);
 /* The mean of n f32/f64/bool rows in the order of arithmetic: shards of SHARD examples. */
