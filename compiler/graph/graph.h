@@ -142,6 +142,8 @@ Graph *graph_read(Arena *arena, const char *text, const char **error);
 const char *graph_verify(const Graph *graph, Arena *arena);
 /* A copy of what the outputs reach, in a fresh graph of the arena (dead nodes are left behind). */
 Graph *graph_copy(Arena *arena, const Graph *graph);
+/* v with `to` (of the same type) in the place of `from`: what depends on `from` is added anew, all else is shared. */
+Val graph_substitute(Graph *graph, Val from, Val to, Val v);
 uint64_t graph_hash(const Graph *graph);             /* of the text form without spans */
 
 const char *op_name(Op op);

@@ -34,7 +34,7 @@ void ad_want(Ad *ad, Val v) {
 
 void ad_spread(Ad *ad) {
     for (Val v = 1; v <= ad->top; v++)
-        for (int i = 0; i < graph_node(ad->g, v)->nin && !(ad->mark[v] & AD_ACTIVE); i++)
+        for (int i = v == ad->held ? graph_node(ad->g, v)->nin : 0; i < graph_node(ad->g, v)->nin && !(ad->mark[v] & AD_ACTIVE); i++)
             ad->mark[v] |= ad->mark[graph_in(ad->g, v, i)] & AD_ACTIVE;
 }
 
@@ -161,9 +161,14 @@ void vjp_BROADCAST(Ad *ad) {
 /* ---- the pass ---- */
 
 bool pass_grad(Graph *graph, Val y, Val seed, const Val *wrt, int n, Val *out, Diags *diags) {
+    return pass_grad_held(graph, y, seed, wrt, n, 0, out, diags);
+}
+
+bool pass_grad_held(Graph *graph, Val y, Val seed, const Val *wrt, int n, Val held, Val *out, Diags *diags) {
     Arena *scratch = arena_new();
     Ad ad;
     ad_init(&ad, graph, diags, scratch, y);
+    ad.held = held;
     for (int i = 0; i < n; i++) ad_want(&ad, wrt[i]);
     ad_spread(&ad);
     graph_at(graph, graph_node(graph, y)->span);

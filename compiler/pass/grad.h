@@ -19,6 +19,7 @@ typedef struct Ad {
     uint8_t *mark;              /* by id: a set of AdMark */
     int *first;                 /* by id: its uses, in program order (user, port); index into use, 0 = none */
     VEC(Use) use;
+    Val held;                   /* a constant here, whatever it was made from; 0: none */
     Val y, dy;                  /* the node whose rule runs, and its adjoint */
     bool failed;
 } Ad;

@@ -11,6 +11,8 @@
  * Contributions of several uses are added in the order of the uses.  An op without a derivative on the way gives
  * E0501 at its span and false.  Gradient of a gradient works: run it again on the result. */
 bool pass_grad(Graph *graph, Val y, Val seed, const Val *wrt, int n, Val *out, Diags *diags);
+/* The same where `held` (0: none) counts as a constant, whatever it was made from. */
+bool pass_grad_held(Graph *graph, Val y, Val seed, const Val *wrt, int n, Val held, Val *out, Diags *diags);
 
 /* Identities that are exact in IEEE arithmetic for every input, NaN and -0 included, and constant folding of
  * them.  The list stands in pass/simplify.c, each with its test.  Ensures: graph_verify holds; outputs in order. */

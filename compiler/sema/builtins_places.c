@@ -288,6 +288,29 @@ bool builtin_normal_noise(Eval *e, const BuiltinCall *call, Value *out)
 
 /* ---- projections ---- */
 
+/* |d| over all axes. */
+static bool length_of(Calc *k, const BuiltinCall *call, Value d, Value *out)
+{
+    Value square = calc(k, G_MUL, d, d), size;
+    Value args[3] = { square, { .kind = V_CHOICE, .choice = "all" }, value_bool(false) };
+    BuiltinCall inner = *call;
+    inner.args = args;
+    inner.args_len = 3;
+    return k->ok && builtin_sum(k->e, &inner, &size) && eval_op(k->e, G_SQRT, &size, 1, call->span, out);
+}
+
+/* linf: sign(slope).  l2: slope / (|slope| + 1e-12). */
+bool builtin_steepest(Eval *e, const BuiltinCall *call, Value *out)
+{
+    Value slope = call->args[0], norm = call->args[1], size;
+    if (builtin_absorbs(call, out)) return out->kind != V_ERROR;
+    Calc k = { e, call->span, true };
+    if (norm.kind == V_CHOICE && !strcmp(norm.choice, "linf")) return eval_op(e, G_SIGN, &slope, 1, call->span, out) || eval_fail(out);
+    if (norm.kind != V_CHOICE || strcmp(norm.choice, "l2")) return arg_fail(e, call, 1, out, D_E0312, "the norm is linf or l2");
+    if (!length_of(&k, call, slope, &size)) return eval_fail(out);
+    return calc_done(&k, calc(&k, G_DIV, slope, calc(&k, G_ADD, size, value_real(1e-12))), out);
+}
+
 /* linf: min(max(x, centre - eps), centre + eps).  l2: centre + d min(1, eps / |d|), d = x - centre. */
 bool builtin_project(Eval *e, const BuiltinCall *call, Value *out)
 {
@@ -300,14 +323,8 @@ bool builtin_project(Eval *e, const BuiltinCall *call, Value *out)
         return calc_done(&k, calc(&k, G_MIN, calc(&k, G_MAX, x, low), high), out);
     }
     if (strcmp(norm.choice, "l2")) return arg_fail(e, call, 1, out, D_E0312, "the norm is linf or l2");
-    Value d = calc(&k, G_SUB, x, centre), square = calc(&k, G_MUL, d, d);
-    Value args[3] = { square, { .kind = V_CHOICE, .choice = "all" }, value_bool(false) };
-    BuiltinCall inner = *call;
-    inner.args = args;
-    inner.args_len = 3;
-    Value size, root;
-    if (!k.ok || !builtin_sum(e, &inner, &size) || !eval_op(e, G_SQRT, &size, 1, call->span, &root))
-        return eval_fail(out);
+    Value d = calc(&k, G_SUB, x, centre), root;
+    if (!length_of(&k, call, d, &root)) return eval_fail(out);
     Value share = calc(&k, G_MIN, value_real(1), calc(&k, G_DIV, eps, calc(&k, G_MAX, root, value_real(1e-30))));
     return calc_done(&k, calc(&k, G_ADD, centre, calc(&k, G_MUL, d, share)), out);
 }

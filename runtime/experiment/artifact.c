@@ -92,12 +92,11 @@ static bool read_train(Eval *e, const BuiltinCall *call, ArtifactSpec *s) {
     Schedule *schedule = arena_new_of(e->arena, Schedule);
     if (!schedule_read(e, &with, span, schedule)) return false;
     const SessionSpec *session = &schedule->session[0];
-    if (schedule->sessions != 1 || session->fit || session->batch != 1 || session->augments) {
-        Diag *diag = diag_add(e->diags, D_E0314, span, "a device learns from one example at a time: one session with learn, without augment");
+    if (schedule->sessions != 1 || session->fit || session->batch != 1 || session->augments || session->against) {
+        Diag *diag = diag_add(e->diags, D_E0314, span, "a device learns from one example at a time: one session with learn, without augment or against");
         diag_hint(diag, "batch: 1");
         return false;
     }
-    if (!session_supported(e, session, span)) return false;
     s->train = session;
     return true;
 }

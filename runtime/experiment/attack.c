@@ -301,5 +301,5 @@ static bool builtin_attacker(Eval *e, const BuiltinCall *call, Value *out) {
 }
 
 const BuiltinRow builtins_attack[] = {
-    {"attack", builtin_attack}, {"pgd", builtin_attacker}, {"fgsm", builtin_attacker}, {"apgd", builtin_attacker}, {"apgd_targeted", builtin_attacker},
+    {"attack", builtin_attack}, {"apgd", builtin_attacker}, {"apgd_targeted", builtin_attacker},
     {"fab", builtin_attacker}, {"fab_targeted", builtin_attacker}, {"square", builtin_attacker}, {NULL, NULL}};

@@ -25,7 +25,4 @@ extern const ObjectClass protocol_class;
 /* E0701 to E0708, E0710, W0709: is this protocol rightly set up for this model and these data? */
 bool protocol_check(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data, const BuiltinCall *call);
 
-/* The library's definition of a name. */
-bool library_value(Eval *e, const char *name, Value *out);
-
 #endif

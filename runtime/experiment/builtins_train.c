@@ -63,6 +63,7 @@ static bool session_hash(Eval *e, const TrainRequest *r, const NetInfo *info, co
     bool *learn = arena_array(e->arena, bool, info->params + 1);
     if (!selection_mask(e, s->learn, info, r->span, learn)) return false;
     PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .affine = data->affine, .session = s, .learn = learn,
+                        .raw_lo = data->raw_lo, .raw_hi = data->raw_hi,
                         .examples = s->batch ? 0 : data->size, .span = r->span};
     return plan_check(&plan, hash);
 }
@@ -108,7 +109,7 @@ bool run_chain(Eval *e, TrainRequest *r, const NetInfo *info) {
     for (int i = 0; ok && i < r->schedule.sessions; i++) {
         uint64_t graph;
         text.len = 0;
-        ok = session_supported(e, &r->schedule.session[i], r->span) && session_hash(e, r, info, &r->schedule.session[i], &graph);
+        ok = session_hash(e, r, info, &r->schedule.session[i], &graph);
         if (!ok) break;
         buf_printf(&text, "%s\n%016llx\n", r->chain[i], (unsigned long long)graph);
         value_identity(r->schedule.session[i].record, &text);
@@ -243,7 +244,7 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
     for (int i = 0; i < r->schedule.sessions; i++) {
         const SessionSpec *s = &r->schedule.session[i];
         const Strategies *strategies;
-        if (!session_supported(e, s, r->span) || !strategies_read(e, info, s->cells, r->span, &strategies)) return false;
+        if (!against_check(e, s, data, r->span) || !strategies_read(e, info, s->cells, r->span, &strategies)) return false;
         info = info_with(e, info, strategies, r->span);
         if (!info) return false;
         learn = arena_array(e->arena, bool, info->params + 1);
@@ -260,6 +261,7 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
             diag_add(e->diags, D_W0611, r->span, "session %s takes batches of %lld; %s has %lld examples", s->name, (long long)s->batch,
                      data->name, (long long)data->size);
         PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .affine = data->affine, .session = s, .learn = learn,
+                        .raw_lo = data->raw_lo, .raw_hi = data->raw_hi,
                             .measures = r->measures ? r->measures->at : NULL, .measure_count = r->measures ? r->measures->len : 0,
                             .accuracy = data_has_classes(data), .examples = s->batch ? 0 : data->size, .span = r->span};
         if (!plan_check(&plan, NULL)) return false;
@@ -271,7 +273,8 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
 static Run *unknown_run(Eval *e, const TrainRequest *r, const NetInfo *info) {
     Model *model = arena_new_of(e->arena, Model);
     Run *run = arena_new_of(e->arena, Run);
-    *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .loss = request_loss(e, r)};
+    *model = (Model){.object = {&model_class}, .info = info, .data = r->data};
+    request_facts(e, r, model);
     *run = (Run){.object = {&run_class}, .model = model, .data = r->data};
     return run;
 }

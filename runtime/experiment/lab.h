@@ -128,6 +128,7 @@ typedef struct Model {
     void *block;                                  /* info->layout */
     const DataObject *data;                       /* trained on; NULL */
     const Value *loss;                            /* of the last session that trained the net; NULL */
+    double against_eps; Name against_norm;        /* of a library attack that its last session trained against; 0 */
     const char *run_hash;                         /* hex, of the run that made it; NULL */
     const struct Run *run;                        /* that run; NULL for snapshots and fresh models */
     bool known;                                   /* false in check mode */

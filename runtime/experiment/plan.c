@@ -25,8 +25,10 @@ static int request_parts(const PlanRequest *r, const Value **part) {
         if (optimizer->kind == V_RECORD)
             for (int i = 0; i < optimizer->record->len && n < MAX_PARTS - 8; i++) part[n++] = &optimizer->record->at[i];
         else part[n++] = optimizer;
+        if (r->session->against) part[n++] = r->session->against;
         for (int i = 0; i < r->session->augments; i++) part[n++] = r->session->augmentation[i];
     }
+    if (r->attacker) part[n++] = r->attacker;
     if (r->slope) part[n++] = r->slope;
     return n;
 }
@@ -55,7 +57,9 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
     shape_print(&r->y.shape, out);
     if (r->session && r->session->clip) buf_text(out, "clip|");
     if (r->attack) buf_printf(out, "attack %d%d|", r->training, r->slope != NULL);
-    if (r->raw || (r->session && r->session->augments)) sign_affine(r, out);
+    bool against = r->attacker || (r->session && r->session->against);
+    if (r->raw || against || (r->session && r->session->augments)) sign_affine(r, out);
+    if (against) buf_printf(out, "against %d %.17g %.17g|", r->attacker != NULL, r->raw_lo, r->raw_hi);
     buf_printf(out, "%lld %lld|", (long long)r->y.classes, (long long)r->examples);
     if (r->session && r->session->optimizer->kind == V_RECORD)
         for (int i = 0; i < r->session->optimizer->record->len; i++) buf_printf(out, "%s;", r->session->optimizer->record->name[i]);
@@ -67,7 +71,8 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
 typedef struct Build {
     const PlanRequest *r; Eval e; Arena *arena; Trace *trace; TrainPlan *plan;
     const Value *part[MAX_PARTS]; int parts;
-    Val x, out, target, batch, clip;              /* input, output, target, the batch size as a number, its bound */
+    Val x, seen, out, target, batch, clip;        /* input, as the net takes it, output, target, batch size as a number, its bound */
+    Val held, clean;                              /* the attacked input, and the output without the attack; 0: no attack */
 } Build;
 
 static NodeType row_type(const Column *column, DType precision) {
@@ -113,6 +118,7 @@ static bool build_start(Build *b) {
     if (r->raw && r->affine && !affine_trace(&b->e, r->affine, false, r->span, &x)) return false;
     int augments = r->session ? r->session->augments : 0;
     if (!augment_trace(&b->e, r->session, b->part + b->parts - augments, r->affine, r->span, &x)) return false;
+    b->seen = x;
     if (!net_apply(&b->e, b->trace, b->part[0], x, r->span, &y)) return false;
     b->e.trace = b->trace;
     if (!value_as_node(&b->e, &y, r->span, &b->out)) return false;
@@ -253,7 +259,7 @@ static bool build_gradient(Build *b, Val loss, int net_params) {
         wrt[n++] = b->trace->params.at[i].node;
     }
     Val seed = graph_2(g, G_DIV, graph_const(g, r->info->precision, 1), batch_size(b));
-    if (!pass_grad(g, loss, seed, wrt, n, grad, b->e.diags)) return false;
+    if (!pass_grad_held(g, loss, seed, wrt, n, b->held, grad, b->e.diags)) return false;
     if (b->clip) build_clip(b, grad, n);
     for (int i = 0; i < n; i++)
         if (!build_update(b, param[i], wrt[i], grad[i])) return false;
@@ -271,13 +277,61 @@ static bool build_boxes(Build *b) {
     return true;
 }
 
+static AttackSite attack_site(const Build *b, const Value *fn, const Affine *affine) {
+    const PlanRequest *r = b->r;
+    return (AttackSite){.fn = fn, .affine = affine, .lo = r->raw_lo, .hi = r->raw_hi, .x = b->seen, .out = b->out, .target = b->target, .span = r->span};
+}
+
+/* Training against an attack: the output and the states that the net gives on the attacked input. */
+static bool build_attacked(Build *b) {
+    const PlanRequest *r = b->r;
+    Graph *g = b->trace->graph;
+    Val raw;
+    if (!r->session->against) return true;
+    AttackSite *site = arena_new_of(b->arena, AttackSite);
+    *site = attack_site(b, r->session->against, r->affine);
+    trace_boxes(&b->e, b->trace);
+    b->e.trace = b->trace;
+    int states = b->trace->params.len;
+    if (!against_trace(&b->e, site, &raw, &b->held)) return false;
+    b->clean = b->out;
+    b->out = graph_substitute(g, b->seen, b->held, b->out);
+    for (int i = 0; i < states; i++) {
+        ParamInfo *p = &b->trace->params.at[i];
+        if (p->next) p->next = graph_substitute(g, b->seen, b->held, p->next);
+    }
+    return true;
+}
+
+/* trades: the loss without the attack, and beta times the divergence of the attacked output from the other. */
+static bool build_trades(Build *b, Val *loss) {
+    const SessionSpec *s = b->r->session;
+    if (!against_is_trades(s)) return true;
+    Val attacked = b->out;
+    b->out = b->clean;
+    bool ok = build_per_example(b, b->part[1], loss);
+    b->out = attacked;
+    b->e.trace = b->trace;
+    Value lifted = trace_lift(&b->e, b->trace, s->against), fn, args[2], parts[2];
+    if (!ok || !library_value(&b->e, "softmax", &fn)) return false;
+    args[0] = trace_value(b->clean);
+    if (!trace_call(&b->e, b->trace, "trades", &fn, args, 1, b->r->span, &args[1]) || !library_value(&b->e, "kl", &fn)) return false;
+    args[0] = trace_value(attacked);
+    if (!trace_call(&b->e, b->trace, "trades", &fn, args, 2, b->r->span, &parts[1])) return false;
+    parts[0] = lifted.callable->settings[against_setting(&lifted, "beta")];
+    b->e.trace = b->trace;
+    if (!eval_op(&b->e, G_MUL, parts, 2, b->r->span, &parts[1])) return false;
+    parts[0] = trace_value(*loss);
+    return eval_op(&b->e, G_ADD, parts, 2, b->r->span, &parts[0]) && value_as_node(&b->e, &parts[0], b->r->span, loss);
+}
+
 static bool build_training(Build *b) {
     const PlanRequest *r = b->r;
     Graph *g = b->trace->graph;
     int net_params = b->trace->params.len;
     Val loss, each;
-    if (!build_per_example(b, b->part[1], &loss)) return false;
-    bool in_loop = r->examples > 0 && r->info->same_in_training && !r->session->augments;
+    if (!build_attacked(b) || !build_per_example(b, b->part[1], &loss) || !build_trades(b, &loss)) return false;
+    bool in_loop = r->examples > 0 && r->info->same_in_training && !r->session->augments && !b->held;
     graph_output(g, OUT_SERIES, 0, "train_loss", batch_total(b, loss, in_loop));
     b->plan->loss_series = in_loop;
     b->plan->series = 1;
@@ -287,7 +341,7 @@ static bool build_training(Build *b) {
         graph_output(g, OUT_SERIES, b->plan->series++, "measure", batch_total(b, each, in_loop));
     }
     if (!build_gradient(b, graph_cast(g, loss, r->info->precision), net_params)) return false;
-    trace_boxes(&b->e, b->trace);
+    if (!b->held) trace_boxes(&b->e, b->trace);
     for (int i = 0; i < b->trace->params.len; i++) {
         const ParamInfo *p = &b->trace->params.at[i];
         if (p->state && p->next) graph_output(g, OUT_BLOCK, i, p->path, p->next);
@@ -328,6 +382,14 @@ static Val build_uses(Build *b) {
     return parts > 1 ? graph_add(g, G_CONCAT, part, parts, &(Attr){.axis = 0}, NULL, b->r->span) : parts ? part[0] : b->out;
 }
 
+/* What an own attack makes of the given inputs. */
+static bool build_changed(Build *b, Val *raw) {
+    AttackSite *site = arena_new_of(b->arena, AttackSite);
+    Val seen;
+    *site = attack_site(b, b->r->attacker, b->r->raw ? b->r->affine : NULL);
+    return against_trace(&b->e, site, raw, &seen);
+}
+
 static bool build_evaluation(Build *b) {
     const PlanRequest *r = b->r;
     Graph *g = b->trace->graph;
@@ -339,6 +401,7 @@ static bool build_evaluation(Build *b) {
         n = 3;
     }
     if (r->uses) out[n++] = build_uses(b);
+    if (r->attacker && !build_changed(b, &out[n++])) return false;
     if (r->outputs && !r->slope) out[n++] = b->out;
     if (r->accuracy) out[n++] = build_accuracy(b);
     if (r->answer) out[n++] = graph_1(g, G_ARGMAX, b->out);

@@ -278,6 +278,8 @@ bool protocol_check(Eval *e, const ProtocolObject *p, const Model *model, const 
         return fail(e, D_E0703, with, p->network ? NULL : "8/255", "eps %g in a range of %g..%g", p->eps, lo, hi);
     if (!check_losses(e, p, data->y.classes, with) || (p->published && !check_published(e, p, model, data, with))) return false;
     if (e->mode != EVAL_CHECK) return true;
+    if (model->against_eps > 0 && !p->network && p->norm == norm_named(model->against_norm) && model->against_eps < p->eps * (1 - 1e-9))
+        diag_add(e->diags, D_W0711, with, "the model was trained against eps %g, and is attacked with %g", model->against_eps, p->eps);
     if (model->data && model->data->train == data) diag_add(e->diags, D_W0709, on, "the model was trained on %s", data->name);
     else if (is_part(data)) diag_add(e->diags, D_W0709, on, "a part: %s, %lld examples", data->name, (long long)data->size);
     return true;

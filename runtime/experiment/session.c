@@ -125,7 +125,7 @@ static bool session_read(Eval *e, const char *name, const Value *record, Span sp
         diag_add(e->diags, D_E0314, span, "clip of %s is a number above zero: the largest norm of the gradient", name);
         return false;
     }
-    if (!augment_read(e, s, span)) return false;
+    if (!augment_read(e, s, span) || !against_read(e, s, span)) return false;
     s->given_order = order && order->kind == V_CHOICE && strcmp(order->choice, "given") == 0;
     return read_stop(e, s, record, span);
 }
@@ -145,10 +145,4 @@ bool schedule_read(Eval *e, const Value *with, Span span, Schedule *out) {
         out->sessions++;
     }
     return true;
-}
-
-bool session_supported(Eval *e, const SessionSpec *s, Span span) {
-    const char *what = s->against ? "against" : NULL;
-    if (what) diag_add(e->diags, D_E0618, span, "%s of session %s is not in this version", what, s->name);
-    return !what;
 }

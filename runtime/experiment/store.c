@@ -196,8 +196,9 @@ bool store_find(Eval *e, const TrainRequest *r, const NetInfo *info, Run **out) 
     Run *run = arena_new_of(e->arena, Run);
     Model *model = arena_new_of(e->arena, Model);
     char *block = arena_alloc(e->arena, info->layout.size + 64);
-    *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .known = true, .loss = request_loss(e, r),
+    *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .known = true,
                      .block = (void *)(((uintptr_t)block + 63) & ~(uintptr_t)63)};
+    request_facts(e, r, model);
     *run = (Run){.object = {&run_class}, .model = model, .known = true, .data = r->data, .stored = true};
     if (!store_load(e, r, info, hash, run, model->block)) return false;
     memcpy(run->hash, hash, sizeof run->hash);

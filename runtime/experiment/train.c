@@ -117,7 +117,7 @@ static void block_start(Training *t) {
 static PlanRequest session_request(const Training *t) {
     const DataObject *data = data_part(t->data, "train");
     return (PlanRequest){.e = t->e, .info = t->info, .x = data->x, .y = data->y, .affine = data->affine, .session = t->s,
-                         .learn = t->learn, .measures = t->measure, .measure_count = t->measures, .accuracy = data_has_classes(data),
+                         .raw_lo = data->raw_lo, .raw_hi = data->raw_hi, .learn = t->learn, .measures = t->measure, .measure_count = t->measures, .accuracy = data_has_classes(data),
                          .examples = t->s->batch ? 0 : data->size, .span = t->r->span};
 }
 
@@ -421,7 +421,7 @@ bool training_part(Training *t) {
 bool training_session_open(Training *t, int number) {
     t->number = number;
     t->s = &t->r->schedule.session[number - 1];
-    if (!session_supported(t->e, t->s, t->r->span) || (!t->saved && !reset_params(t)) || !session_cells(t)) return false;
+    if (!against_check(t->e, t->s, data_part(t->data, "train"), t->r->span) || (!t->saved && !reset_params(t)) || !session_cells(t)) return false;
     if (t->s->fit) return true;
     t->learn = arena_array(t->e->arena, bool, t->info->params + 1);
     if (!selection_mask(t->e, t->s->learn, t->info, t->r->span, t->learn)) return false;
@@ -467,14 +467,24 @@ const Value *request_loss(Eval *e, const TrainRequest *r) {
     return r->from ? r->from->loss : NULL;
 }
 
+void request_facts(Eval *e, const TrainRequest *r, Model *model) {
+    int last = r->schedule.sessions - 1;
+    model->loss = request_loss(e, r);
+    while (last >= 0 && r->schedule.session[last].fit) last--;
+    if (last < 0 || !r->schedule.session[last].against_norm) return;
+    model->against_eps = r->schedule.session[last].against_eps;
+    model->against_norm = r->schedule.session[last].against_norm;
+}
+
 bool training_begin(Eval *e, const TrainRequest *r, Training *t) {
     const DataObject *data = data_part(r->data, "train");
     const NetInfo *info = r->from ? r->from->info : net_info(e, r->net, &data->x, r->precision, r->span);
     if (!info) return false;
     Run *run = arena_new_of(e->arena, Run);
     Model *model = arena_new_of(e->arena, Model);
-    *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .known = true, .loss = request_loss(e, r),
+    *model = (Model){.object = {&model_class}, .info = info, .data = r->data, .known = true,
                      .block = training_aligned(e->arena, info->layout.size)};
+    request_facts(e, r, model);
     *run = (Run){.object = {&run_class}, .model = model, .known = true, .cheap = true, .data = r->data,
                  .sessions = r->schedule.sessions};
     *t = (Training){.e = e, .r = r, .info = info, .model = model, .net = model, .run = run, .data = r->data, .jump = -1, .lock = -1,

@@ -23,12 +23,11 @@ typedef struct SessionSpec {
     const char *best_measure;                     /* take: best(...); NULL: last */
     double clip_norm;                             /* where clip is given */
     bool given_order;
+    double against_eps; Name against_norm;        /* of the library's attacks; norm NULL: not known */
     const Value *augmentation[MAX_AUGMENTS]; int augments;               /* of augment: functions of one image, in order */
     const Value *record;                          /* the session as values: its identity */
 } SessionSpec;
 typedef struct Schedule { SessionSpec *session; int sessions; } Schedule;
-/* Does it ask only for what this version can do?  E0618. */
-bool session_supported(Eval *e, const SessionSpec *s, Span span);
 /* Reads a session, or a record of sessions.  E0606, E0312, E0314, E0609, ... */
 bool schedule_read(Eval *e, const Value *with, Span span, Schedule *out);
 
@@ -38,6 +37,19 @@ bool augment_read(Eval *e, SessionSpec *s, Span span);                   /* E031
 bool affine_trace(Eval *e, const struct Affine *map, bool back, Span span, Val *x);
 /* Puts the session's augmentations (fns: as they stand in the trace) before what reads *x, in e->trace. */
 bool augment_trace(Eval *e, const SessionSpec *s, const Value *const *fns, const struct Affine *affine, Span span, Val *x);
+
+/* ---- attacks in a step (against.c) ---- */
+/* x, out: the net's input and output in e->trace; affine: of x, or NULL; lo, hi: of raw values. */
+typedef struct AttackSite { const Value *fn; const struct Affine *affine; double lo, hi; Val x, out, target; Span span; } AttackSite;
+/* The input that fn(model, x, y) gives, in raw values and as the net takes it. */
+bool against_trace(Eval *e, const AttackSite *site, Val *raw, Val *changed);
+bool against_read(Eval *e, SessionSpec *s, Span span);                   /* E0618 */
+bool against_check(Eval *e, const SessionSpec *s, const struct DataObject *data, Span span);      /* E0618, E0703 */
+bool against_is_trades(const SessionSpec *s);
+int against_setting(const Value *fn, const char *name);                  /* its place in the brackets; -1 */
+
+/* The library's definition of a name (protocol.c). */
+bool library_value(Eval *e, const char *name, Value *out);
 
 /* ---- nets (net.c) ---- */
 void net_info_free(NetInfo *info);
@@ -68,6 +80,8 @@ typedef struct PlanRequest {
     /* Under attack (raw where the protocol is): rows are the logits, and with `slope`, a fn of (y, target, aim), its value
      * and its gradient by x; aim is rows 2.  training: random numbers are drawn as in training. */
     bool attack, training; const Value *slope;
+    const Value *attacker;                        /* a fn of (model, x, y): rows are what it gives, in the units of x */
+    double raw_lo, raw_hi;                        /* of raw values, where inputs are attacked in the step */
     Span span;
 } PlanRequest;
 struct TrainPlan {
@@ -140,6 +154,8 @@ typedef struct TrainRequest {
 } TrainRequest;
 /* The loss that a model is looked at with where none is named: that of the last session that trained the whole net. */
 const Value *request_loss(Eval *e, const TrainRequest *request);
+/* What a model is known for by the sessions that made it: its loss, and what it was trained against. */
+void request_facts(Eval *e, const TrainRequest *request, Model *model);
 /* Makes request->chain and request->asked.  info: of its net.  False after diagnostics. */
 bool run_chain(Eval *e, TrainRequest *request, const NetInfo *info);
 bool train_run(Eval *e, const TrainRequest *request, Run **out);

@@ -134,6 +134,7 @@ static const Case functions[] = {
      "  transpose(stack([a, b * a])) @ reshape(x, [2, 3]) * transpose(repeat(a, 3))\n}", {6}},
     {"(x: f32[6]) -> f32[6] = project(x, l2, 0.5, x^2 - 1)", {6}},
     {"(x: f32[6]) -> f32[6] = project(x, linf, 0.51, x^2 - 1)", {6}},
+    {"(x: f32[6]) -> f32[6] = steepest(x^3 + 1, l2)", {6}},
     {"(x: f32[6]) -> f32[6] = gradient(sum(gcu(x) * x[2]), x) + x", {6}},
     {"(x: f32[6]) -> f32[6] = noise([6]) * x + normal_noise([6]) * x^2", {6}, .flags = TRAINING},
 };

@@ -125,6 +125,8 @@ static const Case tensors[] = {
     { "positions(2, 2)[1]", "[0, 0.84147096]" }, { "noise([2])", "E0408" },
     { "project([3, 0.5], linf, 1, [0, 0])", "[1, 0.5]" },
     { "project([3, 4], l2, 1, [0, 0])", "[0.6000000000000001, 0.8]" },
+    { "steepest([3, -4], l2)", "[0.59999999999988, -0.79999999999984]" },
+    { "steepest([3, -0.5, 0], linf)", "[1, -1, 0]" },
 };
 
 static void test_tensors(void **state)

@@ -16,7 +16,7 @@ static const char study[] =
     "second = session(learn: all, loss: own, optimizer: adam[lr: 5e-3], batch: 32, epochs: 4, augment: [pad_crop[1], flip],\n"
     "                 stop: patience(3, valid_loss), take: best(valid_loss), clip: 5)\n"
     "third = session(learn: outer, reset: outer, loss: cross_entropy, optimizer: sgd[lr: 0.05, momentum: 0.9], batch: 32,\n"
-    "                epochs: 3)\n"
+    "                epochs: 3, against: pgd[eps: 0.05, steps: 2])\n"
     "experiment e {\n"
     "  for seed in 1..3 {\n"
     "    run = train(mlp, on: digits, with: { a: first, b: second, c: third }, seed: seed, keep: [0, 2], measure: { top: top })\n"
