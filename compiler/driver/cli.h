@@ -76,7 +76,7 @@ void cli_interrupts_reset(bool prompt);
 
 /* ---- commands ---- */
 int command_run(Cli *cli), command_check(Cli *cli), command_test(Cli *cli), command_eval(Cli *cli), command_grad(Cli *cli),
-    command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli), command_results(Cli *cli),
+    command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli), command_results(Cli *cli), command_report(Cli *cli),
     command_params(Cli *cli), command_build(Cli *cli), command_verify(Cli *cli), command_fmt(Cli *cli), command_repl(Cli *cli);
 
 #endif

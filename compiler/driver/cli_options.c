@@ -18,7 +18,7 @@ const Command commands[] = {
 #include "driver/options.def"
     {0},
 };
-static const char letters[] = "rctegxdapsbvfl";              /* of the commands, in their order */
+static const char letters[] = "rctegxdapsobvfl";              /* of the commands, in their order */
 
 const char *cli_near(const char *name, const char *const *names, int n)
 {
@@ -247,7 +247,7 @@ static bool arguments_read(Cli *cli, int argc, char **argv)
             only_arguments = true;
         else if (!only_arguments && strcmp(argv[i], "-h") == 0)
             cli->help = true;
-        else if (!only_arguments && strcmp(argv[i], "-o") == 0 && cli->command->run == command_build && i + 1 < argc)
+        else if (!only_arguments && strcmp(argv[i], "-o") == 0 && (cli->command->run == command_build || cli->command->run == command_report) && i + 1 < argc)
             cli->output = argv[++i];
         else if (!only_arguments && strncmp(argv[i], "--", 2) == 0) {
             if (!option_read(cli, argc, argv, &i))

@@ -3,31 +3,13 @@
  * An experiment's folder is FOLDER/PROGRAM/EXPERIMENT; that of a shard has shard-I-of-N below it, with shard.json: for each
  * line of records.jsonl its `record` (by place in the text) and its number, by which lines of all shards are put in the
  * order that one process would have given them. */
-#include <dirent.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "driver/cli_results.h"
 #include "support/file.h"
-
-static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
-
-Names folder_names(Arena *arena, const char *folder)
-{
-    Names names = {0};
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (entry->d_name[0] != '.' && !strstr(entry->d_name, ".tmp-"))
-            vec_push(arena, &names.list, (const char *)arena_copy(arena, entry->d_name, strlen(entry->d_name)));
-    if (dir)
-        closedir(dir);
-    if (names.list.len)
-        qsort(names.list.at, (size_t)names.list.len, sizeof *names.list.at, by_name);
-    return names;
-}
 
 int results_machine(const Cli *cli, const char *error)
 {
@@ -42,15 +24,6 @@ char *results_file(Cli *cli, const char *path, size_t *length)
         return bytes;
     cli_error(cli, "%s", error);
     return NULL;
-}
-
-Names lines_of(Arena *arena, char *text)
-{
-    Names lines = {0};
-    for (char *line; text && (line = strsep(&text, "\n"));)
-        if (*line)
-            vec_push(arena, &lines.list, (const char *)line);
-    return lines;
 }
 
 /* ---- merge ---- */

@@ -3,13 +3,10 @@
 #define NIN_CLI_RESULTS_H
 
 #include "driver/cli.h"
+#include "report/outputs.h"
 
-typedef struct Names { VEC(const char *) list; } Names;
-/* What a folder holds, in order of name, without hidden and half-written files. */
-Names folder_names(Arena *arena, const char *folder);
 int results_machine(const Cli *cli, const char *error);                 /* says so; EXIT_MACHINE */
 char *results_file(Cli *cli, const char *path, size_t *length);         /* NULL after a message */
-Names lines_of(Arena *arena, char *text);                               /* of a text, each ended by 0 */
 
 /* ---- cli_rows.c ---- */
 void results_table(Cli *cli, const char *title, char *text);            /* a table from its TSV */

@@ -1,48 +1,19 @@
 /* cli_rows.c -- the rows that experiments recorded: as tables, as TSV or JSON, those that --where wants; seeds that are missing. */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "driver/cli_results.h"
-#include "report/table.h"
 #include "support/file.h"
 
 enum { MOST_COLUMNS = 64 };
 
 /* ---- tables again ---- */
 
-/* A field of a TSV as it was: a number where it looks like one. */
-static Datum field_datum(Arena *arena, const char *text)
-{
-    char *end;
-    if (!*text)
-        return datum_null();
-    long long whole = strtoll(text, &end, 10);
-    if (!*end)
-        return datum_int(whole);
-    double x = strtod(text, &end);
-    return !*end ? datum_number(x) : datum_text(arena_copy(arena, text, strlen(text)));
-}
-
 void results_table(Cli *cli, const char *title, char *text)
 {
-    Names lines = lines_of(cli->arena, text);
-    const char *name[MOST_COLUMNS];
-    int columns = 0;
-    if (!lines.list.len)
+    Table table;
+    if (!table_read(cli->arena, title, text, &table))
         return;
-    char *head = arena_copy(cli->arena, lines.list.at[0], strlen(lines.list.at[0]));
-    for (char *field; columns < MOST_COLUMNS && (field = strsep(&head, "\t"));)
-        name[columns++] = field;
-    Datum *at = arena_array(cli->arena, Datum, columns * lines.list.len + 1);
-    for (int i = 1; i < lines.list.len; i++) {
-        char *line = arena_copy(cli->arena, lines.list.at[i], strlen(lines.list.at[i]));
-        for (int k = 0; k < columns; k++) {
-            char *field = strsep(&line, "\t");
-            at[(i - 1) * columns + k] = field_datum(cli->arena, field ? field : "");
-        }
-    }
-    Table table = {.title = title, .columns = columns, .rows = lines.list.len - 1, .name = name, .at = at};
     TableStyle style = {.width = cli->out_terminal ? cli->width : 0, .bold = cli->out_terminal && cli->color};
     Buf out = {0};
     table_text(&table, &style, &out);
@@ -70,26 +41,6 @@ static bool row_wanted(const Cli *cli, json_t *row)
             return false;
     }
     return true;
-}
-
-static void put_field(Buf *out, json_t *value)
-{
-    char number[32];
-    char *text = json_is_string(value) || json_is_real(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    const char *shown = text ? text : json_string_value(value);
-    if (json_is_real(value)) {
-        text_of_f64(number, json_real_value(value));
-        shown = number;
-    }
-    for (; shown && *shown; shown++) {
-        if (*shown == '\t')
-            buf_text(out, "\\t");
-        else if (*shown == '\n')
-            buf_text(out, "\\n");
-        else
-            buf_put(out, shown, 1);
-    }
-    free(text);
 }
 
 typedef struct Rows { Cli *cli; Buf out; Names columns; } Rows;
@@ -131,7 +82,7 @@ static void row_put(Rows *r, json_t *row)
     }
     for (int k = 0; k < columns.list.len; k++) {
         buf_text(&r->out, k ? "\t" : "");
-        put_field(&r->out, json_object_get(row, columns.list.at[k]));
+        field_text(&r->out, json_object_get(row, columns.list.at[k]));
     }
     buf_text(&r->out, "\n");
 }
@@ -160,81 +111,14 @@ bool results_rows(Cli *cli, const char *folder)
     return ok;
 }
 
-/* ---- seeds that are missing ---- */
-
-/* Rows of one `record` (the same fields) and of the same loop names before the seed. */
-typedef struct SeedGroup { const char *fields, *keys; VEC(long long) seeds; } SeedGroup;
-typedef struct SeedGroups { Cli *cli; VEC(SeedGroup) groups; } SeedGroups;
-
-static bool has_seed(const SeedGroup *group, long long seed)
-{
-    for (int i = 0; i < group->seeds.len; i++)
-        if (group->seeds.at[i] == seed)
-            return true;
-    return false;
-}
-
-static SeedGroup *seed_group(SeedGroups *s, const char *fields, const char *keys)
-{
-    for (int i = 0; i < s->groups.len; i++)
-        if (strcmp(s->groups.at[i].fields, fields) == 0 && strcmp(s->groups.at[i].keys, keys) == 0)
-            return &s->groups.at[i];
-    SeedGroup group = {.fields = fields, .keys = keys};
-    vec_push(s->cli->arena, &s->groups, group);
-    return &s->groups.at[s->groups.len - 1];
-}
-
-static void seeds_row(SeedGroups *s, json_t *row)
-{
-    Buf fields = {0}, keys = {0};
-    const char *key;
-    json_t *value, *seed = json_object_get(row, "seed");
-    bool before = true;
-    if (!json_is_integer(seed))
-        return;
-    json_object_foreach(row, key, value) {
-        before &= strcmp(key, "seed") != 0;
-        buf_printf(&fields, "%s ", key);
-        if (!before)
-            continue;
-        buf_printf(&keys, "%s%s = ", keys.len ? ", " : "", key);
-        put_field(&keys, value);
-    }
-    SeedGroup *group = seed_group(s, buf_done(&fields, s->cli->arena), buf_done(&keys, s->cli->arena));
-    if (!has_seed(group, json_integer_value(seed)))
-        vec_push(s->cli->arena, &group->seeds, (long long)json_integer_value(seed));
-}
-
-/* All seeds of the rows with the same fields: those that any group has. */
-static SeedGroup all_seeds(SeedGroups *s, const SeedGroup *like)
-{
-    SeedGroup all = {0};
-    for (int i = 0; i < s->groups.len; i++)
-        for (int k = 0; k < s->groups.at[i].seeds.len && strcmp(s->groups.at[i].fields, like->fields) == 0; k++)
-            if (!has_seed(&all, s->groups.at[i].seeds.at[k]))
-                vec_push(s->cli->arena, &all.seeds, s->groups.at[i].seeds.at[k]);
-    return all;
-}
-
 void results_seeds(Cli *cli, Names lines)
 {
-    SeedGroups s = {.cli = cli};
-    for (int i = 0; i < lines.list.len; i++) {
-        json_error_t error;
-        json_t *row = json_loads(lines.list.at[i], 0, &error);
-        if (row)
-            seeds_row(&s, row);
-        json_decref(row);
-    }
-    for (int i = 0; i < s.groups.len; i++) {
-        const SeedGroup *group = &s.groups.at[i];
-        SeedGroup all = all_seeds(&s, group);
-        if (all.seeds.len == group->seeds.len)
-            continue;
-        printf("incomplete: %s has %d of %d seeds; missing:", group->keys, group->seeds.len, all.seeds.len);
-        for (int k = 0; k < all.seeds.len; k++)
-            if (!has_seed(group, all.seeds.at[k]))
-                printf(" %lld", all.seeds.at[k]);
+    SeedGaps gaps = seeds_missing(cli->arena, lines);
+    for (int i = 0; i < gaps.at.len; i++) {
+        const SeedGap *gap = &gaps.at.at[i];
+        printf("incomplete: %s has %d of %d seeds; missing:", gap->keys, gap->have, gap->of);
+        for (int k = 0; k < gap->missing.len; k++)
+            printf(" %lld", gap->missing.at[k]);
         printf("\n");
     }
 }

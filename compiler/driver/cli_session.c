@@ -254,6 +254,8 @@ void cli_lab(Cli *cli, const char *program, const char *text, size_t length)
     sha256_hex(text, length, hex);
     cli->lab_options.program = program;
     cli->lab_options.program_hash = hex;
+    cli->lab_options.program_text = text;
+    cli->lab_options.program_length = length;
     if (cli->lab)
         return;
     cli->lab = lab_new(cli->session, &cli->lab_options);

@@ -179,6 +179,11 @@ static bool close_provenance(Experiment *x, Eval *e) {
                     .cpu = provenance_cpu(arena), .target = o->code.cpu ? o->code.cpu : "host", .threads = o->threads,
                     .notes = notes, .note_count = n};
     char *error = NULL;
+    if (o->program_text &&
+        !file_write(arena, path_join(arena, x->folder, "program.nin"), o->program_text, o->program_length, FILE_NO_SYNC, &error)) {
+        diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", error);
+        return false;
+    }
     if (provenance_write(arena, path_join(arena, x->folder, "run.json"), &p, FILE_SYNC, &error)) return true;
     diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", error);
     return false;

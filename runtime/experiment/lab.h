@@ -38,6 +38,7 @@ typedef struct LabOptions {
     int width; bool bold;                         /* of tables on the screen; 0: any width */
     const char *program;                          /* the program's name, for OUT/PROGRAM/EXPERIMENT */
     const char *program_hash;                     /* SHA-256 of its text */
+    const char *program_text; size_t program_length;                     /* kept beside the results; NULL: not */
 } LabOptions;
 
 typedef struct RetiredNet { void *net; int64_t from, to; } RetiredNet;

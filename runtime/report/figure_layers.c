@@ -205,6 +205,7 @@ static void contour_layers(Figure *figure, PanelPlot *plot, const FigureMark *ma
         if (line.points == 0) continue;
         Layer *layer = add_layer(figure, plot, over ? LAYER_LINE : LAYER_LEVELS, over ? 2 : 3, line.points, &at);
         layer->style = mark->style;
+        if (over) layer->color = OVER_SURFACE;
         for (int64_t i = 0; i < line.points; i++) {
             memcpy(at + layer->columns * i, line.xy + 2 * i, 2 * sizeof *at);
             if (!over) at[3 * i + 2] = levels[l];

@@ -18,9 +18,10 @@ typedef enum LayerKind {
     LAYER_RULE                      /* at; style only */
 } LayerKind;
 
+enum { OVER_SURFACE = -2 };
 typedef struct Layer {
     LayerKind kind; LineStyle style;
-    int color;                      /* colour group; -1: ink (level lines over a surface, rules) */
+    int color;                      /* colour group; -1: ink (rules); OVER_SURFACE: level lines over one */
     int columns; int64_t rows; const double *at;
     double rule; bool vertical;
     bool legend; const char *label; /* legend: shows itself there */
@@ -50,6 +51,7 @@ typedef struct Figure {
     VEC(LegendEntry) legend;
     int width, height;              /* pixels */
     double legend_x, legend_y, bar_x, bar_y, bar_height;               /* on the screen */
+    double title_left, title_below; /* pixels from a panel's edge to the titles of its axes */
 } Figure;
 
 void figure_note(Figure *figure, const char *format, ...) NIN_PRINTF(2, 3);

@@ -10,6 +10,7 @@
 #include "report/figure_parts.h"
 
 #define INK "#333333"
+#define DARK "#1c1c1c"              /* of level lines over a surface, which keeps its colours where a page is dark */
 static const char *const qualitative[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000",
                                           "#b8a900"};
 static const char *const viridis[] = {"#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962",
@@ -62,7 +63,8 @@ static void put_viridis(double share, Buf *out) {
 
 /* More groups than there are colours to tell apart are shown in order, along viridis (without its palest end). */
 static void put_color(const Figure *figure, int group, Buf *out) {
-    if (group < 0) buf_text(out, INK);
+    if (group == OVER_SURFACE) buf_text(out, DARK);
+    else if (group < 0) buf_text(out, INK);
     else if (figure->groups <= COUNT(qualitative)) buf_text(out, qualitative[group]);
     else put_viridis(0.92 * group / (figure->groups - 1), out);
 }
@@ -159,6 +161,15 @@ static void put_ticks(const FigureAxis *axis, double lo, double hi, int wanted, 
 }
 
 /* ---- one panel ---- */
+/* At a place of its own, the same for every terminal: they disagree about how far from an axis its title is. */
+static void put_axis_title(const Figure *figure, const PanelPlot *plot, char name, const char *title, Buf *out) {
+    double x = name == 'x' ? (plot->left + plot->right) / 2 : plot->left - figure->title_left / figure->width;
+    double y = name == 'x' ? plot->bottom - figure->title_below / figure->height : (plot->bottom + plot->top) / 2;
+    buf_text(out, "set label ");
+    quote(out, title);
+    buf_printf(out, " at screen %.5f, screen %.5f center %s noenhanced textcolor rgb '" INK "'\n", x, y, name == 'y' ? "rotate by 90" : "norotate");
+}
+
 static void put_axis(const Figure *figure, const PanelPlot *plot, char name, Buf *out) {
     const FigureAxis *axis = name == 'x' ? &figure->spec->x : &figure->spec->y;
     double lo = name == 'x' ? plot->x_lo : plot->y_lo, hi = name == 'x' ? plot->x_hi : plot->y_hi;
@@ -175,11 +186,7 @@ static void put_axis(const Figure *figure, const PanelPlot *plot, char name, Buf
                name == 'x' && figure_slanted(figure, pixels) ? "rotate by 30 right" : "norotate autojustify");
     put_ticks(axis, lo, hi, (int)(pixels / (name == 'x' ? 75 : 50)), shown, out);
     buf_printf(out, "\n%s\n", axis->categories ? name == 'x' ? "set grid noxtics" : "set grid noytics" : "");
-    buf_printf(out, "unset %clabel\n", name);
-    if (!shown || !axis->title) return;
-    buf_printf(out, "set %clabel ", name);
-    quote(out, axis->title);
-    buf_text(out, " noenhanced\n");
+    if (shown && axis->title) put_axis_title(figure, plot, name, axis->title, out);
 }
 
 static bool stands_on_zero(const PanelPlot *plot) {
@@ -257,9 +264,9 @@ static void put_panel(const Figure *figure, const PanelPlot *plot, int panel, bo
     buf_printf(out, "\n# panel %d\nset lmargin at screen %.5f\nset rmargin at screen %.5f\n", panel, plot->left,
                plot->right);
     buf_printf(out, "set bmargin at screen %.5f\nset tmargin at screen %.5f\n", plot->bottom, plot->top);
+    buf_text(out, "unset title\nunset label\nunset arrow\n");
     put_axis(figure, plot, 'x', out);
     put_axis(figure, plot, 'y', out);
-    buf_text(out, "unset title\nunset label\nunset arrow\n");
     buf_text(out, stands_on_zero(plot) ? "set xzeroaxis lt 1 lw 0.8 lc rgb '" INK "'\n" : "unset xzeroaxis\n");
     if (plot->title) {
         buf_text(out, "set title ");
@@ -309,7 +316,7 @@ static void put_legend(const Figure *figure, Buf *out) {
     if (n == 0) return;
     buf_text(out, "\n# legend\nset lmargin at screen 0\nset rmargin at screen 1\nset bmargin at screen 0\n"
                   "set tmargin at screen 1\n");
-    buf_text(out, "unset border\nunset xtics\nunset ytics\nunset xlabel\nunset ylabel\nunset title\n"
+    buf_text(out, "unset border\nunset xtics\nunset ytics\nunset title\n"
                   "unset label\nunset arrow\nunset grid\nunset xzeroaxis\nunset colorbox\nunset logscale\n"
                   "set xrange [0:1]\nset yrange [0:1]\n");
     buf_printf(out, "set key at screen %.5f, screen %.5f left top vertical Left reverse noenhanced samplen 2 spacing "

@@ -97,6 +97,13 @@ static void lay_out(const Table *table, int64_t rows, int column, int widest, Ar
     if (layout->width > widest) layout->width = widest;
 }
 
+char **table_column(const Table *table, int64_t rows, int column, int widest, Arena *arena, bool *numbers) {
+    Layout layout;
+    lay_out(table, rows, column, widest, arena, &layout);
+    *numbers = layout.right;
+    return layout.text;
+}
+
 /* ---- printing ---- */
 static void blanks(Buf *out, int n) {
     for (; n > 0; n--) buf_text(out, " ");
