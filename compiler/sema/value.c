@@ -36,9 +36,9 @@ Value value_record(Arena *arena, const Name *names, const Value *at, int len) {
 
 const Value *record_get(const Value *record, const char *name) {
     if (record->kind != V_RECORD) return NULL;
-    for (int i = 0; i < record->record->len; i++)
-        if (record->record->name[i] == name || strcmp(record->record->name[i],
-                                                      name) == 0) return &record->record->at[i];
+    const ValueRecord *r = record->record;
+    for (int i = 0; i < r->len; i++)
+        if (r->name[i] == name || (r->name[i][0] == name[0] && strcmp(r->name[i], name) == 0)) return &r->at[i];
     return NULL;
 }
 

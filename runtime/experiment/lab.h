@@ -61,6 +61,7 @@ struct LabTurn {
     Arena *keep;                                  /* outlives the turn: rows and what they hold */
     struct Turn *turn;                            /* loop names and rows of the experiment; NULL outside (loop.c) */
     struct LaneTrial *trial;                      /* its first training runs in a lane (lanes.c); NULL: no */
+    double preparing;                             /* seconds spent on graphs and machine code: no part of a run's */
 };
 /* Top-level bindings are evaluated outside of all turns. */
 static inline LabTurn *lab_turn(const Eval *e) { return e->lab ? e->lab : ((Lab *)e->session->lab.state)->outside; }

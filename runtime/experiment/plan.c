@@ -498,6 +498,7 @@ static Program *plan_compile(Build *b, const Graph *graph, BlockLayout layout) {
 bool plan_ready(Eval *e, TrainPlan *plan, Span span) {
     Lab *lab = lab_of(e);
     const char *error = NULL;
+    double start = training_seconds();
     pthread_mutex_lock(&lab->lock);
     const Lowered *lowered = plan->lazy;
     Code *code = lowered ? compile(lab, plan->arena, lowered, &error) : NULL;
@@ -506,6 +507,7 @@ bool plan_ready(Eval *e, TrainPlan *plan, Span span) {
         plan->lazy = NULL;
     }
     pthread_mutex_unlock(&lab->lock);
+    lab_turn(e)->preparing += training_seconds() - start;
     if (lowered && !code) compile_failed(e, span, error);
     return code || !lowered;
 }
@@ -669,9 +671,11 @@ static TrainPlan *plan_find(const PlanRequest *r, Buf *key, const RealList *real
 TrainPlan *plan_get(const PlanRequest *r, const double **settings) {
     Buf key = {0};
     RealList reals = {.arena = r->e->arena};
+    double start = training_seconds();
     request_sign(r, &key, &reals);
     TrainPlan *plan = plan_find(r, &key, &reals);
     buf_free(&key);
+    lab_turn(r->e)->preparing += training_seconds() - start;
     if (plan && settings) {
         double *own = arena_array(r->e->arena, double, plan->settings + 1);
         for (int i = 0; i < plan->settings; i++) own[i] = i < reals.list.len ? reals.list.at[i] : plan->setting[i];

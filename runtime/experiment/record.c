@@ -262,9 +262,8 @@ static void put_fields(Arena *arena, const char *name, const Value *value, Field
         put_fields(arena, arena_printf(arena, "%s.%s", name, value->record->name[i]), &value->record->at[i], fields, n, most);
 }
 
-enum { MAX_FIELDS = 256 };
-static void row_json(Arena *arena, const Row *row, bool measured, Buf *out) {
-    Field *fields = arena_array(arena, Field, MAX_FIELDS);
+enum { MAX_FIELDS = 256, ROWS_SCRATCH = 1 << 20 };
+static void row_json(Arena *arena, const Row *row, bool measured, Field *fields, Buf *out) {
     int n = 0;
     for (int i = 0; i < row->set->keys; i++) fields[n++] = (Field){row->set->key[i], key_datum(arena, &row->key[i])};
     for (int i = 0; i < row->set->columns; i++)
@@ -275,19 +274,24 @@ static void row_json(Arena *arena, const Row *row, bool measured, Buf *out) {
 
 static bool records_file(Experiment *x, Eval *e, const char *name, bool measured, Buf *places) {
     Buf text = {0};
+    Field fields[MAX_FIELDS];
+    Arena *scratch = arena_new();
     bool any = false;
     for (int s = 0; s < x->sets.len; s++) {
         const RowSet *set = x->sets.at[s];
         bool has = !measured;
         for (int i = 0; i < set->columns; i++) has |= set->measured[i] == measured;
         for (int i = 0; has && i < set->rows.len; i++) {
-            buf_printf(places, "%s[%lld,%lld]", places->len ? "," : "", (long long)set_place(set), (long long)set->rows.at[i]->number);
-            Arena *scratch = arena_new();
-            row_json(scratch, set->rows.at[i], measured, &text);
+            if (x->lab->options.shards)
+                buf_printf(places, "%s[%lld,%lld]", places->len ? "," : "", (long long)set_place(set), (long long)set->rows.at[i]->number);
+            row_json(scratch, set->rows.at[i], measured, fields, &text);
+            if (arena_used(scratch) < ROWS_SCRATCH) continue;
             arena_free(scratch);
+            scratch = arena_new();
         }
         any |= has && set->rows.len;
     }
+    arena_free(scratch);
     char *error = NULL;
     const char *path = path_join(e->arena, x->folder, name);
     bool ok = !any || file_write(e->arena, path, text.at, text.len, FILE_SYNC, &error);

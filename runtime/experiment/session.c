@@ -76,7 +76,7 @@ static bool names_all(const Value *value) {
 
 static bool known_field(Name name) {
     for (int i = 0; session_fields[i]; i++)
-        if (strcmp(session_fields[i], name) == 0) return true;
+        if (session_fields[i][0] == name[0] && strcmp(session_fields[i], name) == 0) return true;
     return false;
 }
 

@@ -511,8 +511,9 @@ bool training_end(Training *t, double start, bool ok, Run **out) {
 
 bool train_run(Eval *e, const TrainRequest *r, Run **out) {
     Training t;
-    double start = training_seconds();
+    double prepared = lab_turn(e)->preparing, start;
     if (!training_begin(e, r, &t)) return false;
+    start = training_seconds();
     bool ok = true;
     for (int i = 0; ok && i < r->schedule.sessions && !t.run->diverged && !t.run->interrupted;) {
         ok = run_session(&t, i + 1);
@@ -525,5 +526,5 @@ bool train_run(Eval *e, const TrainRequest *r, Run **out) {
         ok = ok && (t.run->interrupted || checkpoint_session_end(&t));
         i++;
     }
-    return training_end(&t, start, ok, out);
+    return training_end(&t, start + lab_turn(e)->preparing - prepared, ok, out);
 }

@@ -158,6 +158,7 @@ const Value *request_loss(Eval *e, const TrainRequest *request);
 void request_facts(Eval *e, const TrainRequest *request, Model *model);
 /* Makes request->chain and request->asked.  info: of its net.  False after diagnostics. */
 bool run_chain(Eval *e, TrainRequest *request, const NetInfo *info);
+double training_seconds(void);                    /* of a clock that never goes back */
 bool train_run(Eval *e, const TrainRequest *request, Run **out);
 bool seeds_read(Eval *e, const Value *seed, Span span, Seeds *out);       /* a number, or a record by purpose */
 

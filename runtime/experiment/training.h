@@ -27,7 +27,6 @@ typedef struct Training {
     double saved_at;
 } Training;
 
-double training_seconds(void);
 int training_row(Training *t, int number, const char *session, int64_t epoch);
 CurveColumn *training_column(Training *t, const char *name, int row);
 void training_add_snapshot(Training *t, Snapshot snapshot);

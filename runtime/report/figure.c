@@ -7,6 +7,7 @@
 
 #include "report/datum.h"
 #include "report/figure_parts.h"
+#include "support/sha256.h"
 
 /* Pixels.  A letter is about LETTER wide at the size of the font that is used. */
 enum { LETTER = 7, TITLE = 24, LABEL = 20, EDGE = 14, GAP = 16, SIDE = 22, BAR = 78, LEGEND_LINE = 48, WRAP = 4 };
@@ -121,16 +122,17 @@ void figure_lay_out(Figure *figure) {
 }
 
 /* ---- files ---- */
-typedef struct Writing { Arena *arena; const char *folder; FileSync sync; char **error; } Writing;
+typedef struct Writing { Arena *arena; const char *folder; FileSync sync; char **error; Sha256 all; } Writing;
 
-static bool put_file(const Writing *writing, const char *name, Buf *text) {
+static bool put_file(Writing *writing, const char *name, Buf *text) {
     char *path = path_join(writing->arena, writing->folder, name);
+    sha256_add(&writing->all, text->at, text->len);
     bool ok = file_write(writing->arena, path, text->at, text->len, writing->sync, writing->error);
     buf_free(text);
     return ok;
 }
 
-static bool put_files(const Writing *writing, const Figure *figure, const char *name) {
+static bool put_files(Writing *writing, const Figure *figure, const char *name) {
     Buf text = {0};
     for (int p = 0; p < figure->count; p++) {
         figure_data_text(figure, &figure->plots[p], &text);
@@ -150,22 +152,59 @@ static char *publish(Figure *figure, const char *folder, const char *plots, cons
     return NULL;
 }
 
-static void draw(Figure *figure, const FigureTools *tools, const char *folder, const char *plots, const char *name) {
+/* The pictures of a figure that was drawn from the same script and numbers, by the hashes in drawn.sha256: of what it was
+ * drawn from, and of each picture. */
+enum { PICTURES = 3 };
+static const char *const endings[PICTURES] = {"svg", "png", "pdf"};
+
+static char *drawn_text(const Figure *figure, const char *folder, const char *name, const char *from) {
+    Arena *arena = figure->arena;
+    Buf text = {0};
+    char hex[65], *error = NULL;
+    buf_printf(&text, "%s\n", from);
+    for (int i = 0; i < PICTURES - !figure->pdf; i++) {
+        const char *path = path_join(arena, folder, arena_printf(arena, "%s.%s", name, endings[i]));
+        if (!file_exists(path) || !file_sha256(arena, path, hex, &error)) {
+            buf_free(&text);
+            return NULL;
+        }
+        buf_printf(&text, "%s %s\n", endings[i], hex);
+    }
+    return buf_done(&text, arena);
+}
+
+static bool drawn_already(const Figure *figure, const char *folder, const char *plots, const char *name, const char *from) {
+    char *path = path_join(figure->arena, plots, "drawn.sha256"), *kept, *error = NULL, *now;
+    size_t length;
+    if (!file_exists(path) || !file_read(figure->arena, path, 4096, &kept, &length, &error)) return false;
+    if (strncmp(kept, from, strlen(from)) != 0) return false;
+    now = drawn_text(figure, folder, name, from);
+    return now && strcmp(now, kept) == 0;
+}
+
+static void draw(Figure *figure, const FigureTools *tools, const char *folder, const char *plots, const char *name,
+                 const char *from) {
     const char *program = tools->gnuplot ? tools->gnuplot : gnuplot_find();
-    char *why = NULL;
+    FigureResult *result = figure->result;
+    char *why = NULL, **picture[PICTURES] = {&result->svg, &result->png, &result->pdf};
+    int pictures = PICTURES - !figure->pdf;
     if (program && !*program) return;
     if (!program) {
         figure_note(figure, "%s: gnuplot is not installed, so it was not drawn; `gnuplot plot.gp` in %s draws it",
                     name, plots);
         return;
     }
-    if (!gnuplot_run(figure->arena, program, plots, "plot.gp", tools->seconds > 0 ? tools->seconds : 60, &why)) {
+    bool there = drawn_already(figure, folder, plots, name, from);
+    if (!there && !gnuplot_run(figure->arena, program, plots, "plot.gp", tools->seconds > 0 ? tools->seconds : 60, &why)) {
         figure_note(figure, "%s: not drawn: %s", name, why);
         return;
     }
-    figure->result->svg = publish(figure, folder, plots, arena_printf(figure->arena, "%s.svg", name));
-    figure->result->png = publish(figure, folder, plots, arena_printf(figure->arena, "%s.png", name));
-    if (tools->pdf) figure->result->pdf = publish(figure, folder, plots, arena_printf(figure->arena, "%s.pdf", name));
+    for (int i = 0; i < pictures; i++) {
+        const char *file = arena_printf(figure->arena, "%s.%s", name, endings[i]);
+        *picture[i] = there ? path_join(figure->arena, folder, file) : publish(figure, folder, plots, file);
+    }
+    char *text = there ? NULL : drawn_text(figure, folder, name, from);
+    if (text) file_write(figure->arena, path_join(figure->arena, plots, "drawn.sha256"), text, strlen(text), FILE_NO_SYNC, &why);
 }
 
 bool figure_write(Arena *arena, const char *folder, const FigureSpec *spec, const FigureTools *tools,
@@ -183,8 +222,11 @@ bool figure_write(Arena *arena, const char *folder, const FigureSpec *spec, cons
     figure.pdf = tools->pdf;
     figure_layers(&figure);
     figure_lay_out(&figure);
-    Writing writing = {arena, plots, tools->sync, error};
+    Writing writing = {.arena = arena, .folder = plots, .sync = tools->sync, .error = error};
+    char from[65];
+    sha256_start(&writing.all);
     if (!folder_make(arena, plots, error) || !put_files(&writing, &figure, name)) return false;
-    draw(&figure, tools, folder, plots, name);
+    sha256_end_hex(&writing.all, from);
+    draw(&figure, tools, folder, plots, name, from);
     return true;
 }

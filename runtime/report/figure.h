@@ -2,7 +2,8 @@
  *
  * All numbers are computed by the caller (one series for each group) or here (bins, shares, contours); gnuplot only
  * draws.  In FOLDER: NAME.svg, NAME.png, and NAME.plot/ with plot.gp and the numbers of every panel, so that anyone can
- * draw the figure again (cd NAME.plot && gnuplot plot.gp) or differently.  Without gnuplot these are still written, and
+ * draw the figure again (cd NAME.plot && gnuplot plot.gp) or differently; what would be drawn from the same script and
+ * numbers is not drawn again.  Without gnuplot these are still written, and
  * a note says so.  Colours are those of Okabe and Ito, which colour-blind readers can tell apart; surfaces are
  * viridis. */
 #ifndef NIN_FIGURE_H

@@ -252,6 +252,11 @@ static void test_gnuplot(void **state) {
     assert_non_null(strstr(svg, "tw'o \xcb\x8b" "date\xcb\x8b $x"));
     assert_true(draw_all(desk, "all", NULL, &result, &error));
     assert_string_equal(text_of(desk, result.svg), svg);
+    assert_true(draw_all(desk, "all", &(FigureTools){.gnuplot = "/bin/false"}, &result, &error));      /* not drawn again */
+    assert_true(result.notes.len == 1 && result.svg && result.png);
+    assert_true(file_write(desk->arena, result.png, "else", 4, FILE_NO_SYNC, &error));
+    assert_true(draw_all(desk, "all", &(FigureTools){.gnuplot = "/bin/false"}, &result, &error));      /* that is another one */
+    assert_true(result.notes.len == 2 && !result.svg);
     assert_false(file_exists(path_of(desk, "all.plot/broken")));
     char *slow = path_of(desk, "slow.gp"), *why = NULL;
     assert_true(file_write(desk->arena, slow, "pause 60\n", 9, FILE_NO_SYNC, &error));
