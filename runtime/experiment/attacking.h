@@ -22,6 +22,8 @@ typedef struct ProtocolObject {
 } ProtocolObject;
 extern const ObjectClass protocol_class;
 
+/* E0706 (masked.c). */
+bool masked_check(Eval *e, const Model *model, Span span);
 /* E0701 to E0708, E0710, W0709: is this protocol rightly set up for this model and these data? */
 bool protocol_check(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data, const BuiltinCall *call);
 

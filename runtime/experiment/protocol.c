@@ -243,7 +243,7 @@ static bool check_published(Eval *e, const ProtocolObject *p, const Model *model
     if (p->network) seen_range(data, &lo, &hi);
     if (p->boxed && (fabs(p->lo - lo) > 1e-6 || fabs(p->hi - hi) > 1e-6))
         return fail(e, D_E0702, span, "units: pixels", "box %g..%g, but these inputs lie in %g..%g", p->lo, p->hi, lo, hi);
-    return true;
+    return e->mode != EVAL_CHECK || masked_check(e, model, span);
 }
 
 static bool check_losses(Eval *e, const ProtocolObject *p, int64_t classes, Span span) {
