@@ -73,6 +73,8 @@ const char *cli_near(const char *name, const char *const *names, int n);
 bool cli_interrupted(void *unused);                     /* main.c */
 /* Forgets Ctrl-C.  prompt: from now on it ends no process. */
 void cli_interrupts_reset(bool prompt);
+/* Can be read from after an interrupt, until they are reset. */
+int cli_interrupts_fd(void);
 
 /* ---- commands ---- */
 int command_run(Cli *cli), command_check(Cli *cli), command_test(Cli *cli), command_eval(Cli *cli), command_grad(Cli *cli),

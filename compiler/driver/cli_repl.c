@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/select.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -23,6 +23,9 @@ typedef struct Prompter {
     EditLine *edit; History *history; const char *history_path;
     VEC(const char *) lines;                            /* of the history, oldest first */
     Buf input;                                          /* lines of an input that is not complete */
+    struct termios before; bool taken;                  /* the terminal as it was */
+    Buf keys; size_t key;                               /* typed while the terminal was asked */
+    int early;                                          /* keys that were typed before they were read one by one */
 } Prompter;
 
 static void put(void *data, const char *text, size_t length)
@@ -113,35 +116,56 @@ static void resize(Prompter *p)
         el_resize(p->edit);
 }
 
-/* The answer to a question to the terminal, up to the letter that ends it, for a fifth of a second. */
-static void ask(const char *question, char end, char *answer, size_t most)
+/* Keys are not lost: from here to terminal_give_back the terminal hands over every key as it is typed, while a line is edited
+ * and while an input is answered.  What was typed before is kept too; an end of input among it has become a NUL. */
+static void terminal_take(Prompter *p)
 {
-    struct termios before, raw;
-    size_t n = 0;
-    *answer = 0;
-    if (tcgetattr(0, &before) != 0)
+    struct termios raw;
+    p->taken = tcgetattr(0, &p->before) == 0;
+    if (!p->taken)
         return;
-    raw = before;
+    raw = p->before;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
     tcsetattr(0, TCSANOW, &raw);
+}
+
+static void terminal_give_back(Prompter *p)
+{
+    if (p->taken)
+        tcsetattr(0, TCSADRAIN, &p->before);
+    p->taken = false;
+}
+
+static bool readable(int fd, int milliseconds)
+{
+    struct pollfd poll_fd = {fd, POLLIN, 0};
+    return poll(&poll_fd, 1, milliseconds) > 0;
+}
+
+/* The terminal's answer to a question, from ESC to the letter that ends it, for a fifth of a second; other keys are kept. */
+static void ask(Prompter *p, const char *question, char end, char *answer, size_t most)
+{
+    size_t n = 0;
+    char c;
+    *answer = 0;
     fputs(question, stdout);
     fflush(stdout);
-    while (n + 1 < most) {
-        fd_set set;
-        struct timeval wait = {.tv_usec = 200000};
-        FD_ZERO(&set);
-        FD_SET(0, &set);
-        if (select(1, &set, NULL, NULL, &wait) <= 0 || read(0, answer + n, 1) != 1)
-            break;
-        if (answer[n++] == end)
+    while (n + 1 < most && readable(0, 200) && read(0, &c, 1) == 1) {
+        if (!n && c != '\033') {
+            buf_put(&p->keys, &c, 1);
+            continue;
+        }
+        answer[n++] = c;
+        if (c == end)
             break;
     }
     answer[n] = 0;
-    tcsetattr(0, TCSANOW, &before);
 }
 
 /* Kitty's protocol where the environment says so; sixel where the terminal lists it (4) among its attributes. */
-static Graphics graphics_look(void)
+static Graphics graphics_look(Prompter *p)
 {
     const char *term = getenv("TERM"), *program = getenv("TERM_PROGRAM");
     char answer[128];
@@ -149,7 +173,7 @@ static Graphics graphics_look(void)
         return GRAPHICS_KITTY;
     if (!term || (strncmp(term, "xterm", 5) && strncmp(term, "mlterm", 6) && strncmp(term, "foot", 4) && strncmp(term, "contour", 7)))
         return GRAPHICS_TEXT;
-    ask("\033[c", 'c', answer, sizeof answer);
+    ask(p, "\033[c", 'c', answer, sizeof answer);
     return strstr(answer, ";4;") || strstr(answer, ";4c") ? GRAPHICS_SIXEL : GRAPHICS_TEXT;
 }
 
@@ -222,9 +246,53 @@ static unsigned char complete(EditLine *edit, int key)
     return result;
 }
 
+/* A byte that was typed: 1, 0 at the end, -1 with EINTR after Ctrl-C, whenever since the last reset that was pressed. */
+static int byte_read(Prompter *p, char *out)
+{
+    struct pollfd wait[2] = {{0, POLLIN, 0}, {cli_interrupts_fd(), POLLIN, 0}};
+    for (;;) {
+        if (cli_interrupted(NULL)) {
+            cli_interrupts_reset(true);
+            errno = EINTR;
+            return -1;
+        }
+        if (p->key < p->keys.len) {
+            *out = p->keys.at[p->key++];
+            return 1;
+        }
+        if (poll(wait, 2, -1) > 0 && wait[0].revents && !wait[1].revents) {
+            ssize_t n = read(0, out, 1);
+            if (n >= 0 || errno != EINTR)
+                return n > 0 ? 1 : n == 0 || errno == EIO ? 0 : -1;
+        }
+    }
+}
+
+/* For libedit: a character of the locale's encoding; what is none is U+FFFD. */
+static int key_read(EditLine *edit, wchar_t *out)
+{
+    Prompter *p;
+    mbstate_t state = {0};
+    el_get(edit, EL_CLIENTDATA, (void *)&p);
+    for (;;) {
+        char c;
+        int n = byte_read(p, &c);
+        if (n <= 0)
+            return n;
+        if (p->early > 0 && p->early-- && !c)
+            c = 4;                                      /* Ctrl-D */
+        size_t used = mbrtowc(out, &c, 1, &state);
+        if (used == (size_t)-1)
+            *out = 0xFFFD;
+        if (used != (size_t)-2)
+            return 1;
+    }
+}
+
 static void edit_open(Prompter *p)
 {
     HistEvent event;
+    int edits = 0;
     if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX < 2)
         setlocale(LC_CTYPE, "C.UTF-8");
     p->edit = el_init("nin", stdin, stdout, stderr);
@@ -234,18 +302,28 @@ static void edit_open(Prompter *p)
     el_set(p->edit, EL_PROMPT, prompt_text);
     el_set(p->edit, EL_EDITOR, "emacs");
     el_set(p->edit, EL_SIGNAL, 0);
+    el_set(p->edit, EL_GETCFN, key_read);
+    el_get(p->edit, EL_EDITMODE, &edits);
+    if (edits)
+        el_set(p->edit, EL_SETTY, "-x", "-icanon", "-echo", NULL);
+    else
+        terminal_give_back(p);                          /* TERM=emacs: lines come whole */
     el_set(p->edit, EL_HIST, history, p->history);
     el_set(p->edit, EL_ADDFN, "nin-complete", "completes what is typed", complete);
     el_set(p->edit, EL_BIND, "^I", "nin-complete", NULL);
     el_set(p->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(p->edit, NULL);
     history_read(p);
+    if (ioctl(0, FIONREAD, &p->early) != 0)
+        p->early = 0;
+    p->early += (int)p->keys.len;
 }
 
 static void edit_close(Prompter *p)
 {
     history_end(p->history);
     el_end(p->edit);
+    terminal_give_back(p);
 }
 
 /* ---- reading ---- */
@@ -279,12 +357,12 @@ static ReplStatus take(Prompter *p, const char *line)
     return status;
 }
 
+/* Ctrl-C counts from the end of one answer on: it clears the line, or stops what the line began. */
 static void run_terminal(Prompter *p)
 {
     for (;;) {
         bool cleared;
         resize(p);
-        cli_interrupts_reset(true);
         const char *line = line_edit(p, &cleared);
         if (cleared) {
             printf("\n");
@@ -296,8 +374,9 @@ static void run_terminal(Prompter *p)
             break;
         history_note(p, line);
         history_write(p);
+        ReplStatus status = take(p, line);
         cli_interrupts_reset(true);
-        if (take(p, line) == REPL_QUIT)
+        if (status == REPL_QUIT)
             return;
     }
     printf("\n");
@@ -344,14 +423,17 @@ int command_repl(Cli *cli)
     cli_lab(cli, "prompt", "", 0);
     ReplOptions options = {.put = put, .data = &p, .width = cli->width ? cli->width : 100, .height = 24,
                            .color = cli->color && cli->out_terminal, .history = history_show};
+    if (cli->in_terminal)
+        terminal_take(&p);
     if (cli->in_terminal && cli->out_terminal)
-        options.graphics = graphics_look();
+        options.graphics = graphics_look(&p);
     bool warms = cli->in_terminal && pthread_create(&warmer, NULL, warm, &cli->lab->options.code) == 0;
     p.repl = repl_new(cli->session, cli->lab, &options);
     bool ok = !cli->arguments.len || repl_load(p.repl, cli->arguments.at[0]);
     if (cli->in_terminal) {
         printf("Nin %s. ?name tells what something is, :help lists the commands.\n", NIN_VERSION);
         edit_open(&p);
+        cli_interrupts_reset(true);
         run_terminal(&p);
         edit_close(&p);
         ok = true;
@@ -362,6 +444,7 @@ int command_repl(Cli *cli)
         history_end(p.history);
     }
     buf_free(&p.input);
+    buf_free(&p.keys);
     if (warms)
         pthread_join(warmer, NULL);
     lab_free(cli->lab);

@@ -2,6 +2,9 @@
  *
  * Ctrl-C raises a flag that the laboratory looks at: what was recorded is kept.  A second one ends the process, but for
  * the prompt's. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +13,17 @@
 
 #include "driver/cli.h"
 
-static volatile sig_atomic_t interrupts, patient;       /* the only things that a signal handler can reach */
+/* The only things that a signal handler can reach.  wake: a pipe that holds something after an interrupt. */
+static volatile sig_atomic_t interrupts, patient;
+static int wake[2] = {-1, -1};
 
 static void on_interrupt(int number)
 {
+    int before = errno;
     interrupts = interrupts + 1;
+    ssize_t written = write(wake[1], "", 1);
+    (void)written;
+    errno = before;
     if (patient ? number != SIGINT : interrupts > 1) {
         signal(number, SIG_DFL);
         raise(number);
@@ -29,14 +38,21 @@ bool cli_interrupted(void *unused)
 
 void cli_interrupts_reset(bool prompt)
 {
-    interrupts = 0;
+    char drained[64];
     patient = prompt;
+    interrupts = 0;                                     /* first: one that comes now is counted, or wakes, or both */
+    while (read(wake[0], drained, sizeof drained) > 0)
+        continue;
 }
+
+int cli_interrupts_fd(void) { return wake[0]; }
 
 static void signals_set(void)
 {
     struct sigaction action = {.sa_handler = on_interrupt};
     sigemptyset(&action.sa_mask);
+    if (pipe2(wake, O_NONBLOCK | O_CLOEXEC) != 0)
+        wake[0] = wake[1] = -1;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);                           /* a closed pipe is an error of a write: see flush */

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -81,17 +82,6 @@ static void await(Terminal *t, const char *text)
         fail_msg("no \"%s\" in what followed:\n%s", text, t->seen.at + t->from);
 }
 
-/* A key that is not answered is pressed again, as people do. */
-static void press(Terminal *t, const char *key, const char *answer)
-{
-    for (int i = 0; i < 20; i++) {
-        type(t, key);
-        if (appears(t, answer, 3000))
-            return;
-    }
-    fail_msg("no \"%s\" in what followed:\n%s", answer, t->seen.at + t->from);
-}
-
 static void line(Terminal *t, const char *text, const char *answer)
 {
     type(t, text);
@@ -99,22 +89,17 @@ static void line(Terminal *t, const char *text, const char *answer)
     await(t, answer);
 }
 
-/* Its exit code.  An end of input that was typed before the prompt reads keys is lost: it is typed again. */
+/* Its exit code. */
 static int terminal_close(Terminal *t)
 {
-    int status, waited = 0;
+    int status;
     char chunk[4096];
     for (;;) {
         struct pollfd p = {t->fd, POLLIN, 0};
-        if (poll(&p, 1, 1000) > 0) {
-            if (read(t->fd, chunk, sizeof chunk) <= 0)
-                break;
-        } else if ((waited += 1000) > PATIENCE) {
+        if (poll(&p, 1, PATIENCE) <= 0)
             kill(t->pid, SIGKILL);
-        } else {
-            ssize_t n = write(t->fd, "\025\004", 2);            /* on an emptied line */
-            (void)n;
-        }
+        else if (read(t->fd, chunk, sizeof chunk) <= 0)
+            break;
     }
     while (waitpid(t->pid, &status, 0) < 0 && errno == EINTR)
         ;
@@ -185,19 +170,77 @@ static void interrupts_are_survived(void **state)
     await(&t, "> ");
     type(&t, "this is nothing");
     await(&t, "nothing");
-    press(&t, "\003", "> ");                            /* clears the line */
+    type(&t, "\003");                                   /* clears the line */
+    await(&t, "> ");
     line(&t, "xor = examples(x: [[-1, -1], [-1, 1], [1, -1], [1, 1]], y: [0, 1, 1, 0])", "4 examples");
     line(&t, "net n(x: f32[2]) -> f32[1] = prelu[0](dense[1](x))", "net n :");
     line(&t, "fn fit(n: int) = session(learn: all, loss: mse, optimizer: adam[lr: 0.001], batch: 1, epochs: n)", "fn fit :");
     line(&t, "train(n, on: xor, with: fit(2), seed: 1)", "2 epochs");
     line(&t, "run = train(n, on: xor, with: fit(20000000), seed: 1)", "fit(20000000)");
     await(&t, "session");                               /* it tells how far it is */
-    press(&t, "\003", ", interrupted");
+    type(&t, "\003");
+    await(&t, ", interrupted");
     line(&t, "run.interrupted", "\ntrue\r\n");
     line(&t, "run.train_loss < 1", "\ntrue\r\n");
     line(&t, "6 * 7", "\n42\r\n");
     type(&t, "\004");
     assert_int_equal(terminal_close(&t), 0);
+}
+
+/* What is typed while an input is answered, or before the prompt is there, is taken in its turn. */
+static void keys_are_kept(void **state)
+{
+    Terminal t;
+    terminal_open(&t, *state, 80, 24);
+    type(&t, "2 + 3\r\004");
+    await(&t, "\n5\r\n");
+    assert_int_equal(terminal_close(&t), 0);
+    terminal_open(&t, *state, 80, 24);
+    await(&t, "> ");
+    type(&t, "x = [k ^ 2 for k in 1..200000];\ry = 20 * 3\r\004");
+    await(&t, "\n60\r\n");
+    assert_int_equal(terminal_close(&t), 0);
+}
+
+/* Ctrl-C that comes as soon as the prompt is seen, before a key can be read: each one is answered by a new prompt. */
+static void interrupts_are_counted(void **state)
+{
+    Terminal t;
+    terminal_open(&t, *state, 80, 24);
+    await(&t, "> ");
+    for (int i = 0; i < 300; i++) {
+        type(&t, "\003");
+        await(&t, "\n> ");
+    }
+    line(&t, "20 * 3", "\n60\r\n");
+    type(&t, "\004");
+    assert_int_equal(terminal_close(&t), 0);
+}
+
+/* The terminal is given back as it was. */
+static void terminal_is_given_back(void **state)
+{
+    Terminal t;
+    struct termios before, after;
+    terminal_open(&t, *state, 80, 24);
+    assert_int_equal(tcgetattr(t.fd, &before), 0);
+    await(&t, "> ");
+    assert_int_equal(tcgetattr(t.fd, &after), 0);
+    assert_false(after.c_lflag & ICANON);
+    int held = open(ptsname(t.fd), O_RDWR | O_NOCTTY);  /* so that it stays after the program has ended */
+    assert_true(held >= 0);
+    line(&t, "6 * 7", "\n42\r\n");
+    type(&t, ":quit\r");
+    int status;
+    while (waitpid(t.pid, &status, 0) < 0)
+        assert_int_equal(errno, EINTR);
+    assert_int_equal(tcgetattr(held, &after), 0);
+    assert_true((after.c_lflag & ICANON) && (after.c_lflag & ECHO));
+    assert_true(after.c_iflag == before.c_iflag && after.c_oflag == before.c_oflag);
+    close(held);
+    close(t.fd);
+    buf_free(&t.seen);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static int longest_line(const char *text)
@@ -244,6 +287,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(tab_completes, child_open, child_close),
         cmocka_unit_test_setup_teardown(history_is_kept, child_open, child_close),
         cmocka_unit_test_setup_teardown(interrupts_are_survived, child_open, child_close),
+        cmocka_unit_test_setup_teardown(keys_are_kept, child_open, child_close),
+        cmocka_unit_test_setup_teardown(interrupts_are_counted, child_open, child_close),
+        cmocka_unit_test_setup_teardown(terminal_is_given_back, child_open, child_close),
         cmocka_unit_test_setup_teardown(plots_fit, child_open, child_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
