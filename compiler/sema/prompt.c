@@ -26,13 +26,16 @@ size_t prompt_bytes(const Prompt *p) {
     return bytes;
 }
 
+/* Does something stand in the text of an input? */
+static bool in_item(const PromptItem *item, Span span) {
+    return item->source && span.lo >= item->source->base && span.lo <= item->source->base + item->source->length;
+}
+
 /* The input in whose text a binding stands. */
 static PromptItem *item_of(const Binding *b) {
     const PromptItem *item = b->item;
-    for (int i = 0; item && item->derived && i < item->holds_len; i++) {
-        const Source *source = item->holds[i]->source;
-        if (source && b->span.lo >= source->base && b->span.lo <= source->base + source->length) return item->holds[i];
-    }
+    for (int i = 0; item && item->derived && i < item->holds_len; i++)
+        if (in_item(item->holds[i], b->span)) return item->holds[i];
     return b->item;
 }
 
@@ -63,7 +66,7 @@ PromptItem *prompt_open(Prompt *p, const char *title, const char *text, size_t l
     Session *s = p->session;
     Arena *arena = arena_new();
     PromptItem *item = arena_new_of(arena, PromptItem);
-    *item = (PromptItem){.arena = arena, .number = ++p->number, .file = file};
+    *item = (PromptItem){.arena = arena, .number = ++p->number, .last = p->number, .file = file};
     arena_swap(p, arena, item);
     p->open = item;
     item->source = sources_add(s->sources, title, text, length);
@@ -159,14 +162,23 @@ static void free_dead(Prompt *p) {
     p->dead_bytes = 0;
 }
 
+/* Is one of the experiments or tests that are found by name part of the item's text? */
+static bool has_block(const PromptItem *item, const BlockList *blocks) {
+    for (int i = 0; i < blocks->len; i++)
+        if (in_item(item, blocks->at[i]->span)) return true;
+    return false;
+}
+
 static void sweep(Prompt *p) {
     const Map *top = &p->module->scope->top;
     for (int i = 0; i < p->items.len; i++) p->items.at[i]->marked = false;
     for (int i = 0; i < top->len; i++)
         if (top->value[i]) item_mark(((const Binding *)top->value[i])->item);
+    for (int i = 0; i < p->items.len; i++)
+        if (has_block(p->items.at[i], &p->module->experiments) || has_block(p->items.at[i], &p->module->tests)) item_mark(p->items.at[i]);
     for (int i = 0; i < p->items.len; i++) {
         PromptItem *item = p->items.at[i];
-        if (item->marked || item->permanent || item->dead) continue;
+        if (item->marked || item->dead) continue;
         item->dead = true;
         p->dead++;
         p->dead_bytes += arena_used(item->arena);
@@ -185,7 +197,7 @@ bool prompt_alive(const Prompt *p, int64_t from, int64_t to) {
     for (int i = 0; i < p->items.len; i++) {
         const PromptItem *item = p->items.at[i];
         bool computes = item->holds_len || item->file;
-        if (!item->dead && computes && item->number >= from && (item->file || item->number <= to)) return true;
+        if (!item->dead && computes && item->number <= to && item->last >= from) return true;
     }
     return false;
 }
@@ -312,7 +324,7 @@ static void freeze_scope(const Freeze *f, const Frozen *frozen) {
 static PromptItem *item_derived(Prompt *p) {
     Arena *arena = arena_new();
     PromptItem *item = arena_new_of(arena, PromptItem);
-    *item = (PromptItem){.arena = arena, .number = ++p->number, .derived = true};
+    *item = (PromptItem){.arena = arena, .number = ++p->number, .last = p->number, .derived = true};
     vec_push(p->arena, &p->items, item);
     return item;
 }
@@ -451,7 +463,6 @@ static bool define_use(Prompt *p, const Ast *ast) {
     module_use(s, p->module, ast);
     s->arena = p->open->arena;
     s->item = p->open;
-    p->open->permanent = true;
     for (int i = 0; i < (n ? n : 1) && s->diags.errors > errors; i++) map_put(top, names[i], before[i]);
     return s->diags.errors == errors;
 }
@@ -498,7 +509,6 @@ static bool bind_value(Prompt *p, Eval *e, const Ast *ast, const Value *value) {
 /* Experiments and tests are found by name; one of that name gives way. */
 static bool block_keep(Prompt *p, const Ast *ast) {
     LoadedModule *m = p->module;
-    p->open->permanent = true;
     bool experiment = ast->kind == AST_EXPERIMENT;
     for (int i = 0; i < (experiment ? m->experiments.len : m->tests.len); i++) {
         const Ast **at = experiment ? &m->experiments.at[i] : &m->tests.at[i];
@@ -560,7 +570,6 @@ bool prompt_file(Prompt *p) {
     m.folder = folder_of(s, p->open->source ? p->open->source->path : "");
     if (s->diags.errors) return false;
     hold_late(p);
-    p->open->permanent = true;
     NameList names = names_of(p->open->arena, items);
     Freeze freeze = freeze_begin(p, names.at, names.len);
     for (int i = 0; i < items->len; i++) {

@@ -18,12 +18,12 @@
 #include "sema/session.h"
 
 typedef struct PromptItem {
-    Arena *arena; int64_t number;
+    Arena *arena; int64_t number, last;           /* last: the input that evaluated one of its bindings last */
     const Source *source; const Module *parsed;
     struct PromptItem **holds; int holds_len;     /* NULL: its values are plain, or it has none */
     bool file;                                    /* a program that was loaded: its bindings are evaluated on first use */
     bool derived;                                 /* definitions made anew: holds[] are the items of their trees */
-    bool permanent, marked, dead;
+    bool marked, dead;
 } PromptItem;
 
 typedef struct Prompt {

@@ -3,6 +3,7 @@
  * Inner scopes are short arrays searched from the end; modules and the prelude are maps to Bindings.  A top-level
  * binding is evaluated once per mode, under the session's lock, into the session's arena; BUSY marks a cycle. */
 #include "sema/internal.h"
+#include "sema/prompt.h"
 
 Scope *scope_new(Arena *arena, Scope *parent, ScopeKind kind) {
     Scope *scope = arena_new_of(arena, Scope);
@@ -130,6 +131,7 @@ bool binding_force(Eval *e, Binding *b, Value *out) {
             state = BINDING_FAILED;
         } else if (state == BINDING_NEW) {
             Eval inner;
+            if (b->item && e->session->item) b->item->last = e->session->item->number;
             eval_init(&inner, e->session, b->arena, e->diags, e->mode);
             inner.lab = e->lab;
             inner.depth = e->depth;

@@ -42,9 +42,10 @@ typedef struct Session {
 Session *session_new(const BuiltinRow *lab_builtins);
 void session_free(Session *session);
 
+typedef VEC(const Ast *) BlockList;
 typedef struct LoadedModule {
     Name path; const char *folder; const Module *module; Scope *scope;
-    VEC(const Ast *) experiments; VEC(const Ast *) tests;
+    BlockList experiments, tests;
     bool prompt;                        /* its scope has more names than its items bind: sema/prompt.h */
 } LoadedModule;
 /* Parses a file, resolves its names (E03xx), binds its definitions.  NULL after errors that leave nothing. */

@@ -11,7 +11,17 @@
 #include <unistd.h>
 
 #include "driver/repl.h"
+#include "support/file.h"
 #include "support/rng.h"
+
+static char *read_program(Arena *arena, const char *path, size_t *length, const char **error)
+{
+    char *bytes, *why = NULL;
+    if (file_read(arena, path, 1 << 20, &bytes, length, &why))
+        return bytes;
+    *error = why;
+    return NULL;
+}
 
 typedef struct Desk { Arena *arena; char folder[64]; Session *session; Lab *lab; Repl *repl; Buf out; int calls, stop; /* an interrupt at the stop-th look; 0: never */ } Desk;
 
@@ -132,6 +142,67 @@ static void held_is_kept(void **state)
     must(d, "cell step(x) = 4 * x");
     must(d, "test \"old\" { check(predict(first, [[1]]) == answer) }");
     must(d, "test \"new\" { check(abs(predict(fresh(one, 1), [[1]])[1][1] - 2 * answer[1][1]) < 1e-6) }");
+    desk_close(d);
+}
+
+/* A program that is loaded again and again, as one does who edits it: what it was goes, and what was computed from it stays. */
+static void loaded_again_is_freed(void **state)
+{
+    static const char program[] =
+        "use helper: twice\n## %d\ncell act(x1, x2) { param k = %d.0; k * tanh(x1) * tanh(x2) }\n"
+        "net neuron(x: f32[2]) -> f32[1] = apply(act, dense[act.arity](x))\nlist = [twice(k) for k in 1..1000]\n"
+        "fn fit(lr: real) = session(learn: all, loss: mse, optimizer: adam[lr: lr], batch: all, epochs: 20)\n"
+        "xor = examples(x: [[-1, -1], [-1, 1], [1, -1], [1, 1]], y: [0, 1, 1, 0])\n"
+        "experiment e { for s in 1..2 { record(loss: train(neuron, on: xor, with: fit(0.1), seed: s).train_loss) } }\n"
+        "test \"sums\" { check(list[1] == %d) }\n";
+    (void)state;
+    Desk *d = desk_open();
+    size_t first = 0, later = 0;
+    char *path = arena_printf(d->arena, "%s/p.nin", d->folder), *error = NULL;
+    d->session->read_file = read_program;
+    const char *helper = "fn twice(x) = 2 * x\n";
+    assert_true(file_write(d->arena, arena_printf(d->arena, "%s/helper.nin", d->folder), helper, strlen(helper), FILE_NO_SYNC, &error));
+    for (int i = 0; i < 600; i++) {
+        Arena *scratch = arena_new();
+        const char *text = arena_printf(scratch, program, i, i % 7 + 1, 2);
+        assert_true(file_write(scratch, path, text, strlen(text), FILE_NO_SYNC, &error));
+        arena_free(scratch);
+        must(d, i ? ":reload" : arena_printf(d->arena, ":load %s", path));
+        must(d, "list[3]");
+        assert_string_equal(d->out.at, "6\n");
+        if (i == 5) {
+            must(d, "kept = train(neuron, on: xor, with: fit(0.1), seed: 1)");
+            must(d, "answers = predict(kept.model, xor.x)");
+        }
+        if (i % 100 == 7)
+            must(d, ":run e");
+        size_t now = mallinfo2().uordblks + repl_bytes(d->repl);
+        size_t *most = i < 250 ? &first : &later;
+        *most = now > *most ? now : *most;
+    }
+    if (later > first + (8 << 20))
+        fail_msg("%zu bytes in 250 loads, %zu in the next", first, later);
+    must(d, "test \"same\" { check(predict(kept.model, xor.x) == answers) }");
+    must(d, "kept.model.act.k");
+    desk_close(d);
+}
+
+/* What a program binds is evaluated when it is first asked for; it stays, however long after the loading that was. */
+static void late_values_stay(void **state)
+{
+    static const char program[] = "net n(x: f32[2]) -> f32[1] = tanh(dense[1](x))\nm = fresh(n, seed: 1)\n";
+    (void)state;
+    Desk *d = desk_open();
+    char *path = arena_printf(d->arena, "%s/p.nin", d->folder), *error = NULL;
+    d->session->read_file = read_program;
+    assert_true(file_write(d->arena, path, program, strlen(program), FILE_NO_SYNC, &error));
+    must(d, arena_printf(d->arena, ":load %s", path));
+    for (int i = 0; i < 300; i++)
+        must(d, "1");
+    must(d, "y = predict(m, [[1, 2]])");
+    for (int i = 0; i < 300; i++)
+        must(d, arena_printf(d->arena, "fresh(n, seed: %d);", i));
+    must(d, "test \"same\" { check(predict(m, [[1, 2]]) == y) }");
     desk_close(d);
 }
 
@@ -260,7 +331,8 @@ static void any_input_is_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replaced_is_freed), cmocka_unit_test(held_is_kept), cmocka_unit_test(words_are_completed),
+        cmocka_unit_test(replaced_is_freed), cmocka_unit_test(held_is_kept), cmocka_unit_test(loaded_again_is_freed),
+        cmocka_unit_test(late_values_stay), cmocka_unit_test(words_are_completed),
         cmocka_unit_test(interrupted_is_kept), cmocka_unit_test(any_input_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
