@@ -32,6 +32,7 @@ typedef struct Cli {
     DType precision;
     LabOptions lab_options;
 
+    bool in_text;                                       /* stdin is a pipe or a file */
     bool in_terminal, out_terminal, err_terminal, color; int width;  /* of the terminal; 0: there is none */
     Session *session; Lab *lab;
     Progress *progress; const char *progress_what; int64_t progress_done; pthread_mutex_t progress_lock;

@@ -268,34 +268,65 @@ static bool arguments_read(Cli *cli, int argc, char **argv)
     return true;
 }
 
-int options_read(Cli *cli, int argc, char **argv)
+static const Command *command_of(int (*run)(Cli *cli))
+{
+    const Command *c = commands;
+    while (c->run != run)
+        c++;
+    return c;
+}
+
+/* Sets cli->command; false after a message. */
+static bool command_find(Cli *cli, const char *name)
 {
     const char *names[COUNT(commands)];
     int n = 0;
-    if (argc < 2 && cli->in_terminal) {
-        for (cli->command = commands; cli->command->run != command_repl;)
-            cli->command++;
+    for (const Command *c = commands; c->name; c++) {
+        names[n++] = c->name;
+        if (strcmp(c->name, name) == 0)
+            cli->command = c;
+    }
+    if (cli->command)
+        return true;
+    const char *near = cli_near(name, names, n);
+    cli_error(cli, "there is no command `%s`%s%s%s; `nin --help` lists them", name, near ? "; did you mean `nin " : "",
+              near ? near : "", near ? "`?" : "");
+    return false;
+}
+
+/* nin help, nin help run, nin help E0401. */
+static int help(Cli *cli, const char *of)
+{
+    if (!of) {
+        help_all();
+        return EXIT_DONE;
+    }
+    if (strlen(of) == 5 && strchr("EWNRewnr", of[0]) && strspn(of + 1, "0123456789") == 4) {
+        cli->command = command_of(command_explain);
+        vec_push(cli->arena, &cli->arguments, of);
         return -1;
     }
-    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        help_all();
-        return argc < 2 ? EXIT_USAGE : EXIT_DONE;
+    return command_find(cli, of) ? help_command(cli->command) : EXIT_USAGE;
+}
+
+int options_read(Cli *cli, int argc, char **argv)
+{
+    if (argc < 2 && (cli->in_terminal || cli->in_text)) {
+        cli->command = command_of(command_repl);
+        return -1;
     }
+    if (argc < 2) {
+        help_all();
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+        return help(cli, argc > 2 ? argv[2] : NULL);
     if (strcmp(argv[1], "--version") == 0) {
         printf("nin %s (semantics %d)\n", NIN_VERSION, SEMANTICS_VERSION);
         return EXIT_DONE;
     }
-    for (const Command *c = commands; c->name; c++) {
-        names[n++] = c->name;
-        if (strcmp(c->name, argv[1]) == 0)
-            cli->command = c;
-    }
-    if (!cli->command) {
-        const char *near = cli_near(argv[1], names, n);
-        cli_error(cli, "there is no command `%s`%s%s%s; `nin --help` lists them", argv[1], near ? "; did you mean `nin " : "",
-                  near ? near : "", near ? "`?" : "");
+    if (!command_find(cli, argv[1]))
         return EXIT_USAGE;
-    }
     if (!arguments_read(cli, argc, argv))
         return EXIT_USAGE;
     return cli->help ? help_command(cli->command) : -1;

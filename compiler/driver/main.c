@@ -5,10 +5,12 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "driver/cli.h"
@@ -75,19 +77,22 @@ static int terminal_width(void)
 static void terminal_look(Cli *cli)
 {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    struct stat in;
     bool dumb = term && strcmp(term, "dumb") == 0;
     cli->out_terminal = isatty(1) && !dumb;
     cli->err_terminal = isatty(2) && !dumb;
     cli->color = !(no_color && *no_color) && !dumb;
     cli->width = terminal_width();
     cli->in_terminal = isatty(0) && isatty(1);
+    cli->in_text = fstat(0, &in) == 0 && (S_ISFIFO(in.st_mode) || S_ISREG(in.st_mode));
 }
 
 /* Output that could not be written is the machine's fault, unless nobody reads it any more. */
 static int flush(const Cli *cli, int status)
 {
+    struct pollfd reader = {1, 0, 0};
     bool failed = fflush(stdout) != 0 || ferror(stdout);
-    if (!failed || status != EXIT_DONE)
+    if (!failed || status != EXIT_DONE || (poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR)))
         return status;
     cli_error(cli, "the output could not be written");
     return EXIT_MACHINE;

@@ -270,6 +270,60 @@ static void net_type(Repl *repl, const Ast *def, Buf *out)
     }
 }
 
+/* ---- what a fn gives: found by calling it, as the check does, with arguments of the kinds that it takes ---- */
+
+static void find_loop(void *data, Ast *ast)
+{
+    bool *found = data;
+    if (!ast)
+        return;
+    *found |= ast->kind == AST_FOR || ast->kind == AST_RANGE;
+    ast_children(ast, find_loop, data);
+}
+
+static Value sample(const TypeValue *type)
+{
+    if (type->kind == TYPE_REAL)
+        return value_real(0.1);
+    if (type->kind == TYPE_INT && !(type->shaped && type->shape.rank))
+        return value_int(1);
+    if (type->kind == TYPE_BOOL)
+        return value_bool(true);
+    return type->kind == TYPE_TEXT ? value_text("") : value_abstract(type);
+}
+
+/* A session is a record, told by what only it has. */
+static bool is_session(const Value *value)
+{
+    return value->kind == V_RECORD && record_get(value, "optimizer") && record_get(value, "learn");
+}
+
+/* " -> session"; nothing where it is declared, depends on the arguments, or takes loops to know. */
+static void put_result(Repl *repl, const Value *fn, Buf *out)
+{
+    const Definition *def = fn->callable->def;
+    int n = def->ast->def.formals_len, mark = diags_mark(&repl->session->diags);
+    Arena *scratch = arena_new();
+    bool loops = false;
+    Eval check;
+    Value *args = arena_array(scratch, Value, n + 1), result;
+    find_loop(&loops, def->ast->def.body);
+    eval_init(&check, repl->session, scratch, &repl->session->diags, EVAL_CHECK);
+    for (int i = 0; i < n; i++)
+        args[i] = sample(def->formal_types[i]);
+    bool known = !loops && !def->builtin && !def->ast->def.type && is_ready(fn->callable) &&
+                 eval_call(&check, fn, args, n, (Span){0}, &result);
+    if (known && result.kind != V_ABSTRACT && result.kind != V_NONE && result.kind != V_ERROR && result.kind != V_CALLABLE) {
+        buf_text(out, " -> ");
+        if (is_session(&result))
+            buf_text(out, "session");
+        else
+            type_show(value_type(&check, &result), out);
+    }
+    diags_discard(&repl->session->diags, mark);
+    arena_free(scratch);
+}
+
 void show_definition(Repl *repl, Eval *e, const Value *value)
 {
     static const char *const words[] = {"cell", "net", "fn"};
@@ -293,6 +347,8 @@ void show_definition(Repl *repl, Eval *e, const Value *value)
     if (c->what == DEF_FN && def->def.type) {
         buf_text(&line, " -> ");
         put_span(repl, def->def.type->span, &line);
+    } else if (c->what == DEF_FN) {
+        put_result(repl, value, &line);
     }
     put_wrapped(repl, &line);
 }

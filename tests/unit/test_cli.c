@@ -47,12 +47,25 @@ static void test_use(void **state)
     o = child_run(c, "--version", NULL);
     expect_status(&o, RUN_OK);
     expect_text(o.out, "semantics 1");
-    static const char *const names[] = {"run", "check", "test", "eval", "grad", "explain", "dump", "data", "fmt"};
+    static const char *const names[] = {"run", "check", "test", "eval", "grad", "explain", "dump", "data", "params", "results", "build", "verify", "fmt",
+                                        "repl"};
     for (int i = 0; i < COUNT(names); i++) {
         o = child_run(c, names[i], "--help", NULL);
         expect_status(&o, RUN_OK);
         expect_text(o.out, "usage: nin");
+        Outcome same = child_run(c, "help", names[i], NULL);
+        expect_status(&same, RUN_OK);
+        assert_string_equal(same.out, o.out);
     }
+    o = child_run(c, "help", NULL);
+    expect_status(&o, RUN_OK);
+    expect_text(o.out, "nin repl [FILE]");
+    o = child_run(c, "help", "E0401", NULL);
+    expect_status(&o, RUN_OK);
+    expect_text(o.out, "E0401");
+    o = child_run(c, "help", "verfy", NULL);
+    expect_status(&o, WRONG_USE);
+    expect_text(o.err, "did you mean `nin verify`?");
     o = child_run(c, "chekc", file, NULL);
     expect_status(&o, WRONG_USE);
     expect_text(o.err, "did you mean `nin check`?");
@@ -90,7 +103,7 @@ static void test_manual(void **state)
     char *page, *error;
     size_t length;
     assert_true(file_read(c->arena, NIN_TESTS "/../docs/nin.1", 0, &page, &length, &error));
-    static const char *const names[] = {"run", "check", "test", "eval", "grad", "dump", "data", "fmt"};
+    static const char *const names[] = {"run", "check", "test", "eval", "grad", "dump", "data", "params", "results", "build", "verify", "fmt", "repl"};
     for (int i = 0; i < COUNT(names); i++) {
         Outcome o = child_run(c, names[i], "--help", NULL);
         expect_text(page, arena_printf(c->arena, "nin %s", names[i]));
@@ -391,6 +404,25 @@ static void test_full_output(void **state)
     const char *piped[] = {"/bin/sh", "-c", arena_printf(c->arena, "'%s' dump '%s' --stage=asm | head -n 1", c->nin, file), NULL};
     o = process_run(c->arena, piped, CHILD_TIME);
     expect_status(&o, RUN_OK);
+    assert_string_equal(o.err, "");
+}
+
+/* nin alone: the prompt where somebody types or a text comes, else what it can do. */
+static void test_alone(void **state)
+{
+    Child *c = *state;
+    const char *text = child_text(c, "lines", "cell twice(x) = 2 * x\ntwice(21)\n");
+    const char *piped[] = {"/bin/sh", "-c", arena_printf(c->arena, "cat '%s' | '%s'", text, c->nin), NULL};
+    Outcome o = process_run(c->arena, piped, CHILD_TIME);
+    expect_status(&o, RUN_OK);
+    expect_text(o.out, "\n42\n");
+    const char *from_file[] = {"/bin/sh", "-c", arena_printf(c->arena, "'%s' < '%s'", c->nin, text), NULL};
+    Outcome same = process_run(c->arena, from_file, CHILD_TIME);
+    assert_string_equal(same.out, o.out);
+    const char *nothing[] = {"/bin/sh", "-c", arena_printf(c->arena, "'%s' < /dev/null", c->nin), NULL};
+    o = process_run(c->arena, nothing, CHILD_TIME);
+    expect_status(&o, WRONG_USE);
+    expect_text(o.out, "nin COMMAND --help");
 }
 
 /* ---- Ctrl-C: what was recorded is kept, whole ---- */
@@ -474,7 +506,7 @@ int main(void)
         cmocka_unit_test(test_warned_once),
         cmocka_unit_test(test_use), cmocka_unit_test(test_manual), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_text),
         cmocka_unit_test(test_empty_panel), cmocka_unit_test(test_corrupt), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
-        cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output),
+        cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output), cmocka_unit_test(test_alone),
         cmocka_unit_test(test_interrupt),
     };
     return cmocka_run_group_tests(tests, child_open, child_close);
