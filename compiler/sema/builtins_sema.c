@@ -189,6 +189,51 @@ static bool derivative_trace(Eval *e, Object *self, const Value *args, int n, Sp
     return true;
 }
 
+/* An argument as one number for each row; *shape: of the tensors among the arguments. */
+static bool derivative_column(Eval *e, const Value *arg, DType dtype, Span span, const Tensor **out, Shape *shape) {
+    if (!value_as_tensor(e, arg, dtype, span, out)) return false;
+    if (!(*out)->shape.rank) return true;
+    if (shape->rank && !shape_equal(shape, &(*out)->shape)) {
+        eval_diag(e, D_E0401, span, "a derivative takes numbers, or tensors of one shape");
+        return false;
+    }
+    *shape = (*out)->shape;
+    return true;
+}
+
+/* Of known numbers: as constants of a graph, equal arguments would be one node, and products of them folded away. */
+static bool derivative_call(Eval *e, Object *self, const Value *args, int n, Span span, Value *out) {
+    const Derivative *d = (const Derivative *)self;
+    DType dtype = e->session->precision;
+    const Tensor *t[MAX_RANK];
+    const void *columns[MAX_RANK];
+    Shape shape = SHAPE0;
+    CellGraph graph;
+    Val dx = 0;
+    if (n != d->arity || n > MAX_RANK) return eval_cell_on(e, &(Value){.kind = V_OBJECT, .object = self}, args, n, span, out);
+    for (int i = 0; i < n; i++) {
+        if (args[i].kind == V_ABSTRACT) return *out = value_abstract(NULL), true;
+        if (!derivative_column(e, &args[i], dtype, span, &t[i], &shape)) return false;
+    }
+    int64_t rows = shape_size(&shape);
+    for (int i = 0; i < n; i++) {
+        char *column = arena_alloc(e->arena, (size_t)rows * dtype_size(dtype) + 1);
+        size_t size = dtype_size(dtype);
+        for (int64_t r = 0; r < rows; r++) memcpy(column + (size_t)r * size, (char *)t[i]->data + (t[i]->shape.rank ? (size_t)r * size : 0), size);
+        columns[i] = column;
+    }
+    if (!cell_graph(e, &d->cell, dtype, span, &graph)) return false;
+    Graph *g = graph.trace->graph;
+    if (!pass_grad(g, graph.value, 0, &graph.args[d->argument - 1], 1, &dx, e->diags)) return false;
+    graph_output(g, OUT_ROWS, 0, "value", dx ? dx : graph_const(g, dtype, 0));
+    Tensor *result = arena_new_of(e->arena, Tensor);
+    *result = (Tensor){dtype, shape, arena_alloc(e->arena, (size_t)rows * dtype_size(dtype) + 1)};
+    if (!trace_evaluate(e, graph.trace, columns, rows, NULL, NULL, &result->data, span)) return false;
+    *out = (Value){.kind = V_TENSOR, .tensor = result};
+    if (!shape.rank) *out = value_real(dtype == DT_F64 ? *(double *)result->data : *(float *)result->data);
+    return true;
+}
+
 static int derivative_arity(const Object *self) { return ((const Derivative *)self)->arity; }
 
 static void derivative_identity(const Object *self, Buf *out) {
@@ -202,7 +247,7 @@ static void derivative_show(const Object *self, Buf *out) { buf_text(out, ((cons
 
 static const ObjectClass derivative_class = {
     .name = "derivative", .identity = derivative_identity, .show = derivative_show, .trace = derivative_trace,
-    .arity = derivative_arity,
+    .arity = derivative_arity, .call = derivative_call,
 };
 
 static bool derivative_formula(Eval *e, Derivative *d, Span span) {

@@ -56,6 +56,8 @@ const Strategies *strategies_keep(Arena *arena, const Strategies *from) {
         Strategy *s = arena_new_of(arena, Strategy);
         *s = *c->strategy;
         s->asked = arena_copy(arena, s->asked, strlen(s->asked));
+        bool needed = s->region && !s->coefficients && !s->table;
+        s->region = needed ? s->region->class->keep(arena, s->region) : NULL;
         s->table = tensor_keep(arena, s->table);
         s->coefficients = tensor_keep(arena, s->coefficients);
         out->at[i].cell = arena_copy(arena, c->cell, strlen(c->cell));

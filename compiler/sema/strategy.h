@@ -21,6 +21,7 @@ typedef struct Strategy {
     Object object;
     StrategyKind kind;
     const char *asked;                            /* what was written: "grid[nodes: 64, over: auto]" */
+    const Object *region;                         /* over a region of a cell's inputs, of which this is the box; NULL */
     int axes; double lo[STRATEGY_ARGUMENTS], hi[STRATEGY_ARGUMENTS];     /* its box; axes 0: automatic */
     int64_t nodes;                                /* grid, table: along each axis */
     Outside outside; double error, bound;         /* table: what was asked for; what is proved */

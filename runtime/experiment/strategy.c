@@ -5,6 +5,8 @@
  * and layout.  These are made from a model's weights (model_with), when a session starts or a model is replaced. */
 #include "experiment/strategy.h"
 
+#include "experiment/analysis.h"
+
 #include <math.h>
 
 /* ---- reading ---- */
@@ -23,9 +25,20 @@ static bool range_ends(const Value *range, double *lo, double *hi) {
     return isfinite(*lo) && isfinite(*hi);
 }
 
+static bool box_of_region(Eval *e, const Value *over, int arity, const char *what, Span span, Strategy *s) {
+    const Region *region = value_region(over);
+    s->region = over->object;
+    memcpy(s->lo, region->lo, sizeof s->lo);
+    memcpy(s->hi, region->hi, sizeof s->hi);
+    if (region->bins->axes == arity) return true;
+    diag_add(e->diags, D_E0613, span, "%s needs a region of %d argument%s; this one has %d", what, arity, arity == 1 ? "" : "s", region->bins->axes);
+    return false;
+}
+
 bool box_read(Eval *e, const Value *over, int arity, const char *what, Span span, Strategy *s) {
     bool list = over->kind == V_LIST, fits = over->kind == V_RANGE || (list && over->list->len == arity);
     s->axes = arity;
+    if (value_region(over)) return box_of_region(e, over, arity, what, span, s);
     for (int j = 0; j < arity && j < STRATEGY_ARGUMENTS; j++) {
         const Value *range = list ? over->list->at + (fits ? j : 0) : over;
         s->lo[j] = -1;
@@ -71,7 +84,7 @@ static bool read_fit(Eval *e, const Callable *c, int arity, Span span, Strategy 
     return box_read(e, setting_of(c, "over"), arity, c->def->name, span, s);
 }
 
-static bool read_callable(Eval *e, const Callable *c, int arity, const char *cell, Span span, Strategy *s) {
+bool strategy_read_callable(Eval *e, const Callable *c, int arity, const char *cell, Span span, Strategy *s) {
     const char *name = c->def->name;
     if (arity > STRATEGY_ARGUMENTS) {
         diag_add(e->diags, D_E0613, span, "%s needs 1 to %d arguments; %s has %d", name, STRATEGY_ARGUMENTS, cell, arity);
@@ -109,7 +122,7 @@ static bool strategy_read(Eval *e, const Value *value, const NetCell *cell, Span
     buf_free(&text);
     *out = s;
     if (!value->callable->settings) return not_a_strategy(e, value, span);
-    return read_callable(e, value->callable, callable_arity(e, &cell->cell), cell->path, span, s);
+    return strategy_read_callable(e, value->callable, callable_arity(e, &cell->cell), cell->path, span, s);
 }
 
 static const char *cell_key(Eval *e, const NetCell *cell) {

@@ -23,8 +23,18 @@ Model *model_with(Eval *e, const Model *model, const Strategies *strategies, Spa
 void strategies_still(const NetInfo *info, bool *learn);
 bool box_read(Eval *e, const Value *over, int arity, const char *what, Span span, Strategy *s);
 
-/* The coefficients of a fit to a cell (stand_in.c). */
-bool fit_make(Eval *e, const Value *cell, int arguments, Span span, Strategy *s);
+/* What a callable such as grid[64] asks for on a cell of this arity.  E0613 */
+bool strategy_read_callable(Eval *e, const Callable *c, int arity, const char *cell, Span span, Strategy *s);
+
+/* ---- stand_in.c: fits ---- */
+/* The cell at the points of a fit: an even grid of its box, or the middles of a region's bins, weighed by their counts. */
+typedef struct Samples { int arguments; int64_t n; double *x[STRATEGY_ARGUMENTS], *y, *weight; } Samples;    /* weight NULL: 1 */
+bool samples_take(Eval *e, const Value *cell, const Strategy *s, int arguments, Span span, Samples *out);
+/* s->coefficients and s->r2. */
+bool fit_samples(Eval *e, const Samples *samples, Strategy *s);
+bool fit_make(Eval *e, const Value *cell, int arguments, Span span, Strategy *s);    /* both */
+/* The value of a fit with coefficients at a point. */
+double fit_value(const Strategy *s, int arguments, const double *x);
 
 /* Automatic boxes of grids from exact forward passes: `steps` steps of the request's data and mode. */
 bool has_boxes(const NetInfo *info);

@@ -54,7 +54,7 @@ static const Case cases[] = {
     /* E0301, planned names, near names in all scopes; each unknown name once for each definition */
     { "x = layernrom", "E0301(layernrom)" },
     { "fn f(x) = y + y", "E0301(y)" },
-    { "a = spectrum(under: c, input: pixels)", "E0301(spectrum)" },
+    { "a = lipschitz(over: c, input: pixels)", "E0301(lipschitz)" },
     { "fn f(x: f33) = x", "E0301(f33)" },
     { "x = [f32, f64, int, pi, none]", "" },
     { "fn f(x) = x[end]\nfn g(x) = end", "E0301(end)" },
