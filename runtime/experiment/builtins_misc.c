@@ -97,7 +97,7 @@ static bool builtin_size(Eval *e, const BuiltinCall *call, Value *out) {
 }
 
 static Value named_record(Eval *e, const char *const *text, const Value *at, int n) {
-    Name names[8];
+    Name names[12];
     for (int i = 0; i < n; i++) names[i] = intern_text(e->session->names, text[i]);
     return value_record(e->arena, names, at, n);
 }
@@ -186,9 +186,12 @@ static bool builtin_binomial(Eval *e, const BuiltinCall *call, Value *out) {
     if (!numbers(e, &call->args[0], call->arg_spans[0], &x, &n)) return eval_fail(out);
     for (int64_t i = 0; i < n; i++) k += x[i] != 0;
     Binomial b = stat_binomial(k, n, 0.5);
-    static const char *const names[] = {"k", "n", "share", "p", "sided"};
-    Value at[5] = {value_int(k), value_int(n), value_real(n ? (double)k / (double)n : NAN), value_real(b.p_two_sided), value_text("two")};
-    *out = named_record(e, names, at, 5);
+    double low, high;
+    stat_binomial_interval(k, n, 0.95, &low, &high);
+    static const char *const names[] = {"k", "n", "share", "p", "sided", "low", "high"};
+    Value at[7] = {value_int(k), value_int(n), value_real(n ? (double)k / (double)n : NAN), value_real(b.p_two_sided), value_text("two"),
+                   value_real(low), value_real(high)};
+    *out = named_record(e, names, at, 7);
     return true;
 }
 
@@ -202,8 +205,27 @@ static bool builtin_paired(Eval *e, const BuiltinCall *call, Value *out) {
         return eval_fail(out);
     }
     Paired p = stat_paired(a, b, n);
-    static const char *const names[] = {"mean", "sd", "n", "t", "p", "rank_p"};
-    Value at[6] = {value_real(p.mean), value_real(p.sd), value_int(p.n), value_real(p.t), value_real(p.p), value_real(p.rank_p)};
+    static const char *const names[] = {"mean", "sd", "n", "low", "high", "t", "p", "rank_sum", "rank_p", "rank_exact"};
+    Value at[10] = {value_real(p.mean), value_real(p.sd), value_int(p.n), value_real(p.low), value_real(p.high), value_real(p.t),
+                    value_real(p.p), value_real(p.rank_sum), value_real(p.rank_p), value_bool(p.rank_exact)};
+    *out = named_record(e, names, at, 10);
+    return true;
+}
+
+static bool builtin_interval(Eval *e, const BuiltinCall *call, Value *out) {
+    const double *x;
+    int64_t n;
+    double level, low, high;
+    if (call->args[0].kind == V_ABSTRACT || call->args[1].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
+    if (!numbers(e, &call->args[0], call->arg_spans[0], &x, &n) || !value_as_real(e, &call->args[1], call->arg_spans[1], &level)) return eval_fail(out);
+    if (!(level > 0 && level < 1)) {
+        diag_add(e->diags, D_E0314, call->arg_spans[1], "a level lies between 0 and 1");
+        return eval_fail(out);
+    }
+    double mean = stat_mean(x, n), sd = stat_sd(x, n);
+    stat_mean_interval(mean, sd, n, level, &low, &high);
+    static const char *const names[] = {"mean", "sd", "n", "low", "high", "level"};
+    Value at[6] = {value_real(mean), value_real(sd), value_int(n), value_real(low), value_real(high), value_real(level)};
     *out = named_record(e, names, at, 6);
     return true;
 }
@@ -422,4 +444,4 @@ static bool builtin_loss_surface(Eval *e, const BuiltinCall *call, Value *out) {
 
 const BuiltinRow builtins_misc[] = {
     {"print", builtin_print}, {"hash", builtin_hash}, {"size", builtin_size}, {"cost", builtin_cost}, {"check", builtin_check}, {"sem", builtin_sem}, {"median", builtin_median}, {"quantile", builtin_quantile},
-    {"binomial", builtin_binomial}, {"paired", builtin_paired}, {"loss_surface", builtin_loss_surface}, {NULL, NULL}};
+    {"binomial", builtin_binomial}, {"paired", builtin_paired}, {"interval", builtin_interval}, {"loss_surface", builtin_loss_surface}, {NULL, NULL}};

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 
 typedef enum AggregateKind { AGG_MEAN, AGG_SD, AGG_SEM, AGG_MEDIAN, AGG_MIN, AGG_MAX, AGG_SUM, AGG_COUNT, AGG_QUANTILE,
-                             AGG_BINOMIAL, AGG_PAIRED, AGG_AT } AggregateKind;
+                             AGG_BINOMIAL, AGG_PAIRED, AGG_INTERVAL, AGG_AT } AggregateKind;
 static const struct { const char *name; AggregateKind kind; int args; } aggregate_names[] = {
     {"mean", AGG_MEAN, 1}, {"sd", AGG_SD, 1}, {"sem", AGG_SEM, 1}, {"median", AGG_MEDIAN, 1}, {"min", AGG_MIN, 1},
     {"max", AGG_MAX, 1}, {"sum", AGG_SUM, 1}, {"count", AGG_COUNT, 0}, {"quantile", AGG_QUANTILE, 2},
-    {"binomial", AGG_BINOMIAL, 1}, {"paired", AGG_PAIRED, 2}, {"at", AGG_AT, 1}};
+    {"binomial", AGG_BINOMIAL, 1}, {"paired", AGG_PAIRED, 2}, {"interval", AGG_INTERVAL, 1}, {"at", AGG_AT, 1}};
 
 typedef struct Aggregate { AggregateKind kind; Name name; Compiled *arg[2]; Name *label; Compiled **value; int labels; Span span;
                            const Value *callee; } Aggregate;
@@ -296,7 +296,7 @@ static bool aggregate_value(Eval *e, const Aggregate *a, const Group *group, Val
     double ignored;
     if (a->kind == AGG_MEAN && group->len && !number_of(&at[0], &ignored) && (at[0].kind == V_OBJECT || at[0].kind == V_CALLABLE))
         return mean_function(e, at, group->len, a->span, out);
-    if ((a->kind == AGG_SD || a->kind == AGG_SEM || a->kind == AGG_BINOMIAL) && group->len < 2) {
+    if ((a->kind == AGG_SD || a->kind == AGG_SEM || a->kind == AGG_INTERVAL || a->kind == AGG_BINOMIAL) && group->len < 2) {
         Diag *diag = diag_add(e->diags, D_E0803, a->span, "%s needs more than one row; here is %d", aggregate_names[a->kind].name, group->len);
         diag_hint(diag, "more seeds");
         return false;

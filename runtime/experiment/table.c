@@ -93,11 +93,16 @@ static bool making_set(Making *m, RowSet *set) {
     return true;
 }
 
-/* A statistics record shows its parts: k of n, p. */
+/* A statistics record shows its parts: k of n; the mean and its interval; p. */
 static Datum cell_datum(Arena *arena, const Value *value) {
     const Value *k = value->kind == V_RECORD ? record_get(value, "k") : NULL, *n = value->kind == V_RECORD ? record_get(value, "n") : NULL;
     const Value *p = value->kind == V_RECORD ? record_get(value, "p") : NULL, *mean = value->kind == V_RECORD ? record_get(value, "mean") : NULL;
+    const Value *low = value->kind == V_RECORD ? record_get(value, "low") : NULL, *high = value->kind == V_RECORD ? record_get(value, "high") : NULL;
+    const Value *rank = value->kind == V_RECORD ? record_get(value, "rank_p") : NULL;
     if (k && n && p) return datum_text(arena_printf(arena, "%lld of %lld, two-sided p = %.3g", (long long)k->integer, (long long)n->integer, p->real));
+    if (mean && low && high && p && rank)
+        return datum_text(arena_printf(arena, "%.4g [%.4g, %.4g], p = %.3g, ranks %.3g", mean->real, low->real, high->real, p->real, rank->real));
+    if (mean && low && high) return datum_text(arena_printf(arena, "%.4g [%.4g, %.4g]", mean->real, low->real, high->real));
     if (mean && p) return datum_text(arena_printf(arena, "%.4g, p = %.3g", mean->real, p->real));
     return value_datum(arena, value);
 }

@@ -140,6 +140,46 @@ double stat_student_p(double t, double df) {
     return beta_share(df / sum, t * t / sum, df / 2, 0.5);
 }
 
+/* Where a falling function of x in lo..hi crosses y, by bisection down to neighbouring numbers. */
+static double crossing(double lo, double hi, double y, double a, double b, double (*of)(double x, double a, double b)) {
+    for (int i = 0; i < 2100 && lo < hi; i++) {
+        double middle = lo + (hi - lo) / 2;
+        if (middle <= lo || middle >= hi) break;
+        if (of(middle, a, b) > y) lo = middle;
+        else hi = middle;
+    }
+    return lo + (hi - lo) / 2;
+}
+
+static double student_tail(double t, double df, double unused) {
+    (void)unused;
+    return stat_student_p(t, df);
+}
+
+double stat_student_t(double level, double df) {
+    if (!(level >= 0 && level < 1) || !(df > 0)) return NAN;
+    double hi = 1;
+    while (isfinite(hi) && stat_student_p(hi, df) > 1 - level) hi *= 2;
+    return level == 0 ? 0 : crossing(0, hi, 1 - level, df, 0, student_tail);
+}
+
+void stat_mean_interval(double mean, double sd, int64_t n, double level, double *low, double *high) {
+    double half = n > 1 ? stat_student_t(level, (double)(n - 1)) * sd / sqrt((double)n) : NAN;
+    *low = mean - half;
+    *high = mean + half;
+}
+
+/* P(X <= k) of n trials falls with the success probability: 1 - I_p(k + 1, n - k). */
+static double binomial_up_to(double p, double k, double n) { return k >= n ? 1 : 1 - beta_share(p, 1 - p, k + 1, n - k); }
+
+void stat_binomial_interval(int64_t k, int64_t n, double level, double *low, double *high) {
+    double tail = (1 - level) / 2;
+    *low = *high = NAN;
+    if (n < 1 || k < 0 || k > n || !(level > 0 && level < 1)) return;
+    *low = k ? crossing(0, 1, 1 - tail, (double)(k - 1), (double)n, binomial_up_to) : 0;
+    *high = k < n ? crossing(0, 1, tail, (double)k, (double)n, binomial_up_to) : 1;
+}
+
 /* ---- signed ranks ---- */
 typedef struct Ranked { double size; bool positive; int rank2; } Ranked;   /* rank2: twice the rank, a whole number */
 
@@ -193,7 +233,7 @@ static void signed_ranks(Ranked *ranked, Paired *out) {
 }
 
 Paired stat_paired(const double *a, const double *b, int64_t n) {
-    Paired out = {.n = n, .mean = NAN, .sd = NAN, .t = NAN, .p = NAN, .rank_sum = NAN, .rank_p = NAN};
+    Paired out = {.n = n, .mean = NAN, .sd = NAN, .t = NAN, .p = NAN, .low = NAN, .high = NAN, .rank_sum = NAN, .rank_p = NAN};
     double *difference = malloc(sizeof *difference * (size_t)(n + 1));
     Ranked *ranked = malloc(sizeof *ranked * (size_t)(n + 1));
     bool nan = !difference || !ranked;
@@ -207,6 +247,7 @@ Paired stat_paired(const double *a, const double *b, int64_t n) {
         out.sd = stat_sd(difference, n);
         out.t = out.mean == 0 ? 0 : out.mean / (out.sd / sqrt((double)n));
         if (n > 1) out.p = stat_student_p(out.t, (double)(n - 1));
+        stat_mean_interval(out.mean, out.sd, n, 0.95, &out.low, &out.high);
         signed_ranks(ranked, &out);
     }
     free(difference), free(ranked);

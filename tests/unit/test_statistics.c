@@ -56,6 +56,42 @@ static void test_student(void **state) {
     assert_true(stat_student_p(INFINITY, 3) == 0 && isnan(stat_student_p(NAN, 3)));
 }
 
+static void test_intervals(void **state) {
+    (void)state;
+    double low, high;
+    close_to(stat_student_t(0.95, 1), 12.706204736432095);
+    close_to(stat_student_t(0.95, 4), 2.7764451051977987);
+    close_to(stat_student_t(0.99, 30), 2.7499956535672235);
+    assert_true(stat_student_t(0, 3) == 0 && isnan(stat_student_t(1, 3)) && isnan(stat_student_t(0.5, 0)));
+    stat_mean_interval(2, 3, 9, 0.95, &low, &high);
+    close_to(high - 2, 2.306004135204166);
+    close_to(2 - low, 2.306004135204166);
+    stat_mean_interval(2, NAN, 1, 0.95, &low, &high);
+    assert_true(isnan(low) && isnan(high));
+    stat_binomial_interval(8, 10, 0.95, &low, &high);                              /* R: binom.test(8, 10) */
+    assert_true(fabs(low - 0.44390454) < 1e-7 && fabs(high - 0.97478927) < 1e-7);
+    stat_binomial_interval(0, 10, 0.95, &low, &high);
+    close_to(high, 1 - pow(0.025, 0.1));
+    assert_true(low == 0);
+    stat_binomial_interval(10, 10, 0.95, &low, &high);
+    close_to(low, pow(0.025, 0.1));
+    assert_true(high == 1);
+}
+
+/* For every success probability the interval holds it at least 95 times of 100: summed exactly over all counts. */
+static void test_binomial_covers(void **state) {
+    (void)state;
+    enum { N = 24 };
+    double low[N + 1], high[N + 1];
+    for (int k = 0; k <= N; k++) stat_binomial_interval(k, N, 0.95, &low[k], &high[k]);
+    for (int i = 1; i < 200; i++) {
+        double p = i / 200.0, covered = 0, probability = pow(1 - p, N);
+        for (int k = 0; k <= N; probability *= (N - k) / (k + 1.0) * p / (1 - p), k++)
+            if (low[k] <= p && p <= high[k]) covered += probability;
+        if (covered < 0.95) fail_msg("p = %g is held with probability %g", p, covered);
+    }
+}
+
 static void test_paired(void **state) {
     (void)state;
     /* Student's sleep data. */
@@ -108,6 +144,7 @@ static void test_ranks(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_aggregates), cmocka_unit_test(test_binomial), cmocka_unit_test(test_student),
+        cmocka_unit_test(test_intervals), cmocka_unit_test(test_binomial_covers),
         cmocka_unit_test(test_paired), cmocka_unit_test(test_ranks),
     };
     return cmocka_run_group_tests_name("statistics", tests, NULL, NULL);
