@@ -1,29 +1,44 @@
 #!/usr/bin/env python3
-"""peers.py -- processor time of one Adam step, and peak memory, of the same nets in Nin, PyTorch and JAX.
+"""peers.py -- time of one Adam step, and peak memory, of the same nets in Nin, PyTorch and JAX.
 
-Nets (after Kim, Orhan, Yoon and Pitkow 2022): 784 -> 3 layers -> 10, layer norm and dropout, batch 200, cross entropy.
-  two    dense 128, 64 two-argument neurons, each the shared net 2 -> 64 -> 64 -> 1, learned too
-  relu   dense 118, relu
-Usage: peers.py [--nin build/nin] [--threads N] [--steps N] [name ...]        names: nin eager compiled jax
+Nets (after Kim, Orhan, Yoon and Pitkow 2022): layer norm, dropout and cross entropy.
+  two      784 -> 3 x (dense 128, 64 two-argument neurons, each the shared net 2 -> 64 -> 64 -> 1, learned too) -> 10
+  grid     the same; in Nin the shared net is read from a grid of 64 x 64, while peers compute it
+  relu     784 -> 3 x (dense 118, relu) -> 10
+  cnn      3 x 32 x 32 -> 3 x (conv 3 x 3, two-argument neurons, max pooling) -> dense -> 10; 60, 120, 120, 120 neurons
+  cnngrid  the same; in Nin the shared net is read from a grid of 64 x 64, while peers compute it
+  cnnrelu  the same with relu, widened to as many parameters: 85, 170, 170, 170
+Usage: peers.py [--nin build/nin] [--net NET ...] [--threads N] [--steps N] [--batch N] [name ...]
+names: nin eager compiled jax; a batch is 200 unless said.
 Nin's time is the difference of two runs of different length, so that reading and compiling do not count; peers are
 warmed up before.  Peers run as they are installed; whatever cannot be imported is left out.  Not part of `make test`.
 """
 import argparse, os, resource, subprocess, sys, tempfile, time
 
-BATCH, POINTS = 200, 2000
+NETS = ("two", "grid", "relu", "cnn", "cnngrid", "cnnrelu")
+CNN = {"two": (60, 120, 120, 120), "relu": (85, 170, 170, 170)}        # neurons
 PROGRAM = """
-made = blobs(points: %d, classes: 10, features: 784, seed: 1)
+made = blobs(points: %(points)d, classes: 10, features: %(features)d, seed: 1)
 net mlp[act: cells, h: int](x: f32[784]) -> f32[10] {
   for layer in 1..3 {
     x = dropout[0.5](apply(act, layernorm[affine: false](dense[features(act, h)](x))))
   }
   dense[10](x)
 }
-two = mlp[inner[2], 64]
-control = mlp[relu, 118]
+net cnn[act: cells, maps: list[int]](x: f32[3072]) -> f32[10] {
+  x = reshape(x, [3, 32, 32])
+  for layer in 1..3 {
+    z = layernorm[affine: false](conv[features(act, maps[layer]), kernel: 3](x))
+    x = dropout[0.5](maxpool[2](apply(act, z)))
+  }
+  x = apply(act, layernorm[affine: false](dense[features(act, maps[4])](flatten(x))))
+  dense[10](dropout[0.5](x))
+}
+chosen = %(net)s
 experiment steps {
-  run = train(%s, on: made, with: session(learn: all, loss: cross_entropy, optimizer: adam[lr: 1e-3], batch: %d,
-                                          epochs: %d), seed: 1, threads: %d)
+  run = train(chosen, on: made, with: session(learn: all, cells: %(cells)s, loss: cross_entropy, batch: %(batch)d,
+                                              optimizer: adam[lr: 1e-3], epochs: %(epochs)d), seed: 1,
+              threads: %(threads)d)
   record(loss: run.train_loss)
 }
 """
@@ -40,46 +55,92 @@ def child(args, env=None):
     return used.ru_utime + used.ru_stime, time.time() - start, used.ru_maxrss / 1024, said
 
 
+def is_cnn(net):
+    return net.startswith("cnn")
+
+
+def cell_of(net):
+    return "relu" if net.endswith("relu") else "two"
+
+
+def nin_net(net):
+    if is_cnn(net):
+        return "cnn[%s, %s]" % ("relu" if cell_of(net) == "relu" else "inner[2]", list(CNN[cell_of(net)]))
+    return "mlp[relu, 118]" if net == "relu" else "mlp[inner[2], 64]"
+
+
 def measure_nin(options, net):
-    name = {"two": "two", "relu": "control"}[net]
-    short, long = 1, 1 + max(1, options.steps * BATCH // POINTS)
-    cpu, wall, peak = {}, {}, 0
+    """The difference of two runs of different length: reading, compiling and the last evaluation do not count."""
+    cpu, wall, peak, epoch = {}, {}, 0, 2
+    short, long = 1, 1 + max(1, options.steps // epoch)
     with tempfile.TemporaryDirectory() as folder:
         for epochs in (short, long, short, long):
             path = os.path.join(folder, "steps.nin")
             with open(path, "w") as f:
-                f.write(PROGRAM % (POINTS, name, BATCH, epochs, options.threads))
+                f.write(PROGRAM % {"points": epoch * options.batch, "features": 3072 if is_cnn(net) else 784,
+                                   "net": nin_net(net), "batch": options.batch, "epochs": epochs,
+                                   "cells": "grid[64]" if net.endswith("grid") else "exact",
+                                   "threads": options.threads})
             out = tempfile.mkdtemp(dir=folder)
             c, w, mb, _ = child([options.nin, "run", path, "--out", out, "--quiet", "--checkpoint", "1000",
                                  "--threads", str(options.threads)])
             cpu[epochs] = min(c, cpu.get(epochs, c))
             wall[epochs] = min(w, wall.get(epochs, w))
             peak = max(peak, mb)
-    steps = (long - short) * (POINTS // BATCH)
+    steps = (long - short) * epoch
     return (cpu[long] - cpu[short]) / steps, (wall[long] - wall[short]) / steps, peak
 
 
 def torch_net(net):
     import torch
     from torch import nn
+    relu = cell_of(net) == "relu"
+
+    class Cells(nn.Module):
+        """Neurons: relu, or one shared net of two neighbouring features."""
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
+
+        def forward(self, z):
+            if relu:
+                return torch.relu(z)
+            pairs = z.unflatten(1, (-1, 2)).movedim(2, -1)
+            return self.inner(pairs).squeeze(-1)
 
     class Mlp(nn.Module):
         def __init__(self):
             super().__init__()
-            wide, units = (128, 64) if net == "two" else (118, 118)
-            self.wide = wide
+            wide, units = (118, 118) if relu else (128, 64)
+            self.cells = Cells()
             self.dense = nn.ModuleList(nn.Linear(n, wide) for n in (784, units, units))
             self.last = nn.Linear(units, 10)
-            self.inner = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
 
         def forward(self, x):
             for dense in self.dense:
-                z = nn.functional.layer_norm(dense(x), (self.wide,))
-                y = self.inner(z.view(-1, self.wide // 2, 2)).squeeze(-1) if net == "two" else torch.relu(z)
-                x = nn.functional.dropout(y, 0.5, self.training)
+                z = dense(x)
+                x = nn.functional.dropout(self.cells(nn.functional.layer_norm(z, z.shape[1:])), 0.5, self.training)
             return self.last(x)
 
-    return Mlp()
+    class Cnn(nn.Module):
+        def __init__(self):
+            super().__init__()
+            units, each = CNN[cell_of(net)], 1 if relu else 2
+            self.cells = Cells()
+            self.conv = nn.ModuleList(nn.Conv2d(n, each * m, 3) for n, m in zip((3,) + units, units[:3]))
+            self.dense = nn.Linear(4 * units[2], each * units[3])
+            self.last = nn.Linear(units[3], 10)
+
+        def forward(self, x):
+            for conv in self.conv:
+                z = conv(x)
+                y = nn.functional.max_pool2d(self.cells(nn.functional.layer_norm(z, z.shape[1:])), 2)
+                x = nn.functional.dropout(y, 0.5, self.training)
+            z = self.dense(x.flatten(1))
+            y = self.cells(nn.functional.layer_norm(z, z.shape[1:]))
+            return self.last(nn.functional.dropout(y, 0.5, self.training))
+
+    return Cnn() if is_cnn(net) else Mlp()
 
 
 def step_torch(options, net, compiled):
@@ -89,7 +150,8 @@ def step_torch(options, net, compiled):
     model = torch_net(net)
     forward = torch.compile(model) if compiled else model
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
-    x, y = torch.randn(BATCH, 784), torch.randint(0, 10, (BATCH,))
+    x = torch.randn(*((options.batch,) + ((3, 32, 32) if is_cnn(net) else (784,))))
+    y = torch.randint(0, 10, (options.batch,))
 
     def step():
         adam.zero_grad()
@@ -99,30 +161,58 @@ def step_torch(options, net, compiled):
     return step
 
 
+def jax_shapes(net):
+    """Of the weights, input features second to last, or of convolutions first: outer layers, then the inner net's."""
+    relu, units = cell_of(net) == "relu", CNN[cell_of(net)]
+    inner = [] if relu else [(2, 64), (64, 64), (64, 1)]
+    if not is_cnn(net):
+        wide, unit = (118, 118) if relu else (128, 64)
+        return [(784, wide), (unit, wide), (unit, wide), (unit, 10)] + inner
+    each = 1 if relu else 2
+    convs = [(each * m, n, 3, 3) for n, m in zip((3,) + units, units[:3])]
+    return convs + [(4 * units[2], each * units[3]), (units[3], 10)] + inner
+
+
 def step_jax(options, net):
     import jax
     import jax.numpy as jnp
-    wide, units = (128, 64) if net == "two" else (118, 118)
-    sizes = [(784, wide), (units, wide), (units, wide), (units, 10)]
-    sizes += [(2, 64), (64, 64), (64, 1)] if net == "two" else []
-    keys = jax.random.split(jax.random.PRNGKey(1), len(sizes))
-    parameters = [(jax.random.uniform(k, s, minval=-1, maxval=1) / s[0] ** 0.5, jnp.zeros(s[1]))
-                  for k, s in zip(keys, sizes)]
+    shapes, relu = jax_shapes(net), cell_of(net) == "relu"
+    outer = len(shapes) - (0 if relu else 3)
+    keys = jax.random.split(jax.random.PRNGKey(1), len(shapes))
+    parameters = []
+    for k, s in zip(keys, shapes):
+        n = s[0] if len(s) == 2 else s[1] * s[2] * s[3]
+        parameters.append((jax.random.uniform(k, s, minval=-1, maxval=1) / n ** 0.5,
+                           jnp.zeros(s[1] if len(s) == 2 else (s[0], 1, 1))))
+
+    def norm(z):
+        axes = tuple(range(1, z.ndim))
+        return (z - z.mean(axes, keepdims=True)) / jnp.sqrt(z.var(axes, keepdims=True) + 1e-5)
+
+    def cells(p, z):
+        if relu:
+            return jax.nn.relu(z)
+        h = jnp.moveaxis(z.reshape((z.shape[0], -1, 2) + z.shape[2:]), 2, -1)
+        h = jax.nn.relu(h @ p[outer][0] + p[outer][1])
+        return (jax.nn.relu(h @ p[outer + 1][0] + p[outer + 1][1]) @ p[outer + 2][0] + p[outer + 2][1]).squeeze(-1)
+
+    def dropout(key, x):
+        return jnp.where(jax.random.bernoulli(key, 0.5, x.shape), x * 2, 0)
 
     def loss(p, key, x, y):
+        drops = jax.random.split(key, 4)
         for layer in range(3):
-            z = x @ p[layer][0] + p[layer][1]
-            z = (z - z.mean(1, keepdims=True)) / jnp.sqrt(z.var(1, keepdims=True) + 1e-5)
-            if net == "two":
-                h = z.reshape(BATCH, wide // 2, 2)
-                h = jax.nn.relu(h @ p[4][0] + p[4][1])
-                z = (jax.nn.relu(h @ p[5][0] + p[5][1]) @ p[6][0] + p[6][1]).squeeze(-1)
+            if is_cnn(net):
+                z = jax.lax.conv_general_dilated(x, p[layer][0], (1, 1), "VALID") + p[layer][1]
+                z = jax.lax.reduce_window(cells(p, norm(z)), -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
             else:
-                z = jax.nn.relu(z)
-            key, used = jax.random.split(key)
-            x = jnp.where(jax.random.bernoulli(used, 0.5, z.shape), z * 2, 0)
-        logits = jax.nn.log_softmax(x @ p[3][0] + p[3][1])
-        return -logits[jnp.arange(BATCH), y].mean()
+                z = cells(p, norm(x @ p[layer][0] + p[layer][1]))
+            x = dropout(drops[layer], z)
+        if is_cnn(net):
+            x = x.reshape(x.shape[0], -1)
+            x = dropout(drops[3], cells(p, norm(x @ p[3][0] + p[3][1])))
+        logits = jax.nn.log_softmax(x @ p[outer - 1][0] + p[outer - 1][1])
+        return -logits[jnp.arange(options.batch), y].mean()
 
     @jax.jit
     def update(state, x, y):
@@ -137,8 +227,8 @@ def step_jax(options, net):
         return p, m, v, t, key
 
     zeros = jax.tree_util.tree_map(jnp.zeros_like, parameters)
-    x = jax.random.normal(keys[0], (BATCH, 784))
-    y = jax.random.randint(keys[0], (BATCH,), 0, 10)
+    x = jax.random.normal(keys[0], (options.batch,) + ((3, 32, 32) if is_cnn(net) else (784,)))
+    y = jax.random.randint(keys[0], (options.batch,), 0, 10)
     state = [(parameters, zeros, zeros, 0.0, jax.random.PRNGKey(2))]
 
     def step():
@@ -149,17 +239,18 @@ def step_jax(options, net):
 
 
 def measure_peer(options, net, name):
-    """In this process: the best of several rounds."""
+    """In this process: the best of up to five rounds, after two steps that do not count."""
     step = step_jax(options, net) if name == "jax" else step_torch(options, net, name == "compiled")
-    for _ in range(5):
+    for _ in range(2):
         step()
     cpu = wall = 1e9
-    for _ in range(5):
+    rounds = min(5, options.steps)
+    for _ in range(rounds):
         c, w = time.process_time(), time.time()
-        for _ in range(max(1, options.steps // 5)):
+        for _ in range(options.steps // rounds):
             step()
-        cpu = min(cpu, (time.process_time() - c) / max(1, options.steps // 5))
-        wall = min(wall, (time.time() - w) / max(1, options.steps // 5))
+        cpu = min(cpu, (time.process_time() - c) / (options.steps // rounds))
+        wall = min(wall, (time.time() - w) / (options.steps // rounds))
     print("%g %g" % (cpu, wall))
 
 
@@ -176,6 +267,8 @@ def main():
     parser.add_argument("--nin", default="build/nin")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--batch", type=int, default=200)
+    parser.add_argument("--net", action="append", choices=NETS)
     parser.add_argument("--inside", nargs=2)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
@@ -185,22 +278,25 @@ def main():
     print("%d thread%s, load %.1f" % (options.threads, "" if options.threads == 1 else "s", os.getloadavg()[0]))
     one = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     env = dict(os.environ, OMP_NUM_THREADS=str(options.threads), XLA_FLAGS=one if options.threads == 1 else "")
-    for net in ("two", "relu"):
-        base = None
+    for net in options.net or NETS:
+        mine = None
         for name in names:
             what = "nin" if name == "nin" else version(name)
             if not what:
-                print("%-5s %-9s not installed" % (net, name))
+                print("%-8s %-9s not installed" % (net, name))
                 continue
             if name == "nin":
-                cpu, wall, peak = measure_nin(options, net)
-                base = cpu
+                cpu, wall, peak = mine = measure_nin(options, net)
             else:
-                _, _, peak, said = child([sys.executable, __file__, "--threads", str(options.threads), "--steps",
-                                          str(options.steps), "--inside", net, name], env)
+                _, _, peak, said = child([sys.executable, __file__, "--threads", str(options.threads),
+                                          "--steps", str(options.steps), "--batch", str(options.batch),
+                                          "--inside", net, name], env)
                 cpu, wall = map(float, said.split()[-2:])
-            ratio = "  %5.1f x nin" % (cpu / base) if base and name != "nin" else ""
-            print("%-5s %-9s %-14s %8.2f ms of processor, %8.2f ms by the clock, peak %5.0f MB%s"
+            ratio = ""
+            if mine and name != "nin":
+                ratio = "  Nin's times %.1f, by the clock %.1f, memory %.1f" % (
+                    cpu / mine[0], wall / mine[1], peak / mine[2])
+            print("%-8s %-9s %-14s %8.2f ms of processor, %8.2f ms by the clock, peak %5.0f MB%s"
                   % (net, name, what, cpu * 1e3, wall * 1e3, peak, ratio), flush=True)
 
 
