@@ -3,13 +3,16 @@
  *   acc[r][o] over (example, place): acc[r][o] = fma(dy[o], x[r], acc[r][o])
  *
  * for mr rows (input features, with the last axis's kernel positions where all of them always meet the input) and nv
- * vectors of 16 output features.  For that the examples of the shard are turned into rows: x into
- * [example][group][place][feature] once, dy into [example][place][16 nv] for the features at hand, block by block.
- * Between blocks the accumulators rest in [position][row][16 nv]; at last they are moved to the weight's own order.
+ * vectors of 16 output features.  For that the examples of a block are turned into rows: x into
+ * [example][group][place][feature] once, dy into [example][place][16 nv] for the features at hand.  All tiles take the
+ * same piece of dy, which fits the first cache, before the next: some examples, or some places of one.  Meanwhile the
+ * accumulators rest in [panel][position][row][16 nv], which is the form of the shard's sum; a stage after the shards
+ * adds these in order and moves the result to the weight's own order.
+ * A kernel whose rows are all a tile's, as of the first layer of a net for images, needs no pieces.
  * Only for dilation 1: others come from second derivatives alone, and go weight by weight (conv.c). */
 #include "kernel/region.h"
 
-enum { MAX_ACC = 32 };
+enum { MAX_ACC = 32, PIECE = 24 << 10 };               /* bytes */
 
 typedef struct Weights {
     Ctx *c;
@@ -17,12 +20,15 @@ typedef struct Weights {
     Val v, dy, x;
     ConvShape s;
     DType dtype;
+    bool whole;                            /* all rows of the kernel in one tile */
     int outer;                             /* axes whose kernel positions are looped over */
     int64_t run, positions;                /* rows of one position; positions of the outer axes */
     KVal xs, dys, rest;                    /* pointers: x and dy as rows; the resting accumulators */
-    Ix group, first;                       /* first output feature of the panel, in its group */
+    Ix group, first, panel;                /* first output feature of the panel, in its group; where it rests */
     int nv, mr;
-    KVal block, count;                     /* the block at hand, its examples */
+    KVal block, from, to;                  /* the block at hand; the piece: its examples, */
+    Ix low, high;                          /* places along the first axis */
+    KVal begun;                            /* 0 for the first piece of a shard */
     Ix k[MAX_PLACES], row;
 } Weights;
 
@@ -32,7 +38,7 @@ bool conv_weight_is_tiled(const Region *r, Val v) {
     ConvShape s = conv_shape(r, v);
     bool plain = true;
     for (int i = 0; i < s.axes; i++) plain = plain && s.window->dilation[i] == 1;
-    return plain && r->lanes == 16 && r->info[region_base(r, in_of(r, v, 0))].varies &&
+    return plain && r->lanes == 16 && !r->body && r->info[region_base(r, in_of(r, v, 0))].varies &&
            r->info[region_base(r, in_of(r, v, 1))].varies;
 }
 
@@ -71,10 +77,9 @@ static void turn_x(Weights *t) {
     Gen *g = &c->g;
     const ConvShape *s = &t->s;
     int64_t example = s->groups * s->inputs * s->each, whole = s->each / 16 * 16;
-    KVal b = block_begin(c, t->shard), x[16];
+    KVal x[16];
     Ix group = loop_begin(c, s->groups), p = loop_begin(c, s->inputs);
-    Ix row = ix_plus(g, ix_times(g, (Ix){b, 0}, 16 * example),
-                     ix_times(g, ix_plus(g, ix_times(g, group, s->inputs), p), s->each));
+    Ix row = ix_times(g, ix_plus(g, ix_times(g, group, s->inputs), p), s->each);
     Ix feature = ix_times(g, group, s->each);
     if (whole) {
         Ix n = {k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 16), 0};
@@ -87,7 +92,6 @@ static void turn_x(Weights *t) {
         turn_rest(t, ix_plus(g, row, (Ix){0, whole}), ix_plus(g, feature, (Ix){0, whole}), p, whole);
     loop_end(c, s->inputs);
     loop_end(c, s->groups);
-    block_end(c);
 }
 
 /* left: output features from the panel's first one on. */
@@ -122,6 +126,18 @@ static void end_all(Weights *t, KVal *acc) {
     for (int i = 0; i < t->mr * t->nv; i++) acc[i] = k_result(g->m, g->f, i, type);
 }
 
+/* Of row r of the tile, in x from the place at hand on. */
+static int64_t row_offset(const Weights *t, int r) {
+    if (!t->whole) return r;
+    int64_t k = r / t->s.each, place = 0, stride = 1;
+    for (int i = t->s.axes - 1; i >= 0; i--) {
+        place += k % t->s.kernel[i] * stride;
+        k /= t->s.kernel[i];
+        stride *= t->s.size[i];
+    }
+    return place * t->s.each + r % t->s.each;
+}
+
 static void weight_step(Weights *t, Ix example, Ix p, Ix input, KVal *acc) {
     Gen *g = &t->c->g;
     KType type = k_type(g->f, acc[0]), one = {type.scalar, 1};
@@ -129,29 +145,31 @@ static void weight_step(Weights *t, Ix example, Ix p, Ix input, KVal *acc) {
     Ix at = ix_times(g, ix_plus(g, ix_times(g, example, t->s.places), p), 16 * t->nv);
     for (int j = 0; j < t->nv; j++)
         dy[j] = k_load(g->m, g->f, type, t->dys, ix_value(g, ix_plus(g, at, (Ix){0, 16 * j})));
-    Ix e = ix_plus(g, ix_times(g, (Ix){t->block, 0}, 16), example);
-    Ix place = ix_plus(g, ix_times(g, ix_plus(g, ix_times(g, e, t->s.groups), t->group), t->s.inputs), input);
+    Ix place = ix_plus(g, ix_times(g, ix_plus(g, ix_times(g, example, t->s.groups), t->group), t->s.inputs), input);
     KVal from = ix_value(g, ix_plus(g, ix_times(g, place, t->s.each), t->row));
     for (int r = 0; r < t->mr; r++) {
-        KVal x = k_load(g->m, g->f, one, t->xs, ix_value(g, (Ix){from, r}));
+        KVal x = k_load(g->m, g->f, one, t->xs, ix_value(g, (Ix){from, row_offset(t, r)}));
         for (int j = 0; j < t->nv; j++) acc[r * t->nv + j] = gen_fma(g, x, dy[j], acc[r * t->nv + j]);
     }
 }
 
-/* The result's places whose input exists: 0 <= p * stride + k - pad < size. */
+static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
+static KVal most(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
+
+/* The piece's places whose input exists: 0 <= p * stride + k - pad < size. */
 static void place_bounds(Weights *t, int axis, Ix *from, Ix *to) {
     Gen *g = &t->c->g;
     const Window *w = t->s.window;
     int64_t s = w->stride[axis];
-    *from = (Ix){0, 0};
-    *to = (Ix){0, t->s.result[axis]};
+    *from = axis ? (Ix){0, 0} : t->low;
+    *to = axis ? (Ix){0, t->s.result[axis]} : t->high;
     if (axis >= t->outer || always_inside(&t->s, axis)) return;
     KVal back = ix_value(g, ix_plus(g, (Ix){0, w->pad[axis]}, ix_times(g, t->k[axis], -1))), zero = gen_i64(g, 0);
-    KVal up = gen_i64(g, s - 1), end = gen_2(g, K_ADD, back, gen_i64(g, t->s.size[axis])), most = ix_value(g, *to);
-    KVal lo = gen_select(g, gen_2(g, K_LT, back, zero), zero, gen_2(g, K_DIV, gen_2(g, K_ADD, back, up), gen_i64(g, s)));
-    KVal hi = gen_select(g, gen_2(g, K_LT, end, zero), zero, gen_2(g, K_DIV, gen_2(g, K_ADD, end, up), gen_i64(g, s)));
-    *from = (Ix){lo, 0};
-    *to = (Ix){gen_select(g, gen_2(g, K_LT, hi, most), hi, most), 0};
+    KVal up = gen_i64(g, s - 1), end = gen_2(g, K_ADD, back, gen_i64(g, t->s.size[axis]));
+    KVal lo = gen_2(g, K_DIV, most(g, gen_2(g, K_ADD, back, up), zero), gen_i64(g, s));
+    KVal hi = gen_2(g, K_DIV, most(g, gen_2(g, K_ADD, end, up), zero), gen_i64(g, s));
+    *from = (Ix){most(g, lo, ix_value(g, *from)), 0};
+    *to = (Ix){least(g, hi, ix_value(g, *to)), 0};
 }
 
 static void weight_axis(Weights *t, int axis, Ix example, Ix p, Ix input, KVal *acc) {
@@ -171,30 +189,59 @@ static void weight_axis(Weights *t, int axis, Ix example, Ix p, Ix input, KVal *
 }
 
 static KVal resting(Weights *t, Ix row) {
-    return ix_value(&t->c->g, ix_times(&t->c->g, row, 16 * t->nv));
+    return ix_value(&t->c->g, ix_times(&t->c->g, ix_plus(&t->c->g, t->panel, ix_times(&t->c->g, row, t->nv)), 16));
+}
+
+/* What rests, or 0 at the start of a shard. */
+static void start_rows(Weights *t, KVal at, KVal *acc) {
+    Gen *g = &t->c->g;
+    KType type = {gen_scalar(t->dtype), 16};
+    KVal next[MAX_ACC], zero = gen_widen(g, gen_number(g, t->dtype, 0), 16);
+    for (int i = 0; i < t->mr * t->nv; i++) acc[i] = zero;
+    k_for(g->m, g->f, gen_i64(g, 0), least(g, t->begun, gen_i64(g, 1)), 1);
+    carry_all(t, acc);
+    for (int i = 0; i < t->mr * t->nv; i++) next[i] = k_load(g->m, g->f, type, t->rest, ix_value(g, (Ix){at, 16 * i}));
+    memcpy(acc, next, sizeof next);
+    end_all(t, acc);
 }
 
 /* position: of the outer axes; row: first of mr. */
 static void weight_rows(Weights *t, Ix position, Ix row, int mr) {
     Gen *g = &t->c->g;
-    KType type = {gen_scalar(t->dtype), 16};
     KVal acc[MAX_ACC];
     t->row = row;
     t->mr = mr;
     KVal at = resting(t, ix_plus(g, ix_times(g, position, t->run), row));
-    for (int i = 0; i < mr * t->nv; i++) acc[i] = k_load(g->m, g->f, type, t->rest, ix_value(g, (Ix){at, 16 * i}));
-    Ix e = {k_for(g->m, g->f, gen_i64(g, 0), t->count, 1), 0};
+    start_rows(t, at, acc);
+    Ix e = {k_for(g->m, g->f, t->from, t->to, 1), 0};
     carry_all(t, acc);
     weight_axis(t, 0, e, (Ix){0, 0}, (Ix){0, 0}, acc);
     end_all(t, acc);
     for (int i = 0; i < mr * t->nv; i++) k_store(g->m, g->f, t->rest, ix_value(g, (Ix){at, 16 * i}), acc[i]);
 }
 
+/* Registers left for accumulators beside nv vectors of dy and one of x. */
+static int most_rows(const Weights *t, int nv) {
+    const Target *target = &t->c->r->plan->target;
+    int per_vector = 16 * (int)dtype_size(t->dtype) / target->vector_bytes;
+    int rows = (target->registers - 1 - per_vector * nv) / (per_vector * nv);
+    return rows < 1 ? 1 : rows * nv > MAX_ACC ? MAX_ACC / nv : rows;
+}
+
+/* Rows of a tile: a divisor, if one is nearly as large as can be; else tiles of nearly equal size. */
+static int tile_rows(const Weights *t) {
+    int largest = most_rows(t, t->nv);
+    for (int m = largest; m * 4 >= largest * 3; m--)
+        if (t->run % m == 0) return m;
+    int64_t tiles = (t->run + largest - 1) / largest;
+    return (int)((t->run + tiles - 1) / tiles);
+}
+
 static void weight_positions(Weights *t) {
     Ctx *c = t->c;
     Gen *g = &c->g;
     Ix position = {0, 0};
-    int mr = tile_rows_for(&c->r->plan->target, 16, t->dtype, t->nv, t->run);
+    int mr = tile_rows(t);
     int64_t whole = t->run / mr * mr;
     for (int i = 0; i < t->outer; i++) {
         t->k[i] = loop_begin(c, t->s.kernel[i]);
@@ -207,85 +254,188 @@ static void weight_positions(Weights *t) {
     for (int i = 0; i < t->outer; i++) loop_end(c, t->s.kernel[i]);
 }
 
+/* Piece by piece of `count` examples. */
+static void weight_pieces(Weights *t, KVal count) {
+    Gen *g = &t->c->g;
+    int64_t places = t->s.result[0], along = t->s.places / places * 16 * t->nv * (int64_t)dtype_size(t->dtype);
+    int64_t rows = PIECE / along, examples = PIECE / (along * places);
+    t->from = gen_i64(g, 0);
+    t->to = count;
+    t->low = (Ix){0, 0};
+    t->high = (Ix){0, places};
+    t->begun = t->block;
+    if (t->whole) {
+        weight_positions(t);
+        return;
+    }
+    if (examples < 1) examples = 1;
+    t->from = k_for(g->m, g->f, gen_i64(g, 0), count, examples);
+    t->to = least(g, count, gen_2(g, K_ADD, t->from, gen_i64(g, examples)));
+    t->begun = gen_2(g, K_ADD, t->begun, t->from);
+    if (rows < 1) rows = 1;
+    if (rows < places) {
+        t->low = (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, places), rows), 0};
+        t->high = (Ix){least(g, gen_2(g, K_ADD, t->low.var, gen_i64(g, rows)), gen_i64(g, places)), 0};
+        t->begun = gen_2(g, K_ADD, t->begun, t->low.var);
+    }
+    weight_positions(t);
+    if (rows < places) k_end(g->m, g->f);
+    k_end(g->m, g->f);
+}
+
 /* ---- panels ---- */
 
-/* From [position][row][16 nv] to the weight's order. */
-static void move_out(Weights *t, int64_t left) {
-    Ctx *c = t->c;
-    Gen *g = &c->g;
-    const ConvShape *s = &t->s;
-    Ix row = {0, 0}, tap = {0, 0};
-    for (int i = 0; i < s->axes; i++) {
-        Ix k = loop_begin(c, s->kernel[i]);
-        row = ix_plus(g, ix_times(g, row, s->kernel[i]), k);
-        if (s->window->reversed) k = ix_plus(g, ix_times(g, k, -1), (Ix){0, s->kernel[i] - 1});
-        tap = ix_plus(g, ix_times(g, tap, s->kernel[i]), k);
-    }
-    int64_t lanes = left < 16 * t->nv ? left : 16 * t->nv;
-    Ix n = loop_begin(c, s->each), lane = loop_begin(c, lanes);
-    KVal from = resting(t, ix_plus(g, ix_times(g, row, s->each), n));
-    KVal x = k_load(g->m, g->f, (KType){gen_scalar(t->dtype), 1}, t->rest,
-                    ix_value(g, ix_plus(g, (Ix){from, 0}, lane)));
-    Ix o = ix_plus(g, ix_plus(g, ix_times(g, t->group, s->outs), t->first), lane);
-    Ix flat = ix_plus(g, ix_times(g, ix_plus(g, ix_times(g, o, s->each), n), s->taps), tap);
-    partial_store(c, t->v, t->shard, flat, x);
-    loop_end(c, lanes);
-    loop_end(c, s->each);
-    for (int i = 0; i < s->axes; i++) loop_end(c, s->kernel[i]);
-}
+static int64_t out_vectors(const Weights *t) { return (t->s.outs + 15) / 16; }
 
-static void weight_panel(Weights *t, Ix first, int nv, int64_t left) {
-    Ctx *c = t->c;
-    Gen *g = &c->g;
-    int64_t vectors = t->positions * t->run * nv;
-    t->first = first;
-    t->nv = nv;
-    Ix i = loop_begin(c, vectors);
-    k_store(g->m, g->f, t->rest, ix_value(g, ix_times(g, i, 16)), gen_widen(g, gen_number(g, t->dtype, 0), 16));
-    loop_end(c, vectors);
-    t->block = block_begin(c, t->shard);
-    KVal most = gen_i64(g, 16), count = gen_2(g, K_SUB, t->shard->count, gen_2(g, K_MUL, t->block, most));
-    t->count = gen_select(g, gen_2(g, K_LT, count, most), count, most);
+/* Of a shard's sum. */
+static int64_t rest_vectors(const Weights *t) { return t->s.groups * out_vectors(t) * t->positions * t->run; }
+
+static void work_panel(Weights *t, int64_t left, KVal count) {
     turn_dy(t, left);
-    weight_positions(t);
-    block_end(c);
-    move_out(t, left);
+    weight_pieces(t, count);
 }
 
-static KVal scratch(Ctx *c, int64_t fixed, int64_t per_example, DType dtype) {
-    Buffer buffer = {.fixed = 1024 + (size_t)fixed * dtype_size(dtype), .scratch = true,
-                     .per_example = (size_t)per_example * dtype_size(dtype)};
+/* Group by group: panels of nv vectors, and what is left. */
+static void work_panels(Weights *t, int nv, KVal count) {
+    Ctx *c = t->c;
+    Gen *g = &c->g;
+    int64_t whole = t->s.outs / (16 * nv) * 16 * nv, rows = t->positions * t->run;
+    t->group = loop_begin(c, t->s.groups);
+    Ix base = ix_plus(g, ix_times(g, (Ix){t->shard->number, 0}, rest_vectors(t)),
+                      ix_times(g, t->group, out_vectors(t) * rows));
+    if (whole) {
+        t->first = (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 16 * nv), 0};
+        t->panel = ix_plus(g, base, ix_times(g, (Ix){gen_2(g, K_SHR, t->first.var, gen_i64(g, 4)), 0}, rows));
+        t->nv = nv;
+        work_panel(t, 16 * nv, count);
+        k_end(g->m, g->f);
+    }
+    if (whole < t->s.outs) {
+        t->first = (Ix){0, whole};
+        t->panel = ix_plus(g, base, (Ix){0, whole / 16 * rows});
+        t->nv = (int)((t->s.outs - whole + 15) / 16);
+        work_panel(t, t->s.outs - whole, count);
+    }
+    loop_end(c, t->s.groups);
+}
+
+static KVal scratch(Ctx *c, int64_t fixed, DType dtype) {
+    Buffer buffer = {.fixed = 1024 + (size_t)fixed * dtype_size(dtype), .scratch = true};
     return ctx_entry(c, plan_buffer(c->r->plan, buffer));
 }
 
 static int panel_vectors(const Weights *t) {
-    int64_t vectors = (t->s.outs + 15) / 16;
-    int most = tile_columns_for(&t->c->r->plan->target, 16, t->dtype) > 1 ? 3 : 1;
-    if (vectors < most) return (int)vectors;
-    return most > 1 && vectors % 3 && vectors % 2 == 0 ? 2 : most;
+    int64_t vectors = out_vectors(t);
+    int largest = tile_columns_for(&t->c->r->plan->target, 16, t->dtype) > 1 && !t->whole ? 3 : 1;
+    if (vectors < largest) return (int)vectors;
+    return largest > 1 && vectors % 3 && vectors % 2 == 0 ? 2 : largest;
+}
+
+/* Which rows a tile has. */
+static void choose_rows(Weights *t) {
+    const ConvShape *s = &t->s;
+    bool merged = always_inside(s, s->axes - 1), inside = true;
+    for (int i = 0; i < s->axes; i++) inside = inside && always_inside(s, i);
+    t->whole = inside && s->taps * s->each <= most_rows(t, 1);
+    t->outer = t->whole ? 0 : s->axes - merged;
+    t->positions = 1;
+    for (int i = 0; i < t->outer; i++) t->positions *= s->kernel[i];
+    t->run = s->taps * s->each / t->positions;
+}
+
+static Weights weights_of(Ctx *c, Val v) {
+    Weights t = {.c = c, .v = v, .s = conv_shape(c->r, v), .dtype = (DType)graph_node(c->r->graph, v)->dtype,
+                 .dy = region_base(c->r, in_of(c->r, v, 0)), .x = region_base(c->r, in_of(c->r, v, 1))};
+    choose_rows(&t);
+    return t;
+}
+
+size_t conv_weight_bytes(Region *r, Val v) {
+    Ctx c = {.r = r};
+    Weights t = weights_of(&c, v);
+    return (size_t)rest_vectors(&t) * 16 * dtype_size(t.dtype);
 }
 
 void conv_weight(Ctx *c, Val v, const Shard *shard) {
     Gen *g = &c->g;
-    Weights t = {.c = c, .shard = shard, .v = v, .s = conv_shape(c->r, v), .positions = 1,
-                 .dtype = (DType)graph_node(c->r->graph, v)->dtype, .dy = region_base(c->r, in_of(c->r, v, 0)),
-                 .x = region_base(c->r, in_of(c->r, v, 1))};
-    bool merged = always_inside(&t.s, t.s.axes - 1);
-    t.outer = t.s.axes - merged;
-    t.run = t.s.each * (merged ? t.s.kernel[t.s.axes - 1] : 1);
-    for (int i = 0; i < t.outer; i++) t.positions *= t.s.kernel[i];
+    Weights t = weights_of(c, v);
     int nv = panel_vectors(&t);
-    int64_t whole = t.s.outs / (16 * nv) * 16 * nv;
-    t.xs = scratch(c, 0, t.s.groups * t.s.inputs * t.s.each, t.dtype);
-    t.dys = scratch(c, 16 * t.s.places * 16 * nv, 0, t.dtype);
-    t.rest = scratch(c, t.positions * t.run * 16 * nv, 0, t.dtype);
+    t.shard = shard;
+    t.xs = scratch(c, 16 * t.s.groups * t.s.inputs * t.s.each, t.dtype);
+    t.dys = scratch(c, 16 * t.s.places * 16 * nv, t.dtype);
+    t.rest = ctx_entry(c, c->r->info[v].partial);
+    t.block = block_begin(c, shard);
+    KVal all = gen_i64(g, 16), count = least(g, gen_2(g, K_SUB, shard->count, gen_2(g, K_MUL, t.block, all)), all);
     turn_x(&t);
-    t.group = loop_begin(c, t.s.groups);
-    if (whole) {
-        weight_panel(&t, (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 16 * nv), 0}, nv, 16 * nv);
-        k_end(g->m, g->f);
+    work_panels(&t, nv, count);
+    block_end(c);
+}
+
+/* ---- the sum of the shards ---- */
+
+/* Kernel position `tap` and input feature n of 16 output features: the shards' sums, in order. */
+static KVal join_shards(const Weights *t, KVal at, KVal shards) {
+    Gen *g = &t->c->g;
+    KType type = {gen_scalar(t->dtype), 16};
+    KVal first = k_load(g->m, g->f, type, t->rest, at);
+    KVal shard = k_for(g->m, g->f, gen_i64(g, 1), shards, 1), sum = k_carry(g->m, g->f, first);
+    Ix there = ix_plus(g, ix_times(g, (Ix){shard, 0}, rest_vectors(t) * 16), (Ix){at, 0});
+    k_next(g->m, g->f, gen_2(g, K_ADD, sum, k_load(g->m, g->f, type, t->rest, ix_value(g, there))));
+    k_end(g->m, g->f);
+    return k_result(g->m, g->f, 0, type);
+}
+
+/* Where vector `vector` of a group's output features rests: the first row, and the step to the next, in vectors. */
+static void join_place(const Weights *t, KVal vector, int nv, KVal *base, KVal *step) {
+    Gen *g = &t->c->g;
+    int64_t vectors = out_vectors(t), whole = t->s.outs / (16 * nv) * nv, rows = t->positions * t->run;
+    KVal several = gen_i64(g, nv), within = gen_2(g, K_REM, vector, several);
+    KVal first = gen_2(g, K_SUB, vector, within), last = gen_2(g, K_LE, gen_i64(g, whole), vector);
+    *step = several;
+    if (whole < vectors) {
+        *step = gen_select(g, last, gen_i64(g, vectors - whole), several);
+        within = gen_select(g, last, gen_2(g, K_SUB, vector, gen_i64(g, whole)), within);
+        first = gen_select(g, last, gen_i64(g, whole), first);
     }
-    if (whole < t.s.outs)
-        weight_panel(&t, (Ix){0, whole}, (int)((t.s.outs - whole + 15) / 16), t.s.outs - whole);
-    loop_end(c, t.s.groups);
+    *base = gen_2(g, K_ADD, gen_2(g, K_MUL, first, gen_i64(g, rows)), within);
+}
+
+/* Ranges of 16 output features: for each input feature, what all positions of the kernel have, turned by way of
+ * [position][16]. */
+int64_t conv_weight_join(Ctx *c, Val v) {
+    Gen *g = &c->g;
+    Weights t = weights_of(c, v);
+    KType type = {gen_scalar(t.dtype), 16}, one = {type.scalar, 1};
+    int64_t vectors = out_vectors(&t), taps = t.s.taps, chain = taps * t.s.each;
+    KVal turned = scratch(c, taps * 16, t.dtype), home = ctx_entry(c, c->r->info[v].home.entry), base, step;
+    KVal shards = gen_2(g, K_SHR, gen_2(g, K_ADD, ctx_shape(c, 1), gen_i64(g, SHARD - 1)), gen_i64(g, 5));
+    t.rest = ctx_entry(c, c->r->info[v].partial);
+    KVal u = k_for(g->m, g->f, k_lo(g->m, g->f), k_hi(g->m, g->f), 1), many = gen_i64(g, vectors);
+    KVal group = gen_2(g, K_DIV, u, many), vector = gen_2(g, K_REM, u, many);
+    join_place(&t, vector, panel_vectors(&t), &base, &step);
+    base = gen_2(g, K_ADD, base, gen_2(g, K_MUL, group, gen_i64(g, vectors * t.positions * t.run)));
+    KVal first = gen_2(g, K_MUL, vector, gen_i64(g, 16));
+    KVal lanes = least(g, gen_2(g, K_SUB, gen_i64(g, t.s.outs), first), gen_i64(g, 16));
+    Ix o = ix_plus(g, ix_times(g, (Ix){group, 0}, t.s.outs), (Ix){first, 0}), n = loop_begin(c, t.s.each);
+    Ix tap = loop_begin(c, taps);
+    KVal row = gen_2(g, K_MUL, ix_value(g, ix_plus(g, ix_times(g, tap, t.s.each), n)), step);
+    KVal at = ix_value(g, ix_times(g, (Ix){gen_2(g, K_ADD, base, row), 0}, 16));
+    k_store(g->m, g->f, turned, ix_value(g, ix_times(g, tap, 16)), join_shards(&t, at, shards));
+    loop_end(c, taps);
+    KVal lane = k_for(g->m, g->f, gen_i64(g, 0), lanes, 1);
+    Ix flat = ix_plus(g, ix_times(g, ix_plus(g, o, (Ix){lane, 0}), chain), ix_times(g, n, taps));
+    Ix k[MAX_PLACES], from = {0, 0}, to = {0, 0};
+    for (int i = 0; i < t.s.axes; i++) {
+        Ix p = k[i] = loop_begin(c, t.s.kernel[i]);
+        if (t.s.window->reversed) p = ix_plus(g, ix_times(g, p, -1), (Ix){0, t.s.kernel[i] - 1});
+        from = ix_plus(g, ix_times(g, from, t.s.kernel[i]), k[i]);
+        to = ix_plus(g, ix_times(g, to, t.s.kernel[i]), p);
+    }
+    KVal x = k_load(g->m, g->f, one, turned, ix_value(g, ix_plus(g, ix_times(g, from, 16), (Ix){lane, 0})));
+    k_store(g->m, g->f, home, ix_value(g, ix_plus(g, flat, to)), x);
+    for (int i = 0; i < t.s.axes; i++) loop_end(c, t.s.kernel[i]);
+    k_end(g->m, g->f);
+    loop_end(c, t.s.each);
+    k_end(g->m, g->f);
+    return t.s.groups * vectors;
 }

@@ -8,13 +8,15 @@
  *          WIDE   element-wise work on whole tensors (updates), 16 elements at a time, ranges of all tensors joined
  *          PACK   weights packed for products, one function each
  *          OUTER  large gradients of weights, tiles of all tensors joined; their operands are turned by TURN before
+ *          JOIN   a convolution's gradient of weights: the sum of the shards', one function each
  *          MAP
  * A new slot value is written straight to the block if everything else has read the old one by then; the others are
  * copied by a last stage.  */
 #include "kernel/region.h"
 
 typedef enum JobKind {
-    JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_TURN, JOB_PACK, JOB_OUTER, JOB_ONCE, JOB_WIDE
+    JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_TURN, JOB_PACK, JOB_OUTER, JOB_JOIN, JOB_ONCE,
+    JOB_WIDE
 } JobKind;
 enum { WIDE_FROM = 64 };
 
@@ -108,6 +110,7 @@ static void job_reads(const Staged *s, const Job *job, void (*read)(void *, Val,
     switch (job->kind) {
     case JOB_ROWS: case JOB_TURN: read(data, region_base(&s->r, job->v), false); break;
     case JOB_OUTER: read(data, region_base(&s->r, graph_in(s->r.graph, job->v, 0)), false); break;
+    case JOB_JOIN: break;
     case JOB_PACK: affine_of(&s->r, graph_in(s->r.graph, job->v, 0), &w), read(data, w.source, false); break;
     case JOB_PARTIAL: case JOB_MAP: region_reads_summed(&s->r, job->v, read, data); break;
     case JOB_LANES: case JOB_TILE: case JOB_ONCE: case JOB_WIDE: region_reads(&s->r, job->v, read, data); break;
@@ -152,7 +155,8 @@ static void add_jobs(Staged *s, Val v) {
         info->packed = pack_buffer(&s->r, v) + 1;
         add_job(s, (Job){.kind = JOB_PACK, .v = v, .phase = info->phase - 1});
     }
-    if (info->stored || node->op == G_MAP) add_job(s, (Job){.kind = kind_of(s, v), .v = v, .phase = info->phase});
+    if (is_joined(&s->r, v)) add_job(s, (Job){.kind = JOB_JOIN, .v = v, .phase = info->phase});
+    else if (info->stored || node->op == G_MAP) add_job(s, (Job){.kind = kind_of(s, v), .v = v, .phase = info->phase});
 }
 
 static void add_row_jobs(Staged *s) {
@@ -215,8 +219,9 @@ static void place_all(Staged *s) {
         Info *info = &s->r.info[v];
         if (!info->live) continue;
         size_t bytes = (size_t)region_size(&s->r, v) * dtype_size((DType)node_of(s, v)->dtype);
+        size_t sums = is_joined(&s->r, v) ? conv_weight_bytes(&s->r, v) : bytes;
         if (is_summed(&s->r, v) && !is_outer_tiled(&s->r, v))
-            info->partial = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_shard = bytes});
+            info->partial = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_shard = sums});
         if (!info->stored) continue;
         if (info->varies) place_varying(s, v, outside[v]);
         else info->home = (Home){.entry = plan_buffer(s->plan, (Buffer){.fixed = bytes + 1024}), .elem = 1};
@@ -442,6 +447,13 @@ static void emit_outers(Staged *s, int stage) {
     plan_stage(s->plan, &g, STAGE_TILES, base, "gradients of weights");
 }
 
+static void emit_join(Staged *s, Val v) {
+    Gen g = plan_function(s->plan, "join");
+    Ctx c = ctx_new(&s->r, g, 1);
+    int64_t count = conv_weight_join(&c, v);
+    plan_stage(s->plan, &g, STAGE_TILES, count, "gradient of weights");
+}
+
 /* ---- what does not vary ---- */
 
 static void emit_once(Staged *s, int stage) {
@@ -579,6 +591,7 @@ static void emit_stage(Staged *s, int stage) {
         case JOB_TURN: emit_turn(s, job->v); return;
         case JOB_PACK: emit_pack(s, job->v); return;
         case JOB_OUTER: emit_outers(s, stage); return;
+        case JOB_JOIN: emit_join(s, job->v); return;
         case JOB_ONCE: emit_once(s, stage); return;
         case JOB_WIDE: emit_wide(s, stage); return;
         }

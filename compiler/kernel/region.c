@@ -75,6 +75,8 @@ static void need_below_views(Region *r, Val v) {
     if (!is_leaf(r, v)) r->info[v].stored = true;
 }
 
+bool is_joined(const Region *r, Val v) { return op_of(r, v) == G_BATCH_CONV && conv_weight_is_tiled(r, v); }
+
 static bool always_stored(const Region *r, Val v) {
     const Node *node = graph_node(r->graph, v);
     switch (op_class((Op)node->op)) {
@@ -82,7 +84,7 @@ static bool always_stored(const Region *r, Val v) {
     case CLASS_UNARY: case CLASS_BINARY: case CLASS_TERNARY: return false;
     case CLASS_VIEW: return !is_view((Op)node->op) && !is_summed(r, v);
     case CLASS_REDUCE: return true;
-    case CLASS_BATCH: return is_outer_tiled(r, v);
+    case CLASS_BATCH: return is_outer_tiled(r, v) || is_joined(r, v);
     case CLASS_CONTRACT: return node->op != G_OUTER;
     case CLASS_REGION: return r->body;
     }

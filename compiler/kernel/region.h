@@ -66,6 +66,7 @@ void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body, const 
 bool is_elementwise(Op op);
 bool is_flat_view(const Region *r, Val v);       /* same elements in the same order */
 bool is_summed(const Region *r, Val v);          /* a sum over the batch: BATCH_* or PROJ of a summed output */
+bool is_joined(const Region *r, Val v);          /* one whose shards' sums a stage of its own adds up */
 Val region_base(const Region *r, Val v);         /* below flat views */
 /* Calls for each stored node or input that computing `root` reads; same: at the same element, through no view.
  * For a sum over the batch: what its shards' sums read. */
@@ -152,6 +153,8 @@ void conv_tile(Region *r, Val v, int weights);
 /* ---- conv_weight.c ---- */
 bool conv_weight_is_tiled(const Region *r, Val v);
 void conv_weight(Ctx *c, Val v, const Shard *shard);
+size_t conv_weight_bytes(Region *r, Val v);                       /* of a shard's sum */
+int64_t conv_weight_join(Ctx *c, Val v);                          /* all shards' sums; how many: the stage's range */
 
 /* ---- pack.c: weights in the order of the tiles ---- */
 bool is_packed(const Region *r, Val v);

@@ -33,7 +33,7 @@ static Val in_lanes(Net *n, Shape shape) {
 
 static double measure(Bench *b, Layer l, Direction direction, int64_t examples, int repeats) {
     static const char *const product[] = {"conv", "weights", NULL};
-    static const char *const sums[] = {"sum", "turn", "conv gradient", "wide", NULL};
+    static const char *const sums[] = {"sum", "join", NULL};
     int64_t result = l.size - KERNEL + 1;
     Net n = net_new(b);
     Shape weight = shape_of(4, l.out, l.in, (int64_t)KERNEL, (int64_t)KERNEL);
