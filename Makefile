@@ -66,10 +66,10 @@ fuzz-run: lib
 	$(BUILD)/fuzz-parser -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -artifact_prefix=$(BUILD)/ $(BUILD)/corpus \
 	    $(wildcard examples tests/lang tests/diagnostics tests/data/targets)
 # The thread pool, and several sessions at once, under ThreadSanitizer.
+TSAN_TESTS = test_threads test_sessions test_nin
 tsan:
-	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=-fsanitize=thread OPT=-O1 $(BUILD)/tsan/unit/test_threads $(BUILD)/tsan/unit/test_sessions
-	TSAN_OPTIONS=suppressions=tests/tsan.supp $(BUILD)/tsan/unit/test_threads
-	TSAN_OPTIONS=suppressions=tests/tsan.supp $(BUILD)/tsan/unit/test_sessions
+	$(MAKE) BUILD=$(BUILD)/tsan SANITIZE=-fsanitize=thread OPT=-O1 $(TSAN_TESTS:%=$(BUILD)/tsan/unit/%)
+	@for t in $(TSAN_TESTS); do TSAN_OPTIONS=suppressions=tests/tsan.supp $(BUILD)/tsan/unit/$$t || exit 1; done
 
 $(BUILD)/nin: $(CLI_OBJ) $(BUILD)/libnin.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -ledit

@@ -33,8 +33,7 @@ __attribute__((constructor)) static void start(void)
     LLVMInitializeNativeAsmPrinter();
 }
 
-static void set_error(char **error, const char *format, ...) NIN_PRINTF(2, 3);
-static void set_error(char **error, const char *format, ...)
+void llvm_error(char **error, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -49,7 +48,7 @@ static bool failed(LLVMErrorRef e, char **error)
     if (!e)
         return false;
     char *message = LLVMGetErrorMessage(e);
-    set_error(error, "LLVM: %s", message);
+    llvm_error(error, "LLVM: %s", message);
     LLVMDisposeErrorMessage(message);
     return true;
 }
@@ -61,14 +60,14 @@ static bool make_machine(Build *build, const CodeOptions *options, char **error)
     char *triple = LLVMGetDefaultTargetTriple(), *message = NULL;
     LLVMTargetRef target;
     if (LLVMGetTargetFromTriple(triple, &target, &message)) {
-        set_error(error, "LLVM: %s", message);
+        llvm_error(error, "LLVM: %s", message);
         LLVMDisposeMessage(message);
     } else {
         LLVMCodeGenOptLevel level = options->opt_level ? LLVMCodeGenLevelDefault : LLVMCodeGenLevelNone;
         build->machine = LLVMCreateTargetMachine(target, triple, build->cpu, build->features, level, LLVMRelocPIC,
                                                  LLVMCodeModelSmall);
         if (!build->machine)
-            set_error(error, "LLVM has no code generator for %s", triple);
+            llvm_error(error, "LLVM has no code generator for %s", triple);
     }
     LLVMDisposeMessage(triple);
     return build->machine != NULL;
@@ -93,7 +92,7 @@ static bool verify(Build *build, char **error)
     char *message = NULL;
     bool bad = LLVMVerifyModule(build->mod, LLVMReturnStatusAction, &message);
     if (bad)
-        set_error(error, "LLVM: %s", message);
+        llvm_error(error, "LLVM: %s", message);
     LLVMDisposeMessage(message);
     return !bad;
 }
@@ -133,7 +132,7 @@ static LLVMMemoryBufferRef emit(Build *build, LLVMCodeGenFileType type, char **e
     char *message = NULL;
     LLVMMemoryBufferRef out = NULL;
     if (LLVMTargetMachineEmitToMemoryBuffer(build->machine, build->mod, type, &message, &out)) {
-        set_error(error, "LLVM: %s", message);
+        llvm_error(error, "LLVM: %s", message);
         LLVMDisposeMessage(message);
         return NULL;
     }
@@ -204,7 +203,7 @@ static char *plugin_object(const KModule *module, const CodeOptions *options, si
         if (bytes)
             memcpy(bytes, LLVMGetBufferStart(object), *length);
         else
-            set_error(error, "out of memory");
+            llvm_error(error, "out of memory");
         LLVMDisposeMemoryBuffer(object);
     }
     build_free(&build);

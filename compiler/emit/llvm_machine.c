@@ -5,7 +5,6 @@
  * f32 is a function of its own, in double with rounding to odd; what else would become a call of the C library is refused. */
 #include "emit/llvm.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 
 #include <llvm-c/Analysis.h>
@@ -55,16 +54,6 @@ typedef struct Printer {
     LLVMTypeRef *type;
 } Printer;
 
-static void set_error(char **error, const char *format, ...) NIN_PRINTF(2, 3);
-static void set_error(char **error, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    if (*error == NULL && vasprintf(error, format, args) < 0)
-        *error = strdup("out of memory");
-    va_end(args);
-}
-
 /* ---- machines ---- */
 
 static const Machine *find_machine(const char *triple, const char *cpu, char **error)
@@ -79,7 +68,7 @@ static const Machine *find_machine(const char *triple, const char *cpu, char **e
             return m;
     }
     if (!arch) {
-        set_error(error, "`%s` is no target of this version: x86_64, aarch64, thumbv7em, thumbv8m.main, thumbv6m, armv7, riscv64, riscv32, wasm32", triple);
+        llvm_error(error, "`%s` is no target of this version: x86_64, aarch64, thumbv7em, thumbv8m.main, thumbv6m, armv7, riscv64, riscv32, wasm32", triple);
         return NULL;
     }
     char names[256] = "";
@@ -88,7 +77,7 @@ static const Machine *find_machine(const char *triple, const char *cpu, char **e
             strcat(names, *names ? ", " : "");
             strcat(names, machines[k].cpu);
         }
-    set_error(error, "`%s` is no processor of %s in this version: %s", cpu, triple, names);
+    llvm_error(error, "`%s` is no processor of %s in this version: %s", cpu, triple, names);
     return NULL;
 }
 
@@ -106,7 +95,7 @@ static LLVMTargetMachineRef target_machine(const char *triple, const Machine *ma
     LLVMTargetRef target;
     char *message = NULL;
     if (LLVMGetTargetFromTriple(triple, &target, &message)) {
-        set_error(error, "LLVM: %s", message);
+        llvm_error(error, "LLVM: %s", message);
         LLVMDisposeMessage(message);
         return NULL;
     }
@@ -120,7 +109,7 @@ static LLVMTargetMachineRef target_machine(const char *triple, const Machine *ma
     LLVMTargetMachineRef made = LLVMCreateTargetMachineWithOptions(target, triple, options);
     LLVMDisposeTargetMachineOptions(options);
     if (!made)
-        set_error(error, "LLVM has no code generator for %s", triple);
+        llvm_error(error, "LLVM has no code generator for %s", triple);
     return made;
 }
 
@@ -170,7 +159,7 @@ static bool refuse(Printer *p, const char *intrinsic, bool had, const char *what
     LLVMValueRef f = LLVMGetNamedFunction(p->mod, intrinsic);
     if (had || !f || !LLVMGetFirstUse(f))
         return true;
-    set_error(error, "%s has no instruction for %s, which this model needs: build C for it", p->machine->cpu, what);
+    llvm_error(error, "%s has no instruction for %s, which this model needs: build C for it", p->machine->cpu, what);
     return false;
 }
 
@@ -358,7 +347,7 @@ static char *emit(Printer *p, LLVMTargetMachineRef machine, MachineForm form, si
     if (form == FORM_BITCODE) {
         buffer = LLVMWriteBitcodeToMemoryBuffer(p->mod);
     } else if (LLVMTargetMachineEmitToMemoryBuffer(machine, p->mod, form == FORM_ASM ? LLVMAssemblyFile : LLVMObjectFile, &message, &buffer)) {
-        set_error(error, "LLVM: %s", message);
+        llvm_error(error, "LLVM: %s", message);
         LLVMDisposeMessage(message);
         return NULL;
     }
@@ -371,7 +360,7 @@ static bool optimise(Printer *p, LLVMTargetMachineRef machine, char **error)
 {
     char *message = NULL;
     if (LLVMVerifyModule(p->mod, LLVMReturnStatusAction, &message)) {
-        set_error(error, "LLVM: %s", message);
+        llvm_error(error, "LLVM: %s", message);
         LLVMDisposeMessage(message);
         return false;
     }
@@ -382,7 +371,7 @@ static bool optimise(Printer *p, LLVMTargetMachineRef machine, char **error)
     if (!failed)
         return true;
     message = LLVMGetErrorMessage(failed);
-    set_error(error, "LLVM: %s", message);
+    llvm_error(error, "LLVM: %s", message);
     LLVMDisposeErrorMessage(message);
     return false;
 }
