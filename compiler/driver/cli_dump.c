@@ -152,7 +152,11 @@ int command_grad(Cli *cli)
     Value cell;
     Eval e;
     if (!cli->cell) {
-        cli_error(cli, "say of which cell: --cell NAME");
+        const char *given = cli->arguments.len ? cli->arguments.at[0] : NULL;
+        if (given && !strchr(given, '.') && !strchr(given, '/'))
+            cli_error(cli, "say of which cell: nin grad --cell %s", given);
+        else
+            cli_error(cli, "say of which cell: --cell NAME");
         return EXIT_USAGE;
     }
     LoadedModule *module = cli_load(cli, cli->arguments.len ? cli->arguments.at[0] : NULL);

@@ -288,7 +288,11 @@ static bool command_find(Cli *cli, const char *name)
     }
     if (cli->command)
         return true;
-    const char *near = cli_near(name, names, n);
+    const char *near = cli_near(name, names, n), *dot = strrchr(name, '.');
+    if (dot && strcmp(dot, ".nin") == 0) {
+        cli_error(cli, "what to do with %s? `nin run %s` runs it; `nin --help` lists the commands", name, name);
+        return false;
+    }
     cli_error(cli, "there is no command `%s`%s%s%s; `nin --help` lists them", name, near ? "; did you mean `nin " : "",
               near ? near : "", near ? "`?" : "");
     return false;
@@ -321,7 +325,7 @@ int options_read(Cli *cli, int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
         return help(cli, argc > 2 ? argv[2] : NULL);
-    if (strcmp(argv[1], "--version") == 0) {
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "version") == 0) {
         printf("nin %s (semantics %d)\n", NIN_VERSION, SEMANTICS_VERSION);
         return EXIT_DONE;
     }

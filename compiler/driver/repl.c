@@ -268,6 +268,8 @@ ReplStatus repl_input(Repl *repl, const char *text, bool last)
     repl->failed = false;
     if (is_blank(text))
         return REPL_DONE;
+    if (command_word(repl, text + blanks))
+        return command_input(repl, command_word(repl, text + blanks), last);
     if (text[blanks] == ':')
         return command_input(repl, text + blanks + 1, last);
     if (text[blanks] == '?')

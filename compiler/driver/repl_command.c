@@ -478,8 +478,11 @@ static bool command_explain(Repl *repl, const char *rest)
     sscanf(rest, " %7s", code);
     for (char *at = code; *at; at++)
         *at = (char)toupper((unsigned char)*at);
-    if (!diag_by_name(code, &found)) {
-        repl_error(repl, "no message has the code `%s`; a code is like E0401", code);
+    if (!*code || !diag_by_name(code, &found)) {
+        if (*code)
+            repl_error(repl, "no message has the code `%s`; a code is like E0401", code);
+        else
+            repl_error(repl, ":explain takes the code of a message, like E0401");
         return false;
     }
     repl_say(repl, "%s: %s\n\n%s\n", diag_name(found), diag_title(found), diag_explanation(found));
@@ -543,6 +546,21 @@ const ReplCommand repl_commands[] = {
     {0},
 };
 
+/* "help", "exit()": what people try at a prompt that is new to them. */
+const char *command_word(const Repl *repl, const char *text)
+{
+    static const char *const words[][2] = {{"help", "help"}, {"quit", "quit"}, {"exit", "quit"}};
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz"), rest = n + (strncmp(text + n, "()", 2) == 0 ? 2 : 0);
+    if (text[rest + strspn(text + rest, " \t\r\n")])
+        return NULL;
+    for (int i = 0; i < COUNT(words); i++) {
+        bool is = strlen(words[i][0]) == n && strncmp(text, words[i][0], n) == 0;
+        if (is && !prompt_has(repl->prompt->module->scope, intern_text(repl->session->names, words[i][0])))
+            return words[i][1];
+    }
+    return NULL;
+}
+
 ReplStatus command_input(Repl *repl, const char *text, bool last)
 {
     size_t n = 0;
@@ -555,7 +573,8 @@ ReplStatus command_input(Repl *repl, const char *text, bool last)
     Arena *scratch = arena_new();
     const char *name = arena_copy(scratch, text, n);
     for (const ReplCommand *c = repl_commands; c->name; c++) {
-        int distance = text_distance(name, c->name, best);
+        bool begins = n && strncmp(name, c->name, n) == 0;
+        int distance = begins ? 0 : text_distance(name, c->name, best);
         if (strcmp(name, c->name) == 0)
             found = c;
         else if (distance < best) {

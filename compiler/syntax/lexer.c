@@ -138,6 +138,8 @@ static int stray_foreign(Lexer *lexer)
         if (strays[i].hint) {
             diag_hint(diag, "write '%s'", strays[i].hint);
             diag_fix(diag, span, strays[i].hint);
+        } else {
+            diag_hint(diag, "the remainder is mod(a, b)");
         }
         return strays[i].kind;
     }

@@ -66,6 +66,15 @@ static void test_use(void **state)
     o = child_run(c, "help", "verfy", NULL);
     expect_status(&o, WRONG_USE);
     expect_text(o.err, "did you mean `nin verify`?");
+    o = child_run(c, file, NULL);
+    expect_status(&o, WRONG_USE);
+    expect_text(o.err, "`nin run ");
+    o = child_run(c, "grad", "gcu", NULL);
+    expect_status(&o, WRONG_USE);
+    expect_text(o.err, "nin grad --cell gcu");
+    o = child_run(c, "explain", "banana", NULL);
+    expect_status(&o, WRONG_USE);
+    expect_text(o.err, "no message has the code banana; a code is like E0401");
     o = child_run(c, "chekc", file, NULL);
     expect_status(&o, WRONG_USE);
     expect_text(o.err, "did you mean `nin check`?");
