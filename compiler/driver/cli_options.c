@@ -177,6 +177,7 @@ static bool option_set(Cli *cli, const OptionRow *option, const char *value)
         return option_count(cli, option, value);
     case OPT_CPU: cli->lab_options.code.cpu = value; break;
     case OPT_NO_CACHE: cli->no_cache = true; break;
+    case OPT_PDF: cli->lab_options.pdf = true; break;
     case OPT_QUIET: cli->quiet = true; break;
     case OPT_EXPLAIN: cli->lab_options.explain = true; break;
     case OPT_JSON: cli->style = DIAG_JSON; break;

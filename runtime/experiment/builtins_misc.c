@@ -316,6 +316,11 @@ bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span
     return true;
 }
 
+bool function_of_vector(const Value *f) {
+    if (f->kind == V_OBJECT && f->object->class == &mean_class) return function_of_vector(&((const MeanFunction *)f->object)->fn[0]);
+    return f->kind == V_OBJECT && f->object->class == &model_class;
+}
+
 bool function_grid(Eval *e, const Value *f, const double *xy, int points, Span span, double *z) {
     if (f->kind == V_OBJECT) return grid_object(e, f->object, xy, points, span, z);
     if (f->kind == V_CALLABLE) {

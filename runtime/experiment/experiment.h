@@ -108,6 +108,7 @@ typedef struct TableObject { Object object; RowSet *set; const char *name; bool 
 extern const BuiltinRow builtins_train[], builtins_table[], builtins_figure[], builtins_misc[], builtins_corruption[], builtins_protocol[], builtins_attack[];
 /* A function of two numbers at points xy[i][2]. */
 bool function_grid(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);
+bool function_of_vector(const Value *f);          /* a model, or a mean of models: of one vector */
 bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);
 /* Surfaces: z over a grid of x and y. */
 extern const ObjectClass surface_class;

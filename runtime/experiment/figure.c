@@ -8,12 +8,13 @@ enum { ARG_NAME, ARG_MARKS, ARG_ROWS, ARG_COLUMNS, ARG_X, ARG_Y, ARG_WHERE, ARG_
 
 typedef struct Drawing {
     Eval *e; Experiment *x; const BuiltinCall *call; const char *name;
-    const Mark *mark[MAX_MARKS]; int marks;
+    Mark *mark[MAX_MARKS]; int marks;
     Compiled *where, *by[2]; Name by_name[2]; bool by_given[2], by_marks[2];      /* 0: rows, 1: columns */
     VEC(Value) labels[2];                                                          /* of rows and columns of panels */
     VEC(Value) colors;                                                             /* in order of first appearance */
     VEC(FigurePanel) panels;
-    const char **category; int categories;
+    VEC(const char *) category;
+    int fewest, most; const char *x_name, *y_name;                                 /* take_facts */
 } Drawing;
 
 static bool drawing_marks(Drawing *d) {
@@ -26,10 +27,19 @@ static bool drawing_marks(Drawing *d) {
                      value_kind_name(mark));
             return false;
         }
-        d->mark[d->marks++] = (const Mark *)mark->object;
+        d->mark[d->marks++] = (Mark *)mark->object;
     }
     if (!d->marks) diag_add(d->e->diags, D_E0805, d->call->span, "figure \"%s\" has no marks", d->name);
     return d->marks > 0;
+}
+
+/* Bars by themselves stand side by side, whatever number each is for. */
+static void drawing_labels(Drawing *d) {
+    const Value *axis = &d->call->args[ARG_X];
+    const Axis *given = axis->kind == V_OBJECT && axis->object->class == &axis_class ? (const Axis *)axis->object : NULL;
+    bool bars = !given || !(given->log || given->bounded);
+    for (int i = 0; i < d->marks; i++) bars &= d->mark[i]->kind == MARK_BARS || (d->mark[i]->kind == MARK_RULE && !d->mark[i]->x);
+    for (int i = 0; bars && i < d->marks; i++) d->mark[i]->by_label = true;
 }
 
 static void drawing_by(Drawing *d, int which) {
@@ -77,10 +87,21 @@ static LineStyle line_style(const Mark *mark) {
     return strcmp(mark->style, "dashed") == 0 ? STYLE_DASHED : strcmp(mark->style, "dotted") == 0 ? STYLE_DOTTED : STYLE_SOLID;
 }
 
+/* The places of a series' categories among those of the figure, in order of first appearance. */
 static void take_categories(Drawing *d, const Series *s) {
-    if (!s->text || s->n <= d->categories) return;
-    d->category = s->text;
-    d->categories = s->n;
+    for (int i = 0; s->text && i < s->n; i++) {
+        int at = 0;
+        while (at < d->category.len && strcmp(d->category.at[at], s->text[i]) != 0) at++;
+        if (at == d->category.len) vec_push(d->e->arena, &d->category, s->text[i]);
+        s->x[i] = at;
+    }
+}
+
+/* Facts for titles: how many values a mean is of, what the axes of a surface are. */
+static void take_facts(Drawing *d, const Series *s) {
+    if (s->most && (!d->most || s->fewest < d->fewest)) d->fewest = s->fewest;
+    if (s->most > d->most) d->most = s->most;
+    if (!d->x_name) d->x_name = s->x_name, d->y_name = s->y_name;
 }
 
 /* The figure's marks for a mark's series: grids and rules one by one, the others together. */
@@ -91,6 +112,7 @@ static void figure_marks(Drawing *d, int number, const SeriesList *list, FigureM
     int count = 0;
     for (int i = 0; i < list->at.len; i++) {
         const Series *s = &list->at.at[i];
+        take_facts(d, s);
         if (mark->kind == MARK_HEAT || mark->kind == MARK_CONTOUR) {
             FigureGrid *grid = arena_new_of(arena, FigureGrid);
             *grid = (FigureGrid){s->nx, s->ny, s->x[0], s->x[s->nx - 1], s->y[0], s->y[s->ny - 1], s->z};
@@ -110,7 +132,7 @@ enum { MOST_FIGURE_MARKS = 512 };
 static FigurePanel *panel_at(Drawing *d, int row, int column) {
     for (int i = 0; i < d->panels.len; i++)
         if (d->panels.at[i].row == row && d->panels.at[i].column == column) return &d->panels.at[i];
-    FigurePanel panel = {row, column, arena_array(d->e->arena, FigureMark, MOST_FIGURE_MARKS), 0};
+    FigurePanel panel = {.row = row, .column = column, .marks = arena_array(d->e->arena, FigureMark, MOST_FIGURE_MARKS)};
     vec_push(d->e->arena, &d->panels, panel);
     return &d->panels.at[d->panels.len - 1];
 }
@@ -154,7 +176,18 @@ static bool draw_mark(Drawing *d, int number) {
     return true;
 }
 
+/* What a mark that has a panel of its own shows. */
+static const char **mark_titles(Drawing *d) {
+    const char **titles = arena_array(d->e->arena, const char *, d->marks + 1);
+    for (int i = 0; i < d->marks; i++) {
+        const Mark *m = d->mark[i];
+        titles[i] = m->z_text ? m->z_text : m->y_text ? m->y_text : m->x_text ? m->x_text : "";
+    }
+    return titles;
+}
+
 static const char **panel_titles(Drawing *d, int which) {
+    if (d->by_marks[which]) return mark_titles(d);
     if (!d->labels[which].len) return NULL;
     const char **titles = arena_array(d->e->arena, const char *, d->labels[which].len + 1);
     for (int i = 0; i < d->labels[which].len; i++) {
@@ -175,15 +208,50 @@ static FigureAxis figure_axis(const Value *given, const char *title) {
     return (FigureAxis){.title = a->title ? a->title : title, .log = a->log, .ranged = a->bounded, .lo = a->lo, .hi = a->hi};
 }
 
+/* "y (mean +- sd, n = 12)" */
+static const char *spread_title(const Drawing *d, const Mark *m) {
+    const Value *f = m->spread;
+    const char *name = f && f->kind == V_CALLABLE ? f->callable->def->name : "spread";
+    Buf text = {0};
+    buf_printf(&text, f ? "%s (mean \xc2\xb1 %s, n = " : "%s (mean, n = ", m->y_text, name);
+    buf_printf(&text, d->fewest == d->most ? "%d)" : "%d\xe2\x80\x93%d)", d->fewest, d->most);
+    return buf_done(&text, d->e->arena);
+}
+
+static const char *mark_title(const Drawing *d, const Mark *m, bool x) {
+    bool surface = m->kind == MARK_HEAT || m->kind == MARK_CONTOUR;
+    if (surface) return x ? d->x_name : d->y_name;
+    if (x && m->x_text) return m->x_text;
+    if (x || m->kind == MARK_RULE) return NULL;
+    if (m->kind == MARK_HIST) return "count";
+    if (m->kind == MARK_CDF) return "share";
+    bool spread = d->most > 1 && (m->kind == MARK_BAND || m->kind == MARK_BARS) && !formula_aggregates(m->y);
+    return spread ? spread_title(d, m) : m->y_text ? m->y_text : m->z_text;
+}
+
+/* The first surface says what the axes are, else the first mark that can. */
 static const char *axis_title(const Drawing *d, bool x) {
-    for (int i = 0; i < d->marks; i++) {
-        const Mark *m = d->mark[i];
-        if (x && m->x_text) return m->x_text;
-        if (!x && m->y_text && m->kind != MARK_RULE) return m->y_text;
-        if (m->kind == MARK_HIST && !x) return "count";
-        if (m->kind == MARK_CDF && !x) return "share";
+    const char *title = x ? d->x_name : d->y_name;
+    for (int i = 0; !title && i < d->marks; i++) title = mark_title(d, d->mark[i], x);
+    return title;
+}
+
+/* Marks side by side share their scales if all of them are surfaces. */
+static bool marks_differ(const Drawing *d) {
+    bool differ = false;
+    for (int i = 0; i < d->marks; i++) differ |= d->mark[i]->kind != MARK_HEAT && d->mark[i]->kind != MARK_CONTOUR;
+    return differ && (d->by_marks[0] || d->by_marks[1]);
+}
+
+/* Each panel has the axes of its mark. */
+static void panel_axes(Drawing *d, FigureSpec *spec) {
+    for (int i = 0; i < d->panels.len; i++) {
+        FigurePanel *panel = &d->panels.at[i];
+        const Mark *mark = d->mark[d->by_marks[0] ? panel->row : panel->column];
+        panel->x_title = mark_title(d, mark, true);
+        panel->y_title = mark_title(d, mark, false);
     }
-    return NULL;
+    spec->x.title = spec->y.title = NULL;
 }
 
 static bool drawing_write(Drawing *d) {
@@ -192,13 +260,15 @@ static bool drawing_write(Drawing *d) {
                        .panels = d->panels.at, .panel_count = d->panels.len, .row_title = panel_titles(d, 0), .column_title = panel_titles(d, 1)};
     spec.rows = d->by_marks[0] ? d->marks : d->labels[0].len ? d->labels[0].len : 1;
     spec.columns = d->by_marks[1] ? d->marks : d->labels[1].len ? d->labels[1].len : 1;
-    spec.x.category = d->category;
-    spec.x.categories = d->categories;
+    spec.x.category = d->category.len ? d->category.at : NULL;
+    spec.x.categories = d->category.len;
+    spec.free_scales = marks_differ(d);
+    if (spec.free_scales) panel_axes(d, &spec);
     for (int i = 0; i < d->marks && !spec.legend_title; i++)
         if (d->mark[i]->color) spec.legend_title = d->mark[i]->color_name;
     for (int i = 0; i < d->marks && !spec.z_title; i++)
         if (d->mark[i]->kind == MARK_HEAT) spec.z_title = d->mark[i]->z_text;
-    FigureTools tools = {.sync = FILE_NO_SYNC};
+    FigureTools tools = {.sync = FILE_NO_SYNC, .pdf = d->x->lab->options.pdf};
     FigureResult result = {0};
     char *error = NULL;
     if (!d->x->folder) return true;
@@ -209,8 +279,8 @@ static bool drawing_write(Drawing *d) {
     const LabOptions *o = &d->x->lab->options;
     for (int i = 0; i < result.notes.len; i++)
         if (o->say) o->say(o->say_data, arena_printf(d->e->arena, "%s\n", result.notes.at[i]));
-    const char *files[] = {result.svg, result.png};
-    for (int i = 0; i < 2; i++)
+    const char *files[] = {result.svg, result.png, result.pdf};
+    for (int i = 0; i < COUNT(files); i++)
         if (files[i]) vec_push(d->x->arena, &d->x->files, arena_copy(d->x->arena, files[i], strlen(files[i])));
     return true;
 }
@@ -226,6 +296,7 @@ static bool builtin_figure(Eval *e, const BuiltinCall *call, Value *out) {
     if (!report_name(e, d.x, d.name, call->arg_spans[ARG_NAME]) || !drawing_marks(&d)) return eval_fail(out);
     if (e->mode == EVAL_CHECK) return true;
     loop_flush(d.x, turn);
+    drawing_labels(&d);
     drawing_by(&d, 0);
     drawing_by(&d, 1);
     if (formula_given(&call->args[ARG_WHERE])) d.where = formula_compile(e, call->args[ARG_WHERE].formula);

@@ -33,6 +33,7 @@ typedef struct LabOptions {
     void (*progress)(void *data, const char *what, int64_t done, int64_t total, const char *detail); void *progress_data;
     double checkpoint;                            /* seconds between saved states of a run; 0: 2 s; below: at every epoch */
     int shard, shards;                            /* every shards-th turn of the outermost loops, from the shard-th; 0: all */
+    bool pdf;                                     /* figures as PDF as well */
     bool explain;                                 /* list the defaults in force */
     bool keep_interrupted;                        /* an interrupted training gives the run that was reached (a prompt) */
     int width; bool bold;                         /* of tables on the screen; 0: any width */

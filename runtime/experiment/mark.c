@@ -67,6 +67,7 @@ static bool mark_make(Eval *e, const BuiltinCall *call, MarkKind kind, Value *ou
     mark->y = arg_formula(e, call, "y", &mark->y_text);
     mark->z = arg_formula(e, call, "z", &mark->z_text);
     mark->over = arg_formula(e, call, "over", NULL);
+    mark->spread = arg(call, "spread");
     const Value *color = arg(call, "color"), *group = arg(call, "group"), *style = arg(call, "style"), *bins = arg(call, "bins");
     Compiled *one[1];
     if (color && formula_list(e, color, one, &mark->color_name, 1)) mark->color = one[0];
@@ -116,7 +117,8 @@ static bool is_list(const Value *value) {
 
 /* A place on the x axis: a number, or a category by its label. */
 static bool series_x(Eval *e, const Value *value, Span span, Series *s, int i) {
-    if (value->kind == V_INT || value->kind == V_REAL || value->kind == V_BOOL) {
+    bool number = value->kind == V_INT || value->kind == V_REAL || value->kind == V_BOOL;
+    if (number && !s->mark->by_label) {
         s->x[i] = value->kind == V_INT ? (double)value->integer : value->kind == V_REAL ? value->real : value->boolean;
         return true;
     }
@@ -128,7 +130,8 @@ static bool series_x(Eval *e, const Value *value, Span span, Series *s, int i) {
         return true;
     }
     Buf label = {0};
-    key_label(value, &label);
+    if (value->kind == V_REAL && !value->label) text_of_number(&label, value->real, 4);
+    else key_label(value, &label);
     buf_put(&label, "", 1);
     if (!s->text) s->text = arena_array(e->arena, const char *, s->n + 1);
     s->text[i] = buf_done(&label, e->arena);
@@ -145,6 +148,20 @@ static void series_space(Eval *e, Series *s, int n) {
 }
 
 /* ---- series of one group ---- */
+
+/* Half the width of a band or an error bar: what `spread` gives for the values; none: no width. */
+static bool spread_of(Eval *e, const Mark *mark, const double *at, int n, double *out) {
+    const Value *f = mark->spread;
+    const char *name = f && f->kind == V_CALLABLE && f->callable->def->library ? f->callable->def->name : "";
+    Tensor t = {DT_F64, shape_of(1, (int64_t)n), (void *)(uintptr_t)at};
+    Value values = {.kind = V_TENSOR, .tensor = &t}, width;
+    *out = 0;
+    if (!f || n < 2) return true;
+    if (strcmp(name, "sd") == 0) *out = stat_sd(at, n);
+    else if (strcmp(name, "sem") == 0) *out = stat_sem(at, n);
+    else return eval_call(e, f, &values, 1, mark->span, &width) && value_as_real(e, &width, mark->span, out);
+    return true;
+}
 
 /* One point for each value of x; y of the rows that share it. */
 static bool series_grouped(Eval *e, const Mark *mark, const Group *group, Series *s) {
@@ -164,11 +181,14 @@ static bool series_grouped(Eval *e, const Mark *mark, const Group *group, Series
         if (!series_x(e, x, mark->span, s, i)) return false;
         if (!formula_group(e, mark->y, &at[i], &y) || !flat(e, &y, mark->span, &numbers, &count)) return false;
         s->y[i] = stat_mean(numbers, count);
-        double sd = count > 1 ? stat_sd(numbers, count) : 0;
-        s->lo[i] = s->y[i] - sd;
-        s->hi[i] = s->y[i] + sd;
+        double half;
+        if (!spread_of(e, mark, numbers, count, &half)) return false;
+        s->lo[i] = s->y[i] - half;
+        s->hi[i] = s->y[i] + half;
         if (count > most) most = count;
+        if (i == 0 || count < s->fewest) s->fewest = count;
     }
+    s->most = most;
     if (mark->kind == MARK_BAND && n && most < 2) {
         diag_hint(diag_add(e->diags, D_E0803, mark->span, "a band needs more than one row for each x; here is one"), "more seeds, or lines");
         return false;
@@ -228,6 +248,7 @@ static bool region(Eval *e, const Mark *mark, const Group *group, double *lo, do
         return false;
     }
     if (!formula_group(e, mark->over, group, &over)) return false;
+    if (over.kind == V_LIST && over.list->len && over.list->at[0].kind == V_LIST) over = over.list->at[0];   /* boxes of several rows: the first */
     if (over.kind == V_LIST && over.list->len && value_region(&over.list->at[0])) over = over.list->at[0];   /* several rows: the first */
     *dense = value_region(&over);
     if (*dense) {
@@ -252,6 +273,16 @@ static bool region(Eval *e, const Mark *mark, const Group *group, double *lo, do
     return true;
 }
 
+/* What the two numbers are called that a function takes: its formals, or parts of its one vector. */
+static void axis_names(const Value *f, Series *s) {
+    if (f->kind == V_CALLABLE && f->callable->def->ast->kind == AST_DEF && f->callable->def->ast->def.formals_len == 2) {
+        const AstFormal *formal = f->callable->def->ast->def.formals;
+        s->x_name = formal[0].name, s->y_name = formal[1].name;
+    } else if (function_of_vector(f)) {
+        s->x_name = "x[1]", s->y_name = "x[2]";
+    }
+}
+
 static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series *s) {
     Value z;
     if (!formula_group(e, mark->z, group, &z)) return false;
@@ -260,6 +291,7 @@ static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series
         const Surface *surface = (const Surface *)z.object;
         s->nx = surface->nx; s->ny = surface->ny;
         s->x = surface->x; s->y = surface->y; s->z = surface->z;
+        s->x_name = surface->x_name; s->y_name = surface->y_name;
         return true;
     }
     double lo[2], hi[2];
@@ -267,9 +299,11 @@ static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series
     const Region *dense;
     if (!region(e, mark, group, lo, hi, &axes, &dense)) return false;
     if (axes != 2) {
-        diag_add(e->diags, D_E0806, mark->span, "%s draws a function of two numbers; over: has %d range", mark_names[mark->kind], axes);
+        diag_add(e->diags, D_E0806, mark->span, "%s draws a function of two numbers; over: has %d range%s", mark_names[mark->kind], axes,
+                 axes == 1 ? "" : "s");
         return false;
     }
+    axis_names(&z, s);
     s->nx = s->ny = HEAT_POINTS;
     s->x = arena_array(e->arena, double, HEAT_POINTS);
     s->y = arena_array(e->arena, double, HEAT_POINTS);
@@ -317,12 +351,18 @@ static bool series_rule(Eval *e, const Mark *mark, const Group *group, Series *s
     return true;
 }
 
+/* Bars of rows stand for the rows of each x, unless rows hold lists. */
+static bool x_alone(Eval *e, const Mark *mark, const Group *group) {
+    Value x;
+    return group->len && formula_point(e, mark->x, group, &group->at[0], &x) && !is_list(&x);
+}
+
 static bool group_series(Eval *e, const Mark *mark, const Group *group, Series s, SeriesList *out) {
     bool ok = true, push = true;
     switch (mark->kind) {
     case MARK_LINES: case MARK_POINTS: case MARK_BARS:
         if (mark->z) ok = series_function(e, mark, group, &s);
-        else if (formula_aggregates(mark->y)) ok = series_grouped(e, mark, group, &s);
+        else if (formula_aggregates(mark->y) || (mark->kind == MARK_BARS && x_alone(e, mark, group))) ok = series_grouped(e, mark, group, &s);
         else { ok = series_points(e, mark, group, &s, out); push = false; }
         break;
     case MARK_BAND: ok = series_grouped(e, mark, group, &s); break;

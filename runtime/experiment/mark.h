@@ -9,7 +9,9 @@ typedef struct Mark {
     Object object; MarkKind kind; Span span;
     Compiled *x, *y, *z, *over, *color, *group[8]; Name color_name, group_name[8]; int groups;
     const char *x_text, *y_text, *z_text, *style; /* as written, for titles; style: solid, dashed, dotted */
+    const Value *spread;                          /* of band, bars, points: half the width, a fn of the values */
     double *level; int levels; int bins;
+    bool by_label;                                /* x stands for categories, be it a number */
 } Mark;
 extern const ObjectClass mark_class, axis_class;
 typedef struct Axis { Object object; bool log; const char *title; bool bounded; double lo, hi; } Axis;
@@ -19,6 +21,8 @@ extern const BuiltinRow builtins_mark[];
 typedef struct Series {
     const Mark *mark; const char *label; Value color_key; bool colored;
     int n; double *x, *y, *lo, *hi; const char **text;
+    int fewest, most;                             /* values that a mean with a spread is of */
+    const char *x_name, *y_name;                  /* of a grid: what its axes are; or NULL */
     int nx, ny; double *z;
 } Series;
 typedef struct SeriesList { VEC(Series) at; } SeriesList;

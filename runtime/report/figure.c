@@ -10,7 +10,7 @@
 #include "support/sha256.h"
 
 /* Pixels.  A letter is about LETTER wide at the size of the font that is used. */
-enum { LETTER = 7, TITLE = 24, LABEL = 20, EDGE = 14, GAP = 16, SIDE = 22, BAR = 78, LEGEND_LINE = 48, WRAP = 4 };
+enum { LETTER = 7, TITLE = 24, LABEL = 20, EDGE = 14, GAP = 16, WIDE_GAP = 26, SIDE = 22, BAR = 78, LEGEND_LINE = 48, WRAP = 4 };
 
 char *file_name_of(Arena *arena, const char *text) {
     char *name = arena_copy(arena, text, strlen(text));
@@ -46,11 +46,36 @@ static int widest(const char *const *text, int n) {
     return width;
 }
 
-/* Room for tick labels and the title of an axis. */
-static double left_room(const Figure *figure) {
+int figure_ticks_wanted(double pixels, bool x) {
+    int wanted = (int)(pixels / (x ? 75 : 50));
+    return wanted < 2 ? 2 : wanted;
+}
+
+/* How wide the labels of y are. */
+static double label_room(const Figure *figure, const Cells *cells) {
     const FigureAxis *y = &figure->spec->y;
-    double labels = y->categories ? widest(y->category, y->categories) * LETTER : 44;
-    return EDGE + labels + (y->title ? LABEL : 0);
+    double widest_label = 0;
+    if (y->categories) return widest(y->category, y->categories) * LETTER;
+    for (int p = 0; p < figure->count; p++) {
+        const PanelPlot *plot = &figure->plots[p];
+        double step = round_step(plot->y_lo, plot->y_hi, figure_ticks_wanted(cells->height, false));
+        char text[32];
+        if (y->log) return plot->y_lo >= 1e-3 && plot->y_hi <= 1e4 ? 5.5 * LETTER : 4.5 * LETTER;
+        for (double k = ceil(plot->y_lo / step); k * step <= plot->y_hi && step > 0; k++)
+            widest_label = fmax(widest_label, snprintf(text, sizeof text, "%.6g", k * step) * LETTER);
+    }
+    return fmin(100, fmax(12, widest_label));
+}
+
+static bool any_title(const Figure *figure, bool x) {
+    bool any = (x ? figure->spec->x.title : figure->spec->y.title) != NULL;
+    for (int p = 0; p < figure->count; p++) any |= (x ? figure->plots[p].panel->x_title : figure->plots[p].panel->y_title) != NULL;
+    return any;
+}
+
+/* Room for tick labels and the title of an axis. */
+static double left_room(const Figure *figure, const Cells *cells) {
+    return EDGE + label_room(figure, cells) + 10 + (any_title(figure, false) ? LABEL : 0);
 }
 
 bool figure_slanted(const Figure *figure, double pixels) {
@@ -62,7 +87,7 @@ static double bottom_room(const Figure *figure, const Cells *cells) {
     const FigureAxis *x = &figure->spec->x;
     double labels = 29;
     if (figure_slanted(figure, cells->width)) labels = 14 + 0.5 * LETTER * fmin(40, widest(x->category, x->categories));
-    return EDGE / 2.0 + labels + (x->title ? LABEL : 0);
+    return EDGE / 2.0 + labels + (any_title(figure, true) ? LABEL : 0);
 }
 
 static double legend_room(const Figure *figure) {
@@ -94,8 +119,10 @@ void figure_lay_out(Figure *figure) {
     const FigureSpec *spec = figure->spec;
     Cells cells = cells_of(figure);
     bool own = spec->free_scales, titles = spec->column_title != NULL;
-    double left = left_room(figure), bottom = bottom_room(figure, &cells), top = EDGE + (titles ? TITLE : 0);
-    double gap_x = own ? left : GAP, gap_y = (own ? bottom : GAP) + (cells.wrapped ? TITLE : 0);
+    for (int p = 0; p < figure->count; p++) titles |= figure->plots[p].panel->title != NULL;
+    double left = left_room(figure, &cells), bottom = bottom_room(figure, &cells), top = EDGE + (titles ? TITLE : 0);
+    double gap = figure->square ? WIDE_GAP : GAP, gap_x = own ? left : gap;
+    double gap_y = (own ? bottom + TITLE : gap) + (cells.wrapped ? TITLE : 0);
     double side = spec->row_title && !cells.wrapped ? SIDE : 0;
     double bar = figure->surface ? BAR + (spec->z_title ? LABEL : 0) : 0;
     double across = left + cells.columns * cells.width + (cells.columns - 1) * gap_x + side;
@@ -112,7 +139,7 @@ void figure_lay_out(Figure *figure) {
         plot->top = 1 - y / figure->height, plot->bottom = 1 - (y + cells.height) / figure->height;
         plot->show_y = own || column == 0;
         plot->show_x = own || !panel_below(figure, &cells, row, column);
-        plot->title = titles && (cells.wrapped || row == 0) ? spec->column_title[plot->panel->column] : NULL;
+        plot->title = spec->column_title && (cells.wrapped || row == 0) ? spec->column_title[plot->panel->column] : plot->panel->title;
         plot->side = side > 0 && column == cells.columns - 1 ? spec->row_title[plot->panel->row] : NULL;
     }
     figure->bar_x = (across + EDGE) / figure->width;

@@ -5,7 +5,7 @@
  * draw the figure again (cd NAME.plot && gnuplot plot.gp) or differently; what would be drawn from the same script and
  * numbers is not drawn again.  Without gnuplot these are still written, and
  * a note says so.  Colours are those of Okabe and Ito, which colour-blind readers can tell apart; surfaces are
- * viridis. */
+ * viridis, or, where values lie on both sides of 0, blue and red with white at 0. */
 #ifndef NIN_FIGURE_H
 #define NIN_FIGURE_H
 
@@ -21,7 +21,7 @@ typedef struct FigureSeries {
     int color;                      /* number of its colour group, from 0 */
     LineStyle style;
     const double *x, *y;            /* hist, cdf: x alone.  NaN breaks a line */
-    const double *lo, *hi;          /* band */
+    const double *lo, *hi;          /* band; bars, points: ends of an error bar where lo < hi, or NULL */
     int64_t n;
 } FigureSeries;
 
@@ -37,7 +37,10 @@ typedef struct FigureMark {
     double at; bool vertical;                          /* rule: a line at x = at (vertical) or y = at */
 } FigureMark;
 
-typedef struct FigurePanel { int row, column; const FigureMark *marks; int count; } FigurePanel;     /* from 0 */
+typedef struct FigurePanel {
+    int row, column; const FigureMark *marks; int count;                /* from 0 */
+    const char *title, *x_title, *y_title;             /* of its own, with free scales; or NULL */
+} FigurePanel;
 
 typedef struct FigureAxis {
     const char *title;

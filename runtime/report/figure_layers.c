@@ -30,11 +30,23 @@ static void style_as(Figure *figure, Layer *layer, const FigureSeries *series, c
 }
 
 /* ---- marks with x and y ---- */
+static void errors_layer(Figure *figure, PanelPlot *plot, const FigureSeries *s, const double *x) {
+    double *at;
+    int64_t rows = 0;
+    for (int64_t i = 0; s->lo && i < s->n; i++) rows += s->lo[i] < s->hi[i];
+    if (!rows) return;
+    Layer *layer = add_layer(figure, plot, LAYER_ERRORS, 3, rows, &at);
+    layer->color = x ? -1 : s->color;
+    for (int64_t i = 0; i < s->n; i++)
+        if (s->lo[i] < s->hi[i]) *at++ = x ? x[3 * i] : s->x[i], *at++ = s->lo[i], *at++ = s->hi[i];
+}
+
 static void lines_layer(Figure *figure, PanelPlot *plot, const FigureMark *mark, const FigureSeries *s) {
     double *at;
     Layer *layer = add_layer(figure, plot, mark->kind == MARK_POINTS ? LAYER_POINTS : LAYER_LINE, 2, s->n, &at);
     for (int64_t i = 0; i < s->n; i++) at[2 * i] = s->x[i], at[2 * i + 1] = s->y[i];
     style_as(figure, layer, s, mark, true);
+    if (mark->kind == MARK_POINTS) errors_layer(figure, plot, s, NULL);
 }
 
 static void band_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark, const FigureSeries *s) {
@@ -57,14 +69,16 @@ static double least_gap(const FigureMark *mark) {
 /* The series of a mark stand side by side around x. */
 static void bars_layer(Figure *figure, PanelPlot *plot, const FigureMark *mark, int k) {
     const FigureSeries *s = &mark->series[k];
-    double *at, room = 0.8 * (figure->spec->x.categories ? 1 : least_gap(mark)), width = room / mark->count;
+    double *at, *first, room = 0.8 * (figure->spec->x.categories ? 1 : least_gap(mark)), width = room / mark->count;
     Layer *layer = add_layer(figure, plot, LAYER_BOXES, 3, s->n, &at);
+    first = at;
     for (int64_t i = 0; i < s->n; i++) {
         at[3 * i] = s->x[i] - room / 2 + width * (k + 0.5);
         at[3 * i + 1] = s->y[i];
         at[3 * i + 2] = width * (mark->count > 1 ? 0.94 : 1);
     }
     style_as(figure, layer, s, mark, true);
+    errors_layer(figure, plot, s, first);
 }
 
 /* ---- distributions ---- */
@@ -156,6 +170,13 @@ static void cdf_layer(Figure *figure, PanelPlot *plot, const FigureMark *mark, c
 }
 
 /* ---- surfaces ---- */
+static void surface_extent(PanelPlot *plot, const FigureGrid *g) {
+    bool first = !plot->surface;
+    plot->surface = true;
+    plot->s_x_lo = first ? g->x_lo : fmin(plot->s_x_lo, g->x_lo), plot->s_x_hi = first ? g->x_hi : fmax(plot->s_x_hi, g->x_hi);
+    plot->s_y_lo = first ? g->y_lo : fmin(plot->s_y_lo, g->y_lo), plot->s_y_hi = first ? g->y_hi : fmax(plot->s_y_hi, g->y_hi);
+}
+
 static void surface_range(Figure *figure, const FigureGrid *grid, double *lo, double *hi) {
     *lo = INFINITY, *hi = -INFINITY;
     for (int64_t i = 0; i < (int64_t)grid->nx * grid->ny; i++) {
@@ -171,7 +192,8 @@ static void heat_layer(Figure *figure, PanelPlot *plot, const FigureGrid *grid) 
     Layer *layer = add_layer(figure, plot, LAYER_IMAGE, 3, (int64_t)grid->nx * grid->ny, &at);
     layer->color = -1;
     surface_range(figure, grid, &lo, &hi);
-    figure->surface = true;
+    figure->surface = figure->heat = true;
+    surface_extent(plot, grid);
     for (int iy = 0; iy < grid->ny; iy++)
         for (int ix = 0; ix < grid->nx; ix++, at += 3)
             at[0] = grid->x_lo + ix * dx, at[1] = grid->y_lo + iy * dy, at[2] = grid->z[iy * grid->nx + ix];
@@ -183,12 +205,13 @@ static bool over_surface(const FigurePanel *panel) {
     return false;
 }
 
-/* Over a surface in one ink, with the level beside the line; alone coloured by level. */
+/* Over a surface in one ink, with the level beside the line; alone coloured by level, but for a single one. */
 static void contour_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark) {
     double lo, hi, own[MOST_LEVELS];
-    bool over = over_surface(plot->panel);
+    bool over = over_surface(plot->panel), ink = over || mark->level_count == 1;
     const FigureGrid *grid = mark->grid;
-    if (over) {
+    surface_extent(plot, grid);
+    if (ink) {
         double kept_lo = figure->z_lo, kept_hi = figure->z_hi;
         surface_range(figure, grid, &lo, &hi);
         figure->z_lo = kept_lo, figure->z_hi = kept_hi;
@@ -203,12 +226,12 @@ static void contour_layers(Figure *figure, PanelPlot *plot, const FigureMark *ma
         double *at;
         Polyline line = contour_lines(figure->arena, grid, levels[l], &text);
         if (line.points == 0) continue;
-        Layer *layer = add_layer(figure, plot, over ? LAYER_LINE : LAYER_LEVELS, over ? 2 : 3, line.points, &at);
+        Layer *layer = add_layer(figure, plot, ink ? LAYER_LINE : LAYER_LEVELS, ink ? 2 : 3, line.points, &at);
         layer->style = mark->style;
         if (over) layer->color = OVER_SURFACE;
         for (int64_t i = 0; i < line.points; i++) {
             memcpy(at + layer->columns * i, line.xy + 2 * i, 2 * sizeof *at);
-            if (!over) at[3 * i + 2] = levels[l];
+            if (!ink) at[3 * i + 2] = levels[l];
         }
         if (over) vec_push(figure->arena, &plot->texts, text);
     }
@@ -273,7 +296,7 @@ static void layer_ranges(const Figure *figure, const Layer *layer, Range *x, Ran
         if (layer->kind == LAYER_FILL && at[1] <= 0 && log_y) y->lost--;           /* an area may begin at 0 or below: fill_clip */
         from_zero &= at[1] == 0;
         extend(y, at[1], log_y);
-        if (layer->kind == LAYER_FILL) extend(y, at[2], log_y);
+        if (layer->kind == LAYER_FILL || layer->kind == LAYER_ERRORS) extend(y, at[2], log_y);
     }
     if (layer->kind == LAYER_BOXES || (layer->kind == LAYER_FILL && from_zero)) y->zero = true;
     if (layer->kind == LAYER_RULE) extend(layer->vertical ? x : y, layer->rule, layer->vertical ? log_x : log_y);
@@ -299,12 +322,6 @@ static void settle(Range *range, const FigureAxis *axis, bool tight) {
     if (axis->categories && !axis->ranged) range->lo = -0.6, range->hi = axis->categories - 0.4;
 }
 
-static bool has_surface(const PanelPlot *plot) {
-    for (int i = 0; i < plot->layers.len; i++)
-        if (plot->layers.at[i].kind == LAYER_IMAGE || plot->layers.at[i].kind == LAYER_LEVELS) return true;
-    return false;
-}
-
 static void note_lost(Figure *figure, const Range *range, const char *axis) {
     if (!range->lost) return;
     figure_note(figure, "%s: %lld value%s at or below 0 %s no place on the log axis %s", figure->spec->name,
@@ -327,25 +344,37 @@ static void fill_clip(Figure *figure) {
 
 static void figure_ranges(Figure *figure) {
     const Range empty = {INFINITY, -INFINITY, false, 0};
+    const FigureSpec *spec = figure->spec;
     Range x = empty, y = empty;
     bool tight = false;
     for (int p = 0; p < figure->count; p++) {
         PanelPlot *plot = &figure->plots[p];
-        if (figure->spec->free_scales) x.lo = y.lo = INFINITY, x.hi = y.hi = -INFINITY, x.zero = y.zero = tight = false;
+        if (spec->free_scales) x.lo = y.lo = INFINITY, x.hi = y.hi = -INFINITY, x.zero = y.zero = tight = false;
         for (int i = 0; i < plot->layers.len; i++) layer_ranges(figure, &plot->layers.at[i], &x, &y);
-        tight |= has_surface(plot);
+        if (plot->surface) {
+            extend(&x, plot->s_x_lo, spec->x.log), extend(&x, plot->s_x_hi, spec->x.log);
+            extend(&y, plot->s_y_lo, spec->y.log), extend(&y, plot->s_y_hi, spec->y.log);
+        }
+        tight |= plot->surface;
+        figure->square |= plot->surface;
         Range own_x = x, own_y = y;
-        settle(&own_x, &figure->spec->x, tight), settle(&own_y, &figure->spec->y, tight);
+        settle(&own_x, &spec->x, tight), settle(&own_y, &spec->y, tight);
         plot->x_lo = own_x.lo, plot->x_hi = own_x.hi, plot->y_lo = own_y.lo, plot->y_hi = own_y.hi;
     }
     note_lost(figure, &x, "x"), note_lost(figure, &y, "y");
     const PanelPlot *last = &figure->plots[figure->count - 1];
-    for (int p = 0; !figure->spec->free_scales && p < figure->count; p++) {
+    for (int p = 0; !spec->free_scales && p < figure->count; p++) {
         PanelPlot *plot = &figure->plots[p];
         plot->x_lo = last->x_lo, plot->x_hi = last->x_hi, plot->y_lo = last->y_lo, plot->y_hi = last->y_hi;
     }
-    figure->square = tight;
     fill_clip(figure);
+}
+
+/* Values that lie on both sides of 0, and not only just: colours from 0 on both sides, as far on one as on the other. */
+static void find_zero(Figure *figure) {
+    double lo = -figure->z_lo, hi = figure->z_hi;
+    figure->diverging = figure->heat && lo > 0 && hi > 0 && fmin(lo, hi) > 0.2 * fmax(lo, hi);
+    if (figure->diverging) figure->z_hi = fmax(lo, hi), figure->z_lo = -figure->z_hi;
 }
 
 /* A range that all but reaches a round number is taken to it: 0.003 .. 0.998 is shown as 0 .. 1. */
@@ -377,6 +406,7 @@ void figure_layers(Figure *figure) {
         double z = isfinite(figure->z_lo) ? figure->z_lo : 0;
         figure->z_lo = z - 0.5, figure->z_hi = z + 0.5;
     }
+    find_zero(figure);
     round_surface(figure);
     figure_ranges(figure);
 }

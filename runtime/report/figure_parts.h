@@ -15,6 +15,7 @@ typedef enum LayerKind {
     LAYER_LINE,                     /* x y; NaN breaks */
     LAYER_LEVELS,                   /* x y z: level lines coloured by z; NaN breaks */
     LAYER_POINTS,                   /* x y */
+    LAYER_ERRORS,                   /* x low high: error bars */
     LAYER_RULE                      /* at; style only */
 } LayerKind;
 
@@ -36,6 +37,7 @@ typedef struct PanelPlot {
     double x_lo, x_hi, y_lo, y_hi;  /* what it shows, after figure_ranges */
     double left, right, bottom, top;/* on the screen, 0 .. 1 */
     bool show_x, show_y;            /* tick labels */
+    bool surface; double s_x_lo, s_x_hi, s_y_lo, s_y_hi;                /* it shows a surface, over this */
     const char *title, *side;       /* above; to the right */
 } PanelPlot;
 
@@ -46,6 +48,7 @@ typedef struct Figure {
     PanelPlot *plots; int count;
     int groups;                     /* colour groups */
     bool surface, square;           /* something has a z; panels are square */
+    bool heat, diverging;           /* something is filled by z; z has a meaning on both sides of 0 */
     bool pdf;                       /* FigureTools.pdf */
     double z_lo, z_hi;
     VEC(LegendEntry) legend;
@@ -61,6 +64,7 @@ void figure_layers(Figure *figure);
 typedef struct Polyline { double *xy; int64_t points; } Polyline;
 Polyline contour_lines(Arena *arena, const FigureGrid *grid, double level, LevelText *text);
 double round_step(double lo, double hi, int wanted);               /* 1, 2 or 5 times a power of ten */
+int figure_ticks_wanted(double pixels, bool x);
 bool figure_slanted(const Figure *figure, double pixels);          /* texts of x do not fit beside each other */
 /* About `wanted` round numbers strictly between lo and hi. */
 int contour_levels(double lo, double hi, int wanted, double *out, int room);

@@ -16,7 +16,9 @@ static const char *const qualitative[] = {"#0072b2", "#d55e00", "#009e73", "#cc7
 static const char *const viridis[] = {"#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962",
                                       "#addc30",
                                       "#fde725"};
-enum { MOST_LEGEND = 14 };
+static const char *const blue_red[] = {"#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582",
+                                       "#d6604d", "#b2182b", "#67001f"};
+enum { MOST_LEGEND = 14, SIDE_AT = 14 };
 
 /* ---- text ---- */
 static void quote(Buf *out, const char *text) {
@@ -79,7 +81,7 @@ static void put_stroke(const Figure *figure, int group, LineStyle style, double 
 
 /* ---- data ---- */
 void figure_data_text(const Figure *figure, const PanelPlot *plot, Buf *out) {
-    static const char *const columns[] = {"x\ty\tz", "x\tlow\thigh", "x\ty\twidth", "x\ty", "x\ty\tz", "x\ty", ""};
+    static const char *const columns[] = {"x\ty\tz", "x\tlow\thigh", "x\ty\twidth", "x\ty", "x\ty\tz", "x\ty", "x\tlow\thigh", ""};
     buf_printf(out, "# %s", figure->spec->name);
     if (plot->title) buf_printf(out, ", %s", file_name_of(figure->arena, plot->title));
     if (plot->side) buf_printf(out, ", %s", file_name_of(figure->arena, plot->side));
@@ -161,10 +163,18 @@ static void put_ticks(const FigureAxis *axis, double lo, double hi, int wanted, 
 }
 
 /* ---- one panel ---- */
-/* At a place of its own, the same for every terminal: they disagree about how far from an axis its title is. */
+/* At a place of its own, the same for every terminal: they disagree about how far from an axis its title is.  Panels that
+ * share their scales share the titles. */
 static void put_axis_title(const Figure *figure, const PanelPlot *plot, char name, const char *title, Buf *out) {
-    double x = name == 'x' ? (plot->left + plot->right) / 2 : plot->left - figure->title_left / figure->width;
-    double y = name == 'x' ? plot->bottom - figure->title_below / figure->height : (plot->bottom + plot->top) / 2;
+    double left = plot->left, right = plot->right, bottom = plot->bottom, top = plot->top;
+    for (int p = 0; !figure->spec->free_scales && p < figure->count; p++) {
+        const PanelPlot *other = &figure->plots[p];
+        left = fmin(left, other->left), right = fmax(right, other->right);
+        bottom = fmin(bottom, other->bottom), top = fmax(top, other->top);
+    }
+    if (!figure->spec->free_scales && plot != figure->plots) return;
+    double x = name == 'x' ? (left + right) / 2 : left - figure->title_left / figure->width;
+    double y = name == 'x' ? bottom - figure->title_below / figure->height : (bottom + top) / 2;
     buf_text(out, "set label ");
     quote(out, title);
     buf_printf(out, " at screen %.5f, screen %.5f center %s noenhanced textcolor rgb '" INK "'\n", x, y, name == 'y' ? "rotate by 90" : "norotate");
@@ -184,9 +194,10 @@ static void put_axis(const Figure *figure, const PanelPlot *plot, char name, Buf
     buf_printf(out, "]\nset %ctics nomirror out scale 0.5,0.25 %s %s ", name,
                axis->categories ? "noenhanced" : "enhanced",
                name == 'x' && figure_slanted(figure, pixels) ? "rotate by 30 right" : "norotate autojustify");
-    put_ticks(axis, lo, hi, (int)(pixels / (name == 'x' ? 75 : 50)), shown, out);
-    buf_printf(out, "\n%s\n", axis->categories ? name == 'x' ? "set grid noxtics" : "set grid noytics" : "");
-    if (shown && axis->title) put_axis_title(figure, plot, name, axis->title, out);
+    put_ticks(axis, lo, hi, figure_ticks_wanted(pixels, name == 'x'), shown, out);
+    buf_printf(out, "\n%s\n", axis->categories && !plot->surface ? name == 'x' ? "set grid noxtics" : "set grid noytics" : "");
+    const char *own = name == 'x' ? plot->panel->x_title : plot->panel->y_title, *title = own ? own : axis->title;
+    if (title) put_axis_title(figure, plot, name, title, out);
 }
 
 static bool stands_on_zero(const PanelPlot *plot) {
@@ -229,7 +240,7 @@ static void put_texts(const PanelPlot *plot, Buf *out) {
 }
 
 static void put_layer(const Figure *figure, const Layer *layer, int panel, int block, Buf *out) {
-    static const char *const using[] = {"1:2:3", "1:2:3", "1:2:3", "1:2", "1:2:3", "1:2", ""};
+    static const char *const using[] = {"1:2:3", "1:2:3", "1:2:3", "1:2", "1:2:3", "1:2", "1:2:(0):($3-$2)", ""};
     buf_printf(out, "'panel-%d.tsv' index %d using %s ", panel, block, using[layer->kind]);
     switch (layer->kind) {
     case LAYER_IMAGE: buf_text(out, "with image"); break;
@@ -252,8 +263,12 @@ static void put_layer(const Figure *figure, const Layer *layer, int panel, int b
         buf_text(out, "'");
         break;
     case LAYER_POINTS:
-        buf_text(out, "with points pt 7 ps 0.45");
+        buf_text(out, "with points pt 7 ps 0.55");
         put_stroke(figure, layer->color, STYLE_SOLID, 1, out);
+        break;
+    case LAYER_ERRORS:
+        buf_text(out, "with vectors heads size screen 0.004,90");
+        put_stroke(figure, layer->color, STYLE_SOLID, 1.1, out);
         break;
     case LAYER_RULE: break;
     }
@@ -265,6 +280,7 @@ static void put_panel(const Figure *figure, const PanelPlot *plot, int panel, bo
                plot->right);
     buf_printf(out, "set bmargin at screen %.5f\nset tmargin at screen %.5f\n", plot->bottom, plot->top);
     buf_text(out, "unset title\nunset label\nunset arrow\n");
+    buf_text(out, plot->surface ? "unset grid\nset border 15\n" : "set grid\nset border 3\n");
     put_axis(figure, plot, 'x', out);
     put_axis(figure, plot, 'y', out);
     buf_text(out, stands_on_zero(plot) ? "set xzeroaxis lt 1 lw 0.8 lc rgb '" INK "'\n" : "unset xzeroaxis\n");
@@ -276,7 +292,8 @@ static void put_panel(const Figure *figure, const PanelPlot *plot, int panel, bo
     if (plot->side) {
         buf_text(out, "set label ");
         quote(out, plot->side);
-        buf_text(out, " at graph 1.0, graph 0.5 offset 1,0 rotate by -90 center noenhanced font ',13'\n");
+        buf_printf(out, " at screen %.5f, screen %.5f rotate by -90 center noenhanced font ',13'\n",
+                   plot->right + (double)SIDE_AT / figure->width, (plot->bottom + plot->top) / 2);
     }
     put_rules(figure, plot, out);
     put_texts(plot, out);
@@ -338,7 +355,9 @@ static void put_legend(const Figure *figure, Buf *out) {
 static void put_palette(const Figure *figure, Buf *out) {
     if (!figure->surface) return;
     buf_text(out, "set palette defined (");
-    for (int i = 0; i < COUNT(viridis); i++) buf_printf(out, "%s%d '%s'", i ? ", " : "", i, viridis[i]);
+    const char *const *colors = figure->diverging ? blue_red : viridis;
+    for (int i = 0; i < (figure->diverging ? COUNT(blue_red) : COUNT(viridis)); i++)
+        buf_printf(out, "%s%d '%s'", i ? ", " : "", i, colors[i]);
     buf_text(out, ")\nset cbrange [");
     number(out, figure->z_lo);
     buf_text(out, ":");
@@ -372,7 +391,6 @@ void figure_script_text(const Figure *figure, Buf *out) {
                   "set grid lc rgb '#e4e4e4' lt 1 lw 0.6\nset tics textcolor rgb '" INK "'\n"
                   "set style textbox opaque fillcolor rgb '#ffffff' noborder margins 0.4,0.4\n"
                   "unset key\n");
-    if (figure->square) buf_text(out, "unset grid\nset border 15\n");
     put_palette(figure, out);
     buf_text(out, "set multiplot\n");
     for (int p = 0; p < figure->count; p++)

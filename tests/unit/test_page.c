@@ -186,6 +186,56 @@ static void test_refused(void **state)
     expect_status(&o, 2);
 }
 
+/* ---- figures ---- */
+static const char marks[] =
+    "cell wave(p: f32, q: f32) = sin(3 * p) * cos(2 * q)\n"
+    "fn two(v) = 2\n"
+    "experiment e {\n"
+    "  for kind in [\"a\", \"b\"], lr in [0.01, 0.1], seed in 1..3 {\n"
+    "    if kind == \"a\" or lr > 0.05 { record(loss: lr * seed) }\n"
+    "  }\n"
+    "  figure(\"errors\", bars(x: lr, y: loss, color: kind))\n"
+    "  figure(\"sem\", band(x: lr, y: loss, spread: sem), where: kind == \"a\")\n"
+    "  figure(\"half\", band(x: lr, y: loss, spread: two), where: kind == \"a\")\n"
+    "  figure(\"side\", heat(z: wave, over: [-1..1, -2..2]), lines(x: lr, y: mean(loss), color: kind), columns: marks)\n"
+    "  figure(\"zero\", contour(z: wave, over: [-1..1, -2..2], levels: [0]))\n"
+    "}\n";
+
+static const char *figure_text(Child *c, const char *file)
+{
+    char *bytes, *error = NULL;
+    size_t length;
+    if (!file_read(c->arena, path_join(c->arena, child_path(c, "out/marks/e"), file), 0, &bytes, &length, &error))
+        fail_msg("%s", error);
+    return bytes;
+}
+
+static void test_marks(void **state)
+{
+    Child *c = *state;
+    Outcome o = child_run(c, "run", child_text(c, "marks.nin", marks), "--out", child_path(c, "out"), "--pdf", NULL);
+    expect_status(&o, 0);
+    const char *bars = figure_text(c, "errors.plot/panel-1.tsv"), *script = figure_text(c, "errors.plot/panels.gp");
+    expect_text(script, "('0.01' 0, '0.1' 1)");                         /* numbers as categories */
+    expect_text(script, "loss (mean \xc2\xb1 sd, n = 3)");
+    expect_text(bars, "# x\tlow\thigh\n-0.2\t0.01\t0.03\n0.8\t0.1\t0.30000000000000004\n");
+    expect_text(bars, "# x\ty\twidth\n1.2000000000000002\t");                          /* of b there is only 0.1, which is the second place */
+    expect_text(figure_text(c, "sem.plot/panels.gp"), "loss (mean \xc2\xb1 sem, n = 3)");
+    expect_text(figure_text(c, "half.plot/panel-1.tsv"), "# x\tlow\thigh\n0.01\t-1.98\t2.02\n");
+    script = figure_text(c, "side.plot/panels.gp");
+    expect_text(script, "set xrange [-1:1]");                           /* each panel has its own scales and titles */
+    expect_text(script, "set yrange [-2:2]");
+    expect_text(script, "set label 'p' at");
+    expect_text(script, "set label 'mean(loss)' at");
+    expect_text(script, "set title 'wave'");
+    expect_text(script, "#f7f7f7");                                     /* both sides of 0 */
+    script = figure_text(c, "zero.plot/panels.gp");
+    expect_text(script, "set xrange [-1:1]");
+    assert_null(strstr(script, "palette"));
+    if (o.err && !strstr(o.err, "gnuplot is not installed"))
+        assert_true(memcmp(figure_text(c, "zero.pdf"), "%PDF", 4) == 0);
+}
+
 /* ---- what somebody else may have put there ---- */
 static void put(Child *c, const char *folder, const char *name, const char *text)
 {
@@ -250,6 +300,6 @@ static void test_drawings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_study), cmocka_unit_test(test_refused), cmocka_unit_test(test_hostile),
-                                       cmocka_unit_test(test_drawings)};
+                                       cmocka_unit_test(test_drawings), cmocka_unit_test(test_marks)};
     return cmocka_run_group_tests(tests, child_open, child_close);
 }
