@@ -1,11 +1,12 @@
 /* execute.c -- runs a lowered program step by step.
  *
  * A call owns one piece of memory: for each thread the stages' tables of pointers and its scratch buffers, and the
- * shared buffers; the program keeps it for its next call (nothing in it outlives a call).  Tables differ between
- * threads in their scratch entries only.  A run of STAGE_SHARDS stages needs
- * nothing of other shards, so each shard goes through all of them before the next (its values stay in the cache).
+ * shared buffers (memory.c lays buffers out); the program keeps it for its next call (nothing in it outlives a call).
+ * Tables differ between threads in their scratch entries only.  A run of STAGE_SHARDS stages needs nothing of other
+ * shards, so each shard goes through all of them before the next (its values stay in the cache).
  * Neither the number of threads nor the cuts of a session change a bit: shards are fixed by the batch. */
 #include "kernel/execute.h"
+#include "kernel/memory.h"
 #include "support/threads.h"
 
 #include <stdlib.h>
@@ -42,6 +43,7 @@ typedef struct Run {
     uint64_t *no_keys;
     void **buffer;                             /* [thread][buffer] */
     void **table;                              /* [thread][stage][argument] */
+    MemoryPlan plan;                           /* of the buffers */
     int *start, width;                         /* of each stage's table; of a thread's tables */
     double *series[COUNT(((Feed *)0)->series)];
     void *out_rows[COUNT(((Feed *)0)->out_rows)];
@@ -56,13 +58,6 @@ static void *take(Run *r, size_t bytes) {
     size_t at = r->used;
     r->used = round_up(at + bytes, ALIGN);
     return r->memory ? r->memory + at : NULL;
-}
-
-static size_t buffer_bytes(const Run *r, const Buffer *b) {
-    size_t shards = (size_t)(r->batch + SHARD - 1) / SHARD,
-        rows = round_up((size_t)r->batch, (size_t)r->it->lowered->lanes);
-    if (b->scratch && rows > SHARD) rows = SHARD;
-    return b->fixed + b->per_shard * (shards ? shards : 1) + b->per_example * rows;
 }
 
 static size_t row_bytes(const Graph *graph, Val v) {
@@ -100,12 +95,11 @@ static void lay_out(Run *r, int64_t steps) {
     r->no_keys = take(r, sizeof(uint64_t) * (size_t)low->graph->keys);
     if (r->memory) memset(r->no_keys, 0, sizeof(uint64_t) * (size_t)low->graph->keys);
     lay_out_results(r, steps);
-    for (int b = 0; b < low->buffers; b++) {
-        void *shared = low->buffer[b].scratch ? NULL : take(r, buffer_bytes(r, &low->buffer[b]));
-        for (int t = 0; t < r->threads; t++) {
-            void *at = low->buffer[b].scratch ? take(r, buffer_bytes(r, &low->buffer[b])) : shared;
-            if (r->memory) r->buffer[t * low->buffers + b] = at;
-        }
+    char *shared = take(r, r->plan.shared);
+    for (int t = 0; t < r->threads; t++) {
+        char *own = take(r, r->plan.scratch);
+        for (int b = 0; b < low->buffers && r->memory; b++)
+            r->buffer[t * low->buffers + b] = (low->buffer[b].scratch ? own : shared) + r->plan.offset[b];
     }
 }
 
@@ -278,12 +272,14 @@ static int execute_run(Program *program, void *block, const Feed *feed, int64_t 
     r.per_epoch = r.batch ? (feed->examples + r.batch - 1) / r.batch : 1;
     r.shape[0] = from;
     r.shape[3] = feed->series_first;
+    if (!memory_plan(it->lowered, r.batch, &r.plan)) return -1;
     lay_out(&r, to - from);
     size_t bytes = round_up(r.used + ALIGN, ALIGN);
     Spare *spare = memory_take(it, bytes);
+    r.memory = spare ? spare->at : NULL;
+    if (spare) lay_out(&r, to - from);
+    memory_plan_free(&r.plan);
     if (!spare) return -1;
-    r.memory = spare->at;
-    lay_out(&r, to - from);
     fill_tables(&r);
     int status = 0;
     if (it->lowered->neuron) {

@@ -1,0 +1,107 @@
+/* memory.c -- where the buffers of a program lie: two may lie in the same place if no stage needs both.
+ *
+ * A buffer is needed from the first stage that has it among its arguments to the last.  Shards go through a run of
+ * STAGE_SHARDS stages at different times, so one that all threads share is needed in the whole of such a run; scratch
+ * buffers belong to the one shard that a thread is at.  The largest are placed first, each in the lowest gap that is
+ * wide enough.  Sizes depend on the batch, so this is done once for each call, not for each step. */
+#include "kernel/memory.h"
+
+#include <stdlib.h>
+
+enum { ALIGN = 64 };
+
+typedef struct Room { size_t bytes; int first, last; bool scratch; int place; } Room;
+
+static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+static size_t buffer_bytes(const Lowered *low, const Buffer *b, int64_t batch) {
+    size_t shards = (size_t)(batch + SHARD - 1) / SHARD, rows = round_up((size_t)batch, (size_t)low->lanes);
+    if (b->scratch && rows > SHARD) rows = SHARD;
+    return round_up(b->fixed + b->per_shard * (shards ? shards : 1) + b->per_example * rows, ALIGN);
+}
+
+/* The run of stages that stage s belongs to: itself, or consecutive ones of shards. */
+static void run_of(const Lowered *low, int s, int *first, int *last) {
+    *first = *last = s;
+    if (low->stage[s].split != STAGE_SHARDS) return;
+    while (*first > 0 && low->stage[*first - 1].split == STAGE_SHARDS) --*first;
+    while (*last + 1 < low->stages && low->stage[*last + 1].split == STAGE_SHARDS) ++*last;
+}
+
+static void find_lives(const Lowered *low, Room *room) {
+    for (int s = 0; s < low->stages; s++) {
+        int first, last;
+        run_of(low, s, &first, &last);
+        for (int a = 0; a < low->stage[s].args; a++) {
+            const Entry *entry = &low->entry[low->stage[s].arg[a]];
+            if (entry->kind != ENTRY_BUFFER && entry->kind != ENTRY_SCRATCH) continue;
+            Room *r = &room[entry->index];
+            int from = r->scratch ? s : first, to = r->scratch ? s : last;
+            if (r->first > from) r->first = from;
+            if (r->last < to) r->last = to;
+        }
+    }
+}
+
+static bool meet(const Room *a, const Room *b) { return a->first <= b->last && b->first <= a->last; }
+
+/* placed: by rising offset. */
+static size_t lowest_gap(const Room *room, const size_t *offset, const int *placed, int n, int b) {
+    size_t at = 0;
+    for (int k = 0; k < n; k++) {
+        const Room *other = &room[placed[k]];
+        if (other->scratch != room[b].scratch || !meet(other, &room[b])) continue;
+        if (offset[placed[k]] >= at + room[b].bytes) break;
+        if (offset[placed[k]] + other->bytes > at) at = offset[placed[k]] + other->bytes;
+    }
+    return at;
+}
+
+static int largest(const Room *room, int n) {
+    int best = -1;
+    for (int b = 0; b < n; b++)
+        if (!room[b].place && (best < 0 || room[b].bytes > room[best].bytes)) best = b;
+    return best;
+}
+
+static void place_all(MemoryPlan *plan, Room *room, int *placed, int n) {
+    for (int k = 0; k < n; k++) {
+        int b = largest(room, n), i = k;
+        size_t at = lowest_gap(room, plan->offset, placed, k, b);
+        size_t *end = room[b].scratch ? &plan->scratch : &plan->shared;
+        room[b].place = 1;
+        plan->offset[b] = at;
+        if (at + room[b].bytes > *end) *end = at + room[b].bytes;
+        for (; i > 0 && plan->offset[placed[i - 1]] > at; i--) placed[i] = placed[i - 1];
+        placed[i] = b;
+    }
+}
+
+bool memory_plan(const Lowered *low, int64_t batch, MemoryPlan *plan) {
+    size_t n = (size_t)low->buffers + 1;
+    Room *room = malloc(n * (sizeof *room + sizeof(int)));
+    *plan = (MemoryPlan){.offset = malloc(n * sizeof *plan->offset)};
+    if (!room || !plan->offset) {
+        free(room);
+        memory_plan_free(plan);
+        return false;
+    }
+    for (int b = 0; b < low->buffers; b++)
+        room[b] = (Room){buffer_bytes(low, &low->buffer[b], batch), low->stages, -1, low->buffer[b].scratch, 0};
+    find_lives(low, room);
+    place_all(plan, room, (int *)(room + n), low->buffers);
+    free(room);
+    return true;
+}
+
+void memory_plan_free(MemoryPlan *plan) {
+    free(plan->offset);
+    plan->offset = NULL;
+}
+
+size_t memory_bytes(const Lowered *low, int64_t batch, int threads) {
+    MemoryPlan plan;
+    if (!memory_plan(low, batch, &plan)) return 0;
+    memory_plan_free(&plan);
+    return plan.shared + plan.scratch * (size_t)threads;
+}
