@@ -23,7 +23,7 @@ enum { PATIENCE = 60000 };                              /* ms that an answer may
 typedef struct Terminal { Child *child; pid_t pid; int fd; Buf seen; size_t from; } Terminal;
 
 /* A prompt of its own: home, history and results lie in the test's folder. */
-static void terminal_open(Terminal *t, Child *c, int columns, int lines)
+static void terminal_open_as(Terminal *t, Child *c, int columns, int lines, const char *term, bool color)
 {
     struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = (unsigned short)lines};
     *t = (Terminal){.child = c};
@@ -35,13 +35,18 @@ static void terminal_open(Terminal *t, Child *c, int columns, int lines)
         _exit(126);
     setenv("HOME", c->folder, 1);
     setenv("XDG_STATE_HOME", c->folder, 1);
-    setenv("TERM", "vt100", 1);
+    static const char *const others[] = {"NO_COLOR", "COLUMNS", "KITTY_WINDOW_ID", "TERM_PROGRAM"};
+    for (int i = 0; i < COUNT(others); i++)
+        unsetenv(others[i]);
+    setenv("TERM", term, 1);
     setenv("LC_ALL", "C.UTF-8", 1);
-    setenv("NO_COLOR", "1", 1);
-    unsetenv("COLUMNS");
+    if (!color)
+        setenv("NO_COLOR", "1", 1);
     execl(c->nin, "nin", (char *)NULL);
     _exit(127);
 }
+
+static void terminal_open(Terminal *t, Child *c, int columns, int lines) { terminal_open_as(t, c, columns, lines, "vt100", false); }
 
 static void type(Terminal *t, const char *text)
 {
@@ -243,6 +248,43 @@ static void terminal_is_given_back(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* Colours where they are wanted and can be; a dumb terminal gets text and nothing else. */
+static void colours_are_asked_for(void **state)
+{
+    static const struct { const char *term; bool color, colours, controls; } cases[] = {
+        {"vt100", true, true, true}, {"vt100", false, false, true}, {"dumb", true, false, false}};
+    for (int i = 0; i < COUNT(cases); i++) {
+        Terminal t;
+        terminal_open_as(&t, *state, 80, 24, cases[i].term, cases[i].color);
+        await(&t, "> ");
+        line(&t, "gcuu(1)", "did you mean");
+        line(&t, ":plot gcu", "gcu\r\n> ");
+        assert_int_equal(strstr(t.seen.at, "\033[1;31m") != NULL, cases[i].colours);
+        if (!cases[i].controls)
+            assert_null(strchr(t.seen.at, '\033'));
+        type(&t, "\004");
+        assert_int_equal(terminal_close(&t), 0);
+    }
+}
+
+/* The terminal is asked whether it draws; what is typed before its answer is not taken for one. */
+static void pictures_are_asked_for(void **state)
+{
+    static const struct { const char *answer, *picture; } cases[] = {{"\033[?62;4;22c", "\033P"}, {"\033[?62;22c", "┤"}};
+    for (int i = 0; i < COUNT(cases); i++) {
+        Terminal t;
+        terminal_open_as(&t, *state, 80, 24, "xterm", false);
+        await(&t, "\033[c");
+        type(&t, "2 + 3\r");
+        type(&t, cases[i].answer);
+        await(&t, "\n5\r\n");
+        line(&t, ":plot gcu", cases[i].picture);
+        await(&t, "> ");
+        type(&t, "\004");
+        assert_int_equal(terminal_close(&t), 0);
+    }
+}
+
 static int longest_line(const char *text)
 {
     int longest = 0, now = 0;
@@ -258,7 +300,7 @@ static int longest_line(const char *text)
 
 static void plots_fit(void **state)
 {
-    static const int columns[] = {80, 40};
+    static const int columns[] = {80, 40, 24};
     for (int i = 0; i < COUNT(columns); i++) {
         Terminal t;
         terminal_open(&t, *state, columns[i], 24);
@@ -267,9 +309,9 @@ static void plots_fit(void **state)
         type(&t, ":plot gcu\r");
         await(&t, "┤");
         await(&t, "━ gcu");
-        type(&t, "cell both(a, b) = a * b\r");
+        type(&t, "cell p(a, b) = a * b\r");
         await(&t, "2 arguments");
-        type(&t, ":plot both\r");
+        type(&t, ":plot p\r");
         await(&t, "└");
         await(&t, "> ");
         assert_true(longest_line(t.seen.at + from) <= columns[i]);
@@ -290,6 +332,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(keys_are_kept, child_open, child_close),
         cmocka_unit_test_setup_teardown(interrupts_are_counted, child_open, child_close),
         cmocka_unit_test_setup_teardown(terminal_is_given_back, child_open, child_close),
+        cmocka_unit_test_setup_teardown(colours_are_asked_for, child_open, child_close),
+        cmocka_unit_test_setup_teardown(pictures_are_asked_for, child_open, child_close),
         cmocka_unit_test_setup_teardown(plots_fit, child_open, child_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
