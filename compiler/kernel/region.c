@@ -333,6 +333,7 @@ static KVal load_at(Ctx *c, KType type, KVal pointer, Ix at) {
 
 /* Lanes of a value that does not vary. */
 static int dense_lanes(const Ctx *c, Val v) { return c->wide && region_size(c->r, v) == c->wide_size ? 16 : 1; }
+static int lanes_at(const Ctx *c, Val v) { return c->r->rows || !c->r->info[v].varies ? dense_lanes(c, v) : c->lanes; }
 
 static KVal load_input(Ctx *c, Val v, Ix flat) {
     const GraphInput *input = &c->r->graph->inputs.at[graph_attr(c->r->graph, v)->index];
@@ -367,8 +368,8 @@ static KVal load_leaf(Ctx *c, Val v, Ix flat) {
 KVal load_value(Ctx *c, Val v, Ix flat) {
     const Info *info = &c->r->info[v];
     if (!info->stored) return load_leaf(c, v, flat);
-    if (!info->varies) return load_at(c, element_type(c, v, dense_lanes(c, v)), ctx_entry(c, info->home.entry), flat);
-    return load_at(c, element_type(c, v, c->lanes), ctx_entry(c, info->home.entry), home_index(c, &info->home, flat));
+    if (info->varies) flat = home_index(c, &info->home, flat);
+    return load_at(c, element_type(c, v, lanes_at(c, v)), ctx_entry(c, info->home.entry), flat);
 }
 
 KVal load_lane(Ctx *c, Val v, Ix flat, Ix lane) {
@@ -380,12 +381,8 @@ KVal load_lane(Ctx *c, Val v, Ix flat, Ix lane) {
 
 void store_value(Ctx *c, Val v, Ix flat, KVal x) {
     const Info *info = &c->r->info[v];
-    if (info->varies) {
-        flat = home_index(c, &info->home, flat);
-        x = gen_widen(&c->g, x, c->lanes);
-    } else {
-        x = gen_widen(&c->g, x, dense_lanes(c, v));
-    }
+    if (info->varies) flat = home_index(c, &info->home, flat);
+    x = gen_widen(&c->g, x, lanes_at(c, v));
     k_store(c->g.m, c->g.f, ctx_entry(c, info->home.entry), ix_value(&c->g, flat), x);
 }
 

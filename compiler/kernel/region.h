@@ -40,6 +40,7 @@ typedef struct Region {
     Info *info;                /* by node */
     int lanes;
     bool body;
+    bool rows;                 /* values that vary stand as [point][element] (map_rows.c); Ctx.local is a point */
     struct Memo { KVal value; int stamp; } *memo;      /* by node: what the loop body at hand has read */
     int stamp;
     struct Around *around;     /* interpolate.c: what the loop body at hand has read of tables */

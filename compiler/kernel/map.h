@@ -1,0 +1,65 @@
+/* map.h -- what the files of a MAP share: map.c, map_rows.c (elements in lanes), map_sums.c (sums over points). */
+#ifndef NIN_KERNEL_MAP_H
+#define NIN_KERNEL_MAP_H
+
+#include "kernel/region.h"
+
+enum { PAD_BYTES = 4096 };
+
+/* into: the tile root in whose registers it is computed (a number of root), or -1; drop: needed nowhere else. */
+typedef struct Root { Val v; int segment; bool tile, drop; int into; } Root;
+
+/* A summed output: rows x columns accumulators; lanes run over columns if `wide`. */
+typedef struct SumOut {
+    int output;
+    Val proj;
+    bool outer, wide, swapped;             /* swapped: columns are the OUTER's first operand */
+    Val row, column;                       /* row 0: an add chain */
+    int64_t rows, columns, stride;         /* stride: columns, rounded up to 16 if wide */
+    int acc;
+    DType dtype;
+} SumOut;
+
+typedef struct Panel { Val v; int entry; } Panel;      /* a turned value: [point][elements rounded up to 16] */
+
+typedef struct MapGen {
+    Region *r;
+    Plan *plan;
+    Region b;
+    Ctx outer, c;
+    Val map;
+    const Graph *body;
+    int mapped, vectors;
+    bool points, varies;                   /* points: in point order; varies: a batch of them */
+    bool rows;                             /* map_rows.c: elements in lanes */
+    int64_t size, units, places;
+    Val *proj;                             /* by output; 0: not wanted */
+    int *operand, *result;                 /* entries of arrays in point order, by operand and output */
+    Shard shard;
+    KVal first, total;                     /* of the block: vector (or point) number; how many there are */
+    KVal valid;                            /* points of the block that there are, if in point order */
+    VEC(Root) root;
+    VEC(SumOut) sum;
+    VEC(Panel) panel;
+} MapGen;
+
+static inline const Node *body_node(const MapGen *m, Val v) { return graph_node(m->body, v); }
+static inline int lanes_of(const MapGen *m) { return m->b.lanes; }
+
+/* ---- map_sums.c ---- */
+void map_add_sum(MapGen *m, int output);
+void map_clear_sums(MapGen *m);
+void map_add_sums(MapGen *m);                    /* the block's points */
+void map_finish_sums(MapGen *m);
+
+/* ---- map_rows.c ---- */
+bool map_rows_fit(const MapGen *m);
+int map_rows_vectors(void);                      /* points of a block, by 16 */
+void map_rows_home(MapGen *m, Val v);
+void map_rows_weights(MapGen *m);                /* packs what is not read as it stands; once a call */
+void map_rows_body(MapGen *m);
+/* The nests and registers see single points, and 16 elements of values of `size` at a time; 0: elements one by one. */
+void map_rows_open(MapGen *m, int64_t size);
+void map_rows_close(MapGen *m);
+
+#endif

@@ -1,0 +1,280 @@
+/* map_sums.c -- what a MAP sums over its points: accumulators in scratch, which take each block's points in order:
+ *   acc[row][column] = fma(a[row][point], b[point][column], acc)        OUTER at the root
+ *   acc[column] = acc + value[point][column]                            any other root
+ * with columns in lanes: values whose lanes are points are turned first, rows (map_rows.c) are read as they are.
+ * Whatever is too small or too odd for that is summed element by element. */
+#include "kernel/map.h"
+
+enum { MAX_SUM_TILE = 32 };
+
+static bool turns(const MapGen *m, Val v, int64_t n) {
+    const Info *info = &m->b.info[v];
+    return n >= 16 && (!m->rows || n % 16 == 0) && info->varies && info->stored && lanes_of(m) == 16;
+}
+
+/* Turned in any case, so better turned than another. */
+static bool is_summed_itself(const MapGen *m, Val v) {
+    for (int k = 0; k < m->body->outputs.len; k++)
+        if (m->proj[k] && m->body->outputs.at[k].kind == OUT_SUMMED &&
+            region_base(&m->b, m->body->outputs.at[k].value) == v)
+            return true;
+    return false;
+}
+
+void map_add_sum(MapGen *m, int output) {
+    Val root = m->body->outputs.at[output].value;
+    const Node *node = body_node(m, root);
+    SumOut s = {.output = output, .proj = m->proj[output], .dtype = (DType)node->dtype};
+    s.outer = node->op == G_OUTER;
+    s.rows = s.outer ? node->shape.dim[0] : 1;
+    s.columns = s.outer ? node->shape.dim[1] : region_size(&m->b, root);
+    s.row = s.outer ? region_base(&m->b, graph_in(m->body, root, 0)) : 0;
+    s.column = region_base(&m->b, s.outer ? graph_in(m->body, root, 1) : root);
+    s.wide = turns(m, s.column, s.columns);
+    if (s.outer && turns(m, s.row, s.rows) && (!s.wide || is_summed_itself(m, s.row))) {
+        Val row = s.row;
+        int64_t rows = s.rows;
+        s.row = s.column;
+        s.rows = s.columns;
+        s.column = row;
+        s.columns = rows;
+        s.wide = s.swapped = true;
+    }
+    s.stride = s.wide ? (s.columns + 15) / 16 * 16 : s.columns;
+    size_t bytes = (size_t)(s.rows * s.stride) * dtype_size(s.dtype);
+    s.acc = plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = true});
+    vec_push(m->plan->arena, &m->sum, s);
+}
+
+static KVal load_acc(MapGen *m, const SumOut *s, Ix at, int lanes) {
+    KType type = {gen_scalar(s->dtype), (uint8_t)lanes};
+    return k_load(m->c.g.m, m->c.g.f, type, ctx_entry(&m->c, s->acc), ix_value(&m->c.g, at));
+}
+
+static void store_acc(MapGen *m, const SumOut *s, Ix at, KVal x) {
+    k_store(m->c.g.m, m->c.g.f, ctx_entry(&m->c, s->acc), ix_value(&m->c.g, at), x);
+}
+
+void map_clear_sums(MapGen *m) {
+    for (int k = 0; k < m->sum.len; k++) {
+        const SumOut *s = &m->sum.at[k];
+        Ix i = loop_begin(&m->c, s->rows * s->stride);
+        store_acc(m, s, i, gen_number(&m->c.g, s->dtype, 0));
+        loop_end(&m->c, s->rows * s->stride);
+    }
+}
+
+void map_finish_sums(MapGen *m) {
+    Gen *g = &m->c.g;
+    for (int k = 0; k < m->sum.len; k++) {
+        const SumOut *s = &m->sum.at[k];
+        Ix row = loop_begin(&m->c, s->rows), column = loop_begin(&m->c, s->columns);
+        KVal x = load_acc(m, s, ix_plus(g, ix_times(g, row, s->stride), column), 1);
+        Ix at = s->swapped ? ix_plus(g, ix_times(g, column, s->rows), row)
+            : ix_plus(g, ix_times(g, row, s->columns), column);
+        const Info *info = &m->r->info[s->proj];
+        if (m->varies) at = ix_plus(g, at, ix_times(g, (Ix){m->shard.number, 0}, s->rows * s->columns));
+        k_store(g->m, g->f, ctx_entry(&m->c, m->varies ? info->partial : info->home.entry), ix_value(g, at), x);
+        loop_end(&m->c, s->columns);
+        loop_end(&m->c, s->rows);
+    }
+}
+
+/* Element `flat` of a body's value at a point of the block, as a scalar. */
+static KVal point_scalar(MapGen *m, Val v, Ix flat, Ix point) {
+    const Info *info = &m->b.info[v];
+    if (!info->stored || !info->varies) {
+        Index at = index_flat(flat);
+        return pull(&m->c, v, &at);
+    }
+    m->c.local = m->rows ? point : (Ix){0, 0};
+    return load_lane(&m->c, v, flat, m->rows ? (Ix){0, 0} : point);
+}
+
+/* The turned form of a value: rows are the block's points. */
+static int panel_of(MapGen *m, Val v) {
+    for (int k = 0; k < m->panel.len; k++)
+        if (m->panel.at[k].v == v) return m->panel.at[k].entry;
+    Gen *g = &m->c.g;
+    int64_t n = region_size(&m->b, v), whole = n / 16 * 16, stride = (n + 15) / 16 * 16;
+    DType dtype = (DType)body_node(m, v)->dtype;
+    size_t bytes = (size_t)(stride * m->vectors * 16) * dtype_size(dtype);
+    int entry = plan_buffer(m->plan, (Buffer){.fixed = bytes, .scratch = true});
+    m->c.local = loop_begin(&m->c, m->vectors);
+    for (int part = 0; part < 2; part++) {
+        KVal x[16];
+        if (part ? whole == n : !whole) continue;
+        Ix i = part ? (Ix){0, whole} : (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 16), 0};
+        for (int k = 0; k < 16; k++)
+            x[k] = part && whole + k >= n ? gen_widen(g, gen_number(g, dtype, 0), 16)
+                : load_value(&m->c, v, ix_plus(g, i, (Ix){0, k}));
+        transpose16(g, x);
+        for (int e = 0; e < 16; e++) {
+            Ix row = ix_times(g, ix_plus(g, ix_times(g, m->c.local, 16), (Ix){0, e}), stride);
+            k_store(g->m, g->f, ctx_entry(&m->c, entry), ix_value(g, ix_plus(g, row, i)), x[e]);
+        }
+        if (!part) k_end(g->m, g->f);
+    }
+    loop_end(&m->c, m->vectors);
+    vec_push(m->plan->arena, &m->panel, ((Panel){v, entry}));
+    return entry;
+}
+
+/* Some of a sum's accumulators, in registers while the block's points pass: mr rows x nv vectors of columns, or all
+ * of a small sum as mr x nv scalars. */
+typedef struct SumTile {
+    const SumOut *s;
+    Ix row, column;
+    int mr, nv;
+    KVal at, acc[MAX_SUM_TILE];            /* where they stand; their values now */
+    KVal turned, from;                     /* the panel; the first column */
+    KVal rows, first;                      /* the row values that differ from point to point */
+    KVal fixed[MAX_SUM_TILE];              /* or those that do not */
+} SumTile;
+
+static int lanes_of_sum(const SumOut *s) { return s->wide ? 16 : 1; }
+
+static bool row_moves(const MapGen *m, const SumOut *s) {
+    return s->outer && m->b.info[s->row].stored && m->b.info[s->row].varies;
+}
+
+static void tile_open(MapGen *m, SumTile *t) {
+    Gen *g = &m->c.g;
+    const SumOut *s = t->s;
+    int lanes = lanes_of_sum(s);
+    t->at = ix_value(g, ix_plus(g, ix_times(g, t->row, s->stride), t->column));
+    for (int r = 0; r < t->mr; r++)
+        for (int j = 0; j < t->nv; j++)
+            t->acc[r * t->nv + j] = load_acc(m, s, (Ix){t->at, r * s->stride + lanes * j}, lanes);
+    if (row_moves(m, s)) {
+        const Home *home = &m->b.info[s->row].home;
+        t->rows = ctx_entry(&m->c, home->entry);
+        t->first = ix_value(g, ix_times(g, t->row, home->elem));
+    }
+    for (int r = 0; r < t->mr && s->outer && !row_moves(m, s); r++)
+        t->fixed[r] = point_scalar(m, s->row, ix_plus(g, t->row, (Ix){0, r}), (Ix){0, 0});
+    if (!s->wide) return;
+    t->turned = ctx_entry(&m->c, m->rows ? m->b.info[s->column].home.entry : panel_of(m, s->column));
+    t->from = ix_value(g, t->column);
+}
+
+static void tile_take(MapGen *m, const SumTile *t, KVal point, const KVal *acc, KVal *next) {
+    Gen *g = &m->c.g;
+    const SumOut *s = t->s;
+    KType type = {gen_scalar(s->dtype), (uint8_t)lanes_of_sum(s)}, one = {type.scalar, 1};
+    bool moves = row_moves(m, s);
+    const Home *home = moves ? &m->b.info[s->row].home : NULL;
+    KVal x[MAX_SUM_TILE], line = 0, row = 0;
+    if (moves) row = ix_value(g, ix_plus(g, (Ix){t->first, 0}, ix_times(g, (Ix){point, 0}, m->rows ? home->vec : 1)));
+    if (s->wide) line = ix_value(g, ix_plus(g, ix_times(g, (Ix){point, 0}, s->stride), (Ix){t->from, 0}));
+    for (int j = 0; j < t->nv; j++)
+        x[j] = s->wide ? k_load(g->m, g->f, type, t->turned, ix_value(g, (Ix){line, 16 * j}))
+                       : point_scalar(m, s->column, ix_plus(g, t->column, (Ix){0, j}), (Ix){point, 0});
+    for (int r = 0; r < t->mr; r++) {
+        KVal a = moves ? k_load(g->m, g->f, one, t->rows, ix_value(g, (Ix){row, r * home->elem})) : t->fixed[r];
+        for (int j = 0; j < t->nv; j++) {
+            int i = r * t->nv + j;
+            next[i] = s->outer ? gen_fma(g, a, x[j], acc[i]) : gen_2(g, K_ADD, acc[i], x[j]);
+        }
+    }
+}
+
+static void tile_close(MapGen *m, const SumTile *t) {
+    int lanes = lanes_of_sum(t->s);
+    for (int r = 0; r < t->mr; r++)
+        for (int j = 0; j < t->nv; j++)
+            store_acc(m, t->s, (Ix){t->at, r * t->s->stride + lanes * j}, t->acc[r * t->nv + j]);
+}
+
+/* One pass over the block's points for n tiles at once: their chains overlap. */
+static void run_tiles(MapGen *m, SumTile *tile, int n, KVal valid) {
+    Gen *g = &m->c.g;
+    KVal next[MAX_SUM_TILE];
+    int number = 0;
+    for (int k = 0; k < n; k++) tile_open(m, &tile[k]);
+    KVal point = k_for(g->m, g->f, gen_i64(g, 0), valid, 1);
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < tile[k].mr * tile[k].nv; i++) tile[k].acc[i] = k_carry(g->m, g->f, tile[k].acc[i]);
+    for (int k = 0; k < n; k++) {
+        tile_take(m, &tile[k], point, tile[k].acc, next);
+        memcpy(tile[k].acc, next, sizeof *next * (size_t)(tile[k].mr * tile[k].nv));
+    }
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < tile[k].mr * tile[k].nv; i++) k_next(g->m, g->f, tile[k].acc[i]);
+    k_end(g->m, g->f);
+    for (int k = 0; k < n; k++) {
+        KType type = {gen_scalar(tile[k].s->dtype), (uint8_t)lanes_of_sum(tile[k].s)};
+        for (int i = 0; i < tile[k].mr * tile[k].nv; i++) tile[k].acc[i] = k_result(g->m, g->f, number++, type);
+    }
+    for (int k = 0; k < n; k++) tile_close(m, &tile[k]);
+}
+
+static void run_tile(MapGen *m, const SumOut *s, Ix row, int mr, Ix column, int nv, KVal valid) {
+    SumTile tile = {.s = s, .row = row, .column = column, .mr = mr, .nv = nv};
+    run_tiles(m, &tile, 1, valid);
+}
+
+static void sum_tile_rows(MapGen *m, const SumOut *s, Ix column, int nv, KVal valid) {
+    Gen *g = &m->c.g;
+    int mr = s->wide ? tile_rows_for(&m->plan->target, 16, s->dtype, nv, s->rows) : 1;
+    int64_t whole = s->rows / mr * mr;
+    if (whole > mr) {
+        KVal row = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), mr);
+        run_tile(m, s, (Ix){row, 0}, mr, column, nv, valid);
+        k_end(g->m, g->f);
+    } else {
+        run_tile(m, s, (Ix){0, 0}, mr, column, nv, valid);
+    }
+    if (whole < s->rows) run_tile(m, s, (Ix){0, whole}, (int)(s->rows - whole), column, nv, valid);
+}
+
+static void sum_tiles(MapGen *m, const SumOut *s, KVal valid) {
+    Gen *g = &m->c.g;
+    int lanes = lanes_of_sum(s), most = s->wide && tile_columns_for(&m->plan->target, 16, s->dtype) > 1 ? 4 : 1;
+    int64_t vectors = s->stride / lanes;
+    int nv = (int)(vectors < most ? vectors : most);
+    int64_t whole = vectors / nv * nv;
+    KVal column = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole * lanes), nv * lanes);
+    sum_tile_rows(m, s, (Ix){column, 0}, nv, valid);
+    k_end(g->m, g->f);
+    if (whole < vectors) sum_tile_rows(m, s, (Ix){0, whole * lanes}, (int)(vectors - whole), valid);
+}
+
+/* Registers that all accumulators of a sum take. */
+static int64_t registers_of(const MapGen *m, const SumOut *s) {
+    int64_t count = s->rows * s->stride / lanes_of_sum(s);
+    int bytes = 16 * (int)dtype_size(s->dtype), wide = m->plan->target.vector_bytes;
+    return s->wide && bytes > wide ? count * (bytes / wide) : count;
+}
+
+/* Small sums pass the points together, as many as registers hold. */
+static void sum_small(MapGen *m, bool *done, KVal valid) {
+    int room = m->plan->target.registers - 8;
+    for (;;) {
+        SumTile tile[MAX_SUM_TILE];
+        int n = 0;
+        int64_t used = 0;
+        for (int k = 0; k < m->sum.len; k++) {
+            const SumOut *s = &m->sum.at[k];
+            int64_t most = room < MAX_SUM_TILE ? room : MAX_SUM_TILE;
+            if (done[k] || s->rows * s->stride / lanes_of_sum(s) > most || used + registers_of(m, s) > most) continue;
+            used += registers_of(m, s);
+            done[k] = true;
+            tile[n++] = (SumTile){.s = s, .mr = (int)s->rows, .nv = (int)(s->stride / lanes_of_sum(s))};
+        }
+        if (!n) return;
+        run_tiles(m, tile, n, valid);
+    }
+}
+
+void map_add_sums(MapGen *m) {
+    if (!m->sum.len) return;
+    KVal valid = m->valid;
+    bool *done = arena_array(m->plan->arena, bool, m->sum.len);
+    m->panel.len = 0;
+    for (int k = 0; k < m->sum.len; k++)
+        if (m->sum.at[k].wide && !m->rows) panel_of(m, m->sum.at[k].column);
+    if (lanes_of(m) == 16) sum_small(m, done, valid);
+    for (int k = 0; k < m->sum.len; k++)
+        if (!done[k]) sum_tiles(m, &m->sum.at[k], valid);
+}
