@@ -153,6 +153,14 @@ Val graph_add(Graph *g, Op op, const Val *in, int nin, const Attr *attr, const N
     return v;
 }
 
+Val graph_find(const Graph *g, Op op, const Val *in, int nin, NodeType type) {
+    const struct GraphIndex *x = g->index_;
+    uint32_t hash = hash_node(op, type, NULL, in, nin), i = hash & (x->slots - 1);
+    for (; x->slots && x->slot[i]; i = (i + 1) & (x->slots - 1))
+        if (x->hash.at[x->slot[i]] == hash && node_matches(g, x->slot[i], op, type, NULL, in, nin)) return x->slot[i];
+    return 0;
+}
+
 NodeType graph_type(const Graph *g, Val v) {
     const Node *node = graph_node(g, v);
     return (NodeType){(DType)node->dtype, node->shape, node->batched};

@@ -105,6 +105,8 @@ Graph *graph_new(Arena *arena);
  * Requires what the shape rule requires: callers (sema, grad, reader) check first; violation is an assertion. */
 typedef struct NodeType { DType dtype; Shape shape; bool batched; } NodeType;
 Val graph_add(Graph *graph, Op op, const Val *in, int nin, const Attr *attr, const NodeType *like, Span span);
+/* The node of an op without attributes, if it is there; else 0. */
+Val graph_find(const Graph *graph, Op op, const Val *in, int nin, NodeType type);
 /* The shape rule alone: false and a reason if the operands do not fit. */
 bool graph_infer(const Graph *graph, Op op, const Val *in, int nin, const Attr *attr, const NodeType *like,
                  NodeType *out, const char **reason);

@@ -7,6 +7,7 @@
  *                x / 1 = x         -x / -y = x / y  x / 2^k = x * 2^-k (both normal)
  *   signs        -(-x) = x         |-x| = |x|       ||x|| = |x|
  *   order        max(x, x) = x     min(x, x) = x    x < x = false     !(x == y) = x != y
+ *                x < y = x < max(x, y), if that is computed anyway: the mask of relu needs what relu gave only
  *   powers       x^n, n constant: the multiplications that define it
  *   choice       c ? x : x = x     !c ? x : y = c ? y : x             true ? x : y = x
  *                c ? (c ? x : y) : z = c ? x : z    c ? x : (c ? y : z) = c ? x : z
@@ -146,10 +147,18 @@ static Val rule_extremum(Simplifier *s, const Draft *d) {
     return d->in[0] == d->in[1] ? d->in[0] : 0;
 }
 
+static Val rule_less(Simplifier *s, const Draft *d) {
+    Val a = d->in[0], b = d->in[1], turned[] = {b, a};
+    NodeType type = graph_type(s->g, a);
+    if (a == b) return simple_splat(s, 0, d->type);
+    Val most = graph_find(s->g, G_MAX, d->in, 2, type);
+    if (!most) most = graph_find(s->g, G_MAX, turned, 2, type);
+    return most ? simple_2(s, G_LT, a, most) : 0;
+}
+
 static Val rule_compare(Simplifier *s, const Draft *d) {
     bool exact = !is_float((DType)graph_node(s->g, d->in[0])->dtype);
     if (d->in[0] != d->in[1]) return 0;
-    if (d->op == G_LT) return simple_splat(s, 0, d->type);
     return exact ? simple_splat(s, d->op != G_NE, d->type) : 0;
 }
 
@@ -201,7 +210,7 @@ static Val rule_cast(Simplifier *s, const Draft *d) {
 static Val (*const rules[G_COUNT])(Simplifier *, const Draft *) = {
     [G_ADD] = rule_add, [G_SUB] = rule_sub, [G_MUL] = rule_mul, [G_DIV] = rule_div, [G_NEG] = rule_neg,
     [G_ABS] = rule_abs, [G_POWI] = rule_powi, [G_MAX] = rule_extremum, [G_MIN] = rule_extremum,
-    [G_LT] = rule_compare, [G_LE] = rule_compare, [G_EQ] = rule_compare, [G_NE] = rule_compare,
+    [G_LT] = rule_less, [G_LE] = rule_compare, [G_EQ] = rule_compare, [G_NE] = rule_compare,
     [G_NOT] = rule_not, [G_AND] = rule_logic, [G_OR] = rule_logic, [G_SELECT] = rule_select, [G_CAST] = rule_cast,
     [G_BROADCAST] = simple_move, [G_RESHAPE] = simple_move, [G_TRANSPOSE] = simple_move, [G_SLICE] = simple_move,
     [G_PAD] = simple_move, [G_CONCAT] = simple_move,

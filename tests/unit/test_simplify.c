@@ -17,6 +17,16 @@ static Val cast(const In *in, DType dtype, Val a) { return graph_cast(in->g, a, 
 static Val truth(const In *in, bool x) { return graph_const(in->g, DT_BOOL, x); }
 static Val power(const In *in, int n) { return two(in, G_POWI, in->x, graph_int(in->g, n)); }
 
+/* The larger of y and x is there before the comparison. */
+static Val where_less(const In *in, bool than_larger) {
+    Val most = two(in, G_MAX, in->y, in->x);
+    return three(in, G_SELECT, two(in, G_LT, in->y, than_larger ? most : in->x), most, k(in, 3));
+}
+static Val where_less_turned(const In *in, bool than_larger) {
+    Val most = two(in, G_MAX, in->x, in->y);
+    return three(in, G_SELECT, two(in, G_LT, in->y, than_larger ? most : in->x), most, k(in, 3));
+}
+
 #define X in->x
 #define Y in->y
 #define C in->c
@@ -71,6 +81,8 @@ static Val power(const In *in, int n) { return two(in, G_POWI, in->x, graph_int(
     R(or_false, WHERE_(B_(OR, truth(in, 0), C), X, Y), WHERE_(C, X, Y))                                          \
     R(and_same, WHERE_(B_(AND, C, C), X, Y), WHERE_(C, X, Y))                                                    \
     R(less_than_itself, WHERE_(B_(LT, X, X), X, Y), Y)                                                           \
+    R(less_than_larger, where_less(in, false), where_less(in, true))                                             \
+    R(less_than_larger_turned, where_less_turned(in, false), where_less_turned(in, true))                        \
     R(wide_and_back, cast(in, in->dtype, cast(in, DT_F64, X)), X)                                                \
     R(bool_through_int, cast(in, DT_F64, cast(in, DT_I32, C)), cast(in, DT_F64, C))
 
