@@ -173,12 +173,33 @@ static LLVMValueRef bitwise(Printer *p, const KInst *i, LLVMValueRef a, LLVMValu
     }
 }
 
+/* 16 lanes from float to integer, as llvm.fptosi.sat, which LLVM does lane by lane: what fits is converted, the rest
+ * chosen. */
+static LLVMValueRef saturate(Printer *p, KType from, KType to, LLVMValueRef a)
+{
+    bool wide = to.scalar == KS_I64;
+    double bound = wide ? 0x1p63 : 0x1p31;
+    LLVMTypeRef real = scalar_type(p, from.scalar);
+    LLVMValueRef top = splat_constant(LLVMConstReal(real, bound), from);
+    LLVMValueRef bottom = splat_constant(LLVMConstReal(real, -bound), from);
+    LLVMValueRef above = LLVMBuildFCmp(p->b, LLVMRealOGE, a, top, "");
+    LLVMValueRef below = LLVMBuildFCmp(p->b, LLVMRealOLT, a, bottom, "");
+    LLVMValueRef inside = LLVMBuildAnd(p->b, LLVMBuildFCmp(p->b, LLVMRealOLT, a, top, ""),
+                                       LLVMBuildFCmp(p->b, LLVMRealOGE, a, bottom, ""), "");
+    LLVMValueRef safe = LLVMBuildSelect(p->b, inside, a, LLVMConstNull(type_of(p, from)), "");
+    LLVMValueRef x = LLVMBuildFPToSI(p->b, safe, type_of(p, to), "");
+    x = LLVMBuildSelect(p->b, above, int_constant(p, to, wide ? INT64_MAX : INT32_MAX), x, "");
+    return LLVMBuildSelect(p->b, below, int_constant(p, to, wide ? INT64_MIN : INT32_MIN), x, "");
+}
+
 static LLVMValueRef convert(Printer *p, const KInst *i, LLVMValueRef a)
 {
     KType from = type_at(p, i->a), to = i->type;
     LLVMTypeRef type = type_of(p, to), types[2] = {type, type_of(p, from)};
     if (is_float(from) && is_float(to))
         return LLVMBuildFPCast(p->b, a, type, "");
+    if (is_float(from) && from.lanes == 16)
+        return saturate(p, from, to, a);
     if (is_float(from))
         return call(p, "llvm.fptosi.sat", types, 2, &a, 1);
     if (is_float(to))
