@@ -79,24 +79,12 @@ static KVal number_like(Gen *g, KVal like, double x) {
 
 static KVal not_(Gen *g, KVal a) { return gen_2(g, K_XOR, a, k_ints(g->m, g->f, k_type(g->f, a), 1)); }
 
-/* To an integer: towards zero, saturating, NaN gives 0. */
-static KVal float_to_int(Gen *g, KVal v) {
-    KType to = {KS_I32, k_type(g->f, v).lanes};
-    KVal low = number_like(g, v, -2147483648.0), high = number_like(g, v, 2147483648.0);
-    KVal above = gen_2(g, K_LE, high, v), inside = gen_2(g, K_AND, gen_2(g, K_LE, low, v), not_(g, above));
-    KVal safe = k_cast(g->m, g->f, to, gen_select(g, inside, v, number_like(g, v, 0)));
-    KVal below = gen_2(g, K_LT, v, low);
-    safe = gen_select(g, above, k_ints(g->m, g->f, to, INT32_MAX), safe);
-    return gen_select(g, below, k_ints(g->m, g->f, to, INT32_MIN), safe);
-}
-
 KVal gen_cast(Gen *g, DType to, KVal v) {
     KType type = {gen_scalar(to), k_type(g->f, v).lanes};
     if (type.scalar == kind(g, v)) return v;
     if (g->f->code.at[v].op == K_REAL && to != DT_I32 && to != DT_BOOL)
         return k_real(g->m, g->f, type, g->f->code.at[v].real);
     if (to == DT_BOOL) return gen_2(g, K_NE, v, number_like(g, v, 0));
-    if (to == DT_I32 && is_float(g, v)) return float_to_int(g, v);
     return k_cast(g->m, g->f, type, v);
 }
 

@@ -9,7 +9,7 @@
  * shard's own table one by one in order. */
 #include "kernel/region.h"
 
-enum { MAX_CORNERS = 8, MAX_AROUND = 8 };
+enum { MAX_CORNERS = 8, MAX_AROUND = 8, MOST_IN_LANES = 1 << 22 };
 
 typedef struct Around {
     int stamp, k;
@@ -47,19 +47,41 @@ static KVal box_at(Ctx *c, Val v, int64_t j) {
     return x;
 }
 
+static KVal along(Gen *g, KVal x, KVal lo, KVal scale) { return gen_2(g, K_MUL, gen_2(g, K_SUB, x, lo), scale); }
+
 /* The cell around x along axis j: its index (i32), and how far x lies in it. */
-static KVal axis_cell(Gen *g, const Nodes *t, int j, KVal x, KVal lo, KVal scale, KVal *f) {
-    KVal u = gen_2(g, K_MUL, gen_2(g, K_SUB, x, lo), scale);
+static KVal axis_cell(Gen *g, const Nodes *t, int j, KVal u, KVal *f) {
     KVal i = gen_clamp(g, gen_cast(g, DT_I32, u), t->n[j] - 1);
     KType type = k_type(g->f, u);
     *f = gen_2(g, K_SUB, u, k_cast(g->m, g->f, type, i));
     return t->step[j] == 1 ? i : gen_2(g, K_MUL, i, gen_number(g, DT_I32, (double)t->step[j]));
 }
 
+/* The same in lanes of f32, all of whose numbers are whole and below 2^22, so exact: cells[j] = floor of u between 0 and
+ * n - 2; the sum of cells[j] step[j] + 2^23 has that sum in its low bits. */
+static KVal lanes_cell(Gen *g, const Nodes *t, const KVal *u, KVal *f) {
+    KType type = KV(F32);
+    KVal sum = k_real(g->m, g->f, type, 0x1p23), zero = k_real(g->m, g->f, type, 0);
+    for (int j = t->k - 1; j >= 0; j--) {
+        KVal last = k_real(g->m, g->f, type, (double)(t->n[j] - 2));
+        KVal in = gen_select(g, gen_2(g, K_LT, zero, u[j]), u[j], zero);
+        KVal i = k_1(g->m, g->f, K_FLOOR, gen_select(g, gen_2(g, K_LT, in, last), in, last));
+        f[j] = gen_2(g, K_SUB, u[j], i);
+        sum = gen_fma(g, i, k_real(g->m, g->f, type, (double)t->step[j]), sum);
+    }
+    return gen_2(g, K_SUB, k_bits(g->m, g->f, KV(I32), sum), k_ints(g->m, g->f, KV(I32), 0x4b000000));
+}
+
 static KVal cell_around(Gen *g, const Nodes *t, const KVal *x, const KVal *lo, const KVal *scale, KVal *f) {
-    KVal cell = 0;
+    KVal cell = 0, u[3];
+    bool lanes = t->step[0] * t->n[0] <= MOST_IN_LANES;
     for (int j = 0; j < t->k; j++) {
-        KVal at = axis_cell(g, t, j, x[j], lo[j], scale[j], &f[j]);
+        u[j] = along(g, x[j], lo[j], scale[j]);
+        lanes = lanes && k_type(g->f, u[j]).lanes == 16 && k_type(g->f, u[j]).scalar == KS_F32;
+    }
+    if (lanes) return lanes_cell(g, t, u, f);
+    for (int j = 0; j < t->k; j++) {
+        KVal at = axis_cell(g, t, j, u[j], &f[j]);
         cell = cell ? gen_2(g, K_ADD, cell, at) : at;
     }
     return cell;
