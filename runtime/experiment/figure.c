@@ -75,8 +75,19 @@ static int label_number(Drawing *d, int which, const Value *value) {
     return d->labels[which].len - 1;
 }
 
+/* Colours of marks without color:, one each; over a surface not blue, which is among its colours. */
+static int own_color(const Drawing *d, int mark) {
+    int color = 0;
+    for (int i = 0; i < d->marks; i++) {
+        MarkKind kind = d->mark[i]->kind;
+        if (kind == MARK_HEAT) color++;
+        else if (i < mark && kind != MARK_CONTOUR && kind != MARK_RULE) color++;
+    }
+    return color;
+}
+
 static int color_number(Drawing *d, const Series *s, int mark) {
-    if (!s->colored) return d->colors.len ? d->colors.len + mark : mark;
+    if (!s->colored) return d->colors.len + own_color(d, mark);
     for (int i = 0; i < d->colors.len; i++)
         if (value_equal(&d->colors.at[i], &s->color_key)) return i;
     vec_push(d->e->arena, &d->colors, s->color_key);
@@ -116,7 +127,7 @@ static void figure_marks(Drawing *d, int number, const SeriesList *list, FigureM
         if (mark->kind == MARK_HEAT || mark->kind == MARK_CONTOUR) {
             FigureGrid *grid = arena_new_of(arena, FigureGrid);
             *grid = (FigureGrid){s->nx, s->ny, s->x[0], s->x[s->nx - 1], s->y[0], s->y[s->ny - 1], s->z};
-            out[(*n)++] = (FigureMark){.kind = mark->kind, .style = line_style(mark), .grid = grid, .levels = mark->level, .level_count = mark->levels};
+            out[(*n)++] = (FigureMark){.kind = mark->kind, .style = line_style(mark), .grid = grid, .levels = mark->level, .level_count = mark->levels, .faint = mark->groups > 0};
         } else if (mark->kind == MARK_RULE) {
             for (int k = 0; k < s->n && k < 8; k++)
                 out[(*n)++] = (FigureMark){.kind = MARK_RULE, .style = line_style(mark), .at = s->x ? s->x[k] : s->y[k], .vertical = s->x != NULL};

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { HEAT_POINTS = 161, LINE_POINTS = 201 };
+enum { HEAT_POINTS = 161, GROUP_POINTS = 81, LINE_POINTS = 201 };
 
 static const char *const mark_names[] = {"lines", "points", "band", "bars", "heat", "contour", "hist", "cdf", "rule"};
 static void mark_identity(const Object *self, Buf *out) { buf_text(out, mark_names[((const Mark *)self)->kind]); }
@@ -304,21 +304,22 @@ static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series
         return false;
     }
     axis_names(&z, s);
-    s->nx = s->ny = HEAT_POINTS;
-    s->x = arena_array(e->arena, double, HEAT_POINTS);
-    s->y = arena_array(e->arena, double, HEAT_POINTS);
-    s->z = arena_array(e->arena, double, HEAT_POINTS * HEAT_POINTS);
-    double *xy = arena_array(e->arena, double, 2 * HEAT_POINTS * HEAT_POINTS);
-    for (int i = 0; i < HEAT_POINTS; i++) {
-        s->x[i] = lo[0] + (hi[0] - lo[0]) * i / (HEAT_POINTS - 1);
-        s->y[i] = lo[1] + (hi[1] - lo[1]) * i / (HEAT_POINTS - 1);
+    int n = mark->groups ? GROUP_POINTS : HEAT_POINTS;
+    s->nx = s->ny = n;
+    s->x = arena_array(e->arena, double, n);
+    s->y = arena_array(e->arena, double, n);
+    s->z = arena_array(e->arena, double, n * n);
+    double *xy = arena_array(e->arena, double, 2 * n * n);
+    for (int i = 0; i < n; i++) {
+        s->x[i] = lo[0] + (hi[0] - lo[0]) * i / (n - 1);
+        s->y[i] = lo[1] + (hi[1] - lo[1]) * i / (n - 1);
     }
-    for (int i = 0; i < HEAT_POINTS * HEAT_POINTS; i++) {
-        xy[2 * i] = s->x[i % HEAT_POINTS];
-        xy[2 * i + 1] = s->y[i / HEAT_POINTS];
+    for (int i = 0; i < n * n; i++) {
+        xy[2 * i] = s->x[i % n];
+        xy[2 * i + 1] = s->y[i / n];
     }
-    if (!function_grid(e, &z, xy, HEAT_POINTS * HEAT_POINTS, mark->span, s->z)) return false;
-    for (int i = 0; i < HEAT_POINTS * HEAT_POINTS && dense; i++)
+    if (!function_grid(e, &z, xy, n * n, mark->span, s->z)) return false;
+    for (int i = 0; i < n * n && dense; i++)
         if (!region_has(dense, xy + 2 * i)) s->z[i] = NAN;               /* not drawn */
     return true;
 }

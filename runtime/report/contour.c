@@ -93,6 +93,46 @@ Polyline contour_lines(Arena *arena, const FigureGrid *grid, double level, Level
     return (Polyline){points.at, points.len / 2};
 }
 
+/* ---- fewer points ---- */
+/* How far point p is from the line from a to b, in units. */
+static double off_line(const double *a, const double *b, const double *p, double dx, double dy) {
+    double ux = (b[0] - a[0]) / dx, uy = (b[1] - a[1]) / dy, px = (p[0] - a[0]) / dx, py = (p[1] - a[1]) / dy;
+    double length = hypot(ux, uy);
+    return length > 0 ? fabs(ux * py - uy * px) / length : hypot(px, py);
+}
+
+/* Marks what stays between two points that stay. */
+static void thin(const double *xy, bool *stays, int64_t from, int64_t to, double dx, double dy) {
+    while (to > from + 1) {
+        int64_t far = from;
+        double most = 1;
+        for (int64_t i = from + 1; i < to; i++) {
+            double d = off_line(xy + 2 * from, xy + 2 * to, xy + 2 * i, dx, dy);
+            if (d > most) most = d, far = i;
+        }
+        if (far == from) return;
+        stays[far] = true;
+        if (far - from < to - far) thin(xy, stays, from, far, dx, dy), from = far;
+        else thin(xy, stays, far, to, dx, dy), to = far;
+    }
+}
+
+Polyline polyline_thinned(Arena *arena, Polyline line, double dx, double dy) {
+    bool *stays = arena_array(arena, bool, line.points + 1);
+    double *out = arena_array(arena, double, 2 * line.points + 1);
+    int64_t n = 0;
+    for (int64_t from = 0, to; from < line.points; from = to + 1) {
+        for (to = from; to < line.points && isfinite(line.xy[2 * to]); to++) {}
+        if (to < line.points) stays[to] = true;        /* a break */
+        if (to == from) continue;
+        stays[from] = stays[to - 1] = true;
+        thin(line.xy, stays, from, to - 1, dx, dy);
+    }
+    for (int64_t i = 0; i < line.points; i++)
+        if (stays[i]) memcpy(out + 2 * n++, line.xy + 2 * i, 2 * sizeof *out);
+    return (Polyline){out, n};
+}
+
 double round_step(double lo, double hi, int wanted) {
     double rough = (hi - lo) / wanted, power = pow(10, floor(log10(rough))), rest = rough / power;
     return power * (rest < 1.5 ? 1 : rest < 3.5 ? 2 : rest < 7.5 ? 5 : 10);

@@ -85,7 +85,7 @@ bool figure_slanted(const Figure *figure, double pixels) {
 
 static double bottom_room(const Figure *figure, const Cells *cells) {
     const FigureAxis *x = &figure->spec->x;
-    double labels = 29;
+    double labels = 26;
     if (figure_slanted(figure, cells->width)) labels = 14 + 0.5 * LETTER * fmin(40, widest(x->category, x->categories));
     return EDGE / 2.0 + labels + (any_title(figure, true) ? LABEL : 0);
 }
@@ -127,7 +127,7 @@ void figure_lay_out(Figure *figure) {
     double bar = figure->surface ? BAR + (spec->z_title ? LABEL : 0) : 0;
     double across = left + cells.columns * cells.width + (cells.columns - 1) * gap_x + side;
     double down = top + cells.rows * cells.height + (cells.rows - 1) * gap_y;
-    figure->title_left = left - EDGE, figure->title_below = bottom - 10;
+    figure->title_left = left - EDGE, figure->title_below = bottom - 11;
     figure->width = (int)ceil(across + EDGE + bar + legend_room(figure));
     figure->height = (int)ceil(down + bottom);
     for (int p = 0; p < figure->count; p++) {

@@ -33,6 +33,7 @@ typedef struct FigureMark {
     const FigureSeries *series; int count;             /* lines points band bars hist cdf */
     const FigureGrid *grid;                            /* heat contour */
     const double *levels; int level_count;             /* contour; 0: about ten round ones */
+    bool faint;                                        /* contour: one of many, in thin grey lines */
     int bins;                                          /* hist; 0: by the rule of Freedman and Diaconis */
     double at; bool vertical;                          /* rule: a line at x = at (vertical) or y = at */
 } FigureMark;

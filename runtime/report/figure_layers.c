@@ -5,7 +5,7 @@
 #include "report/figure_parts.h"
 #include "report/statistics.h"
 
-enum { LEVELS = 10, MOST_LEVELS = 64, LEAST_BINS = 5, MOST_BINS = 60, MOST_WANTED = 1000 };
+enum { FINE = 2000 /* parts of a panel that nobody tells apart */, LEVELS = 10, MOST_LEVELS = 64, LEAST_BINS = 5, MOST_BINS = 60, MOST_WANTED = 1000 };
 
 void figure_note(Figure *figure, const char *format, ...) {
     va_list args;
@@ -208,7 +208,7 @@ static bool over_surface(const FigurePanel *panel) {
 /* Over a surface in one ink, with the level beside the line; alone coloured by level, but for a single one. */
 static void contour_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark) {
     double lo, hi, own[MOST_LEVELS];
-    bool over = over_surface(plot->panel), ink = over || mark->level_count == 1;
+    bool over = over_surface(plot->panel), ink = over || mark->faint || mark->level_count == 1;
     const FigureGrid *grid = mark->grid;
     surface_extent(plot, grid);
     if (ink) {
@@ -225,15 +225,17 @@ static void contour_layers(Figure *figure, PanelPlot *plot, const FigureMark *ma
         LevelText text;
         double *at;
         Polyline line = contour_lines(figure->arena, grid, levels[l], &text);
+        line = polyline_thinned(figure->arena, line, (grid->x_hi - grid->x_lo) / FINE, (grid->y_hi - grid->y_lo) / FINE);
         if (line.points == 0) continue;
         Layer *layer = add_layer(figure, plot, ink ? LAYER_LINE : LAYER_LEVELS, ink ? 2 : 3, line.points, &at);
         layer->style = mark->style;
         if (over) layer->color = OVER_SURFACE;
+        if (mark->faint) layer->color = FAINT;
         for (int64_t i = 0; i < line.points; i++) {
             memcpy(at + layer->columns * i, line.xy + 2 * i, 2 * sizeof *at);
             if (!ink) at[3 * i + 2] = levels[l];
         }
-        if (over) vec_push(figure->arena, &plot->texts, text);
+        if (over && !mark->faint) vec_push(figure->arena, &plot->texts, text);
     }
 }
 

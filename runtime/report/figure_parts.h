@@ -19,10 +19,10 @@ typedef enum LayerKind {
     LAYER_RULE                      /* at; style only */
 } LayerKind;
 
-enum { OVER_SURFACE = -2 };
+enum { OVER_SURFACE = -2, FAINT = -3 };
 typedef struct Layer {
     LayerKind kind; LineStyle style;
-    int color;                      /* colour group; -1: ink (rules); OVER_SURFACE: level lines over one */
+    int color;                      /* colour group; -1: ink (rules); OVER_SURFACE: level lines over one; FAINT */
     int columns; int64_t rows; const double *at;
     double rule; bool vertical;
     bool legend; const char *label; /* legend: shows itself there */
@@ -63,6 +63,8 @@ void figure_layers(Figure *figure);
 /* Level lines of a grid: points (x, y), NaN between lines.  *text gets the middle of the longest line of a level. */
 typedef struct Polyline { double *xy; int64_t points; } Polyline;
 Polyline contour_lines(Arena *arena, const FigureGrid *grid, double level, LevelText *text);
+/* Without the points that are nearer than dx, dy to the line through those that stay (Douglas and Peucker). */
+Polyline polyline_thinned(Arena *arena, Polyline line, double dx, double dy);
 double round_step(double lo, double hi, int wanted);               /* 1, 2 or 5 times a power of ten */
 int figure_ticks_wanted(double pixels, bool x);
 bool figure_slanted(const Figure *figure, double pixels);          /* texts of x do not fit beside each other */

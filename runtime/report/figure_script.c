@@ -10,6 +10,7 @@
 #include "report/figure_parts.h"
 
 #define INK "#333333"
+#define PALE "#fafafa"
 #define DARK "#1c1c1c"              /* of level lines over a surface, which keeps its colours where a page is dark */
 static const char *const qualitative[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000",
                                           "#b8a900"};
@@ -66,6 +67,7 @@ static void put_viridis(double share, Buf *out) {
 /* More groups than there are colours to tell apart are shown in order, along viridis (without its palest end). */
 static void put_color(const Figure *figure, int group, Buf *out) {
     if (group == OVER_SURFACE) buf_text(out, DARK);
+    else if (group == FAINT) buf_text(out, "#b01c1c1c");                /* mostly transparent */
     else if (group < 0) buf_text(out, INK);
     else if (figure->groups <= COUNT(qualitative)) buf_text(out, qualitative[group]);
     else put_viridis(0.92 * group / (figure->groups - 1), out);
@@ -239,7 +241,7 @@ static void put_texts(const PanelPlot *plot, Buf *out) {
     }
 }
 
-static void put_layer(const Figure *figure, const Layer *layer, int panel, int block, Buf *out) {
+static void put_layer(const Figure *figure, const PanelPlot *plot, const Layer *layer, int panel, int block, Buf *out) {
     static const char *const using[] = {"1:2:3", "1:2:3", "1:2:3", "1:2", "1:2:3", "1:2", "1:2:(0):($3-$2)", ""};
     buf_printf(out, "'panel-%d.tsv' index %d using %s ", panel, block, using[layer->kind]);
     switch (layer->kind) {
@@ -253,8 +255,10 @@ static void put_layer(const Figure *figure, const Layer *layer, int panel, int b
         put_stroke(figure, layer->color, STYLE_SOLID, 1, out);
         break;
     case LAYER_LINE:
+        if (plot->surface && figure->heat && layer->color >= 0)              /* seen on any colour */
+            buf_printf(out, "with lines lc rgb '" PALE "' lw 3.6 notitle, 'panel-%d.tsv' index %d using 1:2 ", panel, block);
         buf_text(out, "with lines");
-        put_stroke(figure, layer->color, layer->style, layer->color < 0 ? 1.2 : 1.8, out);
+        put_stroke(figure, layer->color, layer->style, layer->color == FAINT ? 0.7 : layer->color < 0 ? 1.2 : 1.8, out);
         break;
     case LAYER_LEVELS:                                 /* a dot, hidden by the line, has the colour box drawn */
         buf_printf(out, "every ::0::0 with dots lc palette notitle, 'panel-%d.tsv' index %d using 1:2 with lines lw "
@@ -309,7 +313,7 @@ static void put_panel(const Figure *figure, const PanelPlot *plot, int panel, bo
         const Layer *layer = &plot->layers.at[i];
         if (layer->kind == LAYER_RULE || layer->rows == 0) continue;
         if (block) buf_text(out, ", \\\n     ");
-        put_layer(figure, layer, panel, block++, out);
+        put_layer(figure, plot, layer, panel, block++, out);
     }
     buf_text(out, block ? "\n" : "NaN notitle\n");
 }

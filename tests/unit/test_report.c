@@ -203,6 +203,18 @@ static bool draw_all(Desk *desk, const char *name, const FigureTools *tools, Fig
     return figure_write(desk->arena, desk->folder, &spec, tools, result, error);
 }
 
+/* A closed line's first point is its last: what is farthest from it stays. */
+static void test_thinned(void **state) {
+    Desk *desk = *state;
+    double xy[] = {0, 0, 1, 0.0001, 2, 0, 3, 1, 4, 2, NAN, NAN, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0};
+    Polyline line = polyline_thinned(desk->arena, (Polyline){xy, COUNT(xy) / 2}, 0.01, 0.01);
+    const double left[] = {0, 0, 2, 0, 4, 2, NAN, NAN, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0};
+    assert_int_equal(line.points, COUNT(left) / 2);
+    for (int i = 0; i < COUNT(left); i++) assert_true(line.xy[i] == left[i] || (isnan(line.xy[i]) && isnan(left[i])));
+    assert_int_equal(polyline_thinned(desk->arena, (Polyline){xy, 0}, 1, 1).points, 0);
+    assert_int_equal(polyline_thinned(desk->arena, (Polyline){xy, 1}, 1, 1).points, 1);
+}
+
 static void test_figure(void **state) {
     Desk *desk = *state;
     FigureResult result;
@@ -268,7 +280,7 @@ static void test_gnuplot(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_datum), TEST(test_table), TEST(test_progress), TEST(test_provenance),
-        TEST(test_contour), TEST(test_figure), TEST(test_log_band), TEST(test_gnuplot),
+        TEST(test_contour), TEST(test_thinned), TEST(test_figure), TEST(test_log_band), TEST(test_gnuplot),
     };
     return cmocka_run_group_tests_name("report", tests, NULL, NULL);
 }
