@@ -236,12 +236,18 @@ Bins *bins_coarser(Arena *arena, const Bins *bins, const int level[BIN_AXES]) {
     return b;
 }
 
+/* Is 2^level at most 3.49 sd n^(-1 / (axes + 2))? */
+static bool narrow_enough(const Bins *b, int axis, int level) {
+    double ratio = ldexp(1, level) / (3.49 * sqrt(bins_covariance(b, axis, axis))), power = (double)b->n;
+    for (int i = 0; i < b->axes + 2; i++) power *= ratio;
+    return power <= 1;
+}
+
 Bins *bins_scott(Arena *arena, const Bins *b) {
     int level[BIN_AXES];
     for (int j = 0; j < b->axes; j++) {
-        double width = 3.49 * sqrt(bins_covariance(b, j, j)) * pow((double)b->n, -1.0 / (b->axes + 2));
-        level[j] = width > 0 ? (int)floor(log2(width)) : b->level[j];
-        if (level[j] < b->level[j]) level[j] = b->level[j];
+        level[j] = b->level[j];
+        while (narrow_enough(b, j, level[j] + 1)) level[j]++;
     }
     return bins_coarser(arena, b, level);
 }

@@ -2,6 +2,7 @@
 #include "analysis/quadratic.h"
 
 #include "analysis/least_squares.h"
+#include "support/math.h"
 #include "support/rng.h"
 
 #include <math.h>
@@ -36,7 +37,7 @@ static int terms_at(int n, const double *u, double *t) {
 /* Poisson from a uniform and a normal number: by inversion, or, above 40, rounded from the normal distribution. */
 static double poisson(double mean, double u, double z) {
     if (mean > 40) return fmax(0, floor(mean + sqrt(mean) * z + 0.5));
-    double p = exp(-mean), sum = p;
+    double p = nin_exp_f64(-mean), sum = p;
     int k = 0;
     while (u >= sum && k < 400) {
         p *= mean / ++k;

@@ -17,6 +17,6 @@ typedef struct RegionObject { Object object; const Region *region; } RegionObjec
 extern const ObjectClass inputs_class, region_class;
 const InputsObject *value_inputs(const Value *value);                    /* NULL if it is none */
 const Region *value_region(const Value *value);
-extern const BuiltinRow builtins_analysis[], builtins_approximate[], builtins_spectrum[];
+extern const BuiltinRow builtins_analysis[], builtins_approximate[], builtins_spectrum[], builtins_distill[];
 
 #endif
