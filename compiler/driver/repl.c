@@ -36,12 +36,24 @@ void repl_error(Repl *repl, const char *format, ...)
     arena_free(scratch);
 }
 
+/* What is typed replaces what had its name, the library's too: that needs no note, as it does in a program. */
+static void forget_hiding(const Repl *repl, Diags *diags)
+{
+    int kept = 0;
+    const PromptItem *open = repl->prompt->open;
+    for (int i = 0; i < diags->list.len; i++)
+        if (diags->list.at[i]->code != D_N0304 || (open && open->file))
+            diags->list.at[kept++] = diags->list.at[i];
+    diags->list.len = kept;
+}
+
 bool repl_show_diags(Repl *repl)
 {
     enum { MOST_SHOWN = 10 };
     Diags *diags = &repl->session->diags;
     Buf text = {0};
     bool errors = false;
+    forget_hiding(repl, diags);
     for (int i = 0; i < diags->list.len; i++) {
         Severity severity = diag_severity(diags->list.at[i]->code);
         errors |= severity == SEVERITY_ERROR || (severity == SEVERITY_RUNTIME && diags->list.at[i]->code != D_R0102);
