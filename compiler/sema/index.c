@@ -1,5 +1,6 @@
 /* index.c -- x[2], x[2..5], x[.., t], x[end], and what a dot reads.  Indices count from 1, ends included. */
 #include "sema/internal.h"
+#include "sema/strategy.h"
 
 #include <math.h>
 
@@ -311,10 +312,19 @@ static bool net_field(Eval *e, const Value *of, bool output, Span span, Value *o
     return true;
 }
 
+/* What is proved of a cell's strategy: nothing is lost exactly; a grid or a fit has no bound. */
+static Value error_bound(const Callable *c) {
+    const Strategy *s = c->strategies && c->strategies->n ? c->strategies->at[0].strategy : NULL;
+    if (!s) return value_real(0);
+    if (s->kind != STRATEGY_TABLE) return value_real(NAN);
+    return s->table ? value_real(s->bound) : value_abstract(NULL);
+}
+
 static bool callable_field(Eval *e, const Value *of, Name field, Span span, Value *out) {
-    static const char *const names[] = {"arity", "output", "input", "parameters", "name"};
+    static const char *const names[] = {"arity", "output", "input", "parameters", "name", "error_bound"};
     const Callable *c = of->callable;
     if (strcmp(field, "arity") == 0) return *out = value_int(callable_arity(e, of)), true;
+    if (strcmp(field, "error_bound") == 0 && c->what == DEF_CELL) return *out = error_bound(c), true;
     if (strcmp(field, "name") == 0) return *out = value_text(c->type_name ? c->type_name : c->def->name), true;
     if (c->what == DEF_NET && (strcmp(field, "output") == 0 || strcmp(field, "input") == 0))
         return net_field(e, of, field[0] == 'o', span, out);

@@ -10,15 +10,16 @@ static const char *const type_words[] = {
     "f32", "f64", "int", "real", "bool", "class", "list", "text", "range", "record", "cell", "cells", "net", "fn",
     "data", "model", "run", "session", "initializer", "distribution", "rate", "selection", "strategy", "scope", "axes",
     "protocol", "corruption", "artifact", "progress", "formula", "rest", "columns", "labels", "measure", "norm",
-    "order", "axis_scale", "emission", "units", "answers", "storage", "mode", "type", "any", NULL };
+    "order", "axis_scale", "outside", "emission", "units", "answers", "storage", "mode", "type", "any", NULL };
 static const char *const planned[] = {
-    "tabulated", "rational_fit",
+    "rational_fit",
     "lipschitz", "time_per_call", NULL };
 
 static const char *const choices_scope[] = { "model", "layer", "feature", "unit", NULL };
 static const char *const choices_norm[] = { "linf", "l2", "l1", NULL };
 static const char *const choices_order[] = { "shuffled", "given", NULL };
 static const char *const choices_scale[] = { "linear", "log", NULL };
+static const char *const choices_outside[] = { "clamp", "exact", "linear", NULL };
 static const char *const choices_measure[] = { "train_loss", "valid_loss", "test_loss", "train_accuracy",
                                                "valid_accuracy", "test_accuracy", NULL };
 static const char *const choices_emission[] = { "c", "object", "shared", "static", "executable", "header", "llvm",
@@ -28,7 +29,7 @@ static const char *const choices_answers[] = { "logits", "class", NULL };
 static const char *const choices_storage[] = { "embedded", "separate", NULL };
 static const char *const choices_mode[] = { "evaluation", "training", NULL };
 static const struct { const char *type; const char *const *members; } choice_types[] = {
-    { "scope", choices_scope }, { "norm", choices_norm }, { "order", choices_order }, { "axis_scale", choices_scale },
+    { "scope", choices_scope }, { "norm", choices_norm }, { "order", choices_order }, { "axis_scale", choices_scale }, { "outside", choices_outside },
     { "measure", choices_measure }, { "emission", choices_emission }, { "units", choices_units },
     { "answers", choices_answers }, { "storage", choices_storage }, { "mode", choices_mode } };
 

@@ -156,12 +156,12 @@ static Val element(Graph *g, Val v, int64_t i) {
     return graph_reshape(g, graph_slice(g, v, &i, shape_of(1, (int64_t)1)), SHAPE0);
 }
 
-/* A box known now: its numbers are rounded once, the scale is (nodes - 1) / (hi - lo) in f64. */
+/* A box known now: its numbers are rounded once, the scale is (nodes - 1) / (hi - lo) in f64; a table has its own. */
 static Box box_known(Eval *e, const Strategy *s, int n) {
     Graph *g = e->trace->graph;
     DType dtype = e->trace->precision;
     double scale[STRATEGY_ARGUMENTS];
-    for (int j = 0; j < n; j++) scale[j] = (double)(s->nodes - 1) / (s->hi[j] - s->lo[j]);
+    for (int j = 0; j < n; j++) scale[j] = s->table ? s->scale[j] : (double)(s->nodes - 1) / (s->hi[j] - s->lo[j]);
     return (Box){numbers(g, e, dtype, s->lo, n), numbers(g, e, dtype, s->hi, n), numbers(g, e, dtype, scale, n)};
 }
 

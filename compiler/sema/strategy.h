@@ -25,6 +25,7 @@ typedef struct Strategy {
     int axes; double lo[STRATEGY_ARGUMENTS], hi[STRATEGY_ARGUMENTS];     /* its box; axes 0: automatic */
     int64_t nodes;                                /* grid, table: along each axis */
     Outside outside; double error, bound;         /* table: what was asked for; what is proved */
+    double scale[STRATEGY_ARGUMENTS];             /* table: nodes to a unit of each argument */
     const Tensor *table;                          /* f64, [nodes, ..]; NULL: not made yet (checking): zeros */
     int degree; bool rational;                    /* fit: of numerator and denominator */
     const Tensor *coefficients; double r2;        /* f64; NULL: not made yet: zeros */

@@ -88,6 +88,7 @@ Lab *lab_new(Session *session, const LabOptions *options) {
     lab->nets = cache_new();
     lab->plans = cache_new();
     lab->families = cache_new();
+    lab->tables = cache_new();
     pthread_mutexattr_t recursive;
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
@@ -132,6 +133,8 @@ void lab_forget(Lab *lab, int64_t now, bool (*needed)(void *data, int64_t from, 
     }
     lab->retired.len = kept;
     lab->forgotten = now;
+    cache_each(lab->tables, kept_table_free);
+    cache_clear(lab->tables);
     cache_clear(lab->plans);
     cache_clear(lab->families);
     cache_clear(lab->nets);
@@ -146,6 +149,8 @@ void lab_free(Lab *lab) {
     cache_each(lab->plans, free_plan);
     cache_each(lab->nets, free_net);
     cache_each(lab->families, plan_family_free);
+    cache_each(lab->tables, kept_table_free);
+    cache_free(lab->tables);
     cache_free(lab->families);
     cache_free(lab->plans);
     cache_free(lab->nets);

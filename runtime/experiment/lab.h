@@ -49,6 +49,7 @@ typedef struct Lab {
     Pool *pool;                                   /* options.threads workers; NULL: one thread */
     Arena *arena; pthread_mutex_t lock;           /* for what lives as long as the lab */
     Cache *nets, *plans, *families;                /* families: which settings a plan pins (plan.c) */
+    Cache *tables;                                /* of cells, proved (tabulate.c) */
     struct Experiment *experiment;                /* the one that runs, or NULL */
     struct LabTurn *outside;                      /* what lab_turn gives outside of experiments */
     VEC(Arena *) adopted;                         /* freed with the lab */

@@ -495,6 +495,20 @@ static Program *plan_compile(Build *b, const Graph *graph, BlockLayout layout) {
     return NULL;
 }
 
+Program *lab_program(Eval *e, Arena *arena, const Graph *graph, BlockLayout layout, Span span) {
+    const LabOptions *options = &lab_of(e)->options;
+    const char *error = NULL;
+    Target target = {.vector_bytes = 4, .registers = 16};
+    if (options->backend == BACKEND_INTERPRET) return program_interpret(arena, graph, layout);
+    if (options->backend != BACKEND_JIT || emit_target(&options->code, &target, &error)) {
+        Lowered *lowered = lower(arena, pass_simplify(arena, graph), layout, 0, target);
+        Code *code = compile(lab_of(e), arena, lowered, &error);
+        if (code) return program_execute(arena, lowered, functions_of(arena, lowered, code), code, owner_free);
+    }
+    compile_failed(e, span, error);
+    return NULL;
+}
+
 bool plan_ready(Eval *e, TrainPlan *plan, Span span) {
     Lab *lab = lab_of(e);
     const char *error = NULL;

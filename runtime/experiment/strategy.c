@@ -3,7 +3,7 @@
  *
  * What was asked for becomes a Strategy at once, without its table or coefficients: that is enough for a net's types
  * and layout.  These are made from a model's weights (model_with), when a session starts or a model is replaced. */
-#include "experiment/strategy.h"
+#include "experiment/prove.h"
 
 #include "experiment/analysis.h"
 
@@ -84,18 +84,33 @@ static bool read_fit(Eval *e, const Callable *c, int arity, Span span, Strategy 
     return box_read(e, setting_of(c, "over"), arity, c->def->name, span, s);
 }
 
+/* outside: has no default. */
+static bool read_table(Eval *e, const Callable *c, int arity, Span span, Strategy *s) {
+    const Value *error = setting_of(c, "error"), *outside = setting_of(c, "outside");
+    s->kind = STRATEGY_TABLE;
+    s->nodes = 2;
+    s->error = error->kind == V_REAL ? error->real : error->kind == V_INT ? (double)error->integer : 1;
+    s->outside = is_word(outside, "clamp") ? OUTSIDE_CLAMP : is_word(outside, "linear") ? OUTSIDE_LINEAR : OUTSIDE_EXACT;
+    if (!(s->error > 0 && isfinite(s->error))) {
+        diag_add(e->diags, D_E0613, span, "a table has an error above 0; this has %g", s->error);
+        return false;
+    }
+    return box_read(e, setting_of(c, "over"), arity, c->def->name, span, s);
+}
+
 bool strategy_read_callable(Eval *e, const Callable *c, int arity, const char *cell, Span span, Strategy *s) {
     const char *name = c->def->name;
     if (arity > STRATEGY_ARGUMENTS) {
         diag_add(e->diags, D_E0613, span, "%s needs 1 to %d arguments; %s has %d", name, STRATEGY_ARGUMENTS, cell, arity);
         return false;
     }
-    return strcmp(name, "grid") == 0 ? read_grid(e, c, arity, span, s) : read_fit(e, c, arity, span, s);
+    if (strcmp(name, "grid") == 0) return read_grid(e, c, arity, span, s);
+    return strcmp(name, "tabulated") == 0 ? read_table(e, c, arity, span, s) : read_fit(e, c, arity, span, s);
 }
 
 /* fns of the library that make strategies. */
 static bool names_strategy(const Value *value) {
-    static const char *const names[] = {"grid", "quadratic_fit", "polynomial_fit"};
+    static const char *const names[] = {"grid", "tabulated", "quadratic_fit", "polynomial_fit"};
     bool known = false;
     if (value->kind != V_CALLABLE || !value->callable->def->library) return false;
     for (int i = 0; i < COUNT(names); i++) known |= strcmp(value->callable->def->name, names[i]) == 0;
@@ -240,7 +255,11 @@ Model *model_on(Eval *e, const Model *model, const NetInfo *info, Span span) {
     return out;
 }
 
-/* Fits that have no coefficients yet get them from the model's own cells, evaluated exactly. */
+static bool is_made(const Strategy *s) {
+    return s->kind == STRATEGY_GRID || (s->kind == STRATEGY_FIT ? s->coefficients != NULL : s->table != NULL);
+}
+
+/* Fits and tables that have no coefficients and values yet get them from the model's own cells, evaluated exactly. */
 static bool strategies_make(Eval *e, const Model *model, const Strategies *asked, Span span, const Strategies **out) {
     Strategies *made = arena_new_of(e->arena, Strategies);
     *out = asked;
@@ -251,11 +270,14 @@ static bool strategies_make(Eval *e, const Model *model, const Strategies *asked
         made->at[i] = asked->at[i];
         for (int k = 0; k < model->info->cells; k++)
             if (strcmp(model->info->cell[k].path, asked->at[i].path) == 0) cell = &model->info->cell[k];
-        if (asked->at[i].strategy->kind != STRATEGY_FIT || asked->at[i].strategy->coefficients || !cell) continue;
+        if (is_made(asked->at[i].strategy) || !cell) continue;
         Strategy *s = arena_new_of(e->arena, Strategy);
         Value trained = trained_cell(e, model, cell), exact = strategies_on(e->arena, &trained, NULL);
         *s = *asked->at[i].strategy;
-        if (!fit_make(e, &exact, callable_arity(e, &cell->cell), span, s)) return false;
+        int arity = callable_arity(e, &cell->cell);
+        bool ok = s->kind == STRATEGY_FIT ? fit_make(e, &exact, arity, span, s)
+                                          : table_make(e, &exact, arity, model->info->precision, span, s);
+        if (!ok) return false;
         made->at[i].strategy = s;
     }
     *out = made;

@@ -108,6 +108,9 @@ typedef struct LaneCode { Lowered *lowered; Code *code; KernelFn function; bool 
 TrainPlan *plan_get(const PlanRequest *request, const double **settings);
 /* Compiles what plan_get left for later; before the program runs.  False after R0103. */
 bool plan_ready(Eval *e, TrainPlan *plan, Span span);
+void kept_table_free(void *kept);                 /* an entry of Lab.tables (tabulate.c) */
+/* Any graph as a program, compiled as the lab's options say; its owner frees it.  NULL after R0103. */
+Program *lab_program(Eval *e, Arena *arena, const Graph *graph, BlockLayout layout, Span span);
 /* A trial with these settings is about to run in lanes. */
 void plan_lanes_note(Eval *e, TrainPlan *plan, const double *settings);
 /* The kernel with a trial in each lane, for all trials noted so far; NULL if there is none. */

@@ -1,0 +1,249 @@
+/* prove.c -- bounds of a cell over boxes, compiled: prove.h.
+ *
+ * The bounds of pass/bound.c are the body of a MAP, UNITS boxes in a row.  The arithmetic error is bounded on fewer and
+ * larger boxes by the interpreter, which are cut where the bound is too wide. */
+#include "experiment/prove.h"
+
+#include "pass/pass.h"
+
+#include <math.h>
+
+enum { UNITS = 64, ROWS = 256, ROUNDING_BOXES = 1 << 14 };
+
+/* ---- the parameters ---- */
+
+static bool block_fill(Prover *p, BlockLayout *layout) {
+    const Trace *t = p->cell.trace;
+    Slot *slot = arena_array(p->arena, Slot, t->params.len + 1);
+    for (int i = 0; i < t->params.len; i++) slot[i] = (Slot){t->params.at[i].path, t->params.at[i].dtype, t->params.at[i].shape, 0};
+    block_layout(slot, t->params.len, layout);
+    p->block = training_aligned(p->arena, layout->size + 64);
+    for (int i = 0; i < t->params.len; i++) {
+        const ParamInfo *param = &t->params.at[i];
+        const Tensor *start;
+        if (value_distribution(&param->initial)) {
+            Diag *d = diag_add(p->e->diags, D_E0408, p->span, "%s starts from random numbers, and no seed is at hand", param->path);
+            diag_hint(d, "fresh(net, seed: 1) has weights");
+            return false;
+        }
+        if (!value_as_tensor(p->e, &param->initial, param->dtype, p->span, &start)) return false;
+        size_t each = dtype_size(param->dtype);
+        int64_t n = shape_size(&param->shape), have = shape_size(&start->shape);
+        for (int64_t k = 0; k < n; k++)
+            memcpy((char *)p->block + layout->slot[i].offset + (size_t)k * each, (char *)start->data + (size_t)(have == n ? k : 0) * each, each);
+    }
+    return true;
+}
+
+static double *settings_of(const Prover *p) {
+    const Trace *t = p->cell.trace;
+    double *at = arena_array(p->arena, double, t->settings.len + 1);
+    for (int i = 0; i < t->settings.len; i++) at[i] = t->settings.at[i].value;
+    return at;
+}
+
+/* ---- the program ---- */
+
+static Val element_row(Graph *g, Val rows, int64_t k) {
+    Val row = graph_slice(g, rows, (const int64_t[]){k, 0}, shape_of(2, (int64_t)1, (int64_t)UNITS));
+    return graph_reshape(g, row, shape_of(1, (int64_t)UNITS));
+}
+
+static void body_outputs(Graph *body, const BoundResult *bounds, int values, int n) {
+    for (int i = 0; i < values; i++) {
+        const Form *f = &bounds->form[i];
+        for (int k = 0; k < n + 2; k++) {
+            Val v = k == 0 ? f->c : k <= n ? f->slope[k - 1] : f->r;
+            graph_output(body, OUT_MAPPED, i * (n + 2) + k, "form", v ? v : graph_const(body, DT_F64, 0));
+        }
+    }
+}
+
+static bool program_build(Prover *p, const Val *values) {
+    Graph *g = graph_new(p->arena), *body = graph_new(p->arena);
+    Val middle[BOUND_ARGUMENTS], half[BOUND_ARGUMENTS];
+    NodeType scalar = {DT_F64, SHAPE0, false};
+    BoundResult bounds;
+    BlockLayout layout;
+    for (int j = 0; j < 2 * p->n; j++) *(j < p->n ? &middle[j] : &half[j - p->n]) = graph_input(body, IN_MAPPED, j, "box", scalar);
+    BoundRequest q = {p->cell.trace->graph, p->n, g, body, middle, half, false};
+    if (!pass_bound(p->arena, &q, values, p->values, &bounds)) return p->unknown = bounds.unknown, true;
+    body_outputs(body, &bounds, p->values, p->n);
+    int parts = p->values * (p->n + 2);
+    Val *in = arena_array(p->arena, Val, 2 * p->n + bounds.shared_len + 1), *out = arena_array(p->arena, Val, parts + 1);
+    Val rows = graph_input(g, IN_ROWS, 0, "boxes", (NodeType){DT_F64, shape_of(2, (int64_t)(2 * p->n), (int64_t)UNITS), true});
+    for (int j = 0; j < 2 * p->n; j++) in[j] = element_row(g, rows, j);
+    for (int i = 0; i < bounds.shared_len; i++) in[2 * p->n + i] = bounds.shared[i];
+    Val map = graph_add(g, G_MAP, in, 2 * p->n + bounds.shared_len, &(Attr){.mapped = 2 * p->n, .body = body}, NULL, p->span);
+    for (int k = 0; k < parts; k++) out[k] = graph_reshape(g, graph_proj(g, map, k), shape_of(2, (int64_t)1, (int64_t)UNITS));
+    graph_output(g, OUT_ROWS, 0, "forms", graph_add(g, G_CONCAT, out, parts, &(Attr){.axis = 0}, NULL, p->span));
+    if (!block_fill(p, &layout)) return false;
+    p->program = lab_program(p->e, p->arena, g, layout, p->span);
+    return p->program != NULL;
+}
+
+/* An operation on arguments whose value can jump.  A choice may not, if both sides agree where it turns: maximum and the
+ * like are operations of their own. */
+static bool may_jump(const Graph *g) {
+    bool *varies = arena_array(g->arena, bool, g->node.len + 1);
+    for (Val v = 1; v < (Val)g->node.len; v++) {
+        const Node *node = graph_node(g, v);
+        varies[v] = node->op == G_INPUT && g->inputs.at[graph_attr(g, v)->index].kind == IN_ROWS;
+        for (int i = 0; i < node->nin; i++) varies[v] |= varies[graph_in(g, v, i)];
+        if (!varies[v]) continue;
+        bool jumps = node->op == G_SIGN || node->op == G_FLOOR || node->op == G_CEIL || node->op == G_ROUND || node->op == G_MOD;
+        jumps |= node->op == G_CAST && node->dtype < DT_F32;
+        jumps |= node->op == G_CAST && graph_node(g, graph_in(g, v, 0))->dtype < DT_F32;
+        jumps |= node->op == G_SELECT && varies[graph_in(g, v, 0)];
+        if (jumps) return true;
+    }
+    return false;
+}
+
+bool prover_make(Eval *e, const Value *cell, int arity, DType precision, bool derivatives, Span span, Prover *p) {
+    *p = (Prover){.e = e, .span = span, .arena = arena_new(), .n = arity, .values = derivatives ? arity + 1 : 1};
+    p->precision = precision;
+    Val values[1 + BOUND_ARGUMENTS];
+    if (arity > BOUND_ARGUMENTS) return p->unknown = "more than 3 arguments", true;
+    if (!cell_graph(e, cell, p->precision, span, &p->cell)) return false;
+    Graph *g = p->cell.trace->graph;
+    p->jumps = may_jump(g);
+    values[0] = p->cell.value;
+    if (derivatives && !pass_grad(g, values[0], 0, p->cell.args, arity, values + 1, e->diags)) return false;
+    for (int k = 1; k < p->values; k++)
+        if (!values[k]) values[k] = graph_const(g, p->precision, 0);
+    return program_build(p, values);
+}
+
+void prover_free(Prover *p) {
+    if (p->program) p->program->free(p->program);
+    if (p->arena) arena_free(p->arena);
+    *p = (Prover){0};
+}
+
+/* ---- running ---- */
+
+static void boxes_lay(const Prover *p, int64_t first, int64_t count, const double *middle, const double *half, double *rows) {
+    int n = p->n;
+    for (int64_t i = 0; i < count; i++) {
+        double *row = rows + i / UNITS * (2 * n * UNITS) + i % UNITS;
+        for (int j = 0; j < n; j++) {
+            double m = middle[(first + i) * n + j], h = half ? half[(first + i) * n + j] : 0;
+            row[j * UNITS] = m;
+            row[(n + j) * UNITS] = h ? h + 0x1p-48 * (fabs(m) + h) : 0;
+        }
+    }
+}
+
+bool prover_run(Prover *p, int64_t count, const double *middle, const double *half, double *forms) {
+    int parts = p->values * (p->n + 2);
+    Arena *arena = arena_new();
+    double *rows = arena_array(arena, double, (size_t)ROWS * UNITS * 2 * p->n), *out = arena_array(arena, double, (size_t)ROWS * UNITS * parts);
+    bool ok = true;
+    for (int64_t first = 0; first < count && ok; first += ROWS * UNITS) {
+        int64_t n = count - first < ROWS * UNITS ? count - first : ROWS * UNITS, examples = (n + UNITS - 1) / UNITS;
+        boxes_lay(p, first, n, middle, half, rows);
+        Feed feed = {.rows = {rows}, .examples = examples, .batch = examples, .settings = settings_of(p), .out_rows = {out}};
+        ok = p->program->run(p->program, p->block, &feed, 0, 1, lab_turn(p->e)->pool) == 0;
+        for (int64_t i = 0; ok && i < n; i++)
+            for (int k = 0; k < parts; k++) forms[(first + i) * parts + k] = out[i / UNITS * (UNITS * parts) + k * UNITS + i % UNITS];
+    }
+    arena_free(arena);
+    if (!ok) diag_add(p->e->diags, D_R0103, p->span, "out of memory");
+    return ok;
+}
+
+/* ---- the arithmetic of the cell itself ---- */
+
+typedef struct Piece { double lo[BOUND_ARGUMENTS], hi[BOUND_ARGUMENTS]; } Piece;
+
+static bool rounding_eval(Prover *p, const Graph *g, Arena *arena, const Piece *piece, int64_t count, const double **out) {
+    int inputs = g->inputs.len;
+    BlockLayout layout;
+    const void **in = arena_array(arena, const void *, inputs + 1);
+    if (!block_fill(p, &layout)) return false;
+    for (int i = 0; i < inputs; i++) {
+        const GraphInput *input = &g->inputs.at[i];
+        double *column = input->kind == IN_ROWS ? arena_array(arena, double, count + 1) : NULL;
+        for (int64_t k = 0; column && k < count; k++) {
+            int j = input->index % p->n;
+            double lo = piece[k].lo[j], hi = piece[k].hi[j], m = lo + (hi - lo) / 2, h = (hi - lo) / 2;
+            column[k] = input->index < p->n ? m : h + 0x1p-48 * (fabs(m) + h);
+        }
+        in[i] = column;
+        if (input->kind == IN_BLOCK) in[i] = (char *)p->block + layout.slot[input->index].offset;
+        if (input->kind == IN_SETTING) in[i] = &p->cell.trace->settings.at[input->index].value;
+    }
+    if (graph_eval(arena, g, count, in, (const void **)out, NULL, 0)) return true;
+    diag_add(p->e->diags, D_R0103, p->span, "out of memory");
+    return false;
+}
+
+static Graph *rounding_graph(Prover *p) {
+    Graph *g = graph_new(p->arena);
+    Val middle[BOUND_ARGUMENTS], half[BOUND_ARGUMENTS], value = p->cell.value;
+    BoundResult bounds;
+    NodeType scalar = {DT_F64, SHAPE0, true};
+    for (int j = 0; j < 2 * p->n; j++) *(j < p->n ? &middle[j] : &half[j - p->n]) = graph_input(g, IN_ROWS, j, "box", scalar);
+    BoundRequest q = {p->cell.trace->graph, p->n, g, g, middle, half, true};
+    if (!pass_bound(p->arena, &q, &value, 1, &bounds)) return NULL;
+    Val error = bounds.form[0].error ? bounds.form[0].error : graph_const(g, DT_F64, 0);
+    NodeType batched = {DT_F64, SHAPE0, true};
+    if (!graph_node(g, error)->batched) error = graph_add(g, G_BROADCAST, &error, 1, NULL, &batched, p->span);
+    graph_output(g, OUT_VALUE, 0, "error", error);
+    return g;
+}
+
+/* Both halves, along the axis that is widest of the whole box. */
+static void piece_cut(const Prover *p, const Piece *from, const double *lo, const double *hi, Piece *a, Piece *b) {
+    int widest = 0;
+    double most = 0;
+    for (int j = 0; j < p->n; j++) {
+        double share = (from->hi[j] - from->lo[j]) / (hi[j] - lo[j]);
+        if (share > most) most = share, widest = j;
+    }
+    *a = *b = *from;
+    a->hi[widest] = b->lo[widest] = from->lo[widest] + (from->hi[widest] - from->lo[widest]) / 2;
+}
+
+bool prover_rounding(Prover *p, const double *lo, const double *hi, double wanted, double *out) {
+    enum { FIRST = 64 };
+    Graph *g = rounding_graph(p);
+    Piece *now = arena_array(p->arena, Piece, FIRST), *next;
+    int64_t count = 1, done = 0;
+    double settled = 0, before = INFINITY;
+    *out = INFINITY;
+    if (!g) return true;
+    for (int j = 0; j < p->n; j++) now[0].lo[j] = lo[j], now[0].hi[j] = hi[j];
+    while (count < FIRST) {
+        next = arena_array(p->arena, Piece, FIRST);
+        for (int64_t i = 0; i < count; i++) piece_cut(p, &now[i], lo, hi, &next[2 * i], &next[2 * i + 1]);
+        now = next;
+        count *= 2;
+    }
+    while (count) {
+        Arena *scratch = arena_new();
+        const double *error;
+        int64_t more = 0;
+        double open = 0;
+        if (!rounding_eval(p, g, scratch, now, count, &error)) return arena_free(scratch), false;
+        next = arena_array(p->arena, Piece, 2 * count + 1);
+        for (int64_t i = 0; i < count; i++) {
+            if (error[i] <= wanted) {
+                settled = fmax(settled, error[i]);
+                continue;
+            }
+            open = error[i] > open ? error[i] : isnan(error[i]) ? INFINITY : open;
+            piece_cut(p, &now[i], lo, hi, &next[more], &next[more + 1]);
+            more += 2;
+        }
+        arena_free(scratch);
+        *out = fmax(settled, open);
+        done += count;
+        if (done > ROUNDING_BOXES || open > 0.95 * before) break;
+        before = open;
+        now = next;
+        count = more;
+    }
+    return true;
+}
