@@ -5,23 +5,25 @@
  *     |computed table - computed cell|  <=  |I - f|  +  what reading the table rounds  +  what the cell itself rounds
  *
  * The third is bounded by prover_rounding, the second below (reading_error).  The first is proved by cutting the box,
- * measured in nodes, until each piece is good (piece_bound):
- *   - a piece of several cells of the table: f lies within r of a linear function, so does each v but for its rounding d,
- *     and I reproduces linear functions; so |I - f| <= 2 r + d.
- *   - a piece of one cell of the table: I is linear but for small mixed terms, known; with the form of f
- *     |I - f| <= |c - c'| + |slope - slope'| + r + r'.
+ * measured in nodes, until each piece is good:
+ *   - a piece of whole cells of the table: f lies within r of a linear function, so does each v but for its rounding d,
+ *     and I reproduces linear functions; so |I - f| <= 2 r + d (whole_bound).
+ *   - a piece in one cell of the table: I is linear but for small mixed terms, known; with the form of f
+ *     |I - f| <= |c - c'| + |slope - slope'| + r + r' (cell_bound).
  * A piece whose middle is surely too far off (found by the same form) shows that the table is too small.
- * The number of nodes is doubled until a proof succeeds, then found by bisection; where earlier tables failed is
- * looked at first.  Nothing depends on the machine. */
+ * The number of nodes is doubled until a proof succeeds, then found by bisection, to 1 in NEAR; where earlier tables
+ * failed is looked at first.  Only values that a proof asks for are computed; d and what reading rounds are guessed from a
+ * sample, and checked when the table that was found is filled.  Nothing depends on the machine. */
 #include "experiment/prove.h"
 
 #include <math.h>
 
-enum { CHUNK = 1 << 14, HOT = 64 };
+enum { CHUNK = 1 << 14, HOT = 64, CORNERS = 8, SAMPLE = 4096, NEAR = 128 };
 static const double DEEPEST = 0x1p-12;         /* of a cell of the table */
-static const int64_t MOST_PIECES = (int64_t)1 << 25, MOST_BYTES = (int64_t)1 << 24;
+static const int64_t MOST_PIECES = (int64_t)1 << 25, MOST_BYTES = (int64_t)1 << 26;
 
-typedef struct Piece { double lo[BOUND_ARGUMENTS], hi[BOUND_ARGUMENTS]; } Piece;      /* in nodes */
+/* In nodes.  known: the values at the corners of its cell of the table. */
+typedef struct Piece { double lo[BOUND_ARGUMENTS], hi[BOUND_ARGUMENTS], corner[CORNERS]; bool known; } Piece;
 
 typedef enum Verdict { PROVED, TOO_SMALL, OPEN } Verdict;
 
@@ -29,12 +31,13 @@ typedef struct Search {
     Prover *p;
     Strategy *s;
     int k;
-    Arena *arena;                              /* of one table */
+    double unit;                               /* half of the distance between neighbours at 1 */
+    Arena *arena;                              /* of one attempt */
     double scale[BOUND_ARGUMENTS];
-    double *value;                             /* [nodes, ..], as they will be read */
-    double off;                                /* most that a value is off the cell, by rounding */
+    double cell_error, off, reading;           /* the cell's rounding; most that a value is off; what reading rounds */
     double target;                             /* for |I - f| */
     double worst;                              /* the largest bound that was accepted; or what was seen where not */
+    double seen;                               /* the root mean square of the error on a sample */
     double at[BOUND_ARGUMENTS];                /* where it failed */
     VEC(Piece) stack;
     double hot[HOT][BOUND_ARGUMENTS]; int hots;
@@ -50,13 +53,20 @@ static int64_t nodes_in_all(const Search *q) {
 
 static double node_place(const Search *q, int j, double i) { return q->s->lo[j] + i / q->scale[j]; }
 
-static bool table_fill(Search *q) {
+/* A value as it will be read; *off: how far from the cell it may be. */
+static double value_of(const Search *q, const double *form, double *off) {
+    double c = form[0];
+    *off = form[q->k + 1] + fabs(c) * q->unit + 0x1p-149;
+    if (!isfinite(*off)) *off = INFINITY;
+    return q->unit < 0x1p-30 ? c : (double)(float)c;
+}
+
+/* All values; *off: the most that one of them is off. */
+static bool table_fill(Search *q, double *value, double *off) {
     int64_t n = nodes_in_all(q);
     int parts = q->k + 2;
-    q->value = arena_array(q->arena, double, n + 1);
     double *middle = arena_array(q->arena, double, (size_t)CHUNK * q->k), *form = arena_array(q->arena, double, (size_t)CHUNK * parts);
-    double unit = q->p->precision == DT_F64 ? 0x1p-53 : 0x1p-24;
-    q->off = 0;
+    *off = 0;
     for (int64_t first = 0; first < n; first += CHUNK) {
         int64_t count = n - first < CHUNK ? n - first : CHUNK;
         for (int64_t i = 0; i < count; i++) {
@@ -65,9 +75,9 @@ static bool table_fill(Search *q) {
         }
         if (!prover_run(q->p, count, middle, NULL, form)) return false;
         for (int64_t i = 0; i < count; i++) {
-            double c = form[i * parts], off = form[i * parts + parts - 1] + fabs(c) * unit + 0x1p-149;
-            q->value[first + i] = q->p->precision == DT_F64 ? c : (double)(float)c;
-            q->off = off <= q->off ? q->off : isfinite(off) ? off : INFINITY;
+            double one;
+            value[first + i] = value_of(q, form + i * parts, &one);
+            *off = fmax(*off, one);
         }
     }
     return true;
@@ -75,18 +85,18 @@ static bool table_fill(Search *q) {
 
 /* Reading: u = (x - lo) scale is off by two roundings; each axis subtracts and does one fma.  The part of u behind the
  * point is exact.  With D[j] the largest difference of neighbours along axis j and V the largest value. */
-static double reading_error(const Search *q) {
+static double reading_error(const Search *q, const double *value) {
     int64_t n = nodes_in_all(q), step = 1;
-    double unit = q->p->precision == DT_F64 ? 0x1p-53 : 0x1p-24, most = 0, sum = 0, steepest = 0;
-    for (int64_t i = 0; i < n; i++) most = fmax(most, fabs(q->value[i]));
+    double most = 0, sum = 0, steepest = 0;
+    for (int64_t i = 0; i < n; i++) most = fmax(most, fabs(value[i]));
     for (int j = q->k - 1; j >= 0; j--, step *= q->s->nodes) {
         double difference = 0;
         for (int64_t i = 0; i < n; i++)
-            if (i / step % q->s->nodes + 1 < q->s->nodes) difference = fmax(difference, fabs(q->value[i + step] - q->value[i]));
-        sum += difference * 2.01 * unit * (double)q->s->nodes;
+            if (i / step % q->s->nodes + 1 < q->s->nodes) difference = fmax(difference, fabs(value[i + step] - value[i]));
+        sum += difference * 2.01 * q->unit * (double)q->s->nodes;
         steepest = fmax(steepest, difference);
     }
-    return 1.01 * (sum + q->k * unit * (most + 2 * steepest)) + 0x1p-140;
+    return 1.01 * (sum + q->k * q->unit * (most + 2 * steepest)) + 0x1p-140;
 }
 
 /* ---- pieces ---- */
@@ -97,32 +107,29 @@ static bool is_single(const Search *q, const Piece *piece) {
     return true;
 }
 
+/* The corners of a piece's cell of the table: corner m is one node further along the axes of m's bits. */
+static void corner_places(const Search *q, const Piece *piece, double *at) {
+    for (int m = 0; m < 1 << q->k; m++)
+        for (int j = 0; j < q->k; j++) {
+            double i = fmin(floor(piece->lo[j]), (double)(q->s->nodes - 2));
+            at[m * q->k + j] = node_place(q, j, i + (m >> j & 1));
+        }
+}
+
 /* The multilinear function on a piece of one cell of the table, as a form: c, slopes, r of the mixed terms. */
 static void table_form(const Search *q, const Piece *piece, double *c, double *slope, double *r) {
-    double v[8], t[BOUND_ARGUMENTS], d[BOUND_ARGUMENTS];
-    int64_t base = 0, step[BOUND_ARGUMENTS], each = 1;
-    for (int j = q->k - 1; j >= 0; j--, each *= q->s->nodes) {
-        double i = fmin(floor(piece->lo[j]), (double)(q->s->nodes - 2));
-        step[j] = each;
-        base += (int64_t)i * each;
-        t[j] = (piece->lo[j] + piece->hi[j]) / 2 - i;
-        d[j] = (piece->hi[j] - piece->lo[j]) / 2;
-    }
-    double size = 0;
-    for (int m = 0; m < 1 << q->k; m++) {
-        int64_t at = base;
-        for (int j = 0; j < q->k; j++) at += m >> j & 1 ? step[j] : 0;
-        v[m] = q->value[at];
-        size += fabs(v[m]);
-    }
-    /* along each axis: (value at the middle, half the rise over the piece); the coefficient of e[j] .. is that of bit j */
-    for (int j = 0; j < q->k; j++)
+    double v[CORNERS] = {0}, size = 0;
+    for (int m = 0; m < 1 << q->k; m++) size += fabs(v[m] = piece->corner[m]);
+    /* axis by axis: the value at the middle, half the rise over the piece; the coefficient of e[j] .. is that of bit j .. */
+    for (int j = 0; j < q->k; j++) {
+        double t = (piece->lo[j] + piece->hi[j]) / 2 - fmin(floor(piece->lo[j]), (double)(q->s->nodes - 2));
         for (int m = 0; m < 1 << q->k; m++) {
             if (m >> j & 1) continue;
             double a = v[m], rise = v[m | 1 << j] - a;
-            v[m] = a + t[j] * rise;
-            v[m | 1 << j] = d[j] * rise;
+            v[m] = a + t * rise;
+            v[m | 1 << j] = (piece->hi[j] - piece->lo[j]) / 2 * rise;
         }
+    }
     *c = v[0];
     *r = 0x1p-44 * size;
     for (int j = 0; j < q->k; j++) slope[j] = v[1 << j];
@@ -130,11 +137,14 @@ static void table_form(const Search *q, const Piece *piece, double *c, double *s
         if (m & (m - 1)) *r += fabs(v[m]);
 }
 
-/* A bound on |I - f| over the piece; *least: what it is at least, at the middle. */
-static double piece_bound(const Search *q, const Piece *piece, const double *form, double *least) {
+/* Of whole cells of the table; parts of one have known corners. */
+static double whole_bound(const Search *q, const Piece *piece, const double *form) {
+    return piece->known ? INFINITY : 2 * form[q->k + 1] + q->off;
+}
+
+/* *least: what |I - f| is at least, at the middle. */
+static double cell_bound(const Search *q, const Piece *piece, const double *form, double *least) {
     double rest = form[q->k + 1], c, r, slope[BOUND_ARGUMENTS];
-    *least = 0;
-    if (!is_single(q, piece)) return 2 * rest + q->off;
     table_form(q, piece, &c, slope, &r);
     double apart = fabs(form[0] - c), bound = apart + rest + r;
     for (int j = 0; j < q->k; j++) bound += fabs(form[1 + j] - slope[j]);
@@ -172,7 +182,7 @@ static void note_failure(Search *q, const Piece *piece, double seen) {
 
 /* The whole box, and above it the cells where earlier tables failed. */
 static void stack_begin(Search *q) {
-    Piece all;
+    Piece all = {.known = false};
     for (int j = 0; j < q->k; j++) all.lo[j] = 0, all.hi[j] = (double)(q->s->nodes - 1);
     vec_push(q->arena, &q->stack, all);
     for (int i = 0; i < q->hots && i < HOT; i++) {
@@ -185,73 +195,136 @@ static void stack_begin(Search *q) {
     }
 }
 
-/* One round: the pieces on top of the stack. */
-static bool prove_round(Search *q, double *middle, double *half, double *form, Piece *piece, Verdict *verdict) {
-    int count = q->stack.len < CHUNK ? q->stack.len : CHUNK, parts = q->k + 2;
+typedef struct Round { double *middle, *half, *form, *place, *value; Piece *piece; int *need; } Round;
+
+static Round round_new(const Search *q) {
+    int corners = 1 << q->k;
+    return (Round){arena_array(q->arena, double, CHUNK * q->k), arena_array(q->arena, double, CHUNK * q->k),
+                   arena_array(q->arena, double, CHUNK * (q->k + 2)), arena_array(q->arena, double, CHUNK * q->k * corners),
+                   arena_array(q->arena, double, CHUNK * (q->k + 2) * corners), arena_array(q->arena, Piece, CHUNK),
+                   arena_array(q->arena, int, CHUNK)};
+}
+
+static int take_pieces(Search *q, Round *r) {
+    int count = q->stack.len < CHUNK ? q->stack.len : CHUNK;
     q->stack.len -= count;
     for (int i = 0; i < count; i++) {
-        piece[i] = q->stack.at[q->stack.len + count - 1 - i];
+        r->piece[i] = q->stack.at[q->stack.len + count - 1 - i];
         for (int j = 0; j < q->k; j++) {
-            double lo = node_place(q, j, piece[i].lo[j]), hi = node_place(q, j, piece[i].hi[j]);
-            middle[i * q->k + j] = lo + (hi - lo) / 2;
-            half[i * q->k + j] = (hi - lo) / 2;
+            double lo = node_place(q, j, r->piece[i].lo[j]), hi = node_place(q, j, r->piece[i].hi[j]);
+            r->middle[i * q->k + j] = lo + (hi - lo) / 2;
+            r->half[i * q->k + j] = (hi - lo) / 2;
         }
     }
-    if (!prover_run(q->p, count, middle, half, form)) return false;
+    return count;
+}
+
+/* The corners of the pieces r->need[0 .. n). */
+static bool find_corners(Search *q, Round *r, int n) {
+    int corners = 1 << q->k;
+    for (int i = 0; i < n; i++) corner_places(q, &r->piece[r->need[i]], r->place + (size_t)i * corners * q->k);
+    if (n && !prover_run(q->p, (int64_t)n * corners, r->place, NULL, r->value)) return false;
+    for (int i = 0; i < n; i++) {
+        Piece *piece = &r->piece[r->need[i]];
+        double off;
+        piece->known = true;
+        for (int m = 0; m < corners; m++) piece->corner[m] = value_of(q, r->value + (size_t)(i * corners + m) * (q->k + 2), &off);
+    }
+    return true;
+}
+
+/* The pieces on top of the stack: good, cut, or a failure. */
+static bool prove_round(Search *q, Round *r, Verdict *verdict) {
+    int count = take_pieces(q, r), parts = q->k + 2, need = 0;
+    if (!prover_run(q->p, count, r->middle, r->half, r->form)) return false;
+    for (int i = 0; i < count; i++)
+        if (is_single(q, &r->piece[i]) && !(whole_bound(q, &r->piece[i], r->form + i * parts) <= q->target) && !r->piece[i].known)
+            r->need[need++] = i;
+    if (!find_corners(q, r, need)) return false;
     for (int i = count - 1; i >= 0; i--) {
-        double least, bound = piece_bound(q, &piece[i], form + (size_t)i * parts, &least);
+        const double *form = r->form + i * parts;
+        double least = 0, bound = whole_bound(q, &r->piece[i], form);
+        if (!(bound <= q->target) && is_single(q, &r->piece[i])) bound = cell_bound(q, &r->piece[i], form, &least);
         if (bound <= q->target) {
             q->worst = fmax(q->worst, bound);
             continue;
         }
-        if (least > q->target || is_deepest(q, &piece[i])) {
+        if (least > q->target || is_deepest(q, &r->piece[i])) {
             *verdict = least > q->target ? TOO_SMALL : OPEN;
-            note_failure(q, &piece[i], least > q->target ? least : bound);
+            note_failure(q, &r->piece[i], least > q->target ? least : bound);
             return true;
         }
-        piece_cut(q, &piece[i]);
+        piece_cut(q, &r->piece[i]);
     }
     return true;
 }
 
 /* Is |I - f| <= target everywhere?  False after diagnostics. */
 static bool prove(Search *q, Verdict *verdict) {
-    double *middle = arena_array(q->arena, double, (size_t)CHUNK * q->k), *half = arena_array(q->arena, double, (size_t)CHUNK * q->k);
-    double *form = arena_array(q->arena, double, (size_t)CHUNK * (q->k + 2));
-    Piece *piece = arena_array(q->arena, Piece, CHUNK);
+    Round r = round_new(q);
     int64_t pieces = 0;
     *verdict = PROVED;
     q->worst = 0;
     stack_begin(q);
     while (q->stack.len && *verdict == PROVED) {
         pieces += q->stack.len < CHUNK ? q->stack.len : CHUNK;
-        if (!prove_round(q, middle, half, form, piece, verdict)) return false;
+        if (!prove_round(q, &r, verdict)) return false;
         if (pieces > MOST_PIECES && q->stack.len) *verdict = OPEN;
     }
     return true;
 }
 
-/* What is seen of the error at places spread evenly (the additive recurrence with the roots of x^(k+1) = x + 1), the
- * same ones for all tables of a box: the root mean square; the largest goes to q->worst. */
-static bool sampled_error(Search *q, double *seen) {
-    enum { SAMPLE = 4096 };
+/* Number i of places that are spread evenly over the box, the same ones for all tables: the additive recurrence with the
+ * roots of x^(k+1) = x + 1. */
+static double sample_place(const Search *q, int i, int j) {
     static const double step[3][3] = {{0.6180339887498949}, {0.7548776662466927, 0.5698402909980532},
                                       {0.8191725133961645, 0.6710436067037893, 0.5497004779019703}};
-    double *middle = arena_array(q->arena, double, SAMPLE * q->k), *form = arena_array(q->arena, double, SAMPLE * (q->k + 2)), sum = 0;
-    for (int i = 0; i < SAMPLE; i++)
-        for (int j = 0; j < q->k; j++)
-            middle[i * q->k + j] = q->s->lo[j] + fmod(0.5 + i * step[q->k - 1][j], 1) * (q->s->hi[j] - q->s->lo[j]);
-    if (!prover_run(q->p, SAMPLE, middle, NULL, form)) return false;
+    return q->s->lo[j] + fmod(0.5 + i * step[q->k - 1][j], 1) * (q->s->hi[j] - q->s->lo[j]);
+}
+
+/* A guess at q->off and q->reading: the cell's values on a sample, and its slopes over a thousandth of the box. */
+static bool guess_rounding(Search *q) {
+    Arena *arena = arena_new();
+    int parts = q->k + 2, each = q->k + 1;
+    double *place = arena_array(arena, double, SAMPLE * each * q->k), *form = arena_array(arena, double, SAMPLE * each * parts), off, size = 0;
+    double slope[BOUND_ARGUMENTS] = {0}, sum = 0;
+    for (int i = 0; i < SAMPLE * each; i++)
+        for (int j = 0; j < q->k; j++) place[i * q->k + j] = sample_place(q, i / each, j) + (i % each == j + 1 ? (q->s->hi[j] - q->s->lo[j]) / 1000 : 0);
+    bool ok = prover_run(q->p, SAMPLE * each, place, NULL, form);
+    q->off = 0;
+    for (int i = 0; ok && i < SAMPLE; i++) {
+        double c = value_of(q, form + i * each * parts, &off);
+        q->off = fmax(q->off, off);
+        size = fmax(size, fabs(c));
+        for (int j = 0; j < q->k; j++) slope[j] = fmax(slope[j], 1000 * fabs(form[(i * each + j + 1) * parts] - c));
+    }
+    for (int j = 0; j < q->k; j++) sum += slope[j];
+    q->off = 2 * q->off + 0x1p-140;
+    q->reading = q->unit * (3 * sum + 4 * q->k * size) + 0x1p-130;
+    arena_free(arena);
+    return ok;
+}
+
+/* What is seen of the error on the sample: the root mean square; the largest goes to q->worst. */
+static bool sampled_error(Search *q) {
+    Round r = round_new(q);
+    double sum = 0;
     for (int i = 0; i < SAMPLE; i++) {
-        Piece at;
-        double c, r, slope[BOUND_ARGUMENTS];
-        for (int j = 0; j < q->k; j++) at.lo[j] = at.hi[j] = (middle[i * q->k + j] - q->s->lo[j]) * q->scale[j];
-        table_form(q, &at, &c, slope, &r);
-        double apart = fabs(form[i * (q->k + 2)] - c);
+        for (int j = 0; j < q->k; j++) {
+            double x = r.middle[i * q->k + j] = sample_place(q, i, j);
+            r.piece[i].lo[j] = r.piece[i].hi[j] = (x - q->s->lo[j]) * q->scale[j];
+        }
+        r.need[i] = i;
+    }
+    if (!find_corners(q, &r, SAMPLE) || !prover_run(q->p, SAMPLE, r.middle, NULL, r.form)) return false;
+    for (int i = 0; i < SAMPLE; i++) {
+        double c, rest, slope[BOUND_ARGUMENTS];
+        table_form(q, &r.piece[i], &c, slope, &rest);
+        double apart = fabs(r.form[i * (q->k + 2)] - c);
         q->worst = fmax(q->worst, apart);
         sum += apart * apart;
     }
-    *seen = sqrt(sum / SAMPLE);
+    q->seen = sqrt(sum / SAMPLE);
     return true;
 }
 
@@ -266,25 +339,38 @@ static double scale_down(double nodes, double lo, double hi, DType precision) {
     return down;
 }
 
-/* A table of so many nodes: *verdict; if it is proved, what the strategy then holds; else *bound: the error seen. */
-static bool attempt(Search *q, int64_t nodes, double cell_error, double asked, Verdict *verdict, Tensor **table, double *bound) {
-    Strategy *s = q->s;
+static void search_size(Search *q, int64_t nodes) {
+    q->s->nodes = nodes;
+    for (int j = 0; j < q->k; j++) q->scale[j] = scale_down((double)(nodes - 1), q->s->lo[j], q->s->hi[j], q->p->precision);
+}
+
+/* Can a table of so many nodes be proved? */
+static bool attempt(Search *q, int64_t nodes, Verdict *verdict) {
     q->arena = arena_new();
     q->stack.at = NULL, q->stack.len = q->stack.cap = 0;
-    s->nodes = nodes;
-    for (int j = 0; j < q->k; j++) q->scale[j] = scale_down((double)(nodes - 1), s->lo[j], s->hi[j], q->p->precision);
-    bool ok = table_fill(q);
-    double reading = ok ? reading_error(q) : 0;
-    q->target = asked - cell_error - reading;
-    ok = ok && prove(q, verdict);
-    if (ok && *verdict != PROVED) ok = sampled_error(q, bound);
-    if (ok && *verdict == PROVED) {
-        Eval *e = q->p->e;
-        int64_t n = nodes_in_all(q);
-        *table = arena_new_of(e->arena, Tensor);
-        **table = (Tensor){DT_F64, {q->k, {nodes, q->k > 1 ? nodes : 0, q->k > 2 ? nodes : 0}}, arena_array(e->arena, double, n + 1)};
-        memcpy((*table)->data, q->value, sizeof(double) * (size_t)n);
-        *bound = (q->worst + cell_error + reading) * (1 + 0x1p-50);
+    search_size(q, nodes);
+    q->target = q->s->error - q->cell_error - q->reading;
+    bool ok = prove(q, verdict);
+    if (ok && *verdict != PROVED) ok = sampled_error(q);
+    arena_free(q->arena);
+    return ok;
+}
+
+/* The table itself, which a proof was found for.  *holds: what was guessed about its rounding is true. */
+static bool table_keep(Search *q, int64_t nodes, double worst, bool *holds) {
+    Eval *e = q->p->e;
+    Strategy *s = q->s;
+    double off, *value;
+    q->arena = arena_new();
+    search_size(q, nodes);
+    value = arena_array(e->arena, double, nodes_in_all(q) + 1);
+    bool ok = table_fill(q, value, &off);
+    *holds = ok && off <= q->off && reading_error(q, value) <= q->reading;
+    if (*holds) {
+        Tensor *t = arena_new_of(e->arena, Tensor);
+        *t = (Tensor){DT_F64, {q->k, {nodes, q->k > 1 ? nodes : 0, q->k > 2 ? nodes : 0}}, value};
+        s->table = t;
+        s->bound = (worst + q->cell_error + q->reading) * (1 + 0x1p-50);
         memcpy(s->scale, q->scale, sizeof s->scale);
     }
     arena_free(q->arena);
@@ -328,50 +414,46 @@ static bool too_large(Search *q, int64_t nodes, double seen, int64_t fewer, doub
                   "a smaller box, a larger error");
 }
 
-static bool search(Search *q, double cell_error, Strategy *out) {
-    double asked = out->error, seen = INFINITY;
-    int64_t most = most_nodes(q), bad = 1, good = 0, n = 2;
+/* From `bad` nodes, which are too few: the fewest that a proof is found for, and its bound. */
+static bool fewest(Search *q, int64_t bad, int64_t *out, double *bound) {
+    int64_t most = most_nodes(q), good = 0, n = bad + 1;
+    double seen = INFINITY;
     Verdict verdict;
-    Tensor *table = NULL;
-    while (!good) {
-        Strategy s = *out;
-        q->s = &s;
-        if (!attempt(q, n, cell_error, asked, &verdict, &table, &s.bound)) return false;
-        if (verdict == PROVED) good = n, s.table = table, *out = s;
-        else if (n == most) return too_large(q, n, s.bound, bad, seen);
-        else {
-            if (q->target <= 0)
-                return refuse(q, arena_printf(q->p->e->arena, "the cell's own arithmetic is off by up to %.2g on this box", cell_error), "a larger error");
-            bad = n;
-            seen = s.bound;
-            n = 2 * n - 1 < most ? 2 * n - 1 : most;
-        }
+    while (!good || good - bad > 1 + good / NEAR) {
+        if (!attempt(q, n, &verdict)) return false;
+        if (verdict == PROVED) good = n, *bound = q->worst;
+        else if (!good && n == most) return too_large(q, n, q->seen, bad, seen);
+        else bad = n, seen = q->seen;
+        n = good ? bad + (good - bad) / 2 : 2 * n - 1 < most ? 2 * n - 1 : most;
     }
-    while (good - bad > 1) {
-        Strategy s = *out;
-        n = bad + (good - bad) / 2;
-        q->s = &s;
-        s.bound = 0;
-        if (!attempt(q, n, cell_error, asked, &verdict, &table, &s.bound)) return false;
-        if (verdict == PROVED) good = n, s.table = table, *out = s;
-        else bad = n;
-    }
+    *out = good;
     return true;
+}
+
+static bool search(Search *q) {
+    int64_t nodes = 1;
+    double bound;
+    bool holds = false;
+    for (int turn = 0; turn < 8 && !holds; turn++, q->off *= 4, q->reading *= 4) {
+        if (q->s->error - q->cell_error - q->reading <= 0)
+            return refuse(q, arena_printf(q->p->e->arena, "what f32 rounds here is up to %.2g", q->cell_error + q->reading), "a larger error");
+        if (!fewest(q, turn ? nodes - 1 : 1, &nodes, &bound) || !table_keep(q, nodes, bound, &holds)) return false;
+    }
+    return holds || refuse(q, "the cell is not Lipschitz on this box", "a smaller box");
 }
 
 static bool table_find(Eval *e, const Value *cell, int arguments, DType precision, Span span, Strategy *s) {
     Prover p;
-    double cell_error;
     bool ok = prover_make(e, cell, arguments, precision, false, span, &p);
-    Search q = {.p = &p, .s = s, .k = arguments};
+    Search q = {.p = &p, .s = s, .k = arguments, .unit = precision == DT_F64 ? 0x1p-53 : 0x1p-24};
     if (ok && p.unknown) ok = refuse(&q, arena_printf(e->arena, "no bound is known for %s, which the cell uses", p.unknown), "grid, a fit, or exact");
-    ok = ok && prover_rounding(&p, s->lo, s->hi, 0.02 * s->error, &cell_error);
+    ok = ok && prover_rounding(&p, s->lo, s->hi, 0.02 * s->error, &q.cell_error);
     for (int j = 0; j < arguments; j++) q.at[j] = (s->lo[j] + s->hi[j]) / 2;
-    if (ok && !(cell_error < INFINITY)) ok = refuse(&q, "the cell is not Lipschitz on this box: it has no bound there", "a smaller box");
-    if (ok && cell_error >= s->error && p.jumps) ok = refuse(&q, "the cell is not Lipschitz on this box: it jumps", "grid, or exact");
-    if (ok && cell_error >= s->error)
-        ok = refuse(&q, arena_printf(e->arena, "the cell's own arithmetic is off by up to %.2g on this box", cell_error), "a larger error");
-    ok = ok && search(&q, cell_error, s);
+    if (ok && !(q.cell_error < INFINITY)) ok = refuse(&q, "the cell is not Lipschitz on this box: it has no bound there", "a smaller box");
+    if (ok && q.cell_error >= s->error && p.jumps) ok = refuse(&q, "the cell is not Lipschitz on this box: it jumps", "grid, or exact");
+    if (ok && q.cell_error >= s->error)
+        ok = refuse(&q, arena_printf(e->arena, "the cell's own arithmetic is off by up to %.2g on this box", q.cell_error), "a larger error");
+    ok = ok && guess_rounding(&q) && search(&q);
     prover_free(&p);
     return ok;
 }
