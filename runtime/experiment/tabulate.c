@@ -330,12 +330,19 @@ static bool sampled_error(Search *q) {
 
 /* ---- the search ---- */
 
+/* scale (hi - lo) <= nodes?  Without slack where difference and product are exact. */
+static bool reaches(double scale, double lo, double hi, double nodes) {
+    double width = hi - lo, back = width - hi, product = scale * width;
+    bool exact = (hi - (width - back)) + (-lo - back) == 0 && fma(scale, width, -product) == 0;
+    return exact ? product <= nodes : product * (1 + 0x1p-50) <= nodes;
+}
+
 /* The largest scale in the working precision with which the last node is not before hi. */
 static double scale_down(double nodes, double lo, double hi, DType precision) {
     double scale = nodes / (hi - lo);
     if (precision == DT_F64) return nextafter(nextafter(scale, 0), 0);
     float down = (float)scale;
-    while ((double)down * (hi - lo) * (1 + 0x1p-50) > nodes) down = nextafterf(down, 0);
+    while (!reaches((double)down, lo, hi, nodes)) down = nextafterf(down, 0);
     return down;
 }
 
