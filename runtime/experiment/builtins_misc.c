@@ -291,6 +291,8 @@ static bool grid_object(Eval *e, Object *f, const double *xy, int points, Span s
         memcpy(z, out->data, sizeof *z * (size_t)points);
         return true;
     }
+    bool plane;
+    if (!plane_grid(e, f, xy, points, span, z, &plane) || plane) return plane;
     return grid_calls(e, &(Value){.kind = V_OBJECT, .object = f}, xy, points, span, z);
 }
 

@@ -11,7 +11,7 @@ static const DataObject *arg_data(const Value *value) {
     return value->kind == V_OBJECT && value->object->class == &data_class ? (const DataObject *)value->object : NULL;
 }
 
-static const Model *value_model(const Value *value) {
+const Model *value_model(const Value *value) {
     if (value->kind != V_OBJECT) return NULL;
     return value->object->class == &model_class ? (const Model *)value->object : NULL;
 }

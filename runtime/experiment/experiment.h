@@ -105,10 +105,11 @@ bool mean_function(Eval *e, const Value *fns, int n, Span span, Value *out);
 /* ---- table.c, figure.c ---- */
 extern const ObjectClass table_class;
 typedef struct TableObject { Object object; RowSet *set; const char *name; bool known; } TableObject;
-extern const BuiltinRow builtins_train[], builtins_table[], builtins_figure[], builtins_misc[], builtins_corruption[], builtins_protocol[], builtins_attack[];
+extern const BuiltinRow builtins_train[], builtins_table[], builtins_figure[], builtins_misc[], builtins_corruption[], builtins_protocol[], builtins_attack[], builtins_surfaces[];
 /* A function of two numbers at points xy[i][2]. */
 bool function_grid(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);
 bool function_of_vector(const Value *f);          /* a model, or a mean of models: of one vector */
+bool plane_grid(Eval *e, const Object *f, const double *xy, int points, Span span, double *z, bool *is);      /* *is: f is a plane */
 bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);
 /* Surfaces: z over a grid of x and y. */
 extern const ObjectClass surface_class;

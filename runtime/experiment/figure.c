@@ -14,6 +14,7 @@ typedef struct Drawing {
     VEC(Value) colors;                                                             /* in order of first appearance */
     VEC(FigurePanel) panels;
     VEC(const char *) category;
+    bool downwards;
     int fewest, most; const char *x_name, *y_name;                                 /* take_facts */
 } Drawing;
 
@@ -112,6 +113,7 @@ static void take_categories(Drawing *d, const Series *s) {
 static void take_facts(Drawing *d, const Series *s) {
     if (s->most && (!d->most || s->fewest < d->fewest)) d->fewest = s->fewest;
     if (s->most > d->most) d->most = s->most;
+    d->downwards |= s->downwards;
     if (!d->x_name) d->x_name = s->x_name, d->y_name = s->y_name;
 }
 
@@ -126,7 +128,7 @@ static void figure_marks(Drawing *d, int number, const SeriesList *list, FigureM
         take_facts(d, s);
         if (mark->kind == MARK_HEAT || mark->kind == MARK_CONTOUR) {
             FigureGrid *grid = arena_new_of(arena, FigureGrid);
-            *grid = (FigureGrid){s->nx, s->ny, s->x[0], s->x[s->nx - 1], s->y[0], s->y[s->ny - 1], s->z};
+            *grid = (FigureGrid){s->nx, s->ny, s->x[0], s->x[s->nx - 1], s->y[0], s->y[s->ny - 1], s->z, s->downwards};
             out[(*n)++] = (FigureMark){.kind = mark->kind, .style = line_style(mark), .grid = grid, .levels = mark->level, .level_count = mark->levels, .faint = mark->groups > 0};
         } else if (mark->kind == MARK_RULE) {
             for (int k = 0; k < s->n && k < 8; k++)
@@ -273,6 +275,7 @@ static bool drawing_write(Drawing *d) {
     spec.columns = d->by_marks[1] ? d->marks : d->labels[1].len ? d->labels[1].len : 1;
     spec.x.category = d->category.len ? d->category.at : NULL;
     spec.x.categories = d->category.len;
+    spec.y.downwards = spec.x.whole = spec.y.whole = d->downwards;
     spec.free_scales = marks_differ(d);
     if (spec.free_scales) panel_axes(d, &spec);
     for (int i = 0; i < d->marks && !spec.legend_title; i++)

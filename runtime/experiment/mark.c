@@ -283,6 +283,31 @@ static void axis_names(const Value *f, Series *s) {
     }
 }
 
+/* A matrix, or an image of one plane: row 1 stands at the top. */
+static bool series_matrix(Eval *e, const Mark *mark, const Tensor *t, Series *s) {
+    Shape shape = t->shape;
+    const Tensor *z;
+    while (shape.rank > 2 && shape.dim[0] == 1) memmove(shape.dim, shape.dim + 1, sizeof shape.dim[0] * (size_t)--shape.rank);
+    if (shape.rank != 2 || shape.dim[0] < 2 || shape.dim[1] < 2) {
+        Buf text = {0};
+        shape_print(&t->shape, &text);
+        diag_add(e->diags, D_E0806, mark->span, "%s draws a matrix of numbers, or a function over:; this is %.*s", mark_names[mark->kind],
+                 (int)text.len, text.at);
+        buf_free(&text);
+        return false;
+    }
+    if (!value_as_tensor(e, &(Value){.kind = V_TENSOR, .tensor = (Tensor *)(uintptr_t)t}, DT_F64, mark->span, &z)) return false;
+    s->nx = (int)shape.dim[1], s->ny = (int)shape.dim[0];
+    s->x = arena_array(e->arena, double, s->nx);
+    s->y = arena_array(e->arena, double, s->ny);
+    for (int i = 0; i < s->nx; i++) s->x[i] = i + 1;
+    for (int i = 0; i < s->ny; i++) s->y[i] = i + 1;
+    s->z = z->data;
+    s->x_name = "column", s->y_name = "row";
+    s->downwards = true;
+    return true;
+}
+
 static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series *s) {
     Value z;
     if (!formula_group(e, mark->z, group, &z)) return false;
@@ -294,6 +319,7 @@ static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series
         s->x_name = surface->x_name; s->y_name = surface->y_name;
         return true;
     }
+    if (z.kind == V_TENSOR && !mark->over) return series_matrix(e, mark, z.tensor, s);
     double lo[2], hi[2];
     int axes;
     const Region *dense;

@@ -23,6 +23,7 @@ typedef struct Series {
     int n; double *x, *y, *lo, *hi; const char **text;
     int fewest, most;                             /* values that a mean with a spread is of */
     const char *x_name, *y_name;                  /* of a grid: what its axes are; or NULL */
+    bool downwards;                               /* of a matrix: y counts rows from the top */
     int nx, ny; double *z;
 } Series;
 typedef struct SeriesList { VEC(Series) at; } SeriesList;

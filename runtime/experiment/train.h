@@ -131,6 +131,7 @@ const uint64_t *plan_keys(Eval *e, const TrainPlan *plan, const Seeds *seeds, ui
 bool model_rows(Eval *e, const Model *model, const DataObject *data, const Value *fns, int n, bool outputs, bool accuracy,
                 Span span, const TrainPlan **plan, void **result);
 /* The model and the data set of a call's arguments 0 and data_arg, which fit; *done: *out is the result already (abstract). */
+const Model *value_model(const Value *value);       /* of a model or a run; NULL if it is neither */
 bool model_on_data(Eval *e, const BuiltinCall *call, int data_arg, const Model **model, const DataObject **data, Value *out, bool *done);
 /* A plan's block from a model's. */
 void model_block(const Model *model, const TrainPlan *plan, void *block);

@@ -26,7 +26,10 @@ typedef struct FigureSeries {
 } FigureSeries;
 
 /* Values at nx x ny evenly spaced points, corners included: z[iy * nx + ix] at x_lo + ix (x_hi - x_lo) / (nx - 1). */
-typedef struct FigureGrid { int nx, ny; double x_lo, x_hi, y_lo, y_hi; const double *z; } FigureGrid;
+typedef struct FigureGrid {
+    int nx, ny; double x_lo, x_hi, y_lo, y_hi; const double *z;
+    bool cells;                     /* each value fills a cell around its point: a matrix */
+} FigureGrid;
 
 typedef struct FigureMark {
     MarkKind kind; LineStyle style;
@@ -45,6 +48,7 @@ typedef struct FigurePanel {
 
 typedef struct FigureAxis {
     const char *title;
+    bool downwards, whole;                             /* y: lo is at the top; ticks at whole numbers only */
     bool log, ranged; double lo, hi;                   /* ranged: lo .. hi, else what the data need */
     const char *const *category; int categories;       /* x = 0, 1, ... stand for these texts */
 } FigureAxis;

@@ -171,10 +171,12 @@ static void cdf_layer(Figure *figure, PanelPlot *plot, const FigureMark *mark, c
 
 /* ---- surfaces ---- */
 static void surface_extent(PanelPlot *plot, const FigureGrid *g) {
+    double dx = g->cells ? (g->x_hi - g->x_lo) / (g->nx - 1) / 2 : 0, dy = g->cells ? (g->y_hi - g->y_lo) / (g->ny - 1) / 2 : 0;
+    double x_lo = g->x_lo - dx, x_hi = g->x_hi + dx, y_lo = g->y_lo - dy, y_hi = g->y_hi + dy;
     bool first = !plot->surface;
     plot->surface = true;
-    plot->s_x_lo = first ? g->x_lo : fmin(plot->s_x_lo, g->x_lo), plot->s_x_hi = first ? g->x_hi : fmax(plot->s_x_hi, g->x_hi);
-    plot->s_y_lo = first ? g->y_lo : fmin(plot->s_y_lo, g->y_lo), plot->s_y_hi = first ? g->y_hi : fmax(plot->s_y_hi, g->y_hi);
+    plot->s_x_lo = first ? x_lo : fmin(plot->s_x_lo, x_lo), plot->s_x_hi = first ? x_hi : fmax(plot->s_x_hi, x_hi);
+    plot->s_y_lo = first ? y_lo : fmin(plot->s_y_lo, y_lo), plot->s_y_hi = first ? y_hi : fmax(plot->s_y_hi, y_hi);
 }
 
 static void surface_range(Figure *figure, const FigureGrid *grid, double *lo, double *hi) {

@@ -124,8 +124,8 @@ static void put_number_tick(Ticks *ticks, double at) {
     buf_free(&text);
 }
 
-static void linear_ticks(double lo, double hi, int wanted, Ticks *ticks) {
-    double step = round_step(lo, hi, wanted), slack = 1e-9 * (hi - lo);
+static void linear_ticks(double lo, double hi, int wanted, double least, Ticks *ticks) {
+    double step = fmax(round_step(lo, hi, wanted), least), slack = 1e-9 * (hi - lo);
     for (double k = ceil((lo - slack) / step); k * step <= hi + slack; k++)
         put_number_tick(ticks, k == 0 ? 0 : k * step);
 }
@@ -160,7 +160,7 @@ static void put_ticks(const FigureAxis *axis, double lo, double hi, int wanted, 
     if (axis && axis->categories)
         for (int i = 0; i < axis->categories; i++) put_tick(&ticks, axis->category[i], i, false);
     else if (axis && axis->log) log_ticks(lo, hi, wanted, &ticks);
-    else linear_ticks(lo, hi, wanted < 2 ? 2 : wanted, &ticks);
+    else linear_ticks(lo, hi, wanted < 2 ? 2 : wanted, axis && axis->whole ? 1 : 0, &ticks);
     buf_text(out, ")");
 }
 
@@ -190,9 +190,9 @@ static void put_axis(const Figure *figure, const PanelPlot *plot, char name, Buf
     bool shown = name == 'x' ? plot->show_x : plot->show_y;
     buf_printf(out, axis->log ? "set logscale %c 10\n" : "unset logscale %c\n", name);
     buf_printf(out, "set %crange [", name);
-    number(out, lo);
+    number(out, axis->downwards ? hi : lo);
     buf_text(out, ":");
-    number(out, hi);
+    number(out, axis->downwards ? lo : hi);
     buf_printf(out, "]\nset %ctics nomirror out scale 0.5,0.25 %s %s ", name,
                axis->categories ? "noenhanced" : "enhanced",
                name == 'x' && figure_slanted(figure, pixels) ? "rotate by 30 right" : "norotate autojustify");
