@@ -9,6 +9,7 @@
  * accumulators rest in [panel][position][row][16 nv], which is the form of the shard's sum; a stage after the shards
  * adds these in order and moves the result to the weight's own order.
  * A kernel whose rows are all a tile's, as of the first layer of a net for images, needs no pieces.
+ * dy's own sum over places and batch, the gradient of a bias, is added up from the turned dy too (Info.also).
  * Only for dilation 1: others come from second derivatives alone, and go weight by weight (conv.c). */
 #include "kernel/region.h"
 
@@ -29,6 +30,7 @@ typedef struct Weights {
     KVal block, from, to;                  /* the block at hand; the piece: its examples, */
     Ix low, high;                          /* places along the first axis */
     KVal begun;                            /* 0 for the first piece of a shard */
+    KVal sums;                             /* the sum of dy by output feature, or 0 */
     Ix k[MAX_PLACES], row;
 } Weights;
 
@@ -114,16 +116,19 @@ static void turn_dy(Weights *t, int64_t left) {
 
 /* ---- one tile ---- */
 
+/* The tile's, and where it has all rows, the sum of dy. */
+static int accumulators(const Weights *t) { return t->mr * t->nv + (t->whole && t->sums); }
+
 static void carry_all(Weights *t, KVal *acc) {
-    for (int i = 0; i < t->mr * t->nv; i++) acc[i] = k_carry(t->c->g.m, t->c->g.f, acc[i]);
+    for (int i = 0; i < accumulators(t); i++) acc[i] = k_carry(t->c->g.m, t->c->g.f, acc[i]);
 }
 
 static void end_all(Weights *t, KVal *acc) {
     Gen *g = &t->c->g;
     KType type = k_type(g->f, acc[0]);
-    for (int i = 0; i < t->mr * t->nv; i++) k_next(g->m, g->f, acc[i]);
+    for (int i = 0; i < accumulators(t); i++) k_next(g->m, g->f, acc[i]);
     k_end(g->m, g->f);
-    for (int i = 0; i < t->mr * t->nv; i++) acc[i] = k_result(g->m, g->f, i, type);
+    for (int i = 0; i < accumulators(t); i++) acc[i] = k_result(g->m, g->f, i, type);
 }
 
 /* Of row r of the tile, in x from the place at hand on. */
@@ -151,6 +156,7 @@ static void weight_step(Weights *t, Ix example, Ix p, Ix input, KVal *acc) {
         KVal x = k_load(g->m, g->f, one, t->xs, ix_value(g, (Ix){from, row_offset(t, r)}));
         for (int j = 0; j < t->nv; j++) acc[r * t->nv + j] = gen_fma(g, x, dy[j], acc[r * t->nv + j]);
     }
+    if (accumulators(t) > t->mr * t->nv) acc[t->mr * t->nv] = gen_2(g, K_ADD, acc[t->mr * t->nv], dy[0]);
 }
 
 static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
@@ -192,16 +198,24 @@ static KVal resting(Weights *t, Ix row) {
     return ix_value(&t->c->g, ix_times(&t->c->g, ix_plus(&t->c->g, t->panel, ix_times(&t->c->g, row, t->nv)), 16));
 }
 
+/* Where the sums of the panel's features are. */
+static KVal sums_place(Weights *t) {
+    Gen *g = &t->c->g;
+    Ix first = ix_plus(g, ix_times(g, t->group, (t->s.outs + 15) / 16 * 16), t->first);
+    return ix_value(g, first);
+}
+
 /* What rests, or 0 at the start of a shard. */
 static void start_rows(Weights *t, KVal at, KVal *acc) {
     Gen *g = &t->c->g;
     KType type = {gen_scalar(t->dtype), 16};
-    KVal next[MAX_ACC], zero = gen_widen(g, gen_number(g, t->dtype, 0), 16);
-    for (int i = 0; i < t->mr * t->nv; i++) acc[i] = zero;
+    int tile = t->mr * t->nv;
+    KVal zero = gen_widen(g, gen_number(g, t->dtype, 0), 16);
+    for (int i = 0; i < accumulators(t); i++) acc[i] = zero;
     k_for(g->m, g->f, gen_i64(g, 0), least(g, t->begun, gen_i64(g, 1)), 1);
     carry_all(t, acc);
-    for (int i = 0; i < t->mr * t->nv; i++) next[i] = k_load(g->m, g->f, type, t->rest, ix_value(g, (Ix){at, 16 * i}));
-    memcpy(acc, next, sizeof next);
+    for (int i = 0; i < tile; i++) acc[i] = k_load(g->m, g->f, type, t->rest, ix_value(g, (Ix){at, 16 * i}));
+    if (accumulators(t) > tile) acc[tile] = k_load(g->m, g->f, type, t->sums, sums_place(t));
     end_all(t, acc);
 }
 
@@ -218,6 +232,42 @@ static void weight_rows(Weights *t, Ix position, Ix row, int mr) {
     weight_axis(t, 0, e, (Ix){0, 0}, (Ix){0, 0}, acc);
     end_all(t, acc);
     for (int i = 0; i < mr * t->nv; i++) k_store(g->m, g->f, t->rest, ix_value(g, (Ix){at, 16 * i}), acc[i]);
+    if (accumulators(t) > mr * t->nv) k_store(g->m, g->f, t->sums, sums_place(t), acc[mr * t->nv]);
+}
+
+/* The sums of dy for the panel's features, over `count` more examples. */
+static void add_sums(Weights *t, KVal count) {
+    Gen *g = &t->c->g;
+    KType type = {gen_scalar(t->dtype), 16};
+    KVal acc[4], at = sums_place(t), zero = gen_widen(g, gen_number(g, t->dtype, 0), 16);
+    t->mr = 1;
+    for (int j = 0; j < t->nv; j++) acc[j] = zero;
+    k_for(g->m, g->f, gen_i64(g, 0), least(g, t->block, gen_i64(g, 1)), 1);
+    carry_all(t, acc);
+    for (int j = 0; j < t->nv; j++) acc[j] = k_load(g->m, g->f, type, t->sums, ix_value(g, (Ix){at, 16 * j}));
+    end_all(t, acc);
+    KVal rows = gen_2(g, K_MUL, count, gen_i64(g, t->s.places));
+    Ix row = {k_for(g->m, g->f, gen_i64(g, 0), rows, 1), 0};
+    carry_all(t, acc);
+    row = ix_times(g, row, 16 * t->nv);
+    for (int j = 0; j < t->nv; j++) {
+        KVal dy = k_load(g->m, g->f, type, t->dys, ix_value(g, ix_plus(g, row, (Ix){0, 16 * j})));
+        acc[j] = gen_2(g, K_ADD, acc[j], dy);
+    }
+    end_all(t, acc);
+    for (int j = 0; j < t->nv; j++) k_store(g->m, g->f, t->sums, ix_value(g, (Ix){at, 16 * j}), acc[j]);
+}
+
+/* Feature by feature to the shard's sums of info.also. */
+static void move_sums(Weights *t, Val sum) {
+    Ctx *c = t->c;
+    Gen *g = &c->g;
+    Ix group = loop_begin(c, t->s.groups), o = loop_begin(c, t->s.outs);
+    Ix from = ix_plus(g, ix_times(g, group, (t->s.outs + 15) / 16 * 16), o);
+    KVal x = k_load(g->m, g->f, (KType){gen_scalar(t->dtype), 1}, t->sums, ix_value(g, from));
+    partial_store(c, sum, t->shard, ix_plus(g, ix_times(g, group, t->s.outs), o), x);
+    loop_end(c, t->s.outs);
+    loop_end(c, t->s.groups);
 }
 
 /* Registers left for accumulators beside nv vectors of dy and one of x. */
@@ -292,6 +342,7 @@ static int64_t rest_vectors(const Weights *t) { return t->s.groups * out_vectors
 
 static void work_panel(Weights *t, int64_t left, KVal count) {
     turn_dy(t, left);
+    if (t->sums && !t->whole) add_sums(t, count);
     weight_pieces(t, count);
 }
 
@@ -336,7 +387,7 @@ static void choose_rows(Weights *t) {
     const ConvShape *s = &t->s;
     bool merged = always_inside(s, s->axes - 1), inside = true;
     for (int i = 0; i < s->axes; i++) inside = inside && always_inside(s, i);
-    t->whole = inside && s->taps * s->each <= most_rows(t, 1);
+    t->whole = inside && s->taps * s->each < most_rows(t, 1);
     t->outer = t->whole ? 0 : s->axes - merged;
     t->positions = 1;
     for (int i = 0; i < t->outer; i++) t->positions *= s->kernel[i];
@@ -364,11 +415,13 @@ void conv_weight(Ctx *c, Val v, const Shard *shard) {
     t.xs = scratch(c, 16 * t.s.groups * t.s.inputs * t.s.each, t.dtype);
     t.dys = scratch(c, 16 * t.s.places * 16 * nv, t.dtype);
     t.rest = ctx_entry(c, c->r->info[v].partial);
+    if (c->r->info[v].also) t.sums = scratch(c, t.s.groups * out_vectors(&t) * 16, t.dtype);
     t.block = block_begin(c, shard);
     KVal all = gen_i64(g, 16), count = least(g, gen_2(g, K_SUB, shard->count, gen_2(g, K_MUL, t.block, all)), all);
     turn_x(&t);
     work_panels(&t, nv, count);
     block_end(c);
+    if (t.sums) move_sums(&t, c->r->info[v].also);
 }
 
 /* ---- the sum of the shards ---- */

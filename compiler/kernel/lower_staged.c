@@ -29,6 +29,7 @@ typedef struct Staged {
     int *job_of;                           /* by node: the job that stores it, or -1 */
     int *panels;                           /* by node: the entry of its turned form, or -1 */
     int phases, stages, packed;            /* packed: the last phase whose weights were */
+    bool *given;                           /* by node: sums that a convolution's gradient gives */
     bool *done;                            /* of one segment: jobs that are emitted; a fused group */
     Val *group;
     Val *shown;                            /* by output: 0 if written directly, else what to copy */
@@ -137,6 +138,28 @@ static void add_outer(Staged *s, Val v) {
     add_job(s, (Job){.kind = JOB_OUTER, .v = v, .phase = phase});
 }
 
+/* The sum of v's dy over places and batch, if there is one. */
+static Val sum_of_dy(const Staged *s, Val v) {
+    Val dy = graph_in(s->r.graph, v, 0);
+    for (Val u = 1; u < (Val)s->r.graph->node.len; u++) {
+        if (node_of(s, u)->op != G_BATCH_SUM || !s->r.info[u].live || s->given[u]) continue;
+        Val x = graph_in(s->r.graph, u, 0);
+        const Shape *shape = &node_of(s, x)->shape;
+        if (region_base(&s->r, x) == region_base(&s->r, dy) && shape_equal(shape, &node_of(s, dy)->shape) &&
+            graph_attr(s->r.graph, u)->axes == (1u << shape->rank) - 2) return u;
+    }
+    return 0;
+}
+
+static void join_sums(Staged *s) {
+    s->given = arena_array(s->plan->arena, bool, s->r.graph->node.len);
+    for (Val v = 1; v < (Val)s->r.graph->node.len; v++) {
+        if (!s->r.info[v].live || !is_joined(&s->r, v)) continue;
+        Val sum = s->r.info[v].also = sum_of_dy(s, v);
+        if (sum) s->given[sum] = true;
+    }
+}
+
 static void add_jobs(Staged *s, Val v) {
     Info *info = &s->r.info[v];
     const Node *node = node_of(s, v);
@@ -146,7 +169,8 @@ static void add_jobs(Staged *s, Val v) {
         add_outer(s, v);
         return;
     }
-    if (op_class((Op)node->op) == CLASS_BATCH) add_job(s, (Job){.kind = JOB_PARTIAL, .v = v, .phase = info->phase - 1});
+    if (op_class((Op)node->op) == CLASS_BATCH && !s->given[v])
+        add_job(s, (Job){.kind = JOB_PARTIAL, .v = v, .phase = info->phase - 1});
     if (node->op == G_PROJ && !is_summed(&s->r, v)) {
         s->job_of[v] = s->job_of[graph_in(s->r.graph, v, 0)];
         return;
@@ -618,6 +642,7 @@ void staged_lower(Plan *plan) {
     s.job_of = arena_array(plan->arena, int, plan->graph->node.len);
     s.panels = arena_array(plan->arena, int, plan->graph->node.len);
     for (int v = 0; v < plan->graph->node.len; v++) s.job_of[v] = s.panels[v] = -1;
+    join_sums(&s);
     for (Val v = 1; v < (Val)plan->graph->node.len; v++) add_jobs(&s, v);
     add_row_jobs(&s);
     s.done = arena_array(plan->arena, bool, s.job.len + 1);

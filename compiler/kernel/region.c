@@ -91,6 +91,8 @@ static bool always_stored(const Region *r, Val v) {
     return true;
 }
 
+static bool computed_again(const Region *r, Val v);
+
 /* Worth keeping if it is read twice. */
 static bool is_computed(const Region *r, Val v) {
     Op op = op_of(r, v);
@@ -113,7 +115,7 @@ static void store_for_user(Region *r, Val u, int k) {
     case CLASS_VIEW:
         if (op == G_PICK || op == G_EMBED) need(r, v);
         else if (op == G_BROADCAST && region_size(r, u) > region_size(r, v)) need(r, v);
-        else if (is_view(op) && r->info[u].uses > 1 && computed) need(r, v);
+        else if (is_view(op) && r->info[u].uses > 1 && computed && !computed_again(r, region_base(r, v))) need(r, v);
         break;
     case CLASS_UNARY: case CLASS_BINARY: case CLASS_TERNARY:
         if (!r->info[u].varies && !r->body && region_size(r, u) > 1 && is_view(op_of(r, v)) && !is_flat_view(r, v) &&
@@ -427,6 +429,33 @@ static Index split_index(Ctx *c, const Shape *from, const Shape *to, const Index
     return out;
 }
 
+/* Whether something inline at or below v asks for an index by axes. */
+static bool asks_axes(const Region *r, Val v) {
+    Op op = op_of(r, v);
+    if (r->info[v].stored || is_summed(r, v)) return false;
+    if (op == G_IOTA || op == G_OUTER) return true;
+    if (is_view(op) && !is_flat_view(r, v)) return region_size(r, in_of(r, v, 0)) > 1;
+    if (!is_view(op) && !is_elementwise(op)) return false;
+    for (int k = 0; k < graph_node(r->graph, v)->nin; k++)
+        if (asks_axes(r, in_of(r, v, k))) return true;
+    return false;
+}
+
+/* As split_index where v joins axes of its operand: a division for each that is joined. */
+static Index joined_index(Ctx *c, const Shape *from, const Shape *to, const Index *at) {
+    Index out = {.flat = false};
+    for (int i = 0, j = 0; i < to->rank; i++) {
+        int first = j;
+        for (int64_t n = 1; n < to->dim[i]; j++) n *= from->dim[j];
+        Ix rest = at->m[i];
+        for (int k = j - 1; k >= first; k--) {
+            out.m[k] = k == first ? rest : ix_divide(&c->g, rest, from->dim[k], true);
+            if (k > first) rest = ix_divide(&c->g, rest, from->dim[k], false);
+        }
+    }
+    return out;
+}
+
 static KVal pull_view(Ctx *c, Val v, const Index *at) {
     Val in = in_of(c->r, v, 0);
     const Shape *from = &graph_node(c->r->graph, in)->shape, *shape = &graph_node(c->r->graph, v)->shape;
@@ -435,6 +464,10 @@ static KVal pull_view(Ctx *c, Val v, const Index *at) {
         if (at->flat && at == c->own) return pull(c, in, at);
         if (op_of(c->r, v) == G_RESHAPE && !c->r->info[in].stored && !at->flat && splits(from, shape)) {
             Index parts = split_index(c, from, shape, at);
+            return pull(c, in, &parts);
+        }
+        if (op_of(c->r, v) == G_RESHAPE && !at->flat && splits(shape, from) && asks_axes(c->r, in)) {
+            Index parts = joined_index(c, from, shape, at);
             return pull(c, in, &parts);
         }
         Index flat = index_flat(ix_flat(c, shape, at));

@@ -30,6 +30,7 @@ typedef struct Info {
     int uses, depth;
     int phase, level, segment;
     Home home;                 /* if stored */
+    Val also;                  /* of a convolution's gradient of weights: the sum of its dy that it gives too, or 0 */
     int packed;                /* of a product: the entry of its packed weights + 1, or 0 */
     int partial;               /* entry of the shards' sums of a sum over the batch; stride = size */
 } Info;

@@ -159,7 +159,10 @@ static void tile_rows(const Tile *t, Ix o, int mr) {
     }
 }
 
-/* Rows of a tile: as many as registers allow, fewer if that divides the rows. */
+/* What a tile costs: a product-sum in each half of a cycle, but a chain goes on only after four cycles. */
+static int64_t tile_cost(int64_t rows, int nv) { return rows ? (rows * nv < 8 ? 8 : rows * nv) + 1 : 0; }
+
+/* Rows of a tile: as many as registers allow, fewer if that divides the rows or leaves a better last tile. */
 int tile_rows_for(const Target *target, int lanes, DType dtype, int nv, int64_t rows) {
     if (lanes == 1) return 1;
     int per_vector = 16 * (int)dtype_size(dtype) / target->vector_bytes;
@@ -168,9 +171,16 @@ int tile_rows_for(const Target *target, int lanes, DType dtype, int nv, int64_t 
     if (most * nv > 24) most = 24 / nv;
     if (most < 1) most = 1;
     if (rows <= most) return (int)rows;
-    for (int m = most; m * 4 >= most * 3; m--)
+    int best = most;
+    int64_t least = INT64_MAX;
+    for (int m = most; m * 4 >= most * 3; m--) {
+        int64_t cost = rows / m * tile_cost(m, nv) + tile_cost(rows % m, nv);
         if (rows % m == 0) return m;
-    return most;
+        if (cost >= least) continue;
+        least = cost;
+        best = m;
+    }
+    return best;
 }
 
 int tile_columns_for(const Target *target, int lanes, DType dtype) {
