@@ -1,10 +1,10 @@
-/* stand_in.c -- what a strategy puts in a cell's place: the least-squares polynomial over a box or a region.
+/* stand_in.c -- what a strategy puts in a cell's place: the least-squares polynomial, or quotient, over a box or a region.
  *
  * The cell is looked at in f64: on an even grid of a box, both ends included, all points alike; or at the middles of the
- * bins of a region of its inputs, weighed by how many there are.  The terms are fit_terms; the solver is least_squares. */
+ * bins of a region of its inputs, weighed by how many there are.  The terms are fit_terms; the solvers are least_squares, rational_least_squares. */
 #include "experiment/strategy.h"
 
-#include "analysis/least_squares.h"
+#include "analysis/rational.h"
 #include "experiment/analysis.h"
 #include "experiment/function.h"
 
@@ -66,13 +66,14 @@ static double *term_column(Arena *arena, const Samples *s, const int *exponent) 
 
 bool fit_samples(Eval *e, const Samples *samples, Strategy *s) {
     int exponent[FIT_TERMS][STRATEGY_ARGUMENTS], terms = fit_terms(samples->arguments, s->degree, exponent);
-    double *column[FIT_TERMS], *c = arena_array(e->arena, double, terms + 1);
+    double *column[FIT_TERMS], *c = arena_array(e->arena, double, 2 * terms + 1);
     Tensor *t = arena_new_of(e->arena, Tensor);
     Arena *scratch = arena_new();
     for (int k = 0; k < terms; k++) column[k] = term_column(scratch, samples, exponent[k]);
-    LeastSquares fit = least_squares(column, terms, samples->y, samples->weight, samples->n, c);
+    LeastSquares fit = s->rational ? rational_least_squares(column, terms, samples->y, samples->weight, samples->n, c)
+                                   : least_squares(column, terms, samples->y, samples->weight, samples->n, c);
     arena_free(scratch);
-    *t = (Tensor){DT_F64, shape_of(1, (int64_t)terms), c};
+    *t = (Tensor){DT_F64, shape_of(1, (int64_t)fit_size(s, samples->arguments)), c};
     s->coefficients = t;
     s->r2 = least_squares_r2(&fit);
     return true;

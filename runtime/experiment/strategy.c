@@ -76,6 +76,7 @@ static bool read_fit(Eval *e, const Callable *c, int arity, Span span, Strategy 
     int exponent[FIT_TERMS][STRATEGY_ARGUMENTS];
     int64_t d = !degree ? 2 : degree->kind == V_INT ? degree->integer : 1;
     s->kind = STRATEGY_FIT;
+    s->rational = strcmp(c->def->name, "rational_fit") == 0;
     s->degree = (int)(d < 1 || d > FIT_TERMS ? 0 : d);
     if (!s->degree || !fit_terms(arity, s->degree, exponent)) {
         diag_add(e->diags, D_E0613, span, "a fit has a degree from 1 and at most %d terms; this has degree %lld", FIT_TERMS, (long long)d);
@@ -110,7 +111,7 @@ bool strategy_read_callable(Eval *e, const Callable *c, int arity, const char *c
 
 /* fns of the library that make strategies. */
 static bool names_strategy(const Value *value) {
-    static const char *const names[] = {"grid", "tabulated", "quadratic_fit", "polynomial_fit"};
+    static const char *const names[] = {"grid", "tabulated", "quadratic_fit", "polynomial_fit", "rational_fit"};
     bool known = false;
     if (value->kind != V_CALLABLE || !value->callable->def->library) return false;
     for (int i = 0; i < COUNT(names); i++) known |= strcmp(value->callable->def->name, names[i]) == 0;
