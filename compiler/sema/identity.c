@@ -40,7 +40,9 @@ static void write_callable(const Writer *w, const Callable *c) {
     if (c->copy) buf_printf(w->out, "#%d", c->copy);
     if (c->weights) write_weights(w, c->weights);
     for (int i = 0; c->settings && i < c->settings_len; i++) {
-        buf_printf(w->out, "%s%s: ", i ? ", " : "[", c->def->ast->def.settings[i].name);
+        buf_text(w->out, i ? ", " : "[");
+        buf_text(w->out, c->def->ast->def.settings[i].name);
+        buf_text(w->out, ": ");
         write_setting(w, &c->settings[i]);
     }
     if (c->settings && c->settings_len) buf_text(w->out, "]");

@@ -51,9 +51,9 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
         value_kernel_identity(part[i], out, reals);
         buf_text(out, "|");
     }
-    buf_printf(out, "%s", dtype_name(r->x.dtype));
+    buf_text(out, dtype_name(r->x.dtype));
     shape_print(&r->x.shape, out);
-    buf_printf(out, "%s", dtype_name(r->y.dtype));
+    buf_text(out, dtype_name(r->y.dtype));
     shape_print(&r->y.shape, out);
     if (r->session && r->session->clip) buf_text(out, "clip|");
     if (r->attack) buf_printf(out, "attack %d%d|", r->training, r->slope != NULL);

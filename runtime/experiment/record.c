@@ -263,19 +263,52 @@ static void put_fields(Arena *arena, const char *name, const Value *value, Field
 }
 
 enum { MAX_FIELDS = 256, ROWS_SCRATCH = 1 << 20 };
-static void row_json(Arena *arena, const Row *row, bool measured, Field *fields, Buf *out) {
-    int n = 0;
-    for (int i = 0; i < row->set->keys; i++) fields[n++] = (Field){row->set->key[i], key_datum(arena, &row->key[i])};
-    for (int i = 0; i < row->set->columns; i++)
-        if (row->set->measured[i] == measured) put_fields(arena, row->set->column[i], &row->column[i], fields, &n, MAX_FIELDS);
-    json_fields(out, fields, n);
-    buf_text(out, "\n");
+/* Do all keys but the last say the same?  Then their text is the same: rows of a sweep differ in the seed. */
+static bool same_start(const Row *a, const Row *b) {
+    if (a->set != b->set) return false;
+    for (int i = 0; i + 1 < a->set->keys; i++) {
+        const Value *x = &a->key[i], *y = &b->key[i];
+        bool plain = x->kind == V_INT || x->kind == V_REAL || x->kind == V_CALLABLE || x->kind == V_OBJECT;
+        if (!plain || x->kind != y->kind || x->label != y->label || x->integer != y->integer) return false;
+    }
+    return true;
+}
+
+/* Writes rows one after the other; start: "{", and all keys but the last, of the row before. */
+typedef struct RowWriter { Arena *scratch; const Row *before; Buf start, text; Field field[MAX_FIELDS]; } RowWriter;
+
+static void put_start(RowWriter *w, const Row *row) {
+    w->start.len = 0;
+    buf_text(&w->start, "{");
+    for (int i = 0; i + 1 < row->set->keys; i++) {
+        Datum key = key_datum(w->scratch, &row->key[i]);
+        json_text(&w->start, row->set->key[i]);
+        buf_text(&w->start, ":");
+        json_datum(&w->start, &key);
+        buf_text(&w->start, ",");
+    }
+}
+
+static void put_row(RowWriter *w, const Row *row, bool measured) {
+    const RowSet *set = row->set;
+    int n = 0, last = set->keys - 1;
+    if (!w->before || !same_start(row, w->before)) put_start(w, row);
+    if (last >= 0) w->field[n++] = (Field){set->key[last], key_datum(w->scratch, &row->key[last])};
+    for (int i = 0; i < set->columns; i++)
+        if (set->measured[i] == measured) put_fields(w->scratch, set->column[i], &row->column[i], w->field, &n, MAX_FIELDS);
+    buf_put(&w->text, w->start.at, w->start.len);
+    for (int i = 0; i < n; i++) {
+        if (i) buf_text(&w->text, ",");
+        json_text(&w->text, w->field[i].name);
+        buf_text(&w->text, ":");
+        json_datum(&w->text, &w->field[i].value);
+    }
+    buf_text(&w->text, "}\n");
+    w->before = row;
 }
 
 static bool records_file(Experiment *x, Eval *e, const char *name, bool measured, Buf *places) {
-    Buf text = {0};
-    Field fields[MAX_FIELDS];
-    Arena *scratch = arena_new();
+    RowWriter w = {.scratch = arena_new()};
     bool any = false;
     for (int s = 0; s < x->sets.len; s++) {
         const RowSet *set = x->sets.at[s];
@@ -284,18 +317,19 @@ static bool records_file(Experiment *x, Eval *e, const char *name, bool measured
         for (int i = 0; has && i < set->rows.len; i++) {
             if (x->lab->options.shards)
                 buf_printf(places, "%s[%lld,%lld]", places->len ? "," : "", (long long)set_place(set), (long long)set->rows.at[i]->number);
-            row_json(scratch, set->rows.at[i], measured, fields, &text);
-            if (arena_used(scratch) < ROWS_SCRATCH) continue;
-            arena_free(scratch);
-            scratch = arena_new();
+            put_row(&w, set->rows.at[i], measured);
+            if (arena_used(w.scratch) < ROWS_SCRATCH) continue;
+            arena_free(w.scratch);
+            w.scratch = arena_new();
         }
         any |= has && set->rows.len;
     }
-    arena_free(scratch);
+    arena_free(w.scratch);
     char *error = NULL;
     const char *path = path_join(e->arena, x->folder, name);
-    bool ok = !any || file_write(e->arena, path, text.at, text.len, FILE_SYNC, &error);
-    buf_free(&text);
+    bool ok = !any || file_write(e->arena, path, w.text.at, w.text.len, FILE_SYNC, &error);
+    buf_free(&w.text);
+    buf_free(&w.start);
     if (!ok) diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", error);
     else if (any) vec_push(x->arena, &x->files, path);
     return ok;
