@@ -1,4 +1,4 @@
-/* surfaces.c -- looking at a model over its inputs: plane(model, at:, along:, output:), a section of it as a function of one or
+/* surfaces.c -- looking at a model over its inputs: across(model, at:, along:, output:), a section of it as a function of one or
  * two numbers; input_gradient(model, f, on:), the gradient by the input of a function of output and target. */
 #include "experiment/analysis.h"
 #include "experiment/train.h"
@@ -109,7 +109,7 @@ static bool plane_fill(Eval *e, const BuiltinCall *call, Plane *p) {
 static bool builtin_plane(Eval *e, const BuiltinCall *call, Value *out) {
     const Model *model = value_model(&call->args[0]);
     if (!model) {
-        diag_add(e->diags, D_E0314, call->arg_spans[0], "plane takes a model; this is %s", value_kind_name(&call->args[0]));
+        diag_add(e->diags, D_E0314, call->arg_spans[0], "across takes a model; this is %s", value_kind_name(&call->args[0]));
         return eval_fail(out);
     }
     for (int i = 1; i < 4; i++)
@@ -165,4 +165,4 @@ static bool builtin_input_gradient(Eval *e, const BuiltinCall *call, Value *out)
     return true;
 }
 
-const BuiltinRow builtins_surfaces[] = {{"plane", builtin_plane}, {"input_gradient", builtin_input_gradient}, {NULL, NULL}};
+const BuiltinRow builtins_surfaces[] = {{"across", builtin_plane}, {"input_gradient", builtin_input_gradient}, {NULL, NULL}};
