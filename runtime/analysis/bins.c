@@ -12,8 +12,10 @@ static size_t counter_cells(const Counter *c) {
     return cells;
 }
 
+static int64_t most_bins(int axes) { return axes == 1 ? 65536 : axes == 2 ? 1024 : 128; }
+
 bool counter_open(Counter *c, int axes) {
-    *c = (Counter){.axes = axes, .most = axes == 1 ? 65536 : axes == 2 ? 1024 : 128};
+    *c = (Counter){.axes = axes, .most = most_bins(axes)};
     c->count = calloc(counter_cells(c), sizeof *c->count);
     return c->count != NULL;
 }
@@ -24,6 +26,9 @@ void counter_close(Counter *c) {
 }
 
 static int64_t bin_of(double x, double scale) { return (int64_t)floor(x * scale); }
+
+/* The bin of a coarser level that a bin lies in. */
+static int64_t coarser(int64_t bin, int levels) { return levels > 62 ? bin < 0 ? -1 : 0 : bin >> levels; }
 
 /* The finest level at which an axis holds lo..hi, from `level` on. */
 static int level_for(double lo, double hi, int64_t most, int level) {
@@ -55,7 +60,7 @@ static bool counter_move(Counter *c, const Counter *old) {
                 size_t to = 0;
                 if (!*from) continue;
                 for (int j = 0; j < c->axes; j++)
-                    to = to * (size_t)c->most + (size_t)(((old->base[j] + at[j]) >> (c->level[j] - old->level[j])) - c->base[j]);
+                    to = to * (size_t)c->most + (size_t)(coarser(old->base[j] + at[j], c->level[j] - old->level[j]) - c->base[j]);
                 count[to] += *from;
             }
     free(old->count);
@@ -71,9 +76,9 @@ static bool counter_cover(Counter *c, const double *lo, const double *hi) {
         c->lo[j] = c->n ? fmin(c->lo[j], lo[j]) : lo[j];
         c->hi[j] = c->n ? fmax(c->hi[j], hi[j]) : hi[j];
         if (!c->n) continue;
-        int64_t first = bin_of(c->lo[j], c->scale[j]), last = bin_of(c->hi[j], c->scale[j]);
-        bool inside = first >= c->base[j] && last < c->base[j] + c->most && c->level[j] == level_for(c->lo[j], c->hi[j], c->most, c->level[j]);
-        fits &= inside;
+        double first = floor(c->lo[j] * c->scale[j]), last = floor(c->hi[j] * c->scale[j]);      /* may be beyond any whole number */
+        fits = fits && first >= (double)c->base[j] && last < (double)(c->base[j] + c->most)
+            && c->level[j] == level_for(c->lo[j], c->hi[j], c->most, c->level[j]);
     }
     if (fits) return true;
     for (int j = 0; j < c->axes; j++) axis_place(c, j, level_for(c->lo[j], c->hi[j], c->most, c->n ? c->level[j] : -1000));
@@ -176,7 +181,7 @@ static void bins_take(Bins *to, const Bins *from) {
                 int64_t place = 0;
                 if (!from->count[k]) continue;
                 for (int j = 0; j < to->axes; j++)
-                    place = place * to->size[j] + ((from->base[j] + at[j]) >> (to->level[j] - from->level[j])) - to->base[j];
+                    place = place * to->size[j] + coarser(from->base[j] + at[j], to->level[j] - from->level[j]) - to->base[j];
                 to->count[place] += from->count[k];
             }
 }
@@ -203,11 +208,12 @@ Bins *bins_pool(Arena *arena, const Bins *const *bins, int n) {
         for (int i = 0; i < n; i++) {
             if (!bins[i]->n) continue;
             int shift = like.level[j] - bins[i]->level[j];
-            int64_t first = bins[i]->base[j] >> shift, last = (bins[i]->base[j] + bins[i]->size[j] - 1) >> shift;
+            int64_t first = coarser(bins[i]->base[j], shift), last = coarser(bins[i]->base[j] + bins[i]->size[j] - 1, shift);
             lo = first < lo ? first : lo;
             hi = last > hi ? last : hi;
         }
         if (lo > hi) { lo = hi = 0; like.level[j] = 0; }
+        for (; hi - lo >= most_bins(like.axes); like.level[j]++) lo = coarser(lo, 1), hi = coarser(hi, 1);
         like.base[j] = lo;
         like.size[j] = hi - lo + 1;
     }
@@ -228,8 +234,8 @@ Bins *bins_coarser(Arena *arena, const Bins *bins, const int level[BIN_AXES]) {
         int shift = level[j] - bins->level[j];
         if (shift <= 0) continue;
         like.level[j] = level[j];
-        like.base[j] = bins->base[j] >> shift;
-        like.size[j] = ((bins->base[j] + bins->size[j] - 1) >> shift) - like.base[j] + 1;
+        like.base[j] = coarser(bins->base[j], shift);
+        like.size[j] = coarser(bins->base[j] + bins->size[j] - 1, shift) - like.base[j] + 1;
     }
     Bins *b = bins_new(arena, &like);
     bins_take(b, bins);

@@ -33,7 +33,7 @@ enum { COUNTER_MOST = 2000000000 };               /* points that one counter tak
 bool counter_add(Counter *counter, const double *const *x, int64_t n);
 Bins *counter_bins(Arena *arena, const Counter *counter);
 
-/* All points of several: at the coarsest of their levels. */
+/* All points of several: at the coarsest of their levels, or coarser where they would be more than `most` together. */
 Bins *bins_pool(Arena *arena, const Bins *const *bins, int n);
 Bins *bins_coarser(Arena *arena, const Bins *bins, const int level[BIN_AXES]);    /* no level below the own one */
 /* At the level of Scott's rule: the widest bins that are no wider than 3.49 sd n^(-1 / (axes + 2)). */

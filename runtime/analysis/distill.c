@@ -376,7 +376,7 @@ typedef struct Search { const FormulaTarget *target; double within; int fits, mo
 
 /* One shape; the best of its starts. */
 static void try_shape(Search *s, FormulaFit *f) {
-    FormulaFit best = {.error = INFINITY};
+    FormulaFit best = {.arguments = f->arguments, .numbers = 1, .error = INFINITY};
     bool linear = f->terms == 0 || (f->terms == 1 && f->term[0].factors == 1 && f->term[0].curve[0] == CURVE_LINE);
     shape_open(f);
     for (int start = 0; start < (linear ? 1 : STARTS) && s->fits < s->most && best.error > s->within; start++, s->fits++) {
@@ -415,7 +415,7 @@ static void try_sums(Search *s, FormulaFit *f, int size, int from) {
 }
 
 bool distill_formula(const FormulaTarget *target, double within, int size, int most, FormulaFit *out) {
-    Search s = {.target = target, .within = within, .most = most, .best = {.error = INFINITY}};
+    Search s = {.target = target, .within = within, .most = most, .best = {.arguments = target->arguments, .numbers = 1, .error = INFINITY}};
     FormulaFit empty = {.arguments = target->arguments};
     try_shape(&s, &empty);
     for (int k = 1; k <= size && !s.found && s.fits < s.most; k++) try_sums(&s, &empty, k, 0);

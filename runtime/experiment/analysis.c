@@ -229,7 +229,8 @@ static bool pieces_run(Eval *e, const Model *model, const DataObject *data, cons
     model_block(model, plan, block);
     Feed feed = {.settings = settings, .keys = plan_keys(e, plan, &seeds, 0), .batch = piece};
     feed.out_rows[0] = arena_alloc(e->arena, row * (size_t)piece + 64);
-    for (int64_t from = 0; from < data->size; from += piece) {
+    for (int64_t from = 0; from < data->size && !lab_interrupted(lab); from += piece) {
+        lab_progress_text(e, "inputs", from, data->size, "");
         feed.examples = data->size - from < piece ? data->size - from : piece;
         for (int k = 0; k < 2; k++) feed.rows[k] = rows[k] + in[k] * (size_t)from;
         if (plan->program->run(plan->program, block, &feed, 0, 1, lab_turn(e)->pool)) return false;
@@ -239,12 +240,17 @@ static bool pieces_run(Eval *e, const Model *model, const DataObject *data, cons
 }
 
 static bool uses_fit(Eval *e, const BuiltinCall *call, const TrainPlan *plan, const DataObject *data, const char *path) {
-    double most = 0;
+    double most = 0, bytes = plan->use_arity == 1 ? 262144 : plan->use_arity == 2 ? 4194304 : 8388608;
     if (!plan->uses) {
         diag_add(e->diags, D_E0603, call->span, "the net applies %s only inside of other cells", path);
         return false;
     }
     for (int u = 0; u < plan->uses; u++) most = fmax(most, (double)plan->use_size[u] * (double)data->size);
+    if (bytes * plan->uses > 4e9) {
+        diag_add(e->diags, D_E0414, call->span, "%s is applied %d times: to count each by itself needs %.1f GB; the limit is 4", path, plan->uses,
+                 bytes * plan->uses * 1e-9);
+        return false;
+    }
     if (most <= COUNTER_MOST) return true;
     Diag *diag = diag_add(e->diags, D_E0414, call->span, "%s is called %.3g times; %.3g at most are counted", path, most, (double)COUNTER_MOST);
     diag_hint(diag, "on: a part of the data, as in data[1..1000]");
@@ -270,6 +276,10 @@ static bool count_inputs(Eval *e, const BuiltinCall *call, const Model *model, c
         counter_close(&p.counter[u]);
     }
     if (!memory) diag_add(e->diags, D_R0103, call->span, "out of memory while counting the inputs of %s", cell->path);
+    if (ok && memory && lab_interrupted(lab_of(e))) {
+        diag_add(e->diags, D_R0103, call->span, "interrupted while counting the inputs of %s", cell->path);
+        ok = false;
+    }
     if (ok && memory) *out = inputs_value(arena, bins_pool(arena, layer, uses), layer, uses);
     arena_free(sub.arena);
     return (ok && memory) || eval_fail(out);

@@ -97,6 +97,21 @@ static void test_not_finite(void **state) {
     arena_free(arena);
 }
 
+/* Narrow heaps far apart: together no more bins than one counter has. */
+static void test_far_apart(void **state) {
+    (void)state;
+    Arena *arena = arena_new();
+    double near[3] = {0, 0.25, 0.5}, far[3] = {1e9, 1e9 + 1, 1e9 + 2};
+    const double *a[1] = {near}, *b[1] = {far};
+    const Bins *parts[2] = {bins_from(arena, 1, a, 3, 3), bins_from(arena, 1, b, 3, 3)};
+    const Bins *both = bins_pool(arena, parts, 2);
+    assert_int_equal(both->n, 6);
+    assert_true(bins_total(both) <= 65536);
+    assert_int_equal(both->count[0], 3);
+    assert_int_equal(both->count[bins_total(both) - 1], 3);
+    arena_free(arena);
+}
+
 /* ---- boxes and regions ---- */
 
 static void test_boxes(void **state) {
@@ -281,7 +296,7 @@ static void test_quadrature(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counts), cmocka_unit_test(test_pooled), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_boxes),
+        cmocka_unit_test(test_counts), cmocka_unit_test(test_pooled), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_far_apart), cmocka_unit_test(test_boxes),
         cmocka_unit_test(test_regions), cmocka_unit_test(test_gaussian_region), cmocka_unit_test(test_least_squares),
         cmocka_unit_test(test_matrices), cmocka_unit_test(test_forms), cmocka_unit_test(test_bootstrap_covers),
         cmocka_unit_test(test_mean_covers), cmocka_unit_test(test_quadrature),
