@@ -193,7 +193,7 @@ static void put_axis(const Figure *figure, const PanelPlot *plot, char name, Buf
     number(out, axis->downwards ? hi : lo);
     buf_text(out, ":");
     number(out, axis->downwards ? lo : hi);
-    buf_printf(out, "]\nset %ctics nomirror out scale 0.5,0.25 %s %s ", name,
+    buf_printf(out, "]\nset %ctics nomirror out scale 0.5,0.25 %s%s %s ", name, name == 'x' ? "offset 0,tics_up " : "",
                axis->categories ? "noenhanced" : "enhanced",
                name == 'x' && figure_slanted(figure, pixels) ? "rotate by 30 right" : "norotate autojustify");
     put_ticks(axis, lo, hi, figure_ticks_wanted(pixels, name == 'x'), shown, out);
@@ -375,7 +375,9 @@ static void put_palette(const Figure *figure, Buf *out) {
     buf_text(out, " noenhanced offset 1,0\n");
 }
 
+/* SVG's lines of text are high: its labels of x stand farther from the axis. */
 static void put_terminal(const Figure *figure, const char *kind, const char *name, Buf *out) {
+    buf_text(out, strcmp(kind, "svg") == 0 ? "tics_up = 0.3\n" : "tics_up = 0\n");
     if (strcmp(kind, "pdf") == 0)
         buf_printf(out, "set terminal pdfcairo size %.2fin,%.2fin enhanced font 'Helvetica,10' background '#ffffff'\n",
                    figure->width / 96.0, figure->height / 96.0);

@@ -35,6 +35,7 @@ const char page_style[] =
     "figure img{max-width:46rem;min-width:26rem}\n"
     "figure svg text{font-family:\"Helvetica Neue\",Helvetica,\"Liberation Sans\",Arial,sans-serif}\n"
     ".tables{display:flex;flex-wrap:wrap;gap:1.2rem 2.5rem;align-items:flex-start}\n"
+    ".tables>div{min-width:0;max-width:100%}\n"
     ".tables .scroll{max-height:27rem;border-bottom:1px solid var(--grid)}\n"
     "details .scroll{max-height:27rem}\n"
     "table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums;line-height:1.4}\n"
