@@ -12,7 +12,7 @@ static const char *const type_words[] = {
     "protocol", "corruption", "artifact", "progress", "formula", "rest", "columns", "labels", "measure", "norm",
     "order", "axis_scale", "outside", "emission", "units", "answers", "storage", "mode", "type", "any", NULL };
 static const char *const planned[] = {
-    "lipschitz", "time_per_call", NULL };
+    "characters", NULL };
 
 static const char *const choices_scope[] = { "model", "layer", "feature", "unit", NULL };
 static const char *const choices_norm[] = { "linf", "l2", "l1", NULL };

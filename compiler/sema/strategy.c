@@ -221,6 +221,12 @@ static Val table_values(Eval *e, const Strategy *s, int n) {
     return graph_reshape(g, flat, t->shape);
 }
 
+/* x < lo ? lo : hi < x ? hi : x; NaN passes. */
+static Val clamped(Graph *g, Val x, Val lo, Val hi) {
+    Val high = graph_3(g, G_SELECT, graph_2(g, G_LT, hi, x), graph_broadcast(g, hi, graph_node(g, x)->shape), x);
+    return graph_3(g, G_SELECT, graph_2(g, G_LT, x, lo), graph_broadcast(g, lo, graph_node(g, x)->shape), high);
+}
+
 static bool table_call(Eval *e, const StrategyCall *call, const Strategy *s, Val *out) {
     Graph *g = e->trace->graph;
     Box box = box_known(e, s, call->n);
@@ -228,7 +234,7 @@ static bool table_call(Eval *e, const StrategyCall *call, const Strategy *s, Val
     for (int j = 0; j < call->n; j++) {
         Val lo = element(g, box.lo, j), hi = element(g, box.hi, j);
         x[j] = call->nodes[j];
-        if (s->outside == OUTSIDE_CLAMP) x[j] = graph_2(g, G_MIN, graph_2(g, G_MAX, x[j], lo), hi);
+        if (s->outside == OUTSIDE_CLAMP) x[j] = clamped(g, x[j], lo, hi);
         Val within = graph_2(g, G_AND, graph_2(g, G_LE, lo, x[j]), graph_2(g, G_LE, x[j], hi));
         inside = inside ? graph_2(g, G_AND, inside, within) : within;
     }

@@ -50,6 +50,7 @@ const BuiltinRow *lab_builtin_table(Arena *arena) {
     const BuiltinRow *const parts[] = {builtins_train, builtins_data, builtins_dataset, builtins_synthetic, builtins_noise, builtins_record,
                                        builtins_table, builtins_mark, builtins_figure, builtins_misc, builtins_corruption, builtins_load,
                                        builtins_artifact, builtins_protocol, builtins_attack, builtins_surfaces, builtins_strategy,
+                                       builtins_cell_facts,
                                        builtins_analysis, builtins_approximate, builtins_spectrum, builtins_distill};
     VEC(BuiltinRow) rows = {0};
     for (int i = 0; i < COUNT(parts); i++)

@@ -1,5 +1,6 @@
 /* builtins_misc.c -- print, check; statistics of lists; means of functions; loss surfaces. */
 #include "experiment/experiment.h"
+#include "experiment/strategy.h"
 #include "report/statistics.h"
 #include "support/sha256.h"
 
@@ -73,7 +74,17 @@ static bool builtin_hash(Eval *e, const BuiltinCall *call, Value *out) {
     return true;
 }
 
-/* Bytes of the numbers that a value holds: of a model or a trained cell, its parameters and states. */
+/* Of a trained cell: what stands for it in a call. */
+static bool size_of_strategy(const Callable *c, DType precision, int64_t *bytes) {
+    const Strategy *s = c->strategies && c->strategies->n ? c->strategies->at[0].strategy : NULL;
+    const Tensor *t = s && s->kind == STRATEGY_TABLE ? s->table : s && s->kind == STRATEGY_FIT ? s->coefficients : NULL;
+    if (!t) return false;
+    *bytes = shape_size(&t->shape) * (int64_t)dtype_size(precision);
+    return s->kind == STRATEGY_FIT || s->outside != OUTSIDE_EXACT;
+}
+
+/* Bytes of the numbers that a value holds: of a model or a trained cell, its parameters and states; of a table or a fit,
+ * its numbers. */
 static bool builtin_size(Eval *e, const BuiltinCall *call, Value *out) {
     const Value *v = &call->args[0];
     const Tensor *t;
@@ -83,12 +94,12 @@ static bool builtin_size(Eval *e, const BuiltinCall *call, Value *out) {
         const NetInfo *info = ((const Model *)v->object)->info;
         for (int i = 0; i < info->params; i++)
             bytes += shape_size(&info->param[i].shape) * (int64_t)dtype_size(info->layout.slot[i].dtype);
-    } else if (v->kind == V_CALLABLE && v->callable->weights) {
+    } else if (v->kind == V_CALLABLE && v->callable->weights && !size_of_strategy(v->callable, e->session->precision, &bytes)) {
         for (int i = 0; i < v->callable->weights->len; i++) {
             if (!value_as_tensor(e, &v->callable->weights->at[i], e->session->precision, call->span, &t)) return eval_fail(out);
             bytes += shape_size(&t->shape) * (int64_t)dtype_size(t->dtype);
         }
-    } else {
+    } else if (v->kind != V_CALLABLE || !v->callable->weights) {
         if (!value_as_tensor(e, v, e->session->precision, call->arg_spans[0], &t)) return eval_fail(out);
         bytes = shape_size(&t->shape) * (int64_t)dtype_size(t->dtype);
     }

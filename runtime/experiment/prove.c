@@ -12,27 +12,34 @@ enum { UNITS = 64, ROWS = 256, ROUNDING_BOXES = 1 << 14 };
 
 /* ---- the parameters ---- */
 
-static bool block_fill(Prover *p, BlockLayout *layout) {
-    const Trace *t = p->cell.trace;
-    Slot *slot = arena_array(p->arena, Slot, t->params.len + 1);
-    for (int i = 0; i < t->params.len; i++) slot[i] = (Slot){t->params.at[i].path, t->params.at[i].dtype, t->params.at[i].shape, 0};
+void *trace_block(Eval *e, Arena *arena, const Trace *t, Span span, BlockLayout *layout) {
+    Slot *slot = arena_array(arena, Slot, t->params.len + 1);
+    for (int i = 0; i < t->params.len; i++)
+        slot[i] = (Slot){t->params.at[i].path, t->params.at[i].dtype, t->params.at[i].shape, 0};
     block_layout(slot, t->params.len, layout);
-    p->block = training_aligned(p->arena, layout->size + 64);
+    char *block = training_aligned(arena, layout->size + 64);
     for (int i = 0; i < t->params.len; i++) {
         const ParamInfo *param = &t->params.at[i];
         const Tensor *start;
         if (value_distribution(&param->initial)) {
-            Diag *d = diag_add(p->e->diags, D_E0408, p->span, "%s starts from random numbers, and no seed is at hand", param->path);
+            Diag *d = diag_add(e->diags, D_E0408, span, "%s starts from random numbers, and no seed is at hand", param->path);
             diag_hint(d, "fresh(net, seed: 1) has weights");
-            return false;
+            return NULL;
         }
-        if (!value_as_tensor(p->e, &param->initial, param->dtype, p->span, &start)) return false;
+        if (!value_as_tensor(e, &param->initial, param->dtype, span, &start)) return NULL;
         size_t each = dtype_size(param->dtype);
         int64_t n = shape_size(&param->shape), have = shape_size(&start->shape);
-        for (int64_t k = 0; k < n; k++)
-            memcpy((char *)p->block + layout->slot[i].offset + (size_t)k * each, (char *)start->data + (size_t)(have == n ? k : 0) * each, each);
+        for (int64_t k = 0; k < n; k++) {
+            const char *from = (const char *)start->data + (size_t)(have == n ? k : 0) * each;
+            memcpy(block + layout->slot[i].offset + (size_t)k * each, from, each);
+        }
     }
-    return true;
+    return block;
+}
+
+static bool block_fill(Prover *p, BlockLayout *layout) {
+    p->block = trace_block(p->e, p->arena, p->cell.trace, p->span, layout);
+    return p->block != NULL;
 }
 
 static double *settings_of(const Prover *p) {
@@ -82,19 +89,67 @@ static bool program_build(Prover *p, const Val *values) {
     return p->program != NULL;
 }
 
-/* An operation on arguments whose value can jump.  A choice may not, if both sides agree where it turns: maximum and the
- * like are operations of their own. */
-static bool may_jump(const Graph *g) {
-    bool *varies = arena_array(g->arena, bool, g->node.len + 1);
-    for (Val v = 1; v < (Val)g->node.len; v++) {
+/* ---- jumps ---- */
+
+typedef struct Meeting { const Prover *p; const Graph *g; const bool *varies; Val at, by; Graph *to; Val *copy; bool other; } Meeting;
+
+/* v where argument-dependent `at` has the value `by`; other: v depends on more than that. */
+static Val meeting_copy(Meeting *m, Val v) {
+    const Node *node = graph_node(m->g, v);
+    NodeType type = graph_type(m->g, v);
+    if (v == m->at) return graph_broadcast(m->to, meeting_copy(m, m->by), node->shape);
+    if (m->copy[v]) return m->copy[v];
+    if (node->op == G_INPUT) {
+        const GraphInput *in = &m->g->inputs.at[graph_attr(m->g, v)->index];
+        m->other |= m->varies[v];
+        return m->copy[v] = graph_input(m->to, in->kind, in->index, in->name, type);
+    }
+    Val *in = arena_array(m->p->arena, Val, node->nin + 1);
+    for (int i = 0; i < node->nin; i++) in[i] = meeting_copy(m, graph_in(m->g, v, i));
+    type.batched = false;
+    for (int i = 0; i < node->nin; i++) type.batched |= graph_node(m->to, in[i])->batched;
+    return m->copy[v] = graph_add(m->to, (Op)node->op, in, node->nin, graph_attr(m->g, v), &type, node->span);
+}
+
+/* Have both sides of a choice by a < b (or <=) the same value, to the bit, where a = b?  Known where one of a and b is
+ * fixed, and the sides depend on the other alone. */
+static bool sides_meet(const Prover *p, const Graph *g, const bool *varies, Val choice) {
+    Val condition = graph_in(g, choice, 0);
+    const Node *node = graph_node(g, condition);
+    if (node->op != G_LT && node->op != G_LE) return false;
+    Val a = graph_in(g, condition, 0), b = graph_in(g, condition, 1);
+    if (varies[a] == varies[b]) return false;
+    Meeting m = {p, g, varies, varies[a] ? a : b, varies[a] ? b : a, graph_new(p->arena), arena_array(p->arena, Val, g->node.len + 1), false};
+    for (int k = 1; k <= 2; k++) graph_output(m.to, OUT_VALUE, k - 1, "side", meeting_copy(&m, graph_in(g, choice, k)));
+    if (m.other) return false;
+    BlockLayout layout;
+    const void **in = arena_array(p->arena, const void *, m.to->inputs.len + 1), *out[2];
+    const char *block = trace_block(p->e, p->arena, p->cell.trace, p->span, &layout);
+    for (int i = 0; i < m.to->inputs.len; i++) {
+        const GraphInput *input = &m.to->inputs.at[i];
+        if (input->kind == IN_BLOCK) in[i] = block + layout.slot[input->index].offset;
+        if (input->kind == IN_SETTING) in[i] = &p->cell.trace->settings.at[input->index].value;
+    }
+    if (!block || !graph_eval(p->arena, m.to, 1, in, out, NULL, 0)) return false;
+    NodeType type = graph_type(m.to, m.to->outputs.at[0].value);
+    size_t bytes = (size_t)shape_size(&type.shape) * dtype_size(type.dtype);
+    bool zeros = type.dtype == DT_F32 && bytes == 4 && *(const float *)out[0] == *(const float *)out[1];
+    return zeros || memcmp(out[0], out[1], bytes) == 0;
+}
+
+/* Is there an operation on arguments whose value can jump? */
+static bool may_jump(const Prover *p, const Graph *g) {
+    bool *varies = arena_array(p->arena, bool, g->node.len + 1);
+    Val last = (Val)g->node.len - 1;
+    for (Val v = 1; v <= last; v++) {
         const Node *node = graph_node(g, v);
         varies[v] = node->op == G_INPUT && g->inputs.at[graph_attr(g, v)->index].kind == IN_ROWS;
         for (int i = 0; i < node->nin; i++) varies[v] |= varies[graph_in(g, v, i)];
         if (!varies[v]) continue;
-        bool jumps = node->op == G_SIGN || node->op == G_FLOOR || node->op == G_CEIL || node->op == G_ROUND || node->op == G_MOD;
-        jumps |= node->op == G_CAST && node->dtype < DT_F32;
-        jumps |= node->op == G_CAST && graph_node(g, graph_in(g, v, 0))->dtype < DT_F32;
-        jumps |= node->op == G_SELECT && varies[graph_in(g, v, 0)];
+        Op op = (Op)node->op;
+        bool jumps = op == G_SIGN || op == G_FLOOR || op == G_CEIL || op == G_ROUND || op == G_MOD;
+        jumps |= op == G_CAST && (node->dtype < DT_F32 || graph_node(g, graph_in(g, v, 0))->dtype < DT_F32);
+        jumps |= op == G_SELECT && varies[graph_in(g, v, 0)] && !sides_meet(p, g, varies, v);
         if (jumps) return true;
     }
     return false;
@@ -107,7 +162,7 @@ bool prover_make(Eval *e, const Value *cell, int arity, DType precision, bool de
     if (arity > BOUND_ARGUMENTS) return p->unknown = "more than 3 arguments", true;
     if (!cell_graph(e, cell, p->precision, span, &p->cell)) return false;
     Graph *g = p->cell.trace->graph;
-    p->jumps = may_jump(g);
+    p->jumps = may_jump(p, g);
     values[0] = p->cell.value;
     if (derivatives && !pass_grad(g, values[0], 0, p->cell.args, arity, values + 1, e->diags)) return false;
     for (int k = 1; k < p->values; k++)

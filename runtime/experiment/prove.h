@@ -20,6 +20,8 @@ typedef struct Prover {
 
 /* derivatives: the values are followed by the derivative along each argument.  False after diagnostics. */
 bool prover_make(Eval *e, const Value *cell, int arity, DType precision, bool derivatives, Span span, Prover *out);
+/* The parameters of a trace at their starting values (of a trained cell: its weights), as a block; NULL after E0408. */
+void *trace_block(Eval *e, Arena *arena, const Trace *trace, Span span, BlockLayout *layout);
 void prover_free(Prover *p);
 /* middle, half: [count][n].  forms: [count][values][n + 2]: c, slopes, r. */
 bool prover_run(Prover *p, int64_t count, const double *middle, const double *half, double *forms);

@@ -204,6 +204,6 @@ bool dataset_text(Eval *e, const BuiltinCall *call, const TextArguments *at, Dat
 bool data_same_values(Eval *e, const DataObject *trained, const DataObject *data, Span span);
 /* Identity and raw range, from the rows. */
 void data_finish(DataObject *data);
-extern const BuiltinRow builtins_strategy[], builtins_data[], builtins_dataset[], builtins_synthetic[], builtins_noise[];
+extern const BuiltinRow builtins_strategy[], builtins_cell_facts[], builtins_data[], builtins_dataset[], builtins_synthetic[], builtins_noise[];
 
 #endif
