@@ -1,6 +1,7 @@
 /* cli_build.c -- nin build: an artifact of a program, or a net with weights, as C or machine code. */
 #include <ctype.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "driver/build.h"
 #include "support/file.h"
@@ -139,15 +140,12 @@ static bool write_weights(Building *b, const char *path)
     return build_write_bytes(b->cli, path, bytes, (size_t)a->state_bytes);
 }
 
-static bool write_c(Building *b, const char *path)
+static bool write_source(Building *b, const char *path)
 {
-    Buf source = {0}, header = {0};
-    const char *h = beside(b->cli, path, ".h", true);
+    Buf source = {0};
     artifact_source(&b->artifact, beside(b->cli, path, ".h", false), &source);
-    artifact_header(&b->artifact, &header);
-    bool ok = build_write(b->cli, path, &source) && build_write(b->cli, h, &header);
+    bool ok = build_write(b->cli, path, &source);
     buf_free(&source);
-    buf_free(&header);
     return ok;
 }
 
@@ -160,16 +158,21 @@ static bool write_header(Building *b, const char *path)
     return ok;
 }
 
+/* All of it, or nothing: a header or a file of weights that cannot be written takes the rest with it. */
 static bool build_kind(Building *b, int kind, const char *path)
 {
-    bool ok = false;
-    if (kind == 0)
-        ok = write_c(b, path);
-    else if (kind == 5)
-        ok = write_header(b, path);
-    else
-        ok = build_machine(b, kinds[kind], path) && (kind == 4 || kind > 5 || write_header(b, beside(b->cli, path, ".h", true)));
-    return ok && (!b->artifact.separate || write_weights(b, beside(b->cli, path, ".weights", true)));
+    const char *header = beside(b->cli, path, ".h", true);
+    bool has_header = kind <= 3, headed = false;
+    if (!(kind == 0 ? write_source(b, path) : kind == 5 ? write_header(b, path) : build_machine(b, kinds[kind], path)))
+        return false;
+    if (has_header)
+        headed = write_header(b, header);
+    if (headed >= has_header && (!b->artifact.separate || write_weights(b, beside(b->cli, path, ".weights", true))))
+        return true;
+    unlink(path);
+    if (headed)
+        unlink(header);
+    return false;
 }
 
 int command_build(Cli *cli)

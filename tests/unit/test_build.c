@@ -358,6 +358,14 @@ static void test_errors(void **state)
     refused(c, 3, "no-such-compiler is not on this machine", "--artifact=plain", "--emit=shared", "--cc", "no-such-compiler");
     Outcome o = child_run(c, "build", models, "--artifact", "plain", "-o", "/proc/none/x.c", NULL);
     expect_status(&o, 3);
+    shell_ok(c, arena_printf(c->arena, "mkdir %s/half.h %s/whole.weights", c->folder, c->folder));
+    o = child_run(c, "build", models, "--artifact", "plain", "-o", child_path(c, "half.c"), NULL);
+    expect_status(&o, 3);
+    expect_text(o.err, "half.h");
+    assert_false(file_exists(child_path(c, "half.c")));
+    o = child_run(c, "build", models, "--artifact", "raw", "--emit", "object", "-o", child_path(c, "whole.o"), NULL);
+    expect_status(&o, 3);
+    assert_false(file_exists(child_path(c, "whole.o")) || file_exists(child_path(c, "whole.h")));
     o = child_run(c, "build", models, "--artifact", "plain", "--emit", "rust", NULL);
     expect_status(&o, 2);
 }
