@@ -437,6 +437,8 @@ static void show_settings(Repl *repl)
     repl_say(repl, "width      %-8d columns of the terminal\n", o->width);
 }
 
+const char *const repl_settings[] = {"color", "graphics", "height", "precision", "width", NULL};
+
 static bool command_set(Repl *repl, const char *rest)
 {
     ReplOptions *o = &repl->options;

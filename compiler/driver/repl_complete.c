@@ -207,6 +207,13 @@ static long file_start(const char *line, size_t length)
     return quotes % 2 ? (long)last : -1;
 }
 
+/* The name of a setting behind ":set ". */
+static bool in_setting(const char *line, size_t from)
+{
+    size_t blanks = strspn(line, " \t");
+    return strncmp(line + blanks, ":set ", 5) == 0 && blanks + 5 + strspn(line + blanks + 5, " ") == from;
+}
+
 ReplWords repl_complete(Repl *repl, Arena *arena, const char *line)
 {
     Words w = {.arena = arena};
@@ -226,6 +233,9 @@ ReplWords repl_complete(Repl *repl, Arena *arena, const char *line)
     if (command) {
         for (const ReplCommand *c = repl_commands; c->name; c++)
             offer(&w, *c->arguments ? arena_printf(arena, "%s ", c->name) : c->name);
+    } else if (in_setting(line, from)) {
+        for (const char *const *name = repl_settings; *name; name++)
+            offer(&w, arena_printf(arena, "%s ", *name));
     } else if (from && line[from - 1] == '.' && (from < 2 || line[from - 2] != '.')) {
         offer_path(repl, line, from - 1, &w);
     } else if (w.length || open_bracket(line, from)) {

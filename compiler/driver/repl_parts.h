@@ -43,6 +43,7 @@ typedef struct ReplCommand {
     bool (*run)(Repl *repl, const char *rest);
 } ReplCommand;
 extern const ReplCommand repl_commands[];         /* ends with a NULL name */
+extern const char *const repl_settings[];         /* of :set; ends with NULL */
 /* The command that a bare word means where it names nothing; NULL: none. */
 const char *command_word(const Repl *repl, const char *text);
 ReplStatus command_input(Repl *repl, const char *text, bool last);

@@ -242,7 +242,7 @@ static void words_are_completed(void **state)
     completes(d, "prelu[0](de", "dense", 9);
     completes(d, "exp", "experiment", 0);
     completes(d, "?lecun", "lecun_tanh", 1);
-    completes(d, ":set wi", "width", 5);
+    completes(d, ":set wi", "width ", 5);
     char *file = arena_printf(d->arena, "%s/study.nin", d->folder), *error = NULL;
     assert_true(file_write(d->arena, file, "x = 1\n", 6, FILE_NO_SYNC, &error));
     completes(d, arena_printf(d->arena, ":load %s/st", d->folder), file, 6);
