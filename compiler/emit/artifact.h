@@ -22,10 +22,14 @@ enum { NO_FIELD = -1 };
 typedef enum ArtifactRole { ROLE_PREDICT, ROLE_LOSS, ROLE_TRAIN, ROLES } ArtifactRole;
 typedef struct ArtifactFn {
     const Device *device;                  /* NULL: the artifact has none */
+    int *data;                             /* by number in the device's module: which of the artifact's data */
     int *field;                            /* by slot of the device's layout; NO_FIELD: no call reads or writes it */
     const double *settings; int setting_count;
     const uint64_t *keys; int key_count;
 } ArtifactFn;
+
+/* Constants of the kernels; equal ones of several functions stand once.  element KS_VOID: not read. */
+typedef struct ArtifactData { const void *bytes; int64_t size; KScalar element; } ArtifactData;
 
 /* What was measured of the text by a C compiler; compiler NULL: nothing was. */
 typedef struct ArtifactMeasure { const char *compiler; int64_t code, constants, stack; } ArtifactMeasure;
@@ -34,6 +38,7 @@ typedef struct Artifact {
     const char *prefix, *origin;           /* origin: what it was made from, one line */
     const char *const *notes; int note_count;
     ArtifactField *field; int fields;
+    ArtifactData *data; int datas;
     int64_t state_bytes;
     bool separate;                         /* weights are loaded */
     ArtifactFn fn[ROLES];
@@ -47,6 +52,8 @@ typedef struct Artifact {
     ArtifactMeasure measure;
 } Artifact;
 
+/* After the functions are made: finds their constants. */
+void artifact_share_data(Arena *arena, Artifact *artifact);
 int64_t artifact_work_elements(const Artifact *artifact, KScalar element);
 int64_t artifact_work_bytes(const Artifact *artifact);
 int64_t artifact_constant_bytes(const Artifact *artifact);
@@ -82,8 +89,8 @@ const char *c_element(KScalar element);                  /* "float", "unsigned c
 
 /* The functions of a device, named; call_name[k] is the function of call k. */
 typedef struct CFunctions { const char **call_name; uint64_t needs; } CFunctions;
-/* arg_name(data, spot): how an argument is called if all calls of a function agree on it. */
-CFunctions c_functions(Arena *arena, const Device *device, const char *role, const char *(*spot_name)(void *data, int spot),
+/* data_number: by K_DATA's number, the constant nin_data_N.  arg_name(data, spot): how an argument is called if all calls of a function agree on it. */
+CFunctions c_functions(Arena *arena, const Device *device, const char *role, const int *data_number, const char *(*spot_name)(void *data, int spot),
                        const char *(*call_label)(void *data, int call), void *data, Buf *out);
 
 #endif

@@ -31,12 +31,34 @@ int64_t artifact_work_bytes(const Artifact *a) {
 
 static int64_t field_bytes(const ArtifactField *f) { return shape_size(&f->shape) * kscalar_bytes(f->element); }
 
+static int data_find(const Artifact *a, const ArtifactData *data) {
+    int k = 0;
+    while (k < a->datas && (a->data[k].element != data->element || a->data[k].size != data->size || memcmp(a->data[k].bytes, data->bytes, (size_t)data->size))) k++;
+    return k;
+}
+
+void artifact_share_data(Arena *arena, Artifact *a) {
+    int most = 0;
+    for (int r = 0; r < ROLES; r++) most += a->fn[r].device ? a->fn[r].device->module->data.len : 0;
+    a->data = arena_array(arena, ArtifactData, most + 1);
+    for (int r = 0; r < ROLES; r++) {
+        const Device *d = a->fn[r].device;
+        if (!d) continue;
+        a->fn[r].data = arena_array(arena, int, d->module->data.len + 1);
+        for (int k = 0; k < d->module->data.len; k++) {
+            ArtifactData data = {d->module->data.at[k].bytes, (int64_t)d->module->data.at[k].size, d->data_element[k]};
+            int found = a->fn[r].data[k] = data_find(a, &data);
+            if (found == a->datas) a->data[a->datas++] = data;
+        }
+    }
+}
+
 int64_t artifact_constant_bytes(const Artifact *a) {
     int64_t bytes = 0;
     for (int k = 0; k < a->fields; k++) bytes += a->separate ? 0 : field_bytes(&a->field[k]);
+    for (int k = 0; k < a->datas; k++) bytes += a->data[k].element == KS_VOID ? 0 : a->data[k].size;
     for (int r = 0; r < ROLES; r++) {
         const Device *d = a->fn[r].device;
-        for (int k = 0; d && k < d->module->data.len; k++) bytes += d->data_element[k] == KS_VOID ? 0 : (int64_t)d->module->data.at[k].size;
         for (int k = 0; d && k < d->spots; k++) {
             if (d->spot[k].kind == SPOT_SETTINGS) bytes += 8 * a->fn[r].setting_count;
             if (d->spot[k].kind == SPOT_KEYS) bytes += 8 * a->fn[r].key_count;
@@ -206,6 +228,12 @@ static void weights(const Artifact *a, Arena *arena, Buf *out) {
     }
 }
 
+static void data_constants(const Artifact *a, Arena *arena, Buf *out) {
+    for (int k = 0; k < a->datas; k++)
+        if (a->data[k].element != KS_VOID)
+            constant(out, a->data[k].element, arena_printf(arena, "nin_data_%d", k), NULL, a->data[k].bytes, a->data[k].size / kscalar_bytes(a->data[k].element));
+}
+
 static void role_constants(const Text *t, Buf *out) {
     const ArtifactFn *fn = &t->a->fn[t->role];
     const Device *d = fn->device;
@@ -218,10 +246,6 @@ static void role_constants(const Text *t, Buf *out) {
             constant(out, p->element, arena_printf(t->arena, "%s_keys", role), "of random numbers", fn->keys,
                      (int64_t)fn->key_count * 8 / kscalar_bytes(p->element));
     }
-    for (int k = 0; k < d->module->data.len; k++)
-        if (d->data_element[k] != KS_VOID)
-            constant(out, d->data_element[k], arena_printf(t->arena, "nin_%s_data_%d", role_prefix[t->role], k), NULL, d->module->data.at[k].bytes,
-                     (int64_t)d->module->data.at[k].size / kscalar_bytes(d->data_element[k]));
 }
 
 /* ---- kernels and their calls ---- */
@@ -448,7 +472,7 @@ void artifact_source(const Artifact *a, const char *header, Buf *out) {
         if (!a->fn[r].device) continue;
         t.role = (ArtifactRole)r;
         role_constants(&t, &constants);
-        CFunctions functions = c_functions(arena, a->fn[r].device, role_prefix[r], spot_name, call_label, &t, &kernels);
+        CFunctions functions = c_functions(arena, a->fn[r].device, role_prefix[r], a->fn[r].data, spot_name, call_label, &t, &kernels);
         needs |= functions.needs;
         entry(&t, &functions, &entries);
     }
@@ -459,6 +483,7 @@ void artifact_source(const Artifact *a, const char *header, Buf *out) {
     buf_text(out, floating_point);
     c_helpers_print(needs, out);
     weights(a, arena, out);
+    data_constants(a, arena, out);
     buf_put(out, constants.at, constants.len);
     buf_put(out, kernels.at, kernels.len);
     if (starts(a)) start(a, out);

@@ -11,7 +11,7 @@ typedef struct Maker {
     MachineCode *code;
     VEC(KData) constant;
     VEC(MachineFn) fn;
-    int first_func[ROLES], first_data[ROLES], fn_of[ROLES], compare;
+    int first_func[ROLES], fn_of[ROLES], compare;
     int *field_constant, start;
 } Maker;
 
@@ -32,14 +32,12 @@ static void merge(Maker *m, ArtifactRole role) {
     const Device *d = m->a->fn[role].device;
     KModule *to = m->code->module;
     m->first_func[role] = to->func.len;
-    m->first_data[role] = to->data.len;
-    for (int k = 0; k < d->module->data.len; k++) vec_push(to->arena, &to->data, d->module->data.at[k]);
     for (int k = 0; k < d->module->func.len; k++) {
         const KFunc *from = d->module->func.at[k];
         KFunc *f = kfunc_new(to, from->name);
         for (int i = 1; i < from->code.len; i++) {
             KInst inst = from->code.at[i];
-            if (inst.op == K_DATA) inst.imm += m->first_data[role];
+            if (inst.op == K_DATA) inst.imm = m->a->fn[role].data[inst.imm];
             vec_push(to->arena, &f->code, inst);
         }
     }
@@ -216,6 +214,7 @@ MachineCode *artifact_machine(Arena *arena, const Artifact *a) {
     for (int k = 0; k < a->fields; k++)
         if (!a->field[k].in_state)
             m.field_constant[k] = add_constant(&m, a->field[k].value, shape_size(&a->field[k].shape) * kscalar_bytes(a->field[k].element));
+    for (int k = 0; k < a->datas; k++) vec_push(arena, &code->module->data, ((KData){a->data[k].bytes, (size_t)a->data[k].size}));
     for (int r = 0; r < ROLES; r++)
         if (a->fn[r].device) merge(&m, (ArtifactRole)r);
     make_compare(&m);

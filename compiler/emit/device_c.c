@@ -17,7 +17,8 @@ typedef struct Fn {
     bool *inlined;
     int *uses;
     const char **name;                     /* of values that are variables */
-    const char **arg, *role;
+    const char **arg;
+    const int *data_number;
     int depth, loops, numbers;
     uint64_t needs;
 } Fn;
@@ -236,7 +237,7 @@ static void element(Fn *w, KVal pointer, KVal index) {
         root = i->a;
     }
     if (i->op == K_ARG) buf_text(w->out, w->arg[i->imm]);
-    else if (i->op == K_DATA) buf_printf(w->out, "nin_%s_data_%lld", w->role, (long long)i->imm);
+    else if (i->op == K_DATA) buf_printf(w->out, "nin_data_%d", w->data_number[i->imm]);
     else buf_text(w->out, w->name[root]);
     buf_text(w->out, "[");
     while (n > 0) {
@@ -397,10 +398,10 @@ static void locals(Fn *w) {
     }
 }
 
-static void function(Arena *arena, const Device *d, int number, const char *role, const char *name, const char **arg, int args, CFunctions *all, Buf *out) {
+static void function(Arena *arena, const Device *d, int number, const int *data_number, const char *name, const char **arg, int args, CFunctions *all, Buf *out) {
     const KFunc *f = d->module->func.at[number];
     int n = f->code.len + 1;
-    Fn w = {.arena = arena, .out = out, .d = d, .f = f, .arg = arg, .role = role, .depth = 1};
+    Fn w = {.arena = arena, .out = out, .d = d, .f = f, .arg = arg, .data_number = data_number, .depth = 1};
     w.range = function_ranges(arena, f);
     w.slim = arena_array(arena, bool, n);
     w.inlined = arena_array(arena, bool, n);
@@ -456,7 +457,7 @@ static const char *unused_name(Arena *arena, const char *base, const char **take
     return name;
 }
 
-CFunctions c_functions(Arena *arena, const Device *d, const char *role, const char *(*spot_name)(void *data, int spot),
+CFunctions c_functions(Arena *arena, const Device *d, const char *role, const int *data_number, const char *(*spot_name)(void *data, int spot),
                        const char *(*call_label)(void *data, int call), void *data, Buf *out) {
     CFunctions all = {.call_name = arena_array(arena, const char *, d->calls + 1)};
     int n = d->module->func.len;
@@ -469,7 +470,7 @@ CFunctions c_functions(Arena *arena, const Device *d, const char *role, const ch
         for (int c = 0; c < d->calls; c++)
             if (d->call[c].func == k) all.call_name[c] = name;
         buf_text(out, "\n");
-        function(arena, d, k, role, name, arg, args, &all, out);
+        function(arena, d, k, data_number, name, arg, args, &all, out);
     }
     return all;
 }

@@ -414,11 +414,16 @@ static void warn_cells(const Maker *m) {
 static void describe(Maker *m) {
     Artifact *a = m->a;
     const ArtifactSpec *s = m->spec;
-    const char **note = arena_array(m->arena, const char *, 4);
+    const char **note = arena_array(m->arena, const char *, 5);
+    Value model = value_object((Object *)(uintptr_t)&s->model->object);
+    Buf text = {0};
+    value_show(&model, &text);
+    const char *cells = strstr(buf_done(&text, m->arena), " parameters, ");      /* "mlp[...], 6667 parameters, inner by grid[...]" */
     char hex[65];
     model_hash(s->model, hex);
     note[a->note_count++] = arena_printf(m->arena, "net: %s, %lld parameters; weights %.16s", value_shown(m->e, &s->model->info->net),
                                          (long long)s->model->info->count, hex);
+    if (cells) note[a->note_count++] = arena_printf(m->arena, "cells: %s", cells + strlen(" parameters, "));
     note[a->note_count++] = s->pixels ? "input: raw values, normalised here as the data was" : "input: as the network takes it";
     if (a->fn[ROLE_TRAIN].device) note[a->note_count++] = "learns on the device, one example a step";
     a->notes = note;
@@ -447,6 +452,7 @@ bool artifact_make(Eval *e, const ArtifactSpec *spec, const char *prefix, Arena 
     if (!roles_make(&m)) return false;
     mark_learned(&m);
     place_state(a);
+    artifact_share_data(arena, a);
     warn_cells(&m);
     describe(&m);
     if (vectors_make(&m)) return true;

@@ -38,7 +38,8 @@ for model in "$@"; do
         "$(timed $harness "$folder/$model.c")"
     printf '%-30s %10s %10s %10s %10s\n' "$model: object file" "$(code "$folder/arm.o")" "$constants" "$work" "$(timed $harness "$folder/host.o")"
     weights "$folder/$model.c" > "$folder/weights.h"
-    case $model in plain) kind=0 ;; fitted) kind=1 ;; *) continue ;; esac
+    case $model in plain) kind=0 ;; fitted) kind=1 ;; tabled) kind=2 ;; *) continue ;; esac
+    kind="$kind -DTABLE=$(sed -n 's/^static const float \(.*\)\[625\].*/\1/p' "$folder/weights.h")"
     arm-none-eabi-gcc $small -DKIND=$kind -fstack-usage -c $data/plain.c -o "$folder/p.o"
     printf '%-30s %10s %10s %10s %10s\n' "$model: plain loops" "$(code "$folder/p.o")" "$constants" "$(stack "$folder/p.su")" \
         "$(timed -DKIND=$kind $data/harness.c $data/plain.c)"

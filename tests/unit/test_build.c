@@ -68,6 +68,8 @@ static void test_learner(void **state) { verified(*state, "--artifact", "learner
 static void test_last_layer(void **state) { verified(*state, "--artifact", "last_layer", "200"); }
 static void test_fitted(void **state) { verified(*state, "--artifact", "fitted", "200"); }
 static void test_fitted_learner(void **state) { verified(*state, "--artifact", "fitted_learner", "200"); }
+static void test_tabled(void **state) { verified(*state, "--artifact", "tabled", "200"); }
+static void test_tabled_learner(void **state) { verified(*state, "--artifact", "tabled_learner", "200"); }
 static void test_cell_learner(void **state) { verified(*state, "--artifact", "cell_learner", "200"); }
 
 /* ---- what the text needs, and says ---- */
@@ -75,7 +77,7 @@ static void test_cell_learner(void **state) { verified(*state, "--artifact", "ce
 static void test_symbols(void **state)
 {
     Child *c = *state;
-    static const char *const names[] = {"plain", "raw", "learner", "fitted", "fitted_learner"};
+    static const char *const names[] = {"plain", "raw", "learner", "fitted", "fitted_learner", "tabled", "tabled_learner"};
     for (int k = 0; k < COUNT(names); k++) {
         const char *path = built(c, names[k], "s.c"), *object = child_path(c, "s.o");
         shell_ok(c, arena_printf(c->arena, "gcc -std=c99 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror -c %s -o %s", path, object));
@@ -131,6 +133,21 @@ static void test_fit_alone(void **state)
     }
 }
 
+/* A table stands once, whatever functions read it: what learning adds is the step's numbers alone.  Its error is told. */
+static void test_table_once(void **state)
+{
+    Child *c = *state;
+    const char *header, *source = text_of(c, built(c, "tabled", "t.c"));
+    assert_null(strstr(source, "inner_dense"));
+    header = text_of(c, child_path(c, "t.h"));
+    expect_text(header, "cells: inner by tabulated[error: 0.02, over: [-6..6, -6..6], outside: clamp]");
+    expect_text(header, "proved to 0.0");
+    long without = number_after(header, "constants   ");
+    built(c, "tabled_learner", "t.c");
+    long with = number_after(text_of(c, child_path(c, "t.h")), "constants   "), table = without - 4 * (32 * 64 + 32 + 10 * 16 + 10);
+    assert_true(table > 0 && with - without < table);
+}
+
 /* The self-test tells a build that fuses from one that does not. */
 static void test_contraction(void **state)
 {
@@ -157,8 +174,8 @@ static void emulated(Child *c, const char *compiler, const char *options, const 
 {
     if (!has(c, compiler) || !has(c, emulator))
         skip();
-    static const char *const names[][2] = {{"plain", "PLAIN"}, {"learner", "LEARNER"}};
-    for (int k = 0; k < 2; k++) {
+    static const char *const names[][2] = {{"plain", "PLAIN"}, {"learner", "LEARNER"}, {"tabled", "TABLED"}};
+    for (int k = 0; k < COUNT(names); k++) {
         const char *path = built(c, names[k][0], "q.c");
         shell_ok(c, arena_printf(c->arena, "%s %s -std=c99 -D%s_MAIN %s -o %s/q && %s %s/q", compiler, options, names[k][1], path, c->folder, emulator,
                                  c->folder));
@@ -346,7 +363,7 @@ static void test_errors(void **state)
     Child *c = *state;
     refused(c, 1, "E0903", "--artifact", "tight", NULL, NULL);
     refused(c, 1, "W0905", "--artifact", "tight", NULL, NULL);
-    refused(c, 1, "has 9 artifacts", NULL, NULL, NULL, NULL);
+    refused(c, 1, "has 11 artifacts", NULL, NULL, NULL, NULL);
     refused(c, 1, "E0301", "--artifact", "nothing", NULL, NULL);
     refused(c, 1, "is no artifact", "--artifact", "two_arg", NULL, NULL);
     refused(c, 1, "needs its weights", "--net", "two_arg", NULL, NULL);
@@ -377,9 +394,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_neuron), TEST(test_cell), TEST(test_raw), TEST(test_cnn), TEST(test_mnist_shape), TEST(test_normalised), TEST(test_learner),
-        TEST(test_last_layer), TEST(test_fitted), TEST(test_fitted_learner), TEST(test_cell_learner), TEST(test_symbols), TEST(test_report),
-        TEST(test_fit_alone), TEST(test_contraction), TEST(test_libraries),
-        TEST(test_program), TEST(test_texts), TEST(test_targets), TEST(test_errors),
+        TEST(test_last_layer), TEST(test_fitted), TEST(test_fitted_learner), TEST(test_tabled), TEST(test_tabled_learner),
+        TEST(test_cell_learner), TEST(test_symbols), TEST(test_report), TEST(test_fit_alone), TEST(test_table_once), TEST(test_contraction),
+        TEST(test_libraries), TEST(test_program), TEST(test_texts), TEST(test_targets), TEST(test_errors),
     };
     const struct CMUnitTest elsewhere[] = {
         TEST(test_contraction_clang), TEST(test_texts_clang), TEST(test_aarch64), TEST(test_riscv64), TEST(test_cortex_m4), TEST(test_cortex_m7),

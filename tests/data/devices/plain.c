@@ -1,5 +1,5 @@
-/* The layers of models.nin's `plain` (KIND 0) and `fitted` (KIND 1) as plain loops, as a converter would write them: what is
- * emitted is measured beside it (tests/bench/devices.sh). */
+/* The layers of models.nin's `plain` (KIND 0), `fitted` (KIND 1) and `tabled` (KIND 2) as plain loops, as a converter would write
+ * them: what is emitted is measured beside it (tests/bench/devices.sh). */
 #include "weights.h"
 
 void plain_loops(const float x[64], float y[10]);
@@ -30,6 +30,22 @@ static float cell(const float *z)
     relu(h2, 64);
     dense(inner_dense_3_w, inner_dense_3_b, h2, &y, 64, 1);
     return y;
+}
+#elif KIND == 2
+/* TABLE: 25 nodes along each argument over -6 .. 6. */
+static float cell(const float *z)
+{
+    float at[2], part[2];
+    int node[2];
+    for (int k = 0; k < 2; k++) {
+        at[k] = (z[k] + 6) * 2;
+        at[k] = at[k] < 0 ? 0 : at[k] > 24 ? 24 : at[k];
+        node[k] = at[k] < 24 ? (int)at[k] : 23;
+        part[k] = at[k] - (float)node[k];
+    }
+    const float *corner = TABLE + 25 * node[0] + node[1];
+    float low = corner[0] + part[1] * (corner[1] - corner[0]), high = corner[25] + part[1] * (corner[26] - corner[25]);
+    return low + part[0] * (high - low);
 }
 #else
 static float cell(const float *z)
