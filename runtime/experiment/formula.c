@@ -232,7 +232,8 @@ static bool aggregate_call(Eval *e, const Aggregate *a, const Value *args, int n
     return eval_call(e, &fn, args, n, a->span, out);
 }
 
-static bool aggregate_at(Eval *e, const Aggregate *a, const Group *group, Value *out) {
+/* The group that differs from this one in the keys of an `at`. */
+static bool other_group(Eval *e, const Aggregate *a, const Group *group, Group *out) {
     const Group *all = group->all ? group->all : group;
     Group other = {.all = all, .key = group->key, .keys = group->keys};
     Value *value = arena_array(e->arena, Value, group->keys + 1);
@@ -270,12 +271,58 @@ static bool aggregate_at(Eval *e, const Aggregate *a, const Group *group, Value 
         buf_free(&text);
         return false;
     }
-    return formula_group(e, a->arg[0], &other, out);
+    *out = other;
+    return true;
 }
 
-/* Each side is a value at every point, or, where it has aggregates (at), the list that the group gives. */
+static bool aggregate_at(Eval *e, const Aggregate *a, const Group *group, Value *out) {
+    Group other;
+    return other_group(e, a, group, &other) && formula_group(e, a->arg[0], &other, out);
+}
+
+/* The formula is at(f, ...) and nothing else. */
+static const Aggregate *only_at(const Compiled *c) {
+    const Aggregate *at = c->aggregate.len == 1 && c->aggregate.at[0].kind == AGG_AT ? &c->aggregate.at[0] : NULL;
+    return at && c->formula.ast->kind == AST_NAME && c->formula.ast->name == at->name ? at : NULL;
+}
+
+/* Do two points have the same keys, but for those of the `at`? */
+static bool same_pair(const Aggregate *at, const Point *a, const Point *b) {
+    const RowSet *set = a->row->set;
+    for (int i = 0; i < set->keys; i++) {
+        Value other;
+        bool varies = false;
+        for (int k = 0; k < at->labels; k++) varies |= at->label[k] == set->key[i];
+        if (!varies && !(row_value(b->row, set->key[i], &other) && value_equal(&a->row->key[i], &other))) return false;
+    }
+    return a->index == b->index;
+}
+
+/* paired(f, at(g, key: value)): a point goes with that of the other group whose other keys (the seed) are the same; those
+ * without one are left out. */
+static bool paired_by_keys(Eval *e, const Aggregate *a, const Aggregate *at, const Group *group, Value args[2]) {
+    Group other;
+    if (!other_group(e, at, group, &other)) return false;
+    Value *x = arena_array(e->arena, Value, group->len + 1), *y = arena_array(e->arena, Value, group->len + 1);
+    int n = 0;
+    for (int i = 0; i < group->len; i++)
+        for (int k = 0; k < other.len; k++) {
+            if (!same_pair(at, &group->at[i], &other.at[k])) continue;
+            if (!formula_point(e, a->arg[0], group, &group->at[i], &x[n]) || !formula_point(e, at->arg[0], &other, &other.at[k], &y[n])) return false;
+            n++;
+            break;
+        }
+    args[0] = value_list(e->arena, x, n);
+    args[1] = value_list(e->arena, y, n);
+    return true;
+}
+
+/* Each side is a value at every point, or, where it has aggregates, the list that the group gives. */
 static bool aggregate_paired(Eval *e, const Aggregate *a, const Group *group, Value *out) {
     Value *at, args[2];
+    const Aggregate *by_keys = formula_aggregates(a->arg[0]) ? NULL : only_at(a->arg[1]);
+    if (by_keys && !formula_aggregates(by_keys->arg[0]))
+        return paired_by_keys(e, a, by_keys, group, args) && aggregate_call(e, a, args, 2, out);
     for (int i = 0; i < 2; i++) {
         if (formula_aggregates(a->arg[i])) {
             if (!formula_group(e, a->arg[i], group, &args[i])) return false;
