@@ -76,6 +76,17 @@ static int label_number(Drawing *d, int which, const Value *value) {
     return d->labels[which].len - 1;
 }
 
+static bool is_surface(const Mark *mark) { return mark->kind == MARK_HEAT || mark->kind == MARK_CONTOUR; }
+
+/* In the legend: what a mark without color: shows, where it is not the only one of its panel. */
+static const char *own_label(const Drawing *d, int mark) {
+    int others = 0;
+    for (int i = 0; i < d->marks; i++) others += i != mark && !is_surface(d->mark[i]) && d->mark[i]->kind != MARK_RULE;
+    const Mark *m = d->mark[mark];
+    if (!others || d->by_marks[0] || d->by_marks[1]) return NULL;
+    return m->y_text ? m->y_text : m->z_text ? m->z_text : m->x_text;
+}
+
 /* Colours of marks without color:, one each; over a surface not blue, which is among its colours. */
 static int own_color(const Drawing *d, int mark) {
     int color = 0;
@@ -129,13 +140,16 @@ static void figure_marks(Drawing *d, int number, const SeriesList *list, FigureM
         if (mark->kind == MARK_HEAT || mark->kind == MARK_CONTOUR) {
             FigureGrid *grid = arena_new_of(arena, FigureGrid);
             *grid = (FigureGrid){s->nx, s->ny, s->x[0], s->x[s->nx - 1], s->y[0], s->y[s->ny - 1], s->z, s->downwards};
-            out[(*n)++] = (FigureMark){.kind = mark->kind, .style = line_style(mark), .grid = grid, .levels = mark->level, .level_count = mark->levels, .faint = mark->groups > 0};
+            if (mark->kind == MARK_HEAT && mark->levels)                  /* and lines over its colours */
+                out[(*n)++] = (FigureMark){.kind = MARK_HEAT, .grid = grid};
+            MarkKind kind = mark->levels ? MARK_CONTOUR : mark->kind;
+            out[(*n)++] = (FigureMark){.kind = kind, .style = line_style(mark), .grid = grid, .levels = mark->level, .level_count = mark->levels, .faint = mark->groups > 0};
         } else if (mark->kind == MARK_RULE) {
             for (int k = 0; k < s->n && k < 8; k++)
                 out[(*n)++] = (FigureMark){.kind = MARK_RULE, .style = line_style(mark), .at = s->x ? s->x[k] : s->y[k], .vertical = s->x != NULL};
         } else {
             take_categories(d, s);
-            series[count++] = (FigureSeries){s->colored ? s->label : NULL, color_number(d, s, number), line_style(mark), s->x, s->y, s->lo, s->hi, s->n};
+            series[count++] = (FigureSeries){s->colored ? s->label : own_label(d, number), color_number(d, s, number), line_style(mark), s->x, s->y, s->lo, s->hi, s->n};
         }
     }
     if (count) out[(*n)++] = (FigureMark){.kind = mark->kind, .style = line_style(mark), .series = series, .count = count, .bins = mark->bins};
@@ -232,8 +246,7 @@ static const char *spread_title(const Drawing *d, const Mark *m) {
 }
 
 static const char *mark_title(const Drawing *d, const Mark *m, bool x) {
-    bool surface = m->kind == MARK_HEAT || m->kind == MARK_CONTOUR;
-    if (surface) return x ? d->x_name : d->y_name;
+    if (is_surface(m)) return x ? d->x_name : d->y_name;
     if (x && m->x_text) return m->x_text;
     if (x || m->kind == MARK_RULE) return NULL;
     if (m->kind == MARK_HIST) return "count";
@@ -246,13 +259,17 @@ static const char *mark_title(const Drawing *d, const Mark *m, bool x) {
 static const char *axis_title(const Drawing *d, bool x) {
     const char *title = x ? d->x_name : d->y_name;
     for (int i = 0; !title && i < d->marks; i++) title = mark_title(d, d->mark[i], x);
+    for (int i = 0; title && !x && !d->y_name && i < d->marks; i++) {                /* different things: the legend tells them apart */
+        const char *other = d->mark[i]->kind == MARK_RULE ? NULL : mark_title(d, d->mark[i], x);
+        if (other && !d->mark[i]->color && strcmp(other, title) != 0) return NULL;
+    }
     return title;
 }
 
 /* Marks side by side share their scales if all of them are surfaces. */
 static bool marks_differ(const Drawing *d) {
     bool differ = false;
-    for (int i = 0; i < d->marks; i++) differ |= d->mark[i]->kind != MARK_HEAT && d->mark[i]->kind != MARK_CONTOUR;
+    for (int i = 0; i < d->marks; i++) differ |= !is_surface(d->mark[i]);
     return differ && (d->by_marks[0] || d->by_marks[1]);
 }
 

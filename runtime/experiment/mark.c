@@ -274,10 +274,13 @@ static bool region(Eval *e, const Mark *mark, const Group *group, double *lo, do
 }
 
 /* What the two numbers are called that a function takes: its formals, or parts of its one vector. */
-static void axis_names(const Value *f, Series *s) {
+static void axis_names(Eval *e, const Value *f, Series *s) {
     if (f->kind == V_CALLABLE && f->callable->def->ast->kind == AST_DEF && f->callable->def->ast->def.formals_len == 2) {
         const AstFormal *formal = f->callable->def->ast->def.formals;
         s->x_name = formal[0].name, s->y_name = formal[1].name;
+    } else if (f->kind == V_CALLABLE && f->callable->def->ast->kind == AST_DEF && f->callable->def->ast->def.formals_len == 1) {
+        s->x_name = arena_printf(e->arena, "%s[1]", f->callable->def->ast->def.formals[0].name);
+        s->y_name = arena_printf(e->arena, "%s[2]", f->callable->def->ast->def.formals[0].name);
     } else if (function_of_vector(f)) {
         s->x_name = "x[1]", s->y_name = "x[2]";
     }
@@ -329,7 +332,7 @@ static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series
                  axes == 1 ? "" : "s");
         return false;
     }
-    axis_names(&z, s);
+    axis_names(e, &z, s);
     int n = mark->groups ? GROUP_POINTS : HEAT_POINTS;
     s->nx = s->ny = n;
     s->x = arena_array(e->arena, double, n);

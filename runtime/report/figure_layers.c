@@ -188,6 +188,9 @@ static void surface_range(Figure *figure, const FigureGrid *grid, double *lo, do
     figure->z_lo = fmin(figure->z_lo, *lo), figure->z_hi = fmax(figure->z_hi, *hi);
 }
 
+/* Infinities, such as logarithms of 0, are not drawn. */
+static double seen(double z) { return isfinite(z) ? z : NAN; }
+
 static void heat_layer(Figure *figure, PanelPlot *plot, const FigureGrid *grid) {
     double *at, lo, hi;
     double dx = (grid->x_hi - grid->x_lo) / (grid->nx - 1), dy = (grid->y_hi - grid->y_lo) / (grid->ny - 1);
@@ -198,7 +201,7 @@ static void heat_layer(Figure *figure, PanelPlot *plot, const FigureGrid *grid) 
     surface_extent(plot, grid);
     for (int iy = 0; iy < grid->ny; iy++)
         for (int ix = 0; ix < grid->nx; ix++, at += 3)
-            at[0] = grid->x_lo + ix * dx, at[1] = grid->y_lo + iy * dy, at[2] = grid->z[iy * grid->nx + ix];
+            at[0] = grid->x_lo + ix * dx, at[1] = grid->y_lo + iy * dy, at[2] = seen(grid->z[iy * grid->nx + ix]);
 }
 
 static bool over_surface(const FigurePanel *panel) {

@@ -198,6 +198,8 @@ static const char marks[] =
     "  figure(\"sem\", band(x: lr, y: loss, spread: sem), where: kind == \"a\")\n"
     "  figure(\"half\", band(x: lr, y: loss, spread: two), where: kind == \"a\")\n"
     "  figure(\"side\", heat(z: wave, over: [-1..1, -2..2]), lines(x: lr, y: mean(loss), color: kind), columns: marks)\n"
+    "  figure(\"both\", lines(x: lr, y: mean(loss)), lines(x: lr, y: max(loss), style: dashed), where: kind == \"a\")\n"
+    "  figure(\"lined\", heat(z: wave, over: [-1..1, -2..2], levels: 0))\n"
     "  figure(\"zero\", contour(z: wave, over: [-1..1, -2..2], levels: [0]))\n"
     "}\n";
 
@@ -229,6 +231,12 @@ static void test_marks(void **state)
     expect_text(script, "set label 'mean(loss)' at");
     expect_text(script, "set title 'wave'");
     expect_text(script, "#f7f7f7");                                     /* both sides of 0 */
+    script = figure_text(c, "both.plot/panels.gp");                     /* two things on one axis: the legend says which */
+    expect_text(script, "title 'mean(loss)'");
+    expect_text(script, "title 'max(loss)'");
+    assert_null(strstr(script, "set label 'mean(loss)'"));
+    expect_text(figure_text(c, "lined.plot/panel-1.tsv"), "# x\ty\tz\n");
+    expect_text(figure_text(c, "lined.plot/panel-1.tsv"), "# x\ty\n");
     script = figure_text(c, "zero.plot/panels.gp");
     expect_text(script, "set xrange [-1:1]");
     assert_null(strstr(script, "palette"));
