@@ -158,10 +158,6 @@ static void unknown_name(Names *n, Name name, Span span)
 {
     if (n->quiet || map_has(&n->reported, name)) return;
     map_put(&n->reported, name, (void *)name);
-    if (word_is_planned(name)) {
-        diag_add(n->diags, D_E0301, span, "`%s` is not in this version of the library", name);
-        return;
-    }
     bool row = n->in_formula && n->home == HOME_EXPERIMENT;
     Diag *diag = row ? diag_add(n->diags, D_E0801, span, "`%s` is neither key nor column", name)
                      : diag_add(n->diags, D_E0301, span, "nothing is called `%s`", name);

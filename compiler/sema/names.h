@@ -22,7 +22,6 @@ void names_reports(Diags *diags, Arena *arena, const Module *module);
 /* Words that are no definitions (names_words.c). */
 bool word_is_type(const char *name);                          /* f32, list, cell, initializer ... */
 bool word_is_value_type(const char *name);                    /* f32, f64, int ...: in an expression too */
-bool word_is_planned(const char *name);                       /* of the design, not of this version */
 bool word_is_choice(const char *type, const char *name);      /* a member of a choice type */
 bool word_is_any_choice(const char *name);
 

@@ -1,4 +1,4 @@
-/* names_words.c -- words that are no definitions: types, choices, and names that the design plans for the library.
+/* names_words.c -- words that are no definitions: types and choices.
  * The near name of a mistaken one is chosen here too, and the library's files are parsed. */
 #include "sema/names.h"
 
@@ -11,8 +11,6 @@ static const char *const type_words[] = {
     "data", "model", "run", "session", "initializer", "distribution", "rate", "selection", "strategy", "scope", "axes",
     "protocol", "corruption", "artifact", "progress", "formula", "rest", "columns", "labels", "measure", "norm",
     "order", "axis_scale", "outside", "emission", "units", "answers", "storage", "mode", "type", "any", NULL };
-static const char *const planned[] = {
-    "characters", NULL };
 
 static const char *const choices_scope[] = { "model", "layer", "feature", "unit", NULL };
 static const char *const choices_norm[] = { "linf", "l2", "l1", NULL };
@@ -47,11 +45,6 @@ bool word_is_type(const char *name)
 bool word_is_value_type(const char *name)
 {
     return listed(value_types, name);
-}
-
-bool word_is_planned(const char *name)
-{
-    return listed(planned, name);
 }
 
 const char *const *names_choices(const char *type)

@@ -462,8 +462,7 @@ void check_target(Arena *arena, const Options *options, const char *path, Report
     }
     for (int i = 0; i < found.len; i++) {
         const Found *f = &found.at[i];
-        bool later = strcmp(f->code, "E0301") == 0 && strstr(f->message, "is not in this version");
-        if (strcmp(f->severity, "error") == 0 && strcmp(f->code, "E0601") != 0 && !later)
+        if (strcmp(f->severity, "error") == 0 && strcmp(f->code, "E0601") != 0)
             buf_printf(&text, "  + line %d: %s \"%s\" at \"%s\"\n", f->line, f->code, f->message, f->at);
     }
     if (text.len)

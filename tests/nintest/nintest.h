@@ -45,7 +45,7 @@ typedef struct Options {
     const char *const *filters; int filters_len;        /* only jobs whose name contains one of these */
 } Options;
 void check_file(Arena *arena, const Options *options, const char *path, Report *report);
-/* A program of tests/data/targets: no error but data that is missing and names that the library will have later. */
+/* A program of tests/data/targets: no error but data that is missing. */
 void check_target(Arena *arena, const Options *options, const char *path, Report *report);
 /* transcript.c: a recorded session of the prompt. */
 void check_transcript(Arena *arena, const Options *options, const char *path, Report *report);
