@@ -9,7 +9,7 @@
  * where the last axis has no dilation, its places and the features are one loop. */
 #include "kernel/region.h"
 
-enum { MAX_ACC = 32 };
+enum { MAX_ACC = 32, FIRST_CACHE = 40 << 10 };          /* bytes */
 
 static Val in_of(const Region *r, Val v, int k) { return graph_in(r->graph, v, k); }
 
@@ -189,26 +189,50 @@ static void conv_rows(Tile *t, Ix own, int mr) {
     }
 }
 
-/* Place after place, for the blocks at hand: all output features, mr at a time. */
+static void place_begin(Tile *t) {
+    Gen *g = &t->c->g;
+    t->place = (Ix){0, 0};
+    for (int i = 0; i < t->s.axes; i++) {
+        Ix p = loop_begin(t->c, t->s.result[i]);
+        t->reach[i] = conv_reach(g, t->s.window, i, p);
+        t->place = ix_plus(g, ix_times(g, t->place, t->s.result[i]), p);
+    }
+}
+
+static void place_end(Tile *t) {
+    for (int i = 0; i < t->s.axes; i++) loop_end(t->c, t->s.result[i]);
+}
+
+/* Whether all that a row of places sees of x fits the first cache: then tiles of features come outside, and results are
+ * stored place after place. */
+static bool features_outside(const Tile *t) {
+    const ConvShape *s = &t->s;
+    int64_t seen = s->inputs / s->size[0] * s->kernel[0] * s->each * t->nb * 16;
+    return s->axes > 1 && seen * (int64_t)dtype_size((DType)graph_node(t->c->r->graph, t->v)->dtype) <= FIRST_CACHE;
+}
+
+/* For the blocks at hand: all output features, mr at a time, at all places. */
 static void conv_places(Tile *t, int64_t mr) {
     Ctx *c = t->c;
     Gen *g = &c->g;
     const ConvShape *s = &t->s;
     int64_t whole = s->outs / mr * mr;
+    bool outside = features_outside(t);
     t->group = loop_begin(c, s->groups);
-    t->place = (Ix){0, 0};
-    for (int i = 0; i < s->axes; i++) {
-        Ix p = loop_begin(c, s->result[i]);
-        t->reach[i] = conv_reach(g, s->window, i, p);
-        t->place = ix_plus(g, ix_times(g, t->place, s->result[i]), p);
-    }
+    if (!outside) place_begin(t);
     if (whole) {
         Ix own = {whole == mr ? 0 : k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), mr), 0};
+        if (outside) place_begin(t);
         conv_rows(t, own, (int)mr);
+        if (outside) place_end(t);
         if (whole > mr) k_end(g->m, g->f);
     }
-    if (whole < s->outs) conv_rows(t, (Ix){0, whole}, (int)(s->outs - whole));
-    for (int i = 0; i < s->axes; i++) loop_end(c, s->result[i]);
+    if (whole < s->outs) {
+        if (outside) place_begin(t);
+        conv_rows(t, (Ix){0, whole}, (int)(s->outs - whole));
+        if (outside) place_end(t);
+    }
+    if (!outside) place_end(t);
     loop_end(c, s->groups);
 }
 
