@@ -98,7 +98,7 @@ bool inspect_net(Eval *e, const Value *net, DumpStage stage, bool training, cons
 
 typedef struct Count { int64_t *of_param, other; } Count;
 
-/* The place in Trace.params that a value is a view of; -1: none.  shared: those of a MAP's shared operands. */
+/* The place in Trace.params that a value is a view of; -1: none.  shared: those of a MAP's shared operands, or a SCAN's whole ones. */
 static int param_of(const Graph *g, Val v, const int *shared)
 {
     const Node *node = graph_node(g, v);
@@ -109,7 +109,7 @@ static int param_of(const Graph *g, Val v, const int *shared)
     if (node->op != G_INPUT)
         return -1;
     const GraphInput *in = &g->inputs.at[graph_attr(g, v)->index];
-    return in->kind == IN_BLOCK ? in->index : in->kind == IN_SHARED && shared ? shared[in->index] : -1;
+    return in->kind == IN_BLOCK ? in->index : (in->kind == IN_SHARED || in->kind == IN_WHOLE) && shared ? shared[in->index] : -1;
 }
 
 static void count_graph(Arena *arena, const Graph *g, int64_t times, const int *shared, Count *out)
@@ -132,6 +132,12 @@ static void count_graph(Arena *arena, const Graph *g, int64_t times, const int *
             for (int k = mapped; k < node->nin; k++)
                 inner[k - mapped] = param_of(g, graph_in(g, v, k), shared);
             count_graph(arena, graph_attr(g, v)->body, times * shape_size(&graph_node(g, graph_in(g, v, 0))->shape), inner, out);
+        } else if (node->op == G_SCAN) {
+            const Attr *attr = graph_attr(g, v);
+            int whole = attr->mapped + attr->index, *inner = arena_array(arena, int, node->nin + 1);
+            for (int k = whole; k < node->nin; k++)
+                inner[k - whole] = param_of(g, graph_in(g, v, k), shared);
+            count_graph(arena, attr->body, times * attr->i64, inner, out);
         } else if (node->op == G_MUL && real) {
             out->other += times * shape_size(&node->shape);
         }

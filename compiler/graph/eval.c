@@ -1,7 +1,7 @@
 /* eval.c -- the interpreter's driver: node after node, in the order of ids.  The oracle of every other way to run.
  *
  * What each op computes stands in eval_element.c (element by element), eval_view.c (leaves and moves),
- * eval_reduce.c (sums and contractions) and eval_map.c (regions). */
+ * eval_reduce.c (sums and contractions), eval_map.c and eval_scan.c (regions). */
 #include "graph/eval.h"
 #include "graph/program.h"
 
@@ -77,7 +77,7 @@ static void eval_node(Frame *f, Val v) {
     }
     out->varies = varies(&w);
     w.rows = out->varies ? f->examples : 1;
-    if (node->op == G_MAP || value_alloc(f, out, f->examples)) eval_rules[node->op](&w);
+    if (node->op == G_MAP || node->op == G_SCAN || value_alloc(f, out, f->examples)) eval_rules[node->op](&w);
 }
 
 static void release_operands(Frame *f, Val v) {

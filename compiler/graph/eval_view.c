@@ -20,6 +20,8 @@ void eval_TABLE(Work *w) {
 /* Inputs are borrowed from the frame's feed by eval_node. */
 void eval_INPUT(Work *w) { *w->out = w->frame->inputs[w->attr->index]; }
 
+void eval_HOLE(Work *w) { memset(w->out->data, 0, (size_t)w->rows * (size_t)w->out->size * dtype_size(w->out->dtype)); }
+
 /* Row-major strides: how far apart neighbours along each axis are. */
 static void strides_of(const Shape *shape, int64_t stride[MAX_RANK]) {
     int64_t n = 1;

@@ -13,7 +13,17 @@
  * and whose outputs are OUT_MAPPED (a scalar per element; result has the mapped shape, batched if any mapped
  * operand is) or OUT_SUMMED (added over all examples and elements in the order example, place, unit, in shards
  * if batched: an OUTER at the root as an fma chain; result not batched).  PROJ reads output k.
- * Bodies hold no batch and no random numbers.
+ * Bodies of MAPs hold no batch and no random numbers.
+ *
+ * SCAN is a loop of attr.i64 turns, one after the other.  Operands: attr.mapped starts of carries, attr.index slices,
+ * then what is whole.  The body's nodes are batched as those of the graph around it; its inputs are
+ *   IN_CARRY k       carry k as the turn begins; the first turn begins with operand k
+ *   IN_SLICE k       the turn's part of operand carries + k, along its first axis (one part for each turn);
+ *   IN_SLICE_BACK k  the same from the last part to the first
+ *   IN_WHOLE k       operand carries + slices + k, in every turn
+ * and its outputs, numbered for PROJ as they stand: first OUT_CARRY 0, 1, ... (carry k for the next turn, of the carry's
+ * type; PROJ: after the last turn), then any OUT_STACK and OUT_STACK_BACK (PROJ: the turns' values along a new first axis,
+ * in order or the last turn first).  Bodies of SCANs hold no random numbers and no step's inputs.
  *
  * Semantics to the bit: lang/reference.md, "The order of arithmetic"; graph/eval*.c is the oracle. */
 #ifndef NIN_GRAPH_H
@@ -75,7 +85,8 @@ typedef enum InputKind {
     IN_SETTING,   /* f64 scalar: setting `index` (a real in brackets, a rate's constant) */
     IN_STEP,      /* i32 scalar: steps since the session began, from 0 */
     IN_BATCH,     /* i32 scalar: number of examples in this batch */
-    IN_MAPPED, IN_SHARED
+    IN_MAPPED, IN_SHARED,
+    IN_CARRY, IN_SLICE, IN_SLICE_BACK, IN_WHOLE
 } InputKind;
 typedef struct GraphInput { InputKind kind; int index; const char *name; DType dtype; Shape shape; bool batched; } GraphInput;
 
@@ -84,7 +95,8 @@ typedef enum OutputKind {
     OUT_ROWS,     /* batched: one row per example of result array `index` */
     OUT_SERIES,   /* not batched scalar: entry [step] of series `index` (stored as f64) */
     OUT_MAPPED, OUT_SUMMED,
-    OUT_VALUE     /* a plain result, for tests, gradients and printing */
+    OUT_VALUE,    /* a plain result, for tests, gradients and printing */
+    OUT_CARRY, OUT_STACK, OUT_STACK_BACK
 } OutputKind;
 typedef struct GraphOutput { OutputKind kind; int index; const char *name; Val value; } GraphOutput;
 

@@ -61,7 +61,11 @@ static void feed_input(Run *run, const GraphInput *input, Value *value, const St
     case IN_STEP: lend(value, &run->step); return;
     case IN_BATCH: lend(value, &run->count); return;
     case IN_MAPPED:
-    case IN_SHARED: return;
+    case IN_SHARED:
+    case IN_CARRY:
+    case IN_SLICE:
+    case IN_SLICE_BACK:
+    case IN_WHOLE: return;
     }
 }
 
@@ -90,7 +94,10 @@ static void store_output(Run *run, const GraphOutput *output, const Step *step) 
     case OUT_SERIES: feed->series[output->index][step->number - feed->series_first] = number_of(value); return;
     case OUT_MAPPED:
     case OUT_SUMMED:
-    case OUT_VALUE: return;
+    case OUT_VALUE:
+    case OUT_CARRY:
+    case OUT_STACK:
+    case OUT_STACK_BACK: return;
     }
 }
 

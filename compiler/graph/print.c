@@ -3,7 +3,7 @@
  *   graph {
  *     key "dropout/drop/1"                        key slots, in order
  *     input rows 0 "x" : batch f32[2]             inputs, in order; `batch`: one value per example
- *     body 0 { ... }                              bodies of MAPs, by first use; inside: the same form
+ *     body 0 { ... }                              bodies of MAPs and SCANs, by first use; inside: the same form
  *     %1 = input 0 : batch f32[2]                 nodes: op, operands, attributes, type
  *     %2 = sum %1 axes [0] : batch f32[]
  *     output value 0 "loss" %2
@@ -15,11 +15,13 @@
 
 const char *const graph_input_kinds[INPUT_KINDS] = {
     [IN_ROWS] = "rows", [IN_BLOCK] = "block", [IN_SETTING] = "setting", [IN_STEP] = "step", [IN_BATCH] = "batch",
-    [IN_MAPPED] = "mapped", [IN_SHARED] = "shared",
+    [IN_MAPPED] = "mapped", [IN_SHARED] = "shared", [IN_CARRY] = "carry",
+    [IN_SLICE] = "slice", [IN_SLICE_BACK] = "slice_back", [IN_WHOLE] = "whole",
 };
 const char *const graph_output_kinds[OUTPUT_KINDS] = {
     [OUT_BLOCK] = "block", [OUT_ROWS] = "rows", [OUT_SERIES] = "series", [OUT_MAPPED] = "mapped",
-    [OUT_SUMMED] = "summed", [OUT_VALUE] = "value",
+    [OUT_SUMMED] = "summed", [OUT_VALUE] = "value", [OUT_CARRY] = "carry", [OUT_STACK] = "stack",
+    [OUT_STACK_BACK] = "stack_back",
 };
 
 typedef struct Printer { Buf *out; int depth; } Printer;

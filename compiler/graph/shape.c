@@ -69,7 +69,8 @@ uint32_t attr_uses(Op op) {
         [G_PAD] = USES_STARTS, [G_CONCAT] = USES_AXIS, [G_SUM] = USES_AXES, [G_MAXIMUM] = USES_AXES,
         [G_INTERPOLATE] = USES_AXES, [G_BATCH_INTERPOLATE] = USES_AXES,
         [G_MINIMUM] = USES_AXES, [G_PROD] = USES_AXES, [G_BATCH_SUM] = USES_AXES, [G_MAP] = USES_MAPPED | USES_BODY,
-        [G_PROJ] = USES_INDEX, [G_CONV] = USES_WINDOW, [G_BATCH_CONV] = USES_WINDOW,
+        [G_PROJ] = USES_INDEX, [G_HOLE] = USES_INDEX, [G_SCAN] = USES_VALUE | USES_INDEX | USES_MAPPED | USES_BODY,
+        [G_CONV] = USES_WINDOW, [G_BATCH_CONV] = USES_WINDOW,
     };
     return uses[op];
 }
@@ -172,6 +173,12 @@ static const char *shape_INPUT(Rule *r) {
     *r->out = (NodeType){input->dtype, input->shape, input->batched};
     if (r->like && (r->like->dtype != input->dtype || r->like->batched != input->batched ||
                     !shape_equal(&r->like->shape, &input->shape))) return "the input exists with another type";
+    return NULL;
+}
+
+static const char *shape_HOLE(Rule *r) {
+    if (!r->like) return "no type given";
+    *r->out = *r->like;
     return NULL;
 }
 
@@ -548,13 +555,75 @@ static const char *shape_MAP(Rule *r) {
     return NULL;
 }
 
+/* ---- scans ---- */
+
+static Shape shape_stacked(const Shape *shape, int64_t turns) {
+    Shape out = {.rank = shape->rank + 1, .dim = {turns}};
+    memcpy(out.dim + 1, shape->dim, sizeof *shape->dim * (size_t)shape->rank);
+    return out;
+}
+
+static const char *scan_input(const Rule *r, const GraphInput *input) {
+    int carries = r->attr->mapped, slices = r->attr->index, operand = input->index, end = carries;
+    bool sliced = input->kind == IN_SLICE || input->kind == IN_SLICE_BACK;
+    Shape shape = input->shape;
+    if (sliced) operand += carries, end += slices;
+    else if (input->kind == IN_WHOLE) operand += carries + slices, end = r->nin;
+    else if (input->kind != IN_CARRY) return "the body has an input of another kind";
+    if (input->index < 0 || operand >= end) return "the body has too many inputs";
+    if (sliced && shape.rank == MAX_RANK) return "too many axes";
+    if (sliced) shape = shape_stacked(&shape, r->attr->i64);
+    const NodeType *type = &r->type[operand];
+    if (input->batched != type->batched || input->dtype != type->dtype || !shape_equal(&shape, &type->shape))
+        return "a body input's type differs";
+    return NULL;
+}
+
+static const char *scan_output(const Rule *r, int k) {
+    const GraphOutput *output = &r->attr->body->outputs.at[k];
+    if (k >= r->attr->mapped)
+        return output->kind == OUT_STACK || output->kind == OUT_STACK_BACK ? NULL : "the body has an output of another kind";
+    if (output->kind != OUT_CARRY || output->index != k) return "the carries' outputs come first, in order";
+    NodeType have = graph_type(r->attr->body, output->value);
+    const NodeType *want = &r->type[k];
+    if (have.dtype != want->dtype || have.batched != want->batched || !shape_equal(&have.shape, &want->shape))
+        return "a carry changes its type";
+    return NULL;
+}
+
+/* The SCAN itself is an i32 scalar, not batched; only PROJ reads it. */
+static const char *shape_SCAN(Rule *r) {
+    const Attr *a = r->attr;
+    if (!a->body) return "no body given";
+    if (a->i64 < 1 || a->i64 > INT32_MAX) return "a scan has one turn or more";
+    if (a->mapped < 0 || a->index < 0 || a->mapped > r->nin || a->index > r->nin - a->mapped) return "too few operands";
+    if (a->body->outputs.len < a->mapped || a->body->outputs.len < 1) return "the body has too few outputs";
+    for (int i = 0; i < a->body->inputs.len; i++) {
+        const char *why = scan_input(r, &a->body->inputs.at[i]);
+        if (why) return why;
+    }
+    for (int k = 0; k < a->body->outputs.len; k++) {
+        const char *why = scan_output(r, k);
+        if (why) return why;
+    }
+    *r->out = (NodeType){.dtype = DT_I32};
+    return NULL;
+}
+
 static const char *shape_PROJ(Rule *r) {
     const Node *map = graph_node(r->graph, r->in[0]);
-    if (map->op != G_MAP) return "the operand is no map";
+    if (map->op != G_MAP && map->op != G_SCAN) return "the operand is no map";
     const Graph *body = graph_attr(r->graph, r->in[0])->body;
     if (r->attr->index < 0 || r->attr->index >= body->outputs.len) return "no such output";
     const GraphOutput *output = &body->outputs.at[r->attr->index];
     NodeType value = graph_type(body, output->value);
+    if (map->op == G_SCAN) {
+        *r->out = value;
+        if (output->kind == OUT_CARRY) return NULL;
+        if (value.shape.rank == MAX_RANK) return "too many axes";
+        r->out->shape = shape_stacked(&value.shape, graph_attr(r->graph, r->in[0])->i64);
+        return NULL;
+    }
     bool summed = output->kind == OUT_SUMMED;
     *r->out = (NodeType){value.dtype, summed ? value.shape : map->shape, !summed && map->batched};
     return NULL;
@@ -577,7 +646,8 @@ static const char *infer(const Graph *g, Op op, const Val *in, int nin, const At
     *out = (NodeType){0};
     for (int i = 0; i < nin; i++) {
         if (in[i] == 0 || in[i] >= (Val)g->node.len) return "an operand does not exist";
-        if (graph_node(g, in[i])->op == G_MAP && op != G_PROJ) return "a map can only be read by proj";
+        Op from = (Op)graph_node(g, in[i])->op;
+        if ((from == G_MAP || from == G_SCAN) && op != G_PROJ) return "a map can only be read by proj";
         types[i] = graph_type(g, in[i]);
         out->batched = out->batched || types[i].batched;
     }

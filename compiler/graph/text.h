@@ -4,7 +4,7 @@
 
 #include "graph/rules.h"
 
-enum { INPUT_KINDS = IN_SHARED + 1, OUTPUT_KINDS = OUT_VALUE + 1 };
+enum { INPUT_KINDS = IN_WHOLE + 1, OUTPUT_KINDS = OUT_STACK_BACK + 1 };
 extern const char *const graph_input_kinds[INPUT_KINDS];
 extern const char *const graph_output_kinds[OUTPUT_KINDS];
 

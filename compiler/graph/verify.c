@@ -4,7 +4,7 @@
  * id it has.  Reports the first violation. */
 #include "graph/rules.h"
 
-typedef struct Verifier { const Graph *g; Arena *arena; bool body; } Verifier;
+typedef struct Verifier { const Graph *g; Arena *arena; bool body, scan; } Verifier;   /* scan: a SCAN's body */
 
 static const char *complain(const Verifier *v, const char *what, long where, const char *why) {
     return arena_printf(v->arena, "%s%s %ld: %s", v->body ? "in a body, " : "", what, where, why);
@@ -15,6 +15,7 @@ static const char *complain(const Verifier *v, const char *what, long where, con
 static const char *input_wrong(const Verifier *v, const GraphInput *input) {
     bool number = input->shape.rank == 0 && !input->batched;
     if (input->index < 0) return "a negative index";
+    if (v->scan) return input->kind >= IN_CARRY ? NULL : "a scan's body is fed by its scan alone";
     if (v->body) return input->kind == IN_MAPPED || input->kind == IN_SHARED ? NULL : "a body is fed by its map alone";
     switch (input->kind) {
     case IN_ROWS: return !input->batched ? "rows must be batched" : input->index > 3 ? "rows beyond 3" : NULL;
@@ -24,6 +25,10 @@ static const char *input_wrong(const Verifier *v, const GraphInput *input) {
     case IN_BATCH: return number && input->dtype == DT_I32 ? NULL : "the count must be an i32 scalar";
     case IN_MAPPED: return number ? NULL : "a mapped input must be a scalar";
     case IN_SHARED: return input->batched ? "a shared input must not be batched" : NULL;
+    case IN_CARRY:
+    case IN_SLICE:
+    case IN_SLICE_BACK:
+    case IN_WHOLE: return "such an input is of a scan's body";
     }
     return "no such kind of input";
 }
@@ -43,7 +48,8 @@ static const char *verify_inputs(const Verifier *v) {
 static const char *output_wrong(const Verifier *v, const GraphOutput *output) {
     if (output->value == 0 || output->value >= (Val)v->g->node.len) return "no such value";
     const Node *node = graph_node(v->g, output->value);
-    if (node->op == G_MAP) return "a map is no value";
+    if (node->op == G_MAP || node->op == G_SCAN) return "a map is no value";
+    if (v->scan != (output->kind >= OUT_CARRY)) return "a scan's body has outputs of other kinds";
     if (output->index < 0) return "a negative index";
     switch (output->kind) {
     case OUT_BLOCK: return node->batched ? "a slot of the block must not be batched" : NULL;
@@ -53,7 +59,10 @@ static const char *output_wrong(const Verifier *v, const GraphOutput *output) {
         return node->batched || node->shape.rank ? "a series is a scalar, not batched" : NULL;
     case OUT_MAPPED: return node->shape.rank ? "a mapped output must be a scalar" : NULL;
     case OUT_SUMMED:
-    case OUT_VALUE: return NULL;
+    case OUT_VALUE:
+    case OUT_CARRY:
+    case OUT_STACK:
+    case OUT_STACK_BACK: return NULL;
     }
     return "no such kind of output";
 }
@@ -67,6 +76,18 @@ static const char *verify_outputs(const Verifier *v) {
         for (int k = 0; k < i && once && !why; k++)
             if (g->outputs.at[k].kind == a->kind && g->outputs.at[k].index == a->index) why = "written twice";
         if (why) return complain(v, "output", i, why);
+    }
+    return NULL;
+}
+
+/* Holes are for building alone. */
+static const char *verify_closed(const Verifier *v, Arena *scratch) {
+    bool *live = arena_array(scratch, bool, v->g->node.len);
+    for (int i = 0; i < v->g->outputs.len; i++) live[v->g->outputs.at[i].value] = true;
+    for (Val id = (Val)v->g->node.len - 1; id > 0; id--) {
+        if (!live[id]) continue;
+        if (graph_node(v->g, id)->op == G_HOLE) return complain(v, "node", id, "an output reaches a hole");
+        for (int i = 0; i < graph_node(v->g, id)->nin; i++) live[graph_in(v->g, id, i)] = true;
     }
     return NULL;
 }
@@ -93,7 +114,7 @@ static bool attr_is_normal(const Node *node, const Attr *attr) {
     return attr_equal(&rest, &none);
 }
 
-static const char *verify_body(const Verifier *v, const Graph *body);
+static const char *verify_body(const Verifier *v, const Graph *body, bool scan);
 
 static const char *node_wrong(const Verifier *v, Val id) {
     const Graph *g = v->g;
@@ -112,8 +133,9 @@ static const char *node_wrong(const Verifier *v, Val id) {
         return "the type is not what the shape rule gives";
     if (!attr_is_normal(node, attr)) return "an attribute that the op does not use, or not in normal form";
     bool random = node->op == G_NOISE || node->op == G_NORMAL;
-    if (v->body && (random || node->batched)) return "a body holds no batch and no random numbers";
-    return attr->body ? verify_body(v, attr->body) : NULL;
+    if (v->body && (random || (node->batched && !v->scan))) return "a body holds no batch and no random numbers";
+    if (v->body && !v->scan && node->op == G_SCAN) return "a map's body holds no scan";
+    return attr->body ? verify_body(v, attr->body, node->op == G_SCAN) : NULL;
 }
 
 static const char *verify_nodes(const Verifier *v, Graph *replay) {
@@ -142,16 +164,18 @@ static const char *verify_graph(const Verifier *v) {
     for (int i = 0; i < g->inputs.len; i++) vec_push(scratch, &replay->inputs, g->inputs.at[i]);
     replay->keys = g->keys;
     wrong = verify_nodes(v, replay);
+    if (!wrong) wrong = verify_outputs(v);
+    if (!wrong) wrong = verify_closed(v, scratch);
     arena_free(scratch);
-    return wrong ? wrong : verify_outputs(v);
+    return wrong;
 }
 
-static const char *verify_body(const Verifier *v, const Graph *body) {
-    Verifier inner = {body, v->arena, true};
+static const char *verify_body(const Verifier *v, const Graph *body, bool scan) {
+    Verifier inner = {body, v->arena, true, scan};
     return verify_graph(&inner);
 }
 
 const char *graph_verify(const Graph *graph, Arena *arena) {
-    Verifier v = {graph, arena, false};
+    Verifier v = {graph, arena, false, false};
     return verify_graph(&v);
 }

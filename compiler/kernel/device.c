@@ -128,7 +128,7 @@ static int64_t declared(const Maker *m, const Entry *entry, KScalar element) {
         size_t bytes = b->fixed + b->per_shard * (size_t)((examples + SHARD - 1) / SHARD) + b->per_example * (size_t)rows;
         return (int64_t)bytes / kscalar_bytes(element);
     }
-    case ENTRY_ORDER: case ENTRY_SETTINGS: case ENTRY_KEYS: case ENTRY_SERIES: case ENTRY_SHAPE: return 1;
+    case ENTRY_ORDER: case ENTRY_SETTINGS: case ENTRY_KEYS: case ENTRY_SERIES: case ENTRY_SHAPE: case ENTRY_TURN: return 1;
     }
     return 0;
 }
@@ -142,7 +142,7 @@ static SpotKind spot_kind(EntryKind kind) {
     case ENTRY_OUT_ROWS: return SPOT_RESULT;
     case ENTRY_SERIES: return SPOT_SERIES;
     case ENTRY_SHAPE: case ENTRY_ORDER: return SPOT_STEP;
-    case ENTRY_BUFFER: case ENTRY_SCRATCH: return SPOT_WORK;
+    case ENTRY_BUFFER: case ENTRY_SCRATCH: case ENTRY_TURN: return SPOT_WORK;
     }
     return SPOT_WORK;
 }

@@ -4,6 +4,7 @@
  * shared buffers (memory.c lays buffers out); the program keeps it for its next call (nothing in it outlives a call).
  * Tables differ between threads in their scratch entries only.  A run of STAGE_SHARDS stages needs nothing of other
  * shards, so each shard goes through all of them before the next (its values stay in the cache).
+ * A loop runs its stages turn after turn with some pointers moved; one of shards alone does so shard by shard.
  * Neither the number of threads nor the cuts of a session change a bit: shards are fixed by the batch. */
 #include "kernel/execute.h"
 #include "kernel/memory.h"
@@ -48,6 +49,7 @@ typedef struct Run {
     double *series[COUNT(((Feed *)0)->series)];
     void *out_rows[COUNT(((Feed *)0)->out_rows)];
     int first, stages;                         /* the run of stages that work_shards does */
+    const StageLoop *loop;                          /* that work_turns does */
 } Run;
 
 /* ---- memory: laid out twice, once for its size, once for real ---- */
@@ -122,8 +124,27 @@ static void *entry_pointer(Run *r, const Entry *entry, int thread) {
     case ENTRY_SERIES: return series_start(r, entry->index);
     case ENTRY_BUFFER: case ENTRY_SCRATCH: return r->buffer[thread * low->buffers + entry->index];
     case ENTRY_SHAPE: return r->shape;
+    case ENTRY_TURN: break;                    /* set_turn */
     }
     return NULL;
+}
+
+static void *turn_pointer(Run *r, const Moving *turn, int64_t at, int64_t turns, int thread) {
+    int entry = at == 0 ? turn->first : at & 1 ? turn->odd : turn->even;
+    char *base = entry_pointer(r, &r->it->lowered->entry[entry], thread);
+    return base + turn->stride * (turn->back ? turns - 1 - at : at);
+}
+
+static void set_turn(Run *r, const StageLoop *loop, int64_t at, int thread) {
+    const Lowered *low = r->it->lowered;
+    for (int s = loop->first; s < loop->first + loop->stages; s++) {
+        for (int a = 0; a < low->stage[s].args; a++) {
+            const Entry *entry = &low->entry[low->stage[s].arg[a]];
+            if (entry->kind == ENTRY_TURN)
+                r->table[thread * r->width + r->start[s] + a] =
+                    turn_pointer(r, &low->turn[entry->index], at, loop->turns, thread);
+        }
+    }
 }
 
 static void fill_tables(Run *r) {
@@ -192,16 +213,26 @@ static void work_range(void *data, int thread, int64_t lo, int64_t hi) {
     call(r, r->first, thread, lo, hi);
 }
 
-static void run_stages(Run *r) {
+static void work_turns(void *data, int thread, int64_t lo, int64_t hi) {
+    Run *r = data;
+    for (int64_t shard = lo; shard < hi; shard++) {
+        for (int64_t at = 0; at < r->loop->turns; at++) {
+            set_turn(r, r->loop, at, thread);
+            for (int s = r->loop->first; s < r->loop->first + r->loop->stages; s++) call(r, s, thread, shard, shard + 1);
+        }
+    }
+}
+
+static void run_range(Run *r, int from, int end) {
     const Lowered *low = r->it->lowered;
     int64_t shards = (r->shape[1] + SHARD - 1) / SHARD;
-    for (int s = 0; s < low->stages; s += r->stages) {
+    for (int s = from; s < end; s += r->stages) {
         const Stage *stage = &low->stage[s];
         r->first = s;
         r->stages = 1;
         switch (stage->split) {
         case STAGE_SHARDS:
-            while (s + r->stages < low->stages && low->stage[s + r->stages].split == STAGE_SHARDS) r->stages++;
+            while (s + r->stages < end && low->stage[s + r->stages].split == STAGE_SHARDS) r->stages++;
             if (shards == 1) work_shards(r, 0, 0, 1);
             else pool_run(r->pool, shards, work_shards, r);
             break;
@@ -214,6 +245,31 @@ static void run_stages(Run *r) {
         case STAGE_STEPS: call(r, s, 0, r->shape[0], r->shape[0] + 1); break;
         }
     }
+}
+
+static void run_loop(Run *r, const StageLoop *loop) {
+    int64_t shards = (r->shape[1] + SHARD - 1) / SHARD;
+    r->loop = loop;
+    if (loop->shards) {
+        if (shards == 1) work_turns(r, 0, 0, 1);
+        else pool_run(r->pool, shards, work_turns, r);
+        return;
+    }
+    for (int64_t at = 0; at < loop->turns; at++) {
+        for (int t = 0; t < r->threads; t++) set_turn(r, loop, at, t);
+        run_range(r, loop->first, loop->first + loop->stages);
+    }
+}
+
+static void run_stages(Run *r) {
+    const Lowered *low = r->it->lowered;
+    int s = 0;
+    for (int k = 0; k < low->loops; k++) {
+        run_range(r, s, low->loop[k].first);
+        run_loop(r, &low->loop[k]);
+        s = low->loop[k].first + low->loop[k].stages;
+    }
+    run_range(r, s, low->stages);
 }
 
 /* ---- programs ---- */

@@ -120,7 +120,7 @@ static void *entry_pointer(LaneRun *r, const Entry *entry) {
     case ENTRY_KEYS: return r->keys;
     case ENTRY_SERIES: return r->series[entry->index];
     case ENTRY_SHAPE: return r->shape;
-    case ENTRY_OUT_ROWS: case ENTRY_BUFFER: case ENTRY_SCRATCH: break;
+    case ENTRY_OUT_ROWS: case ENTRY_BUFFER: case ENTRY_SCRATCH: case ENTRY_TURN: break;
     }
     return NULL;
 }

@@ -15,6 +15,11 @@ int plan_buffer(Plan *plan, Buffer buffer) {
     return plan->entry.len - 1;
 }
 
+int plan_turn(Plan *plan, Moving turn) {
+    vec_push(plan->arena, &plan->turn, turn);
+    return plan_entry(plan, ENTRY_TURN, plan->turn.len - 1);
+}
+
 Gen plan_function(Plan *plan, const char *name) {
     return (Gen){plan->module, kfunc_new(plan->module, name)};
 }
@@ -70,6 +75,7 @@ Lowered *lower(Arena *arena, const Graph *graph, BlockLayout layout, int64_t exa
     Lowered *lowered = arena_new_of(arena, Lowered);
     *lowered = (Lowered){
         .module = plan.module, .stage = plan.stage.at, .stages = plan.stage.len,
+        .loop = plan.loop.at, .loops = plan.loop.len, .turn = plan.turn.at, .turns = plan.turn.len,
         .entry = plan.entry.at, .entries = plan.entry.len, .buffer = plan.buffer.at, .buffers = plan.buffer.len,
         .graph = graph, .layout = layout, .lanes = plan.lanes, .neuron = neuron, .examples = neuron ? examples : 0,
     };

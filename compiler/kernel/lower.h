@@ -32,6 +32,7 @@ typedef enum EntryKind {
     ENTRY_SERIES,     /* feed->series[index]; element step - series_first */
     ENTRY_BUFFER,     /* a buffer of the program (index = buffer) */
     ENTRY_SCRATCH,    /* a buffer of the calling thread (index = scratch buffer) */
+    ENTRY_TURN,       /* the place of a turn (index = turn): moves from turn to turn of a loop */
     ENTRY_SHAPE       /* int64[4]: step, examples in this batch, first position of this batch, series_first */
 } EntryKind;
 typedef struct Entry { EntryKind kind; int index; } Entry;
@@ -39,9 +40,18 @@ typedef struct Entry { EntryKind kind; int index; } Entry;
  * one shard at most if scratch); 64-byte aligned. */
 typedef struct Buffer { size_t fixed, per_example, per_shard; bool scratch; } Buffer;
 
+/* Stages that are run again and again, turn after turn.  shards: all of them are STAGE_SHARDS, so that each shard may go
+ * through all turns by itself. */
+typedef struct StageLoop { int first, stages; int64_t turns; bool shards; } StageLoop;
+/* A pointer that moves: in turn t the entry `first` if t is 0, else `odd` or `even` by t, plus stride bytes for each turn
+ * before it (back: for each turn after it). */
+typedef struct Moving { int loop, first, odd, even; int64_t stride; bool back; } Moving;
+
 typedef struct Lowered {
     KModule *module;
     Stage *stage; int stages;
+    StageLoop *loop; int loops;    /* in order, none inside another */
+    Moving *turn; int turns;
     Entry *entry; int entries;
     Buffer *buffer; int buffers;
     const Graph *graph; BlockLayout layout;

@@ -123,7 +123,7 @@ static void program_leaf(void *data, Unrolled *u, Val v, KVal *out) {
     case IN_SETTING: out[0] = load_setting(n, input->index); return;
     case IN_STEP: out[0] = k_cast(n->g.m, n->g.f, KT(I32), n->step); return;
     case IN_BATCH: out[0] = gen_number(&n->g, DT_I32, (double)u->examples); return;
-    case IN_MAPPED: case IN_SHARED: return;
+    case IN_MAPPED: case IN_SHARED: case IN_CARRY: case IN_SLICE: case IN_SLICE_BACK: case IN_WHOLE: return;
     }
 }
 
@@ -149,7 +149,8 @@ static bool input_differs(const Neuron *n, const GraphInput *input) {
     case IN_ROWS: return input->dtype != DT_I32;                         /* they are vectors: load_rows */
     case IN_BLOCK: return n->slot_differs[input->index];
     case IN_SETTING: return n->lanes->setting[input->index];
-    case IN_STEP: case IN_BATCH: case IN_MAPPED: case IN_SHARED: break;
+    case IN_STEP: case IN_BATCH: case IN_MAPPED: case IN_SHARED:
+    case IN_CARRY: case IN_SLICE: case IN_SLICE_BACK: case IN_WHOLE: break;
     }
     return false;
 }

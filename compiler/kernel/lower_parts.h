@@ -4,7 +4,7 @@
  *   generate.c       the ops of graphs as instructions
  *   lower_neuron.c   the whole training loop as one kernel of scalars, or of trials in lanes
  *   unroll.c         a graph's elements one by one, all indices known
- *   lower_staged.c   phases and stages
+ *   lower_staged.c   phases and stages; lower_scan.c: those of a SCAN, in a loop
  *   region.c         which values are stored, where; reading an element
  *   nest.c, tile.c   loop nests; register-tiled products; pack.c: weights packed for them
  *   batch.c          sums over the batch; outer.c: large gradients of weights
@@ -26,12 +26,15 @@ typedef struct Plan {
     VEC(Stage) stage;
     VEC(Entry) entry;
     VEC(Buffer) buffer;
+    VEC(StageLoop) loop;
+    VEC(Moving) turn;
     VEC(int) number;                       /* by entry, while a stage's arguments are numbered: number + 1, or 0 */
 } Plan;
 
 int plan_entry(Plan *plan, EntryKind kind, int index);
 int plan_buffer(Plan *plan, Buffer buffer);                       /* its ENTRY_BUFFER or ENTRY_SCRATCH entry */
 void plan_stage(Plan *plan, Gen *g, StageSplit split, int64_t count, const char *what);
+int plan_turn(Plan *plan, Moving turn);                            /* its ENTRY_TURN entry */
 Gen plan_function(Plan *plan, const char *name);
 
 /* ---- unroll.c ---- */

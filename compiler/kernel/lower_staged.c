@@ -12,28 +12,9 @@
  *          MAP
  * A new slot value is written straight to the block if everything else has read the old one by then; the others are
  * copied by a last stage.  */
-#include "kernel/region.h"
+#include "kernel/staged.h"
 
-typedef enum JobKind {
-    JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_TURN, JOB_PACK, JOB_OUTER, JOB_JOIN, JOB_ONCE,
-    JOB_WIDE
-} JobKind;
 enum { WIDE_FROM = 64 };
-
-typedef struct Job { JobKind kind; Val v; int phase, level, segment, output, stage, packed; } Job;
-
-typedef struct Staged {
-    Plan *plan;
-    Region r;
-    VEC(Job) job;
-    int *job_of;                           /* by node: the job that stores it, or -1 */
-    int *panels;                           /* by node: the entry of its turned form, or -1 */
-    int phases, stages, packed;            /* packed: the last phase whose weights were */
-    bool *given;                           /* by node: sums that a convolution's gradient gives */
-    bool *done;                            /* of one segment: jobs that are emitted; a fused group */
-    Val *group;
-    Val *shown;                            /* by output: 0 if written directly, else what to copy */
-} Staged;
 
 static const Node *node_of(const Staged *s, Val v) { return graph_node(s->r.graph, v); }
 
@@ -43,9 +24,11 @@ static int phase_of(const Staged *s, Val v) {
     const Info *info = s->r.info;
     bool summed = is_summed(&s->r, v), lanes = info[v].varies || summed;
     int phase = lanes;
+    if (is_scan_result(&s->r, v)) return info[graph_in(s->r.graph, v, 0)].phase;
     for (int k = 0; k < node_of(s, v)->nin; k++) {
         const Info *in = &info[graph_in(s->r.graph, v, k)];
-        int after = in->phase + (lanes && !in->varies);
+        int after = in->phase + (lanes && !(in->phase & 1));
+        if (node_of(s, v)->op == G_SCAN) after += after & 1;
         if (after > phase) phase = after;
     }
     return phase + summed;
@@ -75,6 +58,7 @@ static JobKind kind_of(const Staged *s, Val v) {
     const Region *r = &s->r;
     int64_t size = region_size(r, v);
     if (node_of(s, v)->op == G_MAP) return JOB_MAP;
+    if (node_of(s, v)->op == G_SCAN) return JOB_SCAN;
     if (r->info[v].varies) return is_tiled(r, v) || conv_is_tiled(r, v) ? JOB_TILE : JOB_LANES;
     if (!is_nest_elementwise(r, v) || size < WIDE_FROM) return JOB_ONCE;
     return is_wide(s, v, size) ? JOB_WIDE : JOB_ONCE;
@@ -113,7 +97,7 @@ static void job_reads(const Staged *s, const Job *job, void (*read)(void *, Val,
     case JOB_OUTER: read(data, region_base(&s->r, graph_in(s->r.graph, job->v, 0)), false); break;
     case JOB_JOIN: break;
     case JOB_PACK: affine_of(&s->r, graph_in(s->r.graph, job->v, 0), &w), read(data, w.source, false); break;
-    case JOB_PARTIAL: case JOB_MAP: region_reads_summed(&s->r, job->v, read, data); break;
+    case JOB_PARTIAL: case JOB_MAP: case JOB_SCAN: region_reads_summed(&s->r, job->v, read, data); break;
     case JOB_LANES: case JOB_TILE: case JOB_ONCE: case JOB_WIDE: region_reads(&s->r, job->v, read, data); break;
     }
 }
@@ -164,7 +148,7 @@ static void add_jobs(Staged *s, Val v) {
     Info *info = &s->r.info[v];
     const Node *node = node_of(s, v);
     info->phase = phase_of(s, v);
-    if (!info->live) return;
+    if (!info->live || (s->homes && node->op == G_INPUT)) return;
     if (is_outer_tiled(&s->r, v)) {
         add_outer(s, v);
         return;
@@ -177,10 +161,11 @@ static void add_jobs(Staged *s, Val v) {
     }
     if (is_packed(&s->r, v)) {
         info->packed = pack_buffer(&s->r, v) + 1;
-        add_job(s, (Job){.kind = JOB_PACK, .v = v, .phase = info->phase - 1});
+        add_job(s, (Job){.kind = JOB_PACK, .v = v, .phase = scan_packs_before(s, v) ? -1 : info->phase - 1});
     }
     if (is_joined(&s->r, v)) add_job(s, (Job){.kind = JOB_JOIN, .v = v, .phase = info->phase});
-    else if (info->stored || node->op == G_MAP) add_job(s, (Job){.kind = kind_of(s, v), .v = v, .phase = info->phase});
+    else if (info->stored || node->op == G_MAP || node->op == G_SCAN)
+        add_job(s, (Job){.kind = kind_of(s, v), .v = v, .phase = info->phase});
 }
 
 static void add_row_jobs(Staged *s) {
@@ -194,10 +179,10 @@ static void add_row_jobs(Staged *s) {
 
 /* Stages in order: numbers them. */
 static void number_stages(Staged *s) {
-    for (int phase = 0; phase < s->phases; phase++) {
+    for (int phase = -1; phase < s->phases; phase++) {
         for (int level = 0, any = 1; any; level++) {
             any = 0;
-            for (int kind = JOB_LANES; kind <= JOB_WIDE; kind++) {
+            for (int kind = JOB_LANES; kind <= JOB_SCAN; kind++) {
                 bool used = false;
                 for (int j = 0; j < s->job.len; j++) {
                     Job *job = &s->job.at[j];
@@ -239,9 +224,12 @@ static void place_all(Staged *s) {
         Using u = {s, &s->job.at[j], outside};
         job_reads(s, &s->job.at[j], use_read, &u);
     }
+    for (int k = 0; s->homes && k < s->r.graph->outputs.len; k++) outside[s->r.graph->outputs.at[k].value] = true;
     for (Val v = 1; v < (Val)s->r.graph->node.len; v++) {
         Info *info = &s->r.info[v];
-        if (!info->live) continue;
+        if (!info->live || (s->homes && node_of(s, v)->op == G_INPUT)) continue;
+        if (node_of(s, v)->op == G_SCAN) scan_place_results(s, v);
+        if (is_scan_result(&s->r, v)) continue;
         size_t bytes = (size_t)region_size(&s->r, v) * dtype_size((DType)node_of(s, v)->dtype);
         size_t sums = is_joined(&s->r, v) ? conv_weight_bytes(&s->r, v) : bytes;
         if (is_summed(&s->r, v) && !is_outer_tiled(&s->r, v))
@@ -558,6 +546,10 @@ static void emit_wide_list(Staged *s, WideList list, const char *what) {
     plan_stage(s->plan, &g, STAGE_RANGE, base, what);
 }
 
+void staged_copies(Staged *s, Val *root, int *to, int n, const char *what) {
+    if (n) emit_wide_list(s, (WideList){root, to, n}, what);
+}
+
 static void emit_wide(Staged *s, int stage) {
     WideList list = {arena_array(s->plan->arena, Val, s->job.len), arena_array(s->plan->arena, int, s->job.len), 0};
     for (int j = 0; j < s->job.len; j++) {
@@ -579,7 +571,7 @@ static void emit_copies(Staged *s) {
         list.root[list.n] = s->shown[k];
         list.to[list.n++] = plan_entry(s->plan, ENTRY_BLOCK, graph->outputs.at[k].index);
     }
-    if (list.n) emit_wide_list(s, list, "slots");
+    staged_copies(s, list.root, list.to, list.n, "slots");
 }
 
 static void emit_series(Staged *s) {
@@ -618,6 +610,7 @@ static void emit_stage(Staged *s, int stage) {
         case JOB_JOIN: emit_join(s, job->v); return;
         case JOB_ONCE: emit_once(s, stage); return;
         case JOB_WIDE: emit_wide(s, stage); return;
+        case JOB_SCAN: scan_emit(s, job->v); return;
         }
     }
 }
@@ -636,24 +629,39 @@ static void emit_packing(Staged *s, int stage) {
     }
 }
 
-void staged_lower(Plan *plan) {
-    Staged s = {.plan = plan, .packed = -1};
-    region_analyse(&s.r, plan, plan->graph, false, NULL, NULL);
-    s.job_of = arena_array(plan->arena, int, plan->graph->node.len);
-    s.panels = arena_array(plan->arena, int, plan->graph->node.len);
-    for (int v = 0; v < plan->graph->node.len; v++) s.job_of[v] = s.panels[v] = -1;
+/* The stages of a loop begin behind those whose work is the same in each turn. */
+static void begin_loop(Staged *s) {
+    if (s->homes && s->plan->loop.at[s->homes->loop].first < 0)
+        s->plan->loop.at[s->homes->loop].first = s->plan->stage.len;
+}
+
+void staged_region(Plan *plan, const Graph *graph, const ScanHomes *homes) {
+    Staged s = {.plan = plan, .packed = -1, .homes = homes};
+    region_analyse(&s.r, plan, graph, false, NULL, NULL);
+    scan_place_inputs(&s);
+    s.job_of = arena_array(plan->arena, int, graph->node.len);
+    s.panels = arena_array(plan->arena, int, graph->node.len);
+    for (int v = 0; v < graph->node.len; v++) s.job_of[v] = s.panels[v] = -1;
     join_sums(&s);
-    for (Val v = 1; v < (Val)plan->graph->node.len; v++) add_jobs(&s, v);
+    for (Val v = 1; v < (Val)graph->node.len; v++) add_jobs(&s, v);
     add_row_jobs(&s);
     s.done = arena_array(plan->arena, bool, s.job.len + 1);
     s.group = arena_array(plan->arena, Val, s.job.len + 1);
     number_stages(&s);
     place_all(&s);
     place_slots(&s);
+    scan_place_outputs(&s);
     for (int stage = 0; stage < s.stages; stage++) {
+        bool before = false;
+        for (int j = 0; j < s.job.len; j++) before |= in_stage(&s.job.at[j], stage) && s.job.at[j].phase < 0;
+        if (!before) begin_loop(&s);
         emit_packing(&s, stage);
         emit_stage(&s, stage);
     }
+    begin_loop(&s);
+    scan_emit_outputs(&s);
     emit_copies(&s);
     emit_series(&s);
 }
+
+void staged_lower(Plan *plan) { staged_region(plan, plan->graph, NULL); }

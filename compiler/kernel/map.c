@@ -109,6 +109,20 @@ static void fuse_all(MapGen *m) {
 
 /* ---- points in memory ---- */
 
+/* Where a vector of the shard's lies: vectors follow each other from block to block, but in a turn's part of a stack. */
+static KVal vector_at(MapGen *m, Val v, KVal vector) {
+    Gen *g = &m->c.g;
+    Home home = m->r->info[v].home;
+    Ix within = {vector, 0}, block = {0, 0};
+    if (home.vec != m->size * home.elem) {
+        block = (Ix){gen_2(g, K_DIV, vector, gen_i64(g, m->size)), 0};
+        within = (Ix){gen_2(g, K_REM, vector, gen_i64(g, m->size)), 0};
+    }
+    m->outer.local = block;
+    m->outer.global = ix_plus(g, ix_times(g, (Ix){m->shard.number, 0}, SHARD / lanes_of(m)), block);
+    return ix_value(g, home_index(&m->outer, &home, within));
+}
+
 static KVal mapped_value(Ctx *c, int operand) {
     MapGen *m = c->data;
     Gen *g = &c->g;
@@ -121,12 +135,8 @@ static KVal mapped_value(Ctx *c, int operand) {
     vector = gen_select(g, gen_2(g, K_LT, last, vector), last, vector);
     if (!m->r->info[base].varies)
         return load_value(&m->outer, base, (Ix){gen_2(g, K_REM, vector, gen_i64(g, m->size)), 0});
-    Home home = m->r->info[base].home;
-    home.elem = lanes_of(m);
-    m->outer.local = (Ix){0, 0};
-    m->outer.global = ix_times(g, (Ix){m->shard.number, 0}, SHARD / lanes_of(m));
-    Ix at = home_index(&m->outer, &home, (Ix){vector, 0});
-    return k_load(g->m, g->f, type, ctx_entry(c, home.entry), ix_value(g, at));
+    KVal at = vector_at(m, base, vector);
+    return k_load(g->m, g->f, type, ctx_entry(c, m->r->info[base].home.entry), at);
 }
 
 /* For all points: their place in point order, example by example.  The innermost loop is open after it. */
@@ -301,12 +311,8 @@ static void store_results(MapGen *m) {
             at = ix_plus(g, at, (Ix){m->first, 0});
             k_store(g->m, g->f, ctx_entry(&m->c, m->result[k]), ix_value(g, at), x);
         } else {
-            const Home *home = &m->r->info[v].home;
-            m->outer.local = (Ix){0, 0};
-            m->outer.global = ix_times(g, (Ix){m->shard.number, 0}, SHARD / lanes_of(m));
-            at = ix_plus(g, at, ix_plus(g, home_index(&m->outer, home, (Ix){0, 0}),
-                                        ix_times(g, (Ix){m->first, 0}, lanes_of(m))));
-            k_store(g->m, g->f, ctx_entry(&m->c, home->entry), ix_value(g, at), x);
+            KVal to = vector_at(m, v, gen_2(g, K_ADD, m->first, i));
+            k_store(g->m, g->f, ctx_entry(&m->c, m->r->info[v].home.entry), to, x);
         }
         k_end(g->m, g->f);
     }

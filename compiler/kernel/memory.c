@@ -2,7 +2,8 @@
  *
  * A buffer is needed from the first stage that has it among its arguments to the last.  Shards go through a run of
  * STAGE_SHARDS stages at different times, so one that all threads share is needed in the whole of such a run; scratch
- * buffers belong to the one shard that a thread is at.  The largest are placed first, each in the lowest gap that is
+ * buffers belong to the one shard that a thread is at.  What a stage of a loop needs is needed in all of the loop, and so is
+ * what its moving pointers reach.  The largest are placed first, each in the lowest gap that is
  * wide enough.  Sizes depend on the batch, so this is done once for each call, not for each step. */
 #include "kernel/memory.h"
 
@@ -28,18 +29,39 @@ static void run_of(const Lowered *low, int s, int *first, int *last) {
     while (*last + 1 < low->stages && low->stage[*last + 1].split == STAGE_SHARDS) ++*last;
 }
 
+static void need(const Lowered *low, Room *room, int entry, int from, int to) {
+    const Entry *e = &low->entry[entry];
+    if (e->kind != ENTRY_BUFFER && e->kind != ENTRY_SCRATCH) return;
+    Room *r = &room[e->index];
+    if (r->first > from) r->first = from;
+    if (r->last < to) r->last = to;
+}
+
+static bool is_scratch(const Lowered *low, int entry) { return low->entry[entry].kind == ENTRY_SCRATCH; }
+
 static void find_lives(const Lowered *low, Room *room) {
     for (int s = 0; s < low->stages; s++) {
         int first, last;
         run_of(low, s, &first, &last);
         for (int a = 0; a < low->stage[s].args; a++) {
-            const Entry *entry = &low->entry[low->stage[s].arg[a]];
-            if (entry->kind != ENTRY_BUFFER && entry->kind != ENTRY_SCRATCH) continue;
-            Room *r = &room[entry->index];
-            int from = r->scratch ? s : first, to = r->scratch ? s : last;
-            if (r->first > from) r->first = from;
-            if (r->last < to) r->last = to;
+            int entry = low->stage[s].arg[a];
+            bool own = is_scratch(low, entry);
+            need(low, room, entry, own ? s : first, own ? s : last);
         }
+    }
+}
+
+static void find_loop_lives(const Lowered *low, Room *room) {
+    for (int k = 0; k < low->loops; k++) {
+        int first = low->loop[k].first, last = first + low->loop[k].stages - 1;
+        for (int s = first; s <= last; s++)
+            for (int a = 0; a < low->stage[s].args; a++)
+                if (!is_scratch(low, low->stage[s].arg[a])) need(low, room, low->stage[s].arg[a], first, last);
+    }
+    for (int k = 0; k < low->turns; k++) {
+        const Moving *m = &low->turn[k];
+        int first = low->loop[m->loop].first, last = first + low->loop[m->loop].stages - 1, entry[] = {m->first, m->odd, m->even};
+        for (int i = 0; i < 3; i++) need(low, room, entry[i], first, last);
     }
 }
 
@@ -89,6 +111,7 @@ bool memory_plan(const Lowered *low, int64_t batch, MemoryPlan *plan) {
     for (int b = 0; b < low->buffers; b++)
         room[b] = (Room){buffer_bytes(low, &low->buffer[b], batch), low->stages, -1, low->buffer[b].scratch, 0};
     find_lives(low, room);
+    find_loop_lives(low, room);
     place_all(plan, room, (int *)(room + n), low->buffers);
     free(room);
     return true;

@@ -77,6 +77,13 @@ static void need_below_views(Region *r, Val v) {
 
 bool is_joined(const Region *r, Val v) { return op_of(r, v) == G_BATCH_CONV && conv_weight_is_tiled(r, v); }
 
+/* Of a SCAN's operand: its turns are reached by pointers. */
+static void need_in_memory(Region *r, Val v) {
+    v = region_base(r, v);
+    bool slot = op_of(r, v) == G_INPUT && r->graph->inputs.at[graph_attr(r->graph, v)->index].kind == IN_BLOCK;
+    if (!slot) r->info[v].stored = true;
+}
+
 static bool always_stored(const Region *r, Val v) {
     const Node *node = graph_node(r->graph, v);
     switch (op_class((Op)node->op)) {
@@ -105,7 +112,10 @@ static void store_for_user(Region *r, Val u, int k) {
     bool computed = is_computed(r, v);
     Affine a;
     switch (op_class(op)) {
-    case CLASS_BATCH: case CLASS_REGION: need(r, v); break;
+    case CLASS_BATCH: case CLASS_REGION:
+        if (op == G_SCAN) need_in_memory(r, v);
+        else need(r, v);
+        break;
     case CLASS_CONTRACT:
         if (op == G_INTERPOLATE) {
             if (k < 3 && !r->info[v].varies) need(r, v);
@@ -193,7 +203,7 @@ static void find_stored(Region *r) {
             const Info *in = &r->info[in_of(r, v, k)];
             if (!in->stored && in->depth >= info->depth) info->depth = in->depth + 1;
         }
-        if (info->depth > MAX_DEPTH && op_of(r, v) != G_MAP) {
+        if (info->depth > MAX_DEPTH && op_of(r, v) != G_MAP && op_of(r, v) != G_SCAN) {
             info->stored = true;
             info->depth = 0;
         }
@@ -220,7 +230,7 @@ static void reads_of(const Region *r, Val v, bool same, const Reads *reads) {
     for (int k = 0; k < node->nin; k++) {
         Val in = in_of(r, v, k);
         bool still = same && (is_elementwise((Op)node->op) || is_flat_view(r, v));
-        if (op_of(r, in) == G_MAP && !r->body) continue;
+        if ((op_of(r, in) == G_MAP || op_of(r, in) == G_SCAN) && !r->body) continue;
         if (r->info[in].stored || op_of(r, in) == G_INPUT) reads->read(reads->data, in, still);
         else reads_of(r, in, still, reads);
     }
@@ -350,7 +360,7 @@ static KVal load_input(Ctx *c, Val v, Ix flat) {
     case IN_SHARED:
         return pull(c->outer, graph_in(c->outer->r->graph, c->map,
                                        graph_attr(c->outer->r->graph, c->map)->mapped + input->index), &at);
-    case IN_ROWS: break;
+    case IN_ROWS: case IN_CARRY: case IN_SLICE: case IN_SLICE_BACK: case IN_WHOLE: break;
     }
     return 0;
 }

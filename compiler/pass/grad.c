@@ -74,11 +74,12 @@ static void ad_touched(Ad *ad) {
 void ad_run(Ad *ad) {
     for (Val v = ad->top; v > 0 && !ad->failed; v--) {
         bool touched = ad->mark[v] & AD_TOUCHED;
+        if (ad->within && !ad->within[v]) continue;
         if (!(ad->mark[v] & AD_ACTIVE) || (!ad->first[v] && !touched)) continue;
         const Node *node = graph_node(ad->g, v);
         graph_at(ad->g, node->span);
         ad->y = v;
-        ad->dy = node->op == G_MAP ? 0 : ad_total(ad, v);
+        ad->dy = node->op == G_MAP || node->op == G_SCAN ? 0 : ad_total(ad, v);
         if (touched) ad_touched(ad);
         else vjp_rules[node->op](ad);
     }

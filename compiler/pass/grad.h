@@ -21,6 +21,7 @@ typedef struct Ad {
     VEC(Use) use;
     Val held;                   /* a constant here, whatever it was made from; 0: none */
     Val y, dy;                  /* the node whose rule runs, and its adjoint */
+    const uint8_t *within;      /* by id: only the rules of these run; NULL: of all */
     bool failed;
 } Ad;
 

@@ -21,6 +21,7 @@ static void nothing(Ad *ad) { (void)ad; }
 void vjp_CONST(Ad *ad) { nothing(ad); }
 void vjp_TABLE(Ad *ad) { nothing(ad); }
 void vjp_INPUT(Ad *ad) { nothing(ad); }
+void vjp_HOLE(Ad *ad) { nothing(ad); }
 void vjp_IOTA(Ad *ad) { nothing(ad); }
 void vjp_NOISE(Ad *ad) { nothing(ad); }
 void vjp_NORMAL(Ad *ad) { nothing(ad); }

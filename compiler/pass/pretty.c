@@ -71,7 +71,8 @@ static const Expr *read_number(Algebra *al, DType dtype, double x) {
 
 static const char *input_name(Reader *r, const GraphInput *input) {
     static const char *const kinds[] = {[IN_ROWS] = "x", [IN_BLOCK] = "p", [IN_SETTING] = "s", [IN_STEP] = "step",
-                                        [IN_BATCH] = "batch", [IN_MAPPED] = "x", [IN_SHARED] = "p"};
+                                        [IN_BATCH] = "batch", [IN_MAPPED] = "x", [IN_SHARED] = "p",
+                                        [IN_CARRY] = "c", [IN_SLICE] = "x", [IN_SLICE_BACK] = "x", [IN_WHOLE] = "p"};
     if (input->name && *input->name) return input->name;
     if (input->kind == IN_STEP || input->kind == IN_BATCH) return kinds[input->kind];
     return arena_printf(r->al->arena, "%s%d", kinds[input->kind], input->index + 1);
@@ -88,6 +89,7 @@ static const Expr *read_input(Reader *r, Val v) {
 
 static const Expr *read_proj(Reader *r, Val v) {
     Val map = graph_in(r->g, v, 0);
+    if (graph_node(r->g, map)->op == G_SCAN) return expr_name(r->al, "scan", true);
     const Graph *body = graph_attr(r->g, map)->body;
     const GraphOutput *output = &body->outputs.at[graph_attr(r->g, v)->index];
     Reader inner = {r->al, body, arena_array(r->al->arena, const Expr *, body->node.len), r, map};
@@ -223,6 +225,8 @@ static const Expr *read_op(Reader *r, Val v) {
     case G_MATMUL: return read_matmul(r, v);
     case G_PROJ: return read_proj(r, v);
     case G_MAP: return expr_name(al, "map", true);
+    case G_SCAN: return expr_name(al, "scan", true);
+    case G_HOLE: return expr_name(al, "hole", true);
     case G_ABS: case G_SIGN: case G_EXP: case G_LOG: case G_SIN: case G_COS: case G_TANH: case G_ERF: case G_FLOOR:
     case G_CEIL: case G_ROUND: case G_NOT: case G_MOD: case G_MAX: case G_MIN: case G_AND: case G_OR: case G_TRANSPOSE:
     case G_PAD: case G_PICK: case G_EMBED: case G_SUM: case G_PROD: case G_ARGMAX: case G_BATCH_EMBED:

@@ -1,14 +1,15 @@
-/* simplify_map.c -- one round of simplification over a graph, MAPs and their bodies included.
+/* simplify_map.c -- one round of simplification over a graph, MAPs, SCANs and their bodies included.
  *
  * Nodes are rebuilt in order through simple_add; what nothing reads is left behind.  Of a MAP only the outputs that
  * are read stay, equal ones once.  An operand that is constant becomes a constant of the body, a mapped operand that
  * is the same for all elements and examples a shared one, the same operand twice one; unused ones are dropped, but a
- * MAP keeps one mapped operand, a batched one if it is batched: its shape, and how many times it is summed. */
+ * MAP keeps one mapped operand, a batched one if it is batched: its shape, and how many times it is summed.
+ * Of a SCAN only what is read stays: outputs, the carries that they need, operands; whole constants move inside. */
 #include "pass/simplify.h"
 
 #include <assert.h>
 
-typedef struct MapPlan { Val map; int *port; } MapPlan;       /* port: by old output, the new one */
+typedef struct MapPlan { Val map; int *port; } MapPlan;       /* of a MAP or SCAN; port: by old output, the new one */
 
 typedef struct Round {
     Simplifier s;
@@ -41,6 +42,7 @@ static void round_init(Round *r, Arena *arena, Arena *scratch, const Graph *from
 }
 
 static void rebuild_map(Round *r, Val v);
+static void rebuild_scan(Round *r, Val v);
 
 /* Inputs of `from` that already have a value in `renamed` keep it. */
 static void rebuild(Round *r) {
@@ -53,6 +55,8 @@ static void rebuild(Round *r) {
         r->s.span = node->span;
         if (node->op == G_MAP) {
             rebuild_map(r, v);
+        } else if (node->op == G_SCAN) {
+            rebuild_scan(r, v);
         } else if (node->op == G_PROJ) {
             const MapPlan *plan = &r->plan[graph_in(r->from, v, 0)];
             r->renamed[v] = graph_proj(r->s.g, plan->map, plan->port[attr->index]);
@@ -187,6 +191,77 @@ static void rebuild_map(Round *r, Val v) {
     for (int i = 0; i < shared.len; i++) mapped.at[mapped.len++] = shared.at[i];
     r->s.applied += body.s.applied;
     r->plan[v].map = r->renamed[v] = graph_add(r->s.g, G_MAP, mapped.at, mapped.len, &new, NULL, r->s.span);
+}
+
+/* ---- scans ---- */
+
+/* The outputs that are read, and the carries that these need: so until nothing is added. */
+static void scan_needs(Round *body, const Round *r, Val v, bool *need) {
+    const Graph *from = graph_attr(r->from, v)->body;
+    int carries = graph_attr(r->from, v)->mapped;
+    memcpy(need, r->read[v], sizeof *need * (size_t)from->outputs.len);
+    for (bool more = true; more;) {
+        more = false;
+        round_init(body, r->arena, r->s.scratch, from, need);
+        for (Val b = 1; b < (Val)from->node.len; b++) {
+            if (!body->live[b] || graph_node(from, b)->op != G_INPUT) continue;
+            const GraphInput *input = &from->inputs.at[graph_attr(from, b)->index];
+            if (input->kind != IN_CARRY || input->index >= carries || need[input->index]) continue;
+            need[input->index] = more = true;
+        }
+    }
+}
+
+static Val scan_input(Round *body, Simplifier *outer, const GraphInput *input, Val operand, int carry, Operands *slices,
+                      Operands *wholes) {
+    double x;
+    NodeType type = {input->dtype, input->shape, input->batched};
+    if (input->kind == IN_WHOLE && simple_number(outer, operand, &x)) return simple_splat(&body->s, x, type);
+    int index = input->kind == IN_CARRY ? carry : operand_find(input->kind == IN_WHOLE ? wholes : slices, operand);
+    return graph_input(body->s.g, input->kind, index, input->name, type);
+}
+
+static void scan_outputs(Round *body, const bool *need, int *port) {
+    const Graph *from = body->from;
+    for (int i = 0; i < from->outputs.len; i++) {
+        const GraphOutput *output = &from->outputs.at[i];
+        if (!need[i]) continue;
+        port[i] = body->s.g->outputs.len;
+        graph_output(body->s.g, output->kind, port[i], output->name, body->renamed[output->value]);
+    }
+}
+
+static void rebuild_scan(Round *r, Val v) {
+    const Attr *attr = graph_attr(r->from, v);
+    const Graph *from = attr->body;
+    Round body;
+    Operands in = {.len = 0}, slices = {.len = 0}, wholes = {.len = 0};
+    bool *need = arena_array(r->s.scratch, bool, from->outputs.len);
+    int *number = arena_array(r->s.scratch, int, attr->mapped + 1);
+    scan_needs(&body, r, v, need);
+    for (int k = 0; k < attr->mapped; k++) {
+        if (!need[k]) continue;
+        number[k] = in.len;
+        in.at[in.len++] = r->renamed[graph_in(r->from, v, k)];
+    }
+    Attr new = {.i64 = attr->i64, .mapped = in.len};
+    for (Val b = 1; b < (Val)from->node.len; b++) {
+        if (!body.live[b] || graph_node(from, b)->op != G_INPUT) continue;
+        const GraphInput *input = &from->inputs.at[graph_attr(from, b)->index];
+        int at = input->index, carry = input->kind == IN_CARRY ? number[at] : 0;
+        if (input->kind != IN_CARRY) at += attr->mapped;
+        if (input->kind == IN_WHOLE) at += attr->index;
+        body.renamed[b] = scan_input(&body, &r->s, input, r->renamed[graph_in(r->from, v, at)], carry, &slices, &wholes);
+    }
+    rebuild(&body);
+    r->plan[v].port = arena_array(r->s.scratch, int, from->outputs.len);
+    scan_outputs(&body, need, r->plan[v].port);
+    new.body = same_body(r, from, graph_copy(r->arena, body.s.g));
+    new.index = slices.len;
+    for (int i = 0; i < slices.len; i++) in.at[in.len++] = slices.at[i];
+    for (int i = 0; i < wholes.len; i++) in.at[in.len++] = wholes.at[i];
+    r->s.applied += body.s.applied;
+    r->plan[v].map = r->renamed[v] = graph_add(r->s.g, G_SCAN, in.at, in.len, &new, NULL, r->s.span);
 }
 
 Graph *simple_round(Arena *arena, const Graph *from, int *applied) {

@@ -3,6 +3,7 @@
  * Each function has two ways: views in the graph where an operand is a node, strided copies of a grid where all are
  * known. */
 #include "sema/builtins.h"
+#include "sema/internal.h"
 
 static bool wants_graph(const Eval *e, const BuiltinCall *call)
 {
@@ -107,12 +108,27 @@ static bool shapes_join(Eval *e, const Shape *a, const Shape *b, int axis, Span 
     return false;
 }
 
-static bool join_nodes(Eval *e, const ValueList *xs, const Value *axis_value, bool new_axis, const BuiltinCall *call,
+/* The first axis moved to where the new one is. */
+static Val stack_along(Graph *g, Val stack, int axis)
+{
+    int order[MAX_RANK], rank = graph_node(g, stack)->shape.rank;
+    for (int i = 0; i < rank; i++) order[i] = i < axis ? i + 1 : i == axis ? 0 : i;
+    return graph_transpose(g, stack, order);
+}
+
+static bool join_nodes(Eval *e, const ValueList *list, const Value *axis_value, bool new_axis, const BuiltinCall *call,
                        Value *out)
 {
     Graph *g = e->trace->graph;
-    Val *in = arena_array(e->arena, Val, xs->len);
+    ValueList short_list = { arena_array(e->arena, Value, list->len), 0 }, *xs = &short_list;
+    Val *in = arena_array(e->arena, Val, list->len), *whole = arena_array(e->arena, Val, list->len);
     int axis = 0;
+    for (int i = 0; i < list->len; i++) {
+        int rows = new_axis ? scan_rows(g, list, i, &whole[xs->len]) : 0;
+        if (!rows) whole[xs->len] = 0;
+        xs->at[xs->len++] = list->at[i];
+        if (rows) i += rows - 1;
+    }
     if (xs->len > 255) return call_fail(e, call, out, D_E0414, "at most 255 tensors can be joined at once");
     for (int i = 0; i < xs->len; i++) {
         if (!value_as_node(e, &xs->at[i], call->span, &in[i])) return eval_fail(out);
@@ -120,7 +136,8 @@ static bool join_nodes(Eval *e, const ValueList *xs, const Value *axis_value, bo
         if (!new_axis && shape.rank == 0) in[i] = graph_reshape(g, in[i], shape = shape_of(1, (int64_t)1));
         if (i == 0 && !value_axis(e, axis_value, shape.rank + new_axis, call->span, &axis)) return eval_fail(out);
         if (new_axis && !room_for_axis(e, &shape, call->span, out)) return false;
-        if (new_axis) in[i] = graph_reshape(g, in[i], with_axis(&shape, axis, 1));
+        if (new_axis) in[i] = whole[i] ? stack_along(g, graph_cast(g, whole[i], graph_type(g, in[i]).dtype), axis)
+                                     : graph_reshape(g, in[i], with_axis(&shape, axis, 1));
         Shape first = graph_type(g, in[0]).shape, here = graph_type(g, in[i]).shape;
         if (!shapes_join(e, &first, &here, axis, call->span)) return eval_fail(out);
         if (graph_type(g, in[i]).dtype != graph_type(g, in[0]).dtype)

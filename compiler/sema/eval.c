@@ -32,6 +32,7 @@ bool eval_in_library(const Eval *e, Span span) {
 
 Diag *eval_diag(Eval *e, DiagCode code, Span span, const char *format, ...) {
     bool moved = e->site.lo && eval_in_library(e, span);
+    scan_refuse(e);
     Span at = moved ? e->site : span;
     va_list args;
     va_start(args, format);
@@ -385,6 +386,7 @@ static bool eval_node(Eval *e, const Ast *ast, Scope *scope, Value *out) {
 }
 
 bool eval_expr(Eval *e, const Ast *ast, Scope *scope, Value *out) {
+    if (scan_failed(e)) return eval_fail(out);
     if (e->depth >= DEPTH_LIMIT) {
         eval_diag(e, D_E0210, ast->span, "this is nested too deeply");
         return eval_fail(out);

@@ -76,6 +76,7 @@ struct Eval {
     const Value *hole;                            /* what `?` is, inside `match` */
     Span site;                                    /* innermost call in the user's own text */
     const struct IndexContext *index;             /* for `end` */
+    struct ScanTry *scan;                         /* a loop that is tried as a scan (loop_scan.c) */
 };
 /* An evaluator for this thread.  arena: of the values it makes; may be changed between turns. */
 void eval_init(Eval *e, struct Session *session, Arena *arena, Diags *diags, EvalMode mode);

@@ -201,6 +201,9 @@ bool eval_index(Eval *e, const Value *of, const Value *args, int n, Span span, V
         eval_diag(e, D_E0309, span, "which element?");
         return eval_fail(out);
     }
+    bool done;
+    if ((of->kind == V_NODE || of->kind == V_TENSOR) && !scan_index(e, of, args, n, span, out, &done)) return eval_fail(out);
+    if ((of->kind == V_NODE || of->kind == V_TENSOR) && done) return true;
     switch (of->kind) {
     case V_ERROR: return eval_fail(out);
     case V_ABSTRACT: return *out = value_abstract(NULL), true;

@@ -13,6 +13,7 @@
 Instance *instance_new(Trace *trace, Instance *parent) {
     Instance *instance = arena_new_of(trace->arena, Instance);
     instance->parent = parent;
+    instance->serial = trace_root(trace)->facts->instances++;
     return instance;
 }
 
@@ -389,6 +390,7 @@ bool eval_state(Eval *e, const Ast *ast, Scope *scope) {
     Value initial;
     Shape shape;
     DType dtype;
+    if (scan_refuse(e)) return false;
     if (!e->trace || e->trace->outer) {
         Diag *d = eval_diag(e, D_E0506, ast->span, "a state needs steps to be carried through");
         diag_hint(d, "states belong to nets and optimizers");

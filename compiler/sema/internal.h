@@ -81,6 +81,21 @@ bool eval_condition(Eval *e, const Value *value, Span span, bool *known, bool *o
 Name pattern_name(const Ast *pattern);
 bool eval_module_field(Eval *e, struct LoadedModule *module, Name field, Span span, Value *out);
 
+/* ---- loops that become scans (loop_scan.c) ---- */
+typedef struct ScanTry ScanTry;
+/* What an attempt said: told after all (scan_tell) where the loop written out fails without a word of its own, since what
+ * failed was evaluated once, in the attempt. */
+typedef struct LostDiags { VEC(Diag *) list; int errors; } LostDiags;
+bool scan_loop(Eval *e, const Ast *loop, const Value *over, Scope *scope, LostDiags *lost);   /* false: write it out */
+void scan_tell(Eval *e, const LostDiags *lost);
+bool scan_failed(const Eval *e);                   /* an attempt is under way, and no use going on */
+bool scan_refuse(Eval *e);                         /* lets the attempt under way fail; false: there is none */
+bool scan_makes(const Eval *e, const struct Instance *instance);     /* a layer that each turn makes anew */
+/* of[args] with the loop's number among args; *done: it was, and *out is the turn's part. */
+bool scan_index(Eval *e, const Value *of, const Value *args, int n, Span span, Value *out, bool *done);
+/* All rows of a scan's result, in order, from xs[from] on: how many; 0: none. */
+int scan_rows(const Graph *g, const ValueList *xs, int from, Val *stack);
+
 /* ---- numbers ---- */
 bool value_is_number(const Value *value);          /* known int, real or bool */
 double value_number(const Value *value);
@@ -97,6 +112,7 @@ typedef struct Instance {
     bool used; struct Instance *same;                                /* placed in the tree; the one it stands for */
     VEC(struct Instance *) children;
     VEC(InstanceCount) counts;                                       /* of parts used since the body was entered */
+    int64_t serial;                                                  /* in the order in which a trace makes them */
     int draws, made;                                                 /* random draws; instances made under it */
     Name cell_type; const char *key; CellForm form;                  /* cells: at the root */
     const Ast *place; int place_made;                                /* per layer/feature/unit: where it is applied */
@@ -136,6 +152,7 @@ struct TraceFacts {
     Application *application;
     const Ast *place;                              /* the call being evaluated */
     bool inline_cells;                             /* a cell's own graph: nothing becomes a MAP */
+    int64_t instances;                             /* made so far; of the root */
     bool probing;                                  /* finding out whether a cell needs a MAP */
 };
 Trace *trace_root(Trace *trace);

@@ -68,6 +68,7 @@ bool eval_net_call(Eval *e, const Value *net, const Value *args, int n, const Sp
     const Callable *c = net->callable;
     if (!e->trace) return eval_outside(e, net_outside, &(NetWork){net, args, n, span}, span, out);
     Instance *mine = c->instance ? c->instance : instance_mention(e->trace);
+    if (scan_makes(e, mine) && scan_refuse(e)) return eval_fail(out);
     return net_body(e, c, instance_use(e->trace, mine, c->def->name), args, n, spans, span, out);
 }
 

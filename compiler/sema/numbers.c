@@ -261,7 +261,9 @@ Val node_of_tensor(Eval *e, const Tensor *t, DType dtype) {
 /* A list with nodes in it: stacked along a new first axis. */
 static bool stack_nodes(Eval *e, const ValueList *list, Span span, Val *out) {
     Graph *g = e->trace->graph;
-    Val parts[255];
+    Val parts[255], stack;
+    if (list->len && scan_rows(g, list, 0, &stack) == list->len)
+        return value_as_node(e, &(Value){.kind = V_NODE, .node = stack}, span, out);
     if (list->len < 1 || list->len > COUNT(parts)) {
         eval_diag(e, D_E0414, span, "a list of %d values is no tensor", list->len);
         return false;

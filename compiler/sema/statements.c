@@ -84,8 +84,11 @@ static bool loop_nest(Eval *e, const Ast *loop, int k, Scope *scope, ScopeKind k
     if (k == loop->loop.len) return eval_block(e, loop->loop.body, scope, &value);
     const AstIterator *it = &loop->loop.iterators[k];
     ValueList parts = {0};
+    LostDiags lost = {0};
+    int mark = diags_mark(e->diags);
     bool independent = kind == SCOPE_TURN;
     if (!eval_expr(e, it->in, scope, &value)) return false;
+    if (kind == SCOPE_BLOCK && scan_loop(e, loop, &value, scope, &lost)) return true;
     if (value.kind == V_ABSTRACT) parts = (ValueList){&value, 1};
     else if (!eval_elements(e, &value, it->in->span, &parts)) return false;
     if (independent && e->mode == EVAL_CHECK && parts.len && all_numbers(&parts)) parts.len = 1;
@@ -97,6 +100,7 @@ static bool loop_nest(Eval *e, const Ast *loop, int k, Scope *scope, ScopeKind k
         Scope *turn = scope_new(e->arena, scope, kind);
         ok = eval_pattern(e, it->pattern, &parts.at[i], turn) && loop_nest(e, loop, k + 1, turn, kind) && ok;
     }
+    if (!ok && diags_mark(e->diags) == mark) scan_tell(e, &lost);
     return ok;
 }
 

@@ -168,6 +168,7 @@ Val trace_param_node(Eval *e, int param) {
 
 const char *trace_draw(Eval *e, Span span) {
     Trace *t = e->trace;
+    if (scan_refuse(e)) return NULL;
     if (!t || t->outer || !t->random) {
         eval_diag(e, D_E0408, span, "random numbers have no seed here");
         return NULL;
@@ -213,7 +214,7 @@ static const void *input_data(Eval *e, Trace *t, const GraphInput *in, const voi
     case IN_ROWS: return columns[in->index];
     case IN_BLOCK: return param_start(e, &t->params.at[in->index], draw, data, span);
     case IN_SETTING: return &t->settings.at[in->index].value;
-    case IN_STEP: case IN_BATCH: case IN_MAPPED: case IN_SHARED: return NULL;
+    case IN_STEP: case IN_BATCH: case IN_MAPPED: case IN_SHARED: case IN_CARRY: case IN_SLICE: case IN_SLICE_BACK: case IN_WHOLE: return NULL;
     }
     return NULL;
 }

@@ -127,6 +127,8 @@ int64_t graph_multiplies(const Graph *g) {
             sum += shape_size(&node->shape) * (shape_size(w) / w->dim[0]);
         } else if (node->op == G_MAP && node->nin) {
             sum += shape_size(&graph_node(g, graph_in(g, v, 0))->shape) * graph_multiplies(graph_attr(g, v)->body);
+        } else if (node->op == G_SCAN) {
+            sum += graph_attr(g, v)->i64 * graph_multiplies(graph_attr(g, v)->body);
         } else if (node->op == G_MUL && (node->dtype == DT_F32 || node->dtype == DT_F64)) {
             sum += shape_size(&node->shape);
         }

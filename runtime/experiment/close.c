@@ -233,7 +233,7 @@ static const void *probe_input(Arena *arena, const GraphInput *in, const TrainPl
     case IN_SETTING: return &feed->settings[in->index];
     case IN_STEP: *integer = (int32_t)step; return integer;
     case IN_BATCH: *integer = (int32_t)count; return integer;
-    case IN_MAPPED: case IN_SHARED: break;
+    case IN_MAPPED: case IN_SHARED: case IN_CARRY: case IN_SLICE: case IN_SLICE_BACK: case IN_WHOLE: break;
     }
     return NULL;
 }

@@ -5,6 +5,7 @@
  * What a program depends on is its signature: identities with such reals left out.  A real whose number a trace needed
  * (an `if`, a floor) is pinned: it is part of the key from then on. */
 #include "experiment/train.h"
+#include "graph/scan.h"
 #include "pass/pass.h"
 #include "sema/strategy.h"
 #include "support/rng.h"
@@ -593,7 +594,9 @@ bool plan_graph(const PlanRequest *r, Arena *arena, PlanGraph *out) {
     Build b;
     out->plan = plan_build(&b, r, arena, &out->layout);
     if (!out->plan) return false;
-    out->graph = pass_simplify(arena, graph_copy(arena, b.trace->graph));
+    /* Devices have no loop around stages. */
+    bool scans = graph_has_scan(b.trace->graph);
+    out->graph = pass_simplify(arena, (scans ? graph_unroll : graph_copy)(arena, b.trace->graph));
     out->plan->program = plan_compile(&b, out->graph, out->layout);
     return out->plan->program != NULL;
 }

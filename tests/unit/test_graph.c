@@ -1,5 +1,6 @@
 /* test_graph.c -- hash-consing, shape rules and their refusals, the text form, the verifier, copies. */
 #include "graph/program.h"
+#include "graph/scan.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -229,6 +230,15 @@ static Graph *every_op(Arena *arena) {
     in[0] = y;
     map = add(g, G_MAP, in, 2, (Attr){.mapped = 1, .body = body}, f32_3);
     graph_output(g, OUT_ROWS, 3, "again", graph_proj(g, map, 0));
+    ScanDraft loop = {.turns = 3};
+    Val carry = scan_hole(g, graph_type(g, y)), part = scan_hole(g, scan_part(g, x));
+    Val next = graph_2(g, G_ADD, graph_2(g, G_MUL, carry, part), y);
+    vec_push(arena, &loop.carry, ((ScanCarry){carry, y, next}));
+    vec_push(arena, &loop.slice, ((ScanSlice){part, x, true}));
+    vec_push(arena, &loop.stack, ((ScanStack){next, false}));
+    vec_push(arena, &loop.stack, ((ScanStack){carry, true}));
+    Val scan = scan_make(g, &loop);
+    for (int i = 0; i < 3; i++) graph_output(g, OUT_ROWS, 4 + i, "turns", graph_proj(g, scan, i));
     return g;
 }
 
