@@ -27,8 +27,8 @@ typedef struct Making {
 } Making;
 
 static bool is_free(Op op) {
-    return op == G_CONST || op == G_TABLE || op == G_IOTA || op == G_BROADCAST || op == G_RESHAPE || op == G_TRANSPOSE ||
-           op == G_SLICE;
+    return op == G_CONST || op == G_TABLE || op == G_IOTA || op == G_BROADCAST || op == G_RESHAPE ||
+           op == G_TRANSPOSE || op == G_SLICE;
 }
 
 static void find_needed(Making *m) {
@@ -39,9 +39,10 @@ static void find_needed(Making *m) {
     for (int i = 0; i < d->stack.len; i++) m->needed[d->stack.at[i].value] = true;
     for (Val v = 1; v < (Val)g->node.len; v++)
         for (int i = 0; i < graph_node(g, v)->nin && !m->turns[v]; i++) m->turns[v] = m->turns[graph_in(g, v, i)];
-    for (Val v = (Val)g->node.len - 1; v > 0; v--)
-        for (int i = 0; m->needed[v] && (m->turns[v] || is_free((Op)graph_node(g, v)->op)) && i < graph_node(g, v)->nin; i++)
-            m->needed[graph_in(g, v, i)] = true;
+    for (Val v = (Val)g->node.len - 1; v > 0; v--) {
+        bool inside = m->needed[v] && (m->turns[v] || is_free((Op)graph_node(g, v)->op));
+        for (int i = 0; inside && i < graph_node(g, v)->nin; i++) m->needed[graph_in(g, v, i)] = true;
+    }
 }
 
 static void add_holes(Making *m) {

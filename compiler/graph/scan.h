@@ -1,8 +1,8 @@
 /* scan.h -- building SCANs, and taking them apart.
  *
- * What a turn computes is built in the graph itself, from HOLEs that stand for the carries and the parts of slices; then
- * scan_make moves it into a body.  What does not depend on a hole stays outside, computed once, and is whole in the body;
- * constants and views (they cost nothing) are made again inside. */
+ * What a turn computes is built in the graph itself, from HOLEs that stand for the carries and the parts of slices;
+ * then scan_make moves it into a body.  What does not depend on a hole stays outside, computed once, and is whole in
+ * the body; constants and views (they cost nothing) are made again inside. */
 #ifndef NIN_GRAPH_SCAN_H
 #define NIN_GRAPH_SCAN_H
 

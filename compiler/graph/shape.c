@@ -581,8 +581,8 @@ static const char *scan_input(const Rule *r, const GraphInput *input) {
 
 static const char *scan_output(const Rule *r, int k) {
     const GraphOutput *output = &r->attr->body->outputs.at[k];
-    if (k >= r->attr->mapped)
-        return output->kind == OUT_STACK || output->kind == OUT_STACK_BACK ? NULL : "the body has an output of another kind";
+    bool stack = output->kind == OUT_STACK || output->kind == OUT_STACK_BACK;
+    if (k >= r->attr->mapped) return stack ? NULL : "the body has an output of another kind";
     if (output->kind != OUT_CARRY || output->index != k) return "the carries' outputs come first, in order";
     NodeType have = graph_type(r->attr->body, output->value);
     const NodeType *want = &r->type[k];

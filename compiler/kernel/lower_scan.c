@@ -1,10 +1,11 @@
 /* lower_scan.c -- a SCAN as a loop around stages.
  *
- * The body is lowered as a program of its own whose stages the executor runs turn after turn: kernels know nothing of turns,
- * pointers move.  A stacked value is one value with a first axis of turns; a turn's part of it is reached by a pointer into
- * it (the blocks of examples as far apart as in the whole).  A carry has two places: turn t reads the one and writes the
- * other; the first turn reads the start where it lies.  A whole operand is read where it lies, and weights that are whole
- * are packed before the loop.  In the graph around it a SCAN belongs to an even phase: all shards have what it reads. */
+ * The body is lowered as a program of its own whose stages the executor runs turn after turn: kernels know nothing of
+ * turns, pointers move.  A stacked value is one value with a first axis of turns; a turn's part of it is reached by a
+ * pointer into it (the blocks of examples as far apart as in the whole).  A carry has two places: turn t reads the
+ * one and writes the other; the first turn reads the start where it lies.  A whole operand is read where it lies, and
+ * weights that are whole are packed before the loop.  In the graph around it a SCAN belongs to an even phase: all
+ * shards have what it reads. */
 #include "graph/scan.h"
 #include "kernel/staged.h"
 

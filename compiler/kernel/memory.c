@@ -2,8 +2,8 @@
  *
  * A buffer is needed from the first stage that has it among its arguments to the last.  Shards go through a run of
  * STAGE_SHARDS stages at different times, so one that all threads share is needed in the whole of such a run; scratch
- * buffers belong to the one shard that a thread is at.  What a stage of a loop needs is needed in all of the loop, and so is
- * what its moving pointers reach.  The largest are placed first, each in the lowest gap that is
+ * buffers belong to the one shard that a thread is at.  What a stage of a loop needs is needed in all of the loop, and
+ * so is what its moving pointers reach.  The largest are placed first, each in the lowest gap that is
  * wide enough.  Sizes depend on the batch, so this is done once for each call, not for each step. */
 #include "kernel/memory.h"
 
@@ -60,7 +60,8 @@ static void find_loop_lives(const Lowered *low, Room *room) {
     }
     for (int k = 0; k < low->turns; k++) {
         const Moving *m = &low->turn[k];
-        int first = low->loop[m->loop].first, last = first + low->loop[m->loop].stages - 1, entry[] = {m->first, m->odd, m->even};
+        int first = low->loop[m->loop].first, last = first + low->loop[m->loop].stages - 1;
+        int entry[] = {m->first, m->odd, m->even};
         for (int i = 0; i < 3; i++) need(low, room, entry[i], first, last);
     }
 }

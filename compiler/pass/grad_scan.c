@@ -1,11 +1,12 @@
 /* grad_scan.c -- the derivative of a SCAN is two SCANs.
  *
- * The *reversed* one goes from the last turn to the first.  Its turn computes the body again, from the carries that the
- * SCAN has stacked, and then the body's own reverse sweep.  It carries the adjoints of the carries, each use's
- * contribution by itself, so that the turn before adds them in the program's order, as if the loop were written out; they
- * start as -0 (x + -0 = x), or as the adjoint of the carry after the last turn.  It stacks the adjoints of the slices' parts.
- * The *sum* goes from the first turn to the last and adds the contributions to what is whole: turn by turn, in a turn use by
- * use, from -0.  Sums over the batch are done there; what they are made of is stacked by the reversed one. */
+ * The *reversed* one goes from the last turn to the first.  Its turn computes the body again, from the carries that
+ * the SCAN has stacked, and then the body's own reverse sweep.  It carries the adjoints of the carries, each use's
+ * contribution by itself, so that the turn before adds them in the program's order, as if the loop were written out;
+ * they start as -0 (x + -0 = x), or as the adjoint of the carry after the last turn.  It stacks the adjoints of the
+ * slices' parts. The *sum* goes from the first turn to the last and adds the contributions to what is whole: turn by
+ * turn, in a turn use by use, from -0.  Sums over the batch are done there; what they are made of is stacked by the
+ * reversed one. */
 #include "graph/scan.h"
 #include "pass/grad.h"
 
@@ -300,8 +301,8 @@ static void give_wholes(Reverse *r, Val sum) {
 
 static void too_large(Reverse *r) {
     r->ad->failed = true;
-    if (r->ad->diags)
-        diag_add(r->ad->diags, D_E0414, graph_node(r->g, r->ad->y)->span, "too many values go from turn to turn of one loop");
+    Span span = graph_node(r->g, r->ad->y)->span;
+    if (r->ad->diags) diag_add(r->ad->diags, D_E0414, span, "too many values go from turn to turn of one loop");
 }
 
 void vjp_SCAN(Ad *ad) {

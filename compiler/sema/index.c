@@ -202,8 +202,9 @@ bool eval_index(Eval *e, const Value *of, const Value *args, int n, Span span, V
         return eval_fail(out);
     }
     bool done;
-    if ((of->kind == V_NODE || of->kind == V_TENSOR) && !scan_index(e, of, args, n, span, out, &done)) return eval_fail(out);
-    if ((of->kind == V_NODE || of->kind == V_TENSOR) && done) return true;
+    bool tensor = of->kind == V_NODE || of->kind == V_TENSOR;
+    if (tensor && !scan_index(e, of, args, n, span, out, &done)) return eval_fail(out);
+    if (tensor && done) return true;
     switch (of->kind) {
     case V_ERROR: return eval_fail(out);
     case V_ABSTRACT: return *out = value_abstract(NULL), true;

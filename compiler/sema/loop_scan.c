@@ -1,10 +1,11 @@
 /* loop_scan.c -- a loop of many turns as one SCAN (lang/semantics.md, Loops).
  *
- * The body is evaluated once, as an attempt: its number is a HOLE, a tensor indexed with it gives a HOLE for the turn's part,
- * what the body changes outside starts as HOLEs, and a list that it appends to is left out.  Whatever needs more than that
- * fails the attempt (Eval.scan->failed), quietly: then nothing has changed but that layers of before the loop may have their
- * place, as they would after the first turn, and the loop is written out.  Types of carries are found by trying again: a
- * number may become a tensor, and what is the same for each example may become one of each. */
+ * The body is evaluated once, as an attempt: its number is a HOLE, a tensor indexed with it gives a HOLE for the
+ * turn's part, what the body changes outside starts as HOLEs, and a list that it appends to is left out.  Whatever
+ * needs more than that fails the attempt (Eval.scan->failed), quietly: then nothing has changed but that layers of
+ * before the loop may have their place, as they would after the first turn, and the loop is written out.  Types of
+ * carries are found by trying again: a number may become a tensor, and what is the same for each example may become
+ * one of each. */
 #include "graph/scan.h"
 #include "sema/internal.h"
 
@@ -205,7 +206,8 @@ bool scan_index(Eval *e, const Value *of, const Value *args, int n, Span span, V
     if (axis < 0 || e->trace->outer || !s->turn || !line_of(g, args[axis].node, s->turn, &line)) return true;
     if (of->kind == V_NODE) v = of->node;
     else if (!value_as_node(e, of, span, &v)) return false;
-    int64_t step = line.factor * s->step, first = line.factor * s->lo + line.add - 1, last = first + step * (s->turns - 1);
+    int64_t step = line.factor * s->step, first = line.factor * s->lo + line.add - 1;
+    int64_t last = first + step * (s->turns - 1);
     const Shape *shape = &graph_node(g, v)->shape;
     if ((step != 1 && step != -1) || axis >= shape->rank) return true;
     if (first < 0 || last < 0 || first >= shape->dim[axis] || last >= shape->dim[axis]) return true;
@@ -286,8 +288,8 @@ static bool evaluate(Eval *e, const Ast *loop, Scope *scope) {
     return false;
 }
 
-/* The loop's number is an index and nothing else; sums over the batch and random numbers do not depend on the turn; a number
- * that is carried becomes one that is computed. */
+/* The loop's number is an index and nothing else; sums over the batch and random numbers do not depend on the turn; a
+ * number that is carried becomes one that is computed. */
 static bool is_sound(Eval *e) {
     ScanTry *s = e->scan;
     const Graph *g = e->trace->graph;
@@ -398,7 +400,8 @@ static void restore(ScanTry *s) {
 }
 
 bool scan_loop(Eval *e, const Ast *loop, const Value *over, Scope *scope, LostDiags *lost) {
-    if (!e->trace || e->trace->outer || e->scan || loop->loop.len != 1 || loop->loop.body->kind != AST_BLOCK) return false;
+    if (!e->trace || e->trace->outer || e->scan) return false;
+    if (loop->loop.len != 1 || loop->loop.body->kind != AST_BLOCK) return false;
     if (e->trace->facts->inline_cells || e->trace->facts->probing) return false;
     ScanTry *s = arena_new_of(e->arena, ScanTry);
     Instance *at = e->trace->at;

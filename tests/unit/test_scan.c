@@ -80,7 +80,9 @@ static Val zeros(Case *c, Shape shape, bool batched) {
 
 static Val param(Loop *l, int k, Shape shape) { return l->w[k] = case_slot(l->c, l->c->real, shape); }
 
-static Val quarter(Graph *g, Val z, int64_t k) { return graph_slice(g, z, (int64_t[]){k * H}, shape_of(1, (int64_t)H)); }
+static Val quarter(Graph *g, Val z, int64_t k) {
+    return graph_slice(g, z, (int64_t[]){k * H}, shape_of(1, (int64_t)H));
+}
 
 static void sequence(Loop *l, int64_t turns, Val *parts) {
     Val x = case_row(l->c, l->c->real, shape_of(2, (int64_t)D, turns), 0);
@@ -133,7 +135,8 @@ static void gru_turn(Loop *l) {
     Val h = l->carry[0], u = graph_matmul(g, l->w[0], l->x[0], 0);
     Val r = graph_1(g, G_TANH, graph_2(g, G_ADD, u, graph_matmul(g, l->w[1], h, 0)));
     Val n = graph_1(g, G_TANH, graph_2(g, G_ADD, u, graph_matmul(g, l->w[2], graph_2(g, G_MUL, r, h), 0)));
-    Val next = graph_2(g, G_ADD, graph_2(g, G_MUL, r, h), graph_2(g, G_MUL, graph_2(g, G_MUL, n, l->w[3]), l->carry[2]));
+    Val older = graph_2(g, G_MUL, graph_2(g, G_MUL, n, l->w[3]), l->carry[2]);
+    Val next = graph_2(g, G_ADD, graph_2(g, G_MUL, r, h), older);
     l->carry[2] = l->carry[1];
     l->carry[1] = n;
     l->carry[0] = graph_2(g, G_ADD, next, graph_2(g, G_MUL, l->w[3], n));
@@ -292,7 +295,8 @@ static void differences(void **state) {
         Numeric n = {.c = case_new(DT_F64)};
         n.params = build(&n.c, &nets[k], true, k & 1);
         Graph *g = n.c.g;
-        for (int i = 0; i < g->outputs.len; i++) if (g->outputs.at[i].kind == OUT_SERIES) n.loss = g->outputs.at[i].value;
+        for (int i = 0; i < g->outputs.len; i++)
+            if (g->outputs.at[i].kind == OUT_SERIES) n.loss = g->outputs.at[i].value;
         Val wrt[16];
         for (int p = 0; p < n.params; p++)
             wrt[p] = graph_input(g, IN_BLOCK, p, "", (NodeType){DT_F64, n.c.slots[p].shape, false});
@@ -318,7 +322,8 @@ static void differences(void **state) {
                 at[i] = x;
                 double want = (f[1] - f[0]) / (2 * h), got = ((const double *)grads[p])[i];
                 if (!(fabs(want - got) <= 1e-6 * fmax(1, fabs(want))))
-                    fail_msg("%s: parameter %d element %lld: gradient %.12g, difference %.12g", nets[k].name, p, (long long)i, got, want);
+                    fail_msg("%s: parameter %d element %lld: gradient %.12g, difference %.12g", nets[k].name, p,
+                             (long long)i, got, want);
             }
         }
         case_data_free(&n.c, &n.d);
