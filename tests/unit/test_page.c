@@ -82,12 +82,12 @@ static void read_element(Reader *r)
     snprintf(r->open[r->depth++], sizeof r->open[0], "%s", name);
 }
 
-static void check_page(Arena *arena, const char *page)
+/* Reads to the end; what refers to nothing is the caller's. */
+static Reader *read_markup(Arena *arena, const char *text)
 {
     Reader *r = arena_new_of(arena, Reader);
     r->arena = arena;
-    r->at = strstr(page, "<html");
-    assert_true(strncmp(page, "<!DOCTYPE html>", 15) == 0 && r->at);
+    r->at = text;
     while (*r->at) {
         if (*r->at == '<') {
             read_element(r);
@@ -101,6 +101,13 @@ static void check_page(Arena *arena, const char *page)
         }
     }
     assert_int_equal(r->depth, 0);
+    return r;
+}
+
+static void check_page(Arena *arena, const char *page)
+{
+    assert_true(strncmp(page, "<!DOCTYPE html>", 15) == 0);
+    Reader *r = read_markup(arena, page + 15);
     for (int i = 0; i < r->uses.len; i++) {
         bool known = false;
         for (int k = 0; k < r->ids.len; k++)
@@ -168,6 +175,17 @@ static void test_study(void **state)
     o = child_run(c, "report", out, NULL);                              /* the same bytes, and the page itself is no result */
     expect_status(&o, 0);
     assert_string_equal(text, page_text(c, page));
+}
+
+static void test_shards_apart(void **state)
+{
+    Child *c = *state;
+    const char *file = child_text(c, "study.nin", study), *out = child_path(c, "apart");
+    Outcome o = child_run(c, "run", file, "--out", out, "--shard", "1/2", "--experiment", "earlier", NULL);
+    expect_status(&o, 0);
+    o = child_run(c, "report", out, NULL);
+    expect_status(&o, 0);
+    expect_text(page_text(c, child_path(c, "apart/report.html")), "1 shard, not yet joined");
 }
 
 static void test_refused(void **state)
@@ -303,11 +321,28 @@ static void test_drawings(void **state)
                                         "<use href=\"#k-p\"/><text filter=\"url(#k-p)\"><tspan>x &gt; 1</tspan></text></g></svg>");
         buf_free(&out);
     }
+    /* Changed at random, what comes of it is well formed all the same. */
+    uint32_t random = 1, taken = 0;
+    for (int k = 0; k < 3000; k++) {
+        char *changed = arena_copy(c->arena, svg, sizeof svg - 1);
+        for (int i = 0; i <= k % 3; i++) {
+            random = random * 1664525 + 1013904223;
+            changed[(random >> 8) % (sizeof svg - 1)] = "<>/\'\"=&#;(u\1"[(random >> 24) % 13];
+        }
+        Buf out = {0};
+        if (html_svg(&out, changed, sizeof svg - 1, "k-", "l") && ++taken) {
+            Arena *scratch = arena_new();
+            read_markup(scratch, out.at);
+            arena_free(scratch);
+        }
+        buf_free(&out);
+    }
+    assert_in_range(taken, 100, 2900);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_study), cmocka_unit_test(test_refused), cmocka_unit_test(test_hostile),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_study), cmocka_unit_test(test_shards_apart), cmocka_unit_test(test_refused), cmocka_unit_test(test_hostile),
                                        cmocka_unit_test(test_drawings), cmocka_unit_test(test_marks)};
     return cmocka_run_group_tests(tests, child_open, child_close);
 }
