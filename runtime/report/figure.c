@@ -10,7 +10,8 @@
 #include "support/sha256.h"
 
 /* Pixels.  A letter is about LETTER wide at the size of the font that is used. */
-enum { LETTER = 7, TITLE = 24, LABEL = 20, EDGE = 14, GAP = 16, WIDE_GAP = 26, SIDE = 22, BAR = 78, LEGEND_LINE = 48, WRAP = 4 };
+enum { LETTER = 7, TITLE = 24, LABEL = 20, EDGE = 14, GAP = 16, WIDE_GAP = 26, SIDE = 22, BAR = 78, LEGEND_LINE = 48,
+       WRAP = 4 };
 
 char *file_name_of(Arena *arena, const char *text) {
     char *name = arena_copy(arena, text, strlen(text));
@@ -69,7 +70,8 @@ static double label_room(const Figure *figure, const Cells *cells) {
 
 static bool any_title(const Figure *figure, bool x) {
     bool any = (x ? figure->spec->x.title : figure->spec->y.title) != NULL;
-    for (int p = 0; p < figure->count; p++) any |= (x ? figure->plots[p].panel->x_title : figure->plots[p].panel->y_title) != NULL;
+    for (int p = 0; p < figure->count; p++)
+        any |= (x ? figure->plots[p].panel->x_title : figure->plots[p].panel->y_title) != NULL;
     return any;
 }
 
@@ -139,7 +141,8 @@ void figure_lay_out(Figure *figure) {
         plot->top = 1 - y / figure->height, plot->bottom = 1 - (y + cells.height) / figure->height;
         plot->show_y = own || column == 0;
         plot->show_x = own || !panel_below(figure, &cells, row, column);
-        plot->title = spec->column_title && (cells.wrapped || row == 0) ? spec->column_title[plot->panel->column] : plot->panel->title;
+        plot->title = spec->column_title && (cells.wrapped || row == 0) ? spec->column_title[plot->panel->column]
+                                                                        : plot->panel->title;
         plot->side = side > 0 && column == cells.columns - 1 ? spec->row_title[plot->panel->row] : NULL;
     }
     figure->bar_x = (across + EDGE) / figure->width;
@@ -179,8 +182,8 @@ static char *publish(Figure *figure, const char *folder, const char *plots, cons
     return NULL;
 }
 
-/* The pictures of a figure that was drawn from the same script and numbers, by the hashes in drawn.sha256: of what it was
- * drawn from, and of each picture. */
+/* The pictures of a figure that was drawn from the same script and numbers, by the hashes in drawn.sha256: of what it
+ * was drawn from, and of each picture. */
 enum { PICTURES = 3 };
 static const char *const endings[PICTURES] = {"svg", "png", "pdf"};
 
@@ -200,7 +203,8 @@ static char *drawn_text(const Figure *figure, const char *folder, const char *na
     return buf_done(&text, arena);
 }
 
-static bool drawn_already(const Figure *figure, const char *folder, const char *plots, const char *name, const char *from) {
+static bool drawn_already(const Figure *figure, const char *folder, const char *plots, const char *name,
+                          const char *from) {
     char *path = path_join(figure->arena, plots, "drawn.sha256"), *kept, *error = NULL, *now;
     size_t length;
     if (!file_exists(path) || !file_read(figure->arena, path, 4096, &kept, &length, &error)) return false;
@@ -222,7 +226,8 @@ static void draw(Figure *figure, const FigureTools *tools, const char *folder, c
         return;
     }
     bool there = drawn_already(figure, folder, plots, name, from);
-    if (!there && !gnuplot_run(figure->arena, program, plots, "plot.gp", tools->seconds > 0 ? tools->seconds : 60, &why)) {
+    if (!there &&
+        !gnuplot_run(figure->arena, program, plots, "plot.gp", tools->seconds > 0 ? tools->seconds : 60, &why)) {
         figure_note(figure, "%s: not drawn: %s", name, why);
         return;
     }
@@ -231,7 +236,9 @@ static void draw(Figure *figure, const FigureTools *tools, const char *folder, c
         *picture[i] = there ? path_join(figure->arena, folder, file) : publish(figure, folder, plots, file);
     }
     char *text = there ? NULL : drawn_text(figure, folder, name, from);
-    if (text) file_write(figure->arena, path_join(figure->arena, plots, "drawn.sha256"), text, strlen(text), FILE_NO_SYNC, &why);
+    if (text)
+        file_write(figure->arena, path_join(figure->arena, plots, "drawn.sha256"), text, strlen(text), FILE_NO_SYNC,
+                   &why);
 }
 
 bool figure_write(Arena *arena, const char *folder, const FigureSpec *spec, const FigureTools *tools,

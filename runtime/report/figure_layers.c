@@ -5,7 +5,8 @@
 #include "report/figure_parts.h"
 #include "report/statistics.h"
 
-enum { FINE = 2000 /* parts of a panel that nobody tells apart */, LEVELS = 10, MOST_LEVELS = 64, LEAST_BINS = 5, MOST_BINS = 60, MOST_WANTED = 1000 };
+/* FINE: parts of a panel that nobody tells apart */
+enum { FINE = 2000, LEVELS = 10, MOST_LEVELS = 64, LEAST_BINS = 5, MOST_BINS = 60, MOST_WANTED = 1000 };
 
 void figure_note(Figure *figure, const char *format, ...) {
     va_list args;
@@ -171,7 +172,8 @@ static void cdf_layer(Figure *figure, PanelPlot *plot, const FigureMark *mark, c
 
 /* ---- surfaces ---- */
 static void surface_extent(PanelPlot *plot, const FigureGrid *g) {
-    double dx = g->cells ? (g->x_hi - g->x_lo) / (g->nx - 1) / 2 : 0, dy = g->cells ? (g->y_hi - g->y_lo) / (g->ny - 1) / 2 : 0;
+    double dx = g->cells ? (g->x_hi - g->x_lo) / (g->nx - 1) / 2 : 0,
+           dy = g->cells ? (g->y_hi - g->y_lo) / (g->ny - 1) / 2 : 0;
     double x_lo = g->x_lo - dx, x_hi = g->x_hi + dx, y_lo = g->y_lo - dy, y_hi = g->y_hi + dy;
     bool first = !plot->surface;
     plot->surface = true;
@@ -230,7 +232,8 @@ static void contour_layers(Figure *figure, PanelPlot *plot, const FigureMark *ma
         LevelText text;
         double *at;
         Polyline line = contour_lines(figure->arena, grid, levels[l], &text);
-        line = polyline_thinned(figure->arena, line, (grid->x_hi - grid->x_lo) / FINE, (grid->y_hi - grid->y_lo) / FINE);
+        line = polyline_thinned(figure->arena, line,
+                                (grid->x_hi - grid->x_lo) / FINE, (grid->y_hi - grid->y_lo) / FINE);
         if (line.points == 0) continue;
         Layer *layer = add_layer(figure, plot, ink ? LAYER_LINE : LAYER_LEVELS, ink ? 2 : 3, line.points, &at);
         layer->style = mark->style;
@@ -300,7 +303,8 @@ static void layer_ranges(const Figure *figure, const Layer *layer, Range *x, Ran
         double half = layer->kind == LAYER_BOXES ? at[2] / 2 : 0;
         if (isnan(at[0]) || isnan(at[1])) continue;
         extend(x, at[0] - half, log_x), extend(x, at[0] + half, log_x);
-        if (layer->kind == LAYER_FILL && at[1] <= 0 && log_y) y->lost--;           /* an area may begin at 0 or below: fill_clip */
+        if (layer->kind == LAYER_FILL && at[1] <= 0 && log_y)
+            y->lost--; /* an area may begin at 0 or below: fill_clip */
         from_zero &= at[1] == 0;
         extend(y, at[1], log_y);
         if (layer->kind == LAYER_FILL || layer->kind == LAYER_ERRORS) extend(y, at[2], log_y);

@@ -165,8 +165,8 @@ static void put_ticks(const FigureAxis *axis, double lo, double hi, int wanted, 
 }
 
 /* ---- one panel ---- */
-/* At a place of its own, the same for every terminal: they disagree about how far from an axis its title is.  Panels that
- * share their scales share the titles. */
+/* At a place of its own, the same for every terminal: they disagree about how far from an axis its title is.  Panels
+ * that share their scales share the titles. */
 static void put_axis_title(const Figure *figure, const PanelPlot *plot, char name, const char *title, Buf *out) {
     double left = plot->left, right = plot->right, bottom = plot->bottom, top = plot->top;
     for (int p = 0; !figure->spec->free_scales && p < figure->count; p++) {
@@ -179,7 +179,8 @@ static void put_axis_title(const Figure *figure, const PanelPlot *plot, char nam
     double y = name == 'x' ? bottom - figure->title_below / figure->height : (bottom + top) / 2;
     buf_text(out, "set label ");
     quote(out, title);
-    buf_printf(out, " at screen %.5f, screen %.5f center %s noenhanced textcolor rgb '" INK "'\n", x, y, name == 'y' ? "rotate by 90" : "norotate");
+    buf_printf(out, " at screen %.5f, screen %.5f center %s noenhanced textcolor rgb '" INK "'\n", x, y,
+               name == 'y' ? "rotate by 90" : "norotate");
 }
 
 static void put_axis(const Figure *figure, const PanelPlot *plot, char name, Buf *out) {
@@ -197,7 +198,8 @@ static void put_axis(const Figure *figure, const PanelPlot *plot, char name, Buf
                axis->categories ? "noenhanced" : "enhanced",
                name == 'x' && figure_slanted(figure, pixels) ? "rotate by 30 right" : "norotate autojustify");
     put_ticks(axis, lo, hi, figure_ticks_wanted(pixels, name == 'x'), shown, out);
-    buf_printf(out, "\n%s\n", axis->categories && !plot->surface ? name == 'x' ? "set grid noxtics" : "set grid noytics" : "");
+    buf_printf(out, "\n%s\n",
+               axis->categories && !plot->surface ? name == 'x' ? "set grid noxtics" : "set grid noytics" : "");
     const char *own = name == 'x' ? plot->panel->x_title : plot->panel->y_title, *title = own ? own : axis->title;
     if (title) put_axis_title(figure, plot, name, title, out);
 }
@@ -256,7 +258,8 @@ static void put_layer(const Figure *figure, const PanelPlot *plot, const Layer *
         break;
     case LAYER_LINE:
         if (plot->surface && figure->heat && layer->color >= 0)              /* seen on any colour */
-            buf_printf(out, "with lines lc rgb '" PALE "' lw 3.6 notitle, 'panel-%d.tsv' index %d using 1:2 ", panel, block);
+            buf_printf(out, "with lines lc rgb '" PALE "' lw 3.6 notitle, 'panel-%d.tsv' index %d using 1:2 ", panel,
+                       block);
         buf_text(out, "with lines");
         put_stroke(figure, layer->color, layer->style, layer->color == FAINT ? 0.7 : layer->color < 0 ? 1.2 : 1.8, out);
         break;

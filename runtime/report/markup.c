@@ -7,7 +7,8 @@ enum { WIDEST = 200, LONGEST = 4000 };
 
 /* U+202A .. U+202E and U+2066 .. U+2069 turn the direction of what follows. */
 static bool turns_direction(const unsigned char *at) {
-    return at[0] == 0xe2 && ((at[1] == 0x80 && at[2] >= 0xaa && at[2] <= 0xae) || (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
+    return at[0] == 0xe2 &&
+           ((at[1] == 0x80 && at[2] >= 0xaa && at[2] <= 0xae) || (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
 }
 
 static void escape(Buf *out, const char *text) {
@@ -99,7 +100,8 @@ void html_png(Buf *out, const char *png, size_t length, const char *label) {
     html_text(out, label);
     buf_text(out, "\" src=\"data:image/png;base64,");
     for (size_t i = 0; i < length; i += 3) {
-        uint32_t three = (uint32_t)at[i] << 16 | (uint32_t)(i + 1 < length ? at[i + 1] : 0) << 8 | (i + 2 < length ? at[i + 2] : 0);
+        uint32_t three =
+            (uint32_t)at[i] << 16 | (uint32_t)(i + 1 < length ? at[i + 1] : 0) << 8 | (i + 2 < length ? at[i + 2] : 0);
         char four[4] = {digits[three >> 18], digits[three >> 12 & 63], i + 1 < length ? digits[three >> 6 & 63] : '=',
                         i + 2 < length ? digits[three & 63] : '='};
         buf_put(out, four, 4);

@@ -1,7 +1,8 @@
 /* markup_svg.c -- an SVG as part of a page: read element by element, and written again from what is known.
  *
- * Unknown elements go with all that they hold, unknown attributes alone.  A reference is to an id of the same drawing or
- * an image as data.  Ids get a prefix.  Ink, paper and grid lines become the page's, which is dark for some readers. */
+ * Unknown elements go with all that they hold, unknown attributes alone.  A reference is to an id of the same drawing
+ * or an image as data.  Ids get a prefix.  Ink, paper and grid lines become the page's, which is dark for some readers.
+ */
 #include <ctype.h>
 #include <stdlib.h>
 
@@ -15,13 +16,16 @@ typedef struct Drawing {
     bool begun, bad;
 } Drawing;
 
-static const char *const elements[] = {"svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text",
-                                       "tspan", "use", "defs", "image", "filter", "feFlood", "feComposite", "clipPath", "pattern"};
-static const char *const attributes[] = {"x", "y", "x1", "y1", "x2", "y2", "dx", "dy", "cx", "cy", "r", "rx", "ry", "d", "points",
-    "width", "height", "viewBox", "transform", "fill", "fill-opacity", "fill-rule", "stroke", "stroke-width", "stroke-linecap",
-    "stroke-linejoin", "stroke-dasharray", "stroke-opacity", "stroke-miterlimit", "color", "opacity", "text-anchor", "font-size",
-    "font-weight", "font-style", "preserveAspectRatio", "shape-rendering", "image-rendering", "filterUnits", "patternUnits", "in",
-    "in2", "result", "operator", "flood-color", "flood-opacity", "clip-path", "filter", "id", "href", "xlink:href", "style"};
+static const char *const elements[] = {
+    "svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "use",
+    "defs", "image", "filter", "feFlood", "feComposite", "clipPath", "pattern"};
+static const char *const attributes[] = {
+    "x", "y", "x1", "y1", "x2", "y2", "dx", "dy", "cx", "cy", "r", "rx", "ry", "d", "points", "width", "height",
+    "viewBox", "transform", "fill", "fill-opacity", "fill-rule", "stroke", "stroke-width", "stroke-linecap",
+    "stroke-linejoin", "stroke-dasharray", "stroke-opacity", "stroke-miterlimit", "color", "opacity",
+    "text-anchor", "font-size", "font-weight", "font-style", "preserveAspectRatio", "shape-rendering",
+    "image-rendering", "filterUnits", "patternUnits", "in", "in2", "result", "operator", "flood-color",
+    "flood-opacity", "clip-path", "filter", "id", "href", "xlink:href", "style"};
 
 static bool listed(const char *const *list, int n, const char *name) {
     for (int i = 0; i < n; i++)
@@ -49,7 +53,8 @@ static void blanks(Drawing *d) {
 
 static bool read_name(Drawing *d, char name[LONGEST_NAME]) {
     int n = 0;
-    while (d->at < d->end && (isalnum((unsigned char)*d->at) || *d->at == ':' || *d->at == '-' || *d->at == '_' || *d->at == '.')) {
+    while (d->at < d->end &&
+           (isalnum((unsigned char)*d->at) || *d->at == ':' || *d->at == '-' || *d->at == '_' || *d->at == '.')) {
         if (n + 1 < LONGEST_NAME) name[n++] = *d->at;
         d->at++;
     }
@@ -86,11 +91,13 @@ static bool plain_id(const char *text, size_t n) {
 /* #id, or an image as data. */
 static void put_reference(Drawing *d, const char *value, size_t n) {
     static const char data[] = "data:image/png;base64,";
-    if (n > 1 && value[0] == '#' && plain_id(value + 1, n - 1)) buf_printf(d->out, " href=\"#%s%.*s\"", d->prefix, (int)n - 1, value + 1);
+    if (n > 1 && value[0] == '#' && plain_id(value + 1, n - 1))
+        buf_printf(d->out, " href=\"#%s%.*s\"", d->prefix, (int)n - 1, value + 1);
     if (n < sizeof data - 1 || strncmp(value, data, sizeof data - 1) != 0) return;
     buf_printf(d->out, " href=\"%s", data);
     for (size_t i = sizeof data - 1; i < n; i++)
-        if (isalnum((unsigned char)value[i]) || value[i] == '+' || value[i] == '/' || value[i] == '=') buf_put(d->out, value + i, 1);
+        if (isalnum((unsigned char)value[i]) || value[i] == '+' || value[i] == '/' || value[i] == '=')
+            buf_put(d->out, value + i, 1);
     buf_text(d->out, "\"");
 }
 
@@ -104,9 +111,10 @@ static bool put_url(Drawing *d, const char *name, const char *value, size_t n) {
 /* Colours that have a part on the page: they follow its light. */
 static const char *page_color(const char *value, size_t n) {
     static const char *const roles[][2] = {
-        {"#ffffff", "var(--paper)"}, {"white", "var(--paper)"}, {"rgb(255,255,255)", "var(--paper)"}, {"black", "var(--ink)"},
-        {"#000000", "var(--ink)"}, {"rgb(0,0,0)", "var(--ink)"}, {"rgb(51,51,51)", "var(--ink)"}, {"#333333", "var(--ink)"},
-        {"rgb(228,228,228)", "var(--grid)"}, {"#e4e4e4", "var(--grid)"}};
+        {"#ffffff", "var(--paper)"},     {"white", "var(--paper)"}, {"rgb(255,255,255)", "var(--paper)"},
+        {"black", "var(--ink)"},         {"#000000", "var(--ink)"}, {"rgb(0,0,0)", "var(--ink)"},
+        {"rgb(51,51,51)", "var(--ink)"}, {"#333333", "var(--ink)"}, {"rgb(228,228,228)", "var(--grid)"},
+        {"#e4e4e4", "var(--grid)"}};
     char text[32];
     size_t m = 0;
     for (size_t i = 0; i < n && m + 1 < sizeof text; i++)
@@ -148,8 +156,9 @@ static void put_attribute(Drawing *d, const char *name, const char *value, size_
 /* ---- elements ---- */
 /* The size of the whole drawing says how wide it is shown. */
 static void put_root(Drawing *d, double width, double height) {
-    buf_printf(d->out, " viewBox=\"0 0 %g %g\" width=\"%g\" height=\"%g\" style=\"--w:%gpx\" role=\"img\" aria-label=\"", width, height, width,
-               height, width);
+    buf_printf(d->out,
+               " viewBox=\"0 0 %g %g\" width=\"%g\" height=\"%g\" style=\"--w:%gpx\" role=\"img\" aria-label=\"", width,
+               height, width, height, width);
     html_text(d->out, d->label);
     buf_text(d->out, "\"");
 }
@@ -223,7 +232,8 @@ static bool entity(const Drawing *d, size_t *length) {
 
 static void read_text(Drawing *d) {
     Buf text = {0};
-    bool inside = d->depth > 0 && shown(d) && (strcmp(d->open[d->depth - 1], "text") == 0 || strcmp(d->open[d->depth - 1], "tspan") == 0);
+    bool inside = d->depth > 0 && shown(d) &&
+                  (strcmp(d->open[d->depth - 1], "text") == 0 || strcmp(d->open[d->depth - 1], "tspan") == 0);
     while (d->at < d->end && *d->at != '<') {
         size_t n;
         if (*d->at == '&' && entity(d, &n)) {

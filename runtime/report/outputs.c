@@ -86,7 +86,8 @@ bool table_read(Arena *arena, const char *title, char *text, Table *table) {
 
 void field_text(Buf *out, const json_t *value) {
     char number[32];
-    char *text = json_is_string(value) || json_is_real(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    char *text =
+        json_is_string(value) || json_is_real(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
     const char *shown = text ? text : json_string_value(value);
     if (json_is_real(value)) {
         text_of_f64(number, json_real_value(value));
@@ -113,7 +114,8 @@ static bool has_seed(const SeedGroup *group, long long seed) {
 
 static SeedGroup *seed_group(SeedGroups *s, const char *fields, const char *keys) {
     for (int i = s->groups.len - 1; i >= 0; i--)
-        if (strcmp(s->groups.at[i].keys, keys) == 0 && strcmp(s->groups.at[i].fields, fields) == 0) return &s->groups.at[i];
+        if (strcmp(s->groups.at[i].keys, keys) == 0 && strcmp(s->groups.at[i].fields, fields) == 0)
+            return &s->groups.at[i];
     SeedGroup group = {.fields = fields, .keys = keys};
     vec_push(s->arena, &s->groups, group);
     return &s->groups.at[s->groups.len - 1];
@@ -133,7 +135,8 @@ static void seeds_row(SeedGroups *s, json_t *row) {
         field_text(&keys, value);
     }
     SeedGroup *group = seed_group(s, buf_done(&fields, s->arena), buf_done(&keys, s->arena));
-    if (!has_seed(group, json_integer_value(seed))) vec_push(s->arena, &group->seeds, (long long)json_integer_value(seed));
+    if (!has_seed(group, json_integer_value(seed)))
+        vec_push(s->arena, &group->seeds, (long long)json_integer_value(seed));
 }
 
 /* All seeds of the rows with the same fields: those that any group has. */
@@ -141,7 +144,8 @@ static SeedGroup all_seeds(SeedGroups *s, const SeedGroup *like) {
     SeedGroup all = {0};
     for (int i = 0; i < s->groups.len; i++)
         for (int k = 0; k < s->groups.at[i].seeds.len && strcmp(s->groups.at[i].fields, like->fields) == 0; k++)
-            if (!has_seed(&all, s->groups.at[i].seeds.at[k])) vec_push(s->arena, &all.seeds, s->groups.at[i].seeds.at[k]);
+            if (!has_seed(&all, s->groups.at[i].seeds.at[k]))
+                vec_push(s->arena, &all.seeds, s->groups.at[i].seeds.at[k]);
     return all;
 }
 
@@ -166,7 +170,13 @@ SeedGaps seeds_missing(Arena *arena, Names lines) {
 }
 
 /* ---- rows ---- */
-typedef struct RowsBuild { const char *fields; const char **name; int columns; int64_t total; VEC(Datum) at; } RowsBuild;
+typedef struct RowsBuild {
+    const char *fields;
+    const char **name;
+    int columns;
+    int64_t total;
+    VEC(Datum) at;
+} RowsBuild;
 
 static Datum row_datum(Arena *arena, const json_t *value) {
     Buf text = {0};
@@ -227,7 +237,9 @@ RowsOfAll rows_read(Arena *arena, Names lines, int64_t most) {
     arena_free(scratch);
     for (int s = 0; s < sets.len; s++) {
         const RowsBuild *set = &sets.at[s];
-        Table table = {.columns = set->columns, .rows = set->columns ? set->at.len / set->columns : 0, .name = set->name,
+        Table table = {.columns = set->columns,
+                       .rows = set->columns ? set->at.len / set->columns : 0,
+                       .name = set->name,
                        .at = set->at.at};
         vec_push(arena, &all.sets, ((RowsRead){table, set->total}));
     }

@@ -7,7 +7,10 @@
 #include "report/page_parts.h"
 #include "support/file.h"
 
-typedef struct Found { const char *program, *name, *folder; int shards; } Found;      /* shards > 0: only these are there */
+typedef struct Found {
+    const char *program, *name, *folder;
+    int shards;
+} Found; /* shards > 0: only these are there */
 typedef struct Finding { Arena *arena; const PageOptions *options; VEC(Found) at; } Finding;
 
 /* ---- which experiments there are ---- */
@@ -96,7 +99,8 @@ static bool find_all(Finding *f, const char *folder) {
     Names names = folder_names(f->arena, folder);
     bool any = false;
     for (int i = 0; i < names.list.len; i++)
-        if (strcmp(names.list.at[i], "runs") != 0) any |= find_program(f, names.list.at[i], path_join(f->arena, folder, names.list.at[i]));
+        if (strcmp(names.list.at[i], "runs") != 0)
+            any |= find_program(f, names.list.at[i], path_join(f->arena, folder, names.list.at[i]));
     return any;
 }
 
@@ -121,7 +125,8 @@ static void put_links(const Finding *f, Buf *out) {
 
 static void put_head(const Finding *f, const char *title, Buf *out) {
     buf_text(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n"
-                  "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\" />\n"
+                  "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+                  "'unsafe-inline'; img-src data:\" />\n"
                   "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n"
                   "<meta name=\"color-scheme\" content=\"light dark\" />\n<meta name=\"generator\" content=\"nin ");
     html_text(out, f->options->version ? f->options->version : "");
@@ -137,8 +142,10 @@ static void put_head(const Finding *f, const char *title, Buf *out) {
 static void put_shards(const Found *found, int number, Buf *out) {
     buf_printf(out, "<section id=\"x%d\">\n<h2>", number);
     html_text(out, found->name);
-    buf_printf(out, "</h2>\n<p class=\"note\">%d shard%s, not yet joined: <code>nin results merge</code> joins them, and "
-                    "<code>nin run</code> then makes tables and figures</p>\n</section>\n", found->shards, found->shards == 1 ? "" : "s");
+    buf_printf(out,
+               "</h2>\n<p class=\"note\">%d shard%s, not yet joined: <code>nin results merge</code> joins them, and "
+               "<code>nin run</code> then makes tables and figures</p>\n</section>\n",
+               found->shards, found->shards == 1 ? "" : "s");
 }
 
 /* The programs, each once; their texts are told apart by their hashes. */
@@ -146,7 +153,8 @@ static void put_program(const char *program, const Section *section, Buf *out) {
     if (!section->text) return;
     buf_text(out, "<section>\n<h2>The program</h2>\n<p class=\"facts\"><code>");
     html_text(out, program);
-    buf_printf(out, ".nin</code> <span class=\"hash\">%s</span></p>\n<details><summary>Its text</summary><pre>", section->text_hash);
+    buf_printf(out, ".nin</code> <span class=\"hash\">%s</span></p>\n<details><summary>Its text</summary><pre>",
+               section->text_hash);
     html_lines(out, section->text);
     buf_text(out, "</pre></details>\n</section>\n");
 }
@@ -166,10 +174,17 @@ static void put_sections(const Finding *f, Arena *arena, PageCounts *counts, Buf
             put_shards(found, i + 1, out);
             continue;
         }
-        Section section = {.arena = arena, .program = found->program, .name = found->name, .folder = found->folder, .number = i + 1,
-                           .files = folder_names(arena, found->folder), .counts = counts, .out = out};
+        Section section = {.arena = arena,
+                           .program = found->program,
+                           .name = found->name,
+                           .folder = found->folder,
+                           .number = i + 1,
+                           .files = folder_names(arena, found->folder),
+                           .counts = counts,
+                           .out = out};
         page_experiment(&section);
-        if (last.text && (!section.text || strcmp(last.text_hash, section.text_hash) != 0)) put_program(last.program, &last, out);
+        if (last.text && (!section.text || strcmp(last.text_hash, section.text_hash) != 0))
+            put_program(last.program, &last, out);
         last = section;
     }
     put_program(last.program, &last, out);
@@ -178,11 +193,15 @@ static void put_sections(const Finding *f, Arena *arena, PageCounts *counts, Buf
 static char *nothing_there(Arena *arena, const char *folder, const PageOptions *options, bool any) {
     if (!folder_exists(folder)) return arena_printf(arena, "%s: there is no such folder", folder);
     if (any) return arena_printf(arena, "%s: there is no experiment %s here", folder, options->experiments[0]);
-    return arena_printf(arena, "%s: no experiment has left results here; it takes a folder that `nin run` wrote (results, or what --out named), "
-                               "or one of a program or an experiment in it", folder);
+    return arena_printf(arena,
+                        "%s: no experiment has left results here; it takes a folder that `nin run` wrote (results, or "
+                        "what --out named), "
+                        "or one of a program or an experiment in it",
+                        folder);
 }
 
-bool page_make(Arena *arena, const char *folder, const PageOptions *options, Buf *out, PageCounts *counts, char **error) {
+bool page_make(Arena *arena, const char *folder, const PageOptions *options, Buf *out, PageCounts *counts,
+               char **error) {
     Finding f = {.arena = arena, .options = options};
     *counts = (PageCounts){0};
     bool any = folder_exists(folder) && find_all(&f, folder);
@@ -195,16 +214,17 @@ bool page_make(Arena *arena, const char *folder, const PageOptions *options, Buf
     Buf sections = {0};
     put_sections(&f, arena, counts, &sections);
     put_head(&f, title, out);
-    buf_printf(out, "<p class=\"facts\">%d experiment%s \xc2\xb7 %lld rows \xc2\xb7 %d figure%s \xc2\xb7 %d table%s", f.at.len,
-               f.at.len == 1 ? "" : "s", (long long)counts->rows, counts->figures, counts->figures == 1 ? "" : "s", counts->tables,
-               counts->tables == 1 ? "" : "s");
+    buf_printf(out, "<p class=\"facts\">%d experiment%s \xc2\xb7 %lld rows \xc2\xb7 %d figure%s \xc2\xb7 %d table%s",
+               f.at.len, f.at.len == 1 ? "" : "s", (long long)counts->rows, counts->figures,
+               counts->figures == 1 ? "" : "s", counts->tables, counts->tables == 1 ? "" : "s");
     if (counts->runs) buf_printf(out, " \xc2\xb7 %d run%s kept", counts->runs, counts->runs == 1 ? "" : "s");
     buf_text(out, "</p>\n");
     put_links(&f, out);
     buf_text(out, "</header>\n<main>\n");
     buf_put(out, sections.at, sections.len);
     buf_free(&sections);
-    buf_text(out, "</main>\n<footer><p>Made by <code>nin report</code> from the files that <code>nin run</code> left; this page needs nothing "
+    buf_text(out, "</main>\n<footer><p>Made by <code>nin report</code> from the files that <code>nin run</code> left; "
+                  "this page needs nothing "
                   "else.</p></footer>\n</body>\n</html>\n");
     return true;
 }

@@ -65,7 +65,9 @@ static void put_notes(Section *s) {
         html_text(s->out, text);
         buf_text(s->out, "</p>\n");
     }
-    if (!s->origin) buf_text(s->out, "<p class=\"note\">run.json is missing or damaged: nothing is known about where these numbers come from</p>\n");
+    if (!s->origin)
+        buf_text(s->out, "<p class=\"note\">run.json is missing or damaged: nothing is known about where these numbers "
+                         "come from</p>\n");
     if (s->too_large) buf_text(s->out, "<p class=\"note\">records.jsonl is too large to be looked at here</p>\n");
 }
 
@@ -75,7 +77,8 @@ static int ascending(const void *a, const void *b) {
 }
 
 static void put_gaps(Section *s) {
-    SeedGaps gaps = strncmp(s->name, "shard-", 6) ? seeds_missing(s->arena, s->lines) : (SeedGaps){0};       /* a shard has only some */
+    SeedGaps gaps =
+        strncmp(s->name, "shard-", 6) ? seeds_missing(s->arena, s->lines) : (SeedGaps){0}; /* a shard has only some */
     if (!gaps.at.len) return;
     buf_text(s->out, "<div class=\"note\">Seeds are missing:<ul>\n");
     for (int i = 0; i < gaps.at.len && i < MOST_GAPS; i++) {
@@ -106,7 +109,9 @@ static bool put_drawing(Section *s, const char *name) {
     size_t length = 0;
     const char *svg = arena_printf(s->arena, "%s.svg", name), *png = arena_printf(s->arena, "%s.png", name);
     char *bytes = has_file(s, svg) ? page_file(s, svg, LARGEST, &length) : NULL;
-    if (bytes && html_svg(s->out, bytes, length, arena_printf(s->arena, "x%df%d-", s->number, s->counts->figures), name)) return true;
+    if (bytes &&
+        html_svg(s->out, bytes, length, arena_printf(s->arena, "x%df%d-", s->number, s->counts->figures), name))
+        return true;
     if (bytes) page_note(s, "%s/%s is not a drawing that can be put into a page", s->folder, svg);
     bytes = has_file(s, png) ? page_file(s, png, LARGEST, &length) : NULL;
     if (!bytes) return false;
@@ -139,7 +144,9 @@ static void put_figures(Section *s) {
         bool svg = name_ends(file, ".svg"), png = name_ends(file, ".png");
         if (!svg && !png) continue;
         const char *name = stem(s, file);
-        if (has_file(s, arena_printf(s->arena, "%s.plot", name)) || (png && has_file(s, arena_printf(s->arena, "%s.svg", name)))) continue;
+        if (has_file(s, arena_printf(s->arena, "%s.plot", name)) ||
+            (png && has_file(s, arena_printf(s->arena, "%s.svg", name))))
+            continue;
         put_figure(s, name);
     }
 }

@@ -134,8 +134,9 @@ static void put_machine(Section *s) {
     const char *cpu = text_in(machine, "cpu"), *target = text_in(machine, "target");
     long long threads = json_integer_value(json_object_get(machine, "threads"));
     if (!cpu) return;
-    put_item(s->out, "Machine", arena_printf(s->arena, "%s, %lld thread%s, compiled for %s (no result depends on it)", cpu, threads,
-                                             threads == 1 ? "" : "s", target ? target : "host"));
+    put_item(s->out, "Machine",
+             arena_printf(s->arena, "%s, %lld thread%s, compiled for %s (no result depends on it)", cpu, threads,
+                          threads == 1 ? "" : "s", target ? target : "host"));
 }
 
 void page_origin(Section *s) {
@@ -151,9 +152,10 @@ void page_origin(Section *s) {
     put_fields(s, "Settings", json_object_get(o, "settings"));
     put_fields(s, "Defaults in force", json_object_get(o, "defaults"));
     const char *version = text_in(o, "nin"), *compiler = text_in(o, "compiler");
-    put_item(s->out, "Code", arena_printf(s->arena, "nin %s, arithmetic of version %lld%s%s", version ? version : "?",
-                                          (long long)json_integer_value(json_object_get(o, "semantics")), compiler ? ", compiled by " : "",
-                                          compiler ? compiler : ""));
+    put_item(s->out, "Code",
+             arena_printf(s->arena, "nin %s, arithmetic of version %lld%s%s", version ? version : "?",
+                          (long long)json_integer_value(json_object_get(o, "semantics")),
+                          compiler ? ", compiled by " : "", compiler ? compiler : ""));
     put_machine(s);
     put_item(s->out, "Files", s->folder);
     buf_text(s->out, "</dl></details>\n");
@@ -195,7 +197,8 @@ static void measures_of(Section *s, const json_t *curve, Names *names) {
 
 static Datum last_of(const json_t *curve, const char *name) {
     const json_t *column = json_object_get(json_object_get(curve, "columns"), name);
-    const char *text = json_string_value(json_array_get(column, json_array_size(column) ? json_array_size(column) - 1 : 0));
+    const char *text =
+        json_string_value(json_array_get(column, json_array_size(column) ? json_array_size(column) - 1 : 0));
     return text ? datum_number(strtod(text, NULL)) : datum_null();
 }
 
@@ -228,7 +231,10 @@ void page_runs(Section *s) {
     s->counts->runs += total;
     if (n) {
         Table table = runs_table(s, rows, n, &measures);
-        buf_printf(s->out, n < total ? "<details><summary>Runs (%d of %d)</summary>\n" : "<details><summary>Runs (%d)</summary>\n", n, total);
+        buf_printf(s->out,
+                   n < total ? "<details><summary>Runs (%d of %d)</summary>\n"
+                             : "<details><summary>Runs (%d)</summary>\n",
+                   n, total);
         html_table(s->out, s->arena, &table, NULL, 0);
         buf_text(s->out, "</details>\n");
     }
