@@ -19,11 +19,19 @@ static bool data_type(Eval *e, const Value *data, Span span, NodeType *out) {
     return eval_field(e, data, e->session->words->shape, span, &shape) && value_as_shape(e, &shape, span, &out->shape);
 }
 
+static bool takes_integers(const Value *net) {
+    if (net->kind != V_CALLABLE || net->callable->what != DEF_NET) return false;
+    if (!net->callable->def->ast->def.formals_len) return false;
+    TypeKind kind = net->callable->def->formal_types[0]->kind;
+    return kind == TYPE_INT || kind == TYPE_CLASS;
+}
+
 static bool count_value(Eval *e, const Value *of, const Value *select, const Value *on, Span span, int64_t *out) {
     int64_t in_cells, outer;
     NodeType type;
     bool given = on && on->kind != V_NONE;
     if (given && !data_type(e, on, span, &type)) return false;
+    if (given && takes_integers(of)) type.dtype = DT_I32;
     const Selection *selection = value_selection(e->arena, select);
     if (!selection) {
         eval_diag(e, D_E0314, span, "all, cells, outer or params(...) is needed; this is %s", value_kind_name(select));
@@ -55,7 +63,7 @@ static bool builtin_count(Eval *e, const BuiltinCall *call, Value *out) {
 
 /* ---- match ---- */
 
-typedef struct Match { Eval *e; const Ast *ast; Scope *scope; const Value *of; Span span; Value net; } Match;
+typedef struct Match { Eval *e; const Ast *ast; Scope *scope; const Value *of, *on; Span span; Value net; } Match;
 
 static bool match_count(Match *m, int64_t hole, int64_t *count) {
     Eval *e = m->e;
@@ -64,7 +72,7 @@ static bool match_count(Match *m, int64_t hole, int64_t *count) {
     e->hole = &value;
     bool ok = eval_expr(e, m->ast, m->scope, &m->net);
     e->hole = outer;
-    return ok && count_value(e, &m->net, m->of, NULL, m->span, count);
+    return ok && count_value(e, &m->net, m->of, m->on, m->span, count);
 }
 
 static void find_hole(void *found, Ast *child) {
@@ -112,7 +120,8 @@ static bool builtin_match(Eval *e, const BuiltinCall *call, Value *out) {
     if (call->args[1].kind == V_ABSTRACT) return *out = value_abstract(NULL), true;
     if (!value_as_int(e, &call->args[1], call->arg_spans[1], &target)) return eval_fail(out);
     if (call->args[0].kind != V_FORMULA) return match_fail(e, call->span, out, "match takes a net with ? in it");
-    Match m = {e, call->args[0].formula->ast, call->args[0].formula->scope, &call->args[2], call->span, value_none()};
+    Match m = {e, call->args[0].formula->ast, call->args[0].formula->scope, &call->args[2], &call->args[3],
+               call->span, value_none()};
     bool hole = m.ast->kind == AST_HOLE;
     ast_children(m.ast, find_hole, &hole);
     if (!hole) {
