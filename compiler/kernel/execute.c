@@ -15,6 +15,7 @@
 
 enum {
     ALIGN = 64, HUGE_PAGE = 1 << 21,
+    SPARES = 4,                                /* calls side by side whose memory is kept */
     SERIAL_BELOW = 256                         /* ranges with fewer items stay on the calling thread */
 };
 
@@ -24,7 +25,7 @@ typedef struct Executable {
     const KernelFn *functions;
     void *owner;
     void (*free_owner)(void *);
-    struct Spare *spare;                       /* taken and given back atomically; NULL: in use or none */
+    struct Spare *spare[SPARES];               /* taken and given back atomically; NULL: in use or none */
 } Executable;
 
 /* Memory that a call left behind; `at` is aligned. */
@@ -303,7 +304,8 @@ static void *pages_take(size_t bytes) {
 }
 
 static Spare *memory_take(Executable *it, size_t bytes) {
-    Spare *spare = __atomic_exchange_n(&it->spare, NULL, __ATOMIC_ACQ_REL);
+    Spare *spare = NULL;
+    for (int i = 0; i < SPARES && !spare; i++) spare = __atomic_exchange_n(&it->spare[i], NULL, __ATOMIC_ACQ_REL);
     if (spare && spare->bytes >= bytes) return spare;
     spare_free(spare);
     spare = malloc(sizeof *spare);
@@ -315,7 +317,8 @@ static Spare *memory_take(Executable *it, size_t bytes) {
 }
 
 static void memory_give(Executable *it, Spare *spare) {
-    spare_free(__atomic_exchange_n(&it->spare, spare, __ATOMIC_ACQ_REL));
+    for (int i = 0; i < SPARES && spare; i++) spare = __atomic_exchange_n(&it->spare[i], spare, __ATOMIC_ACQ_REL);
+    spare_free(spare);
 }
 
 static int execute_run(Program *program, void *block, const Feed *feed, int64_t from, int64_t to, Pool *pool) {
@@ -352,7 +355,7 @@ static int execute_run(Program *program, void *block, const Feed *feed, int64_t 
 
 static void execute_free(Program *program) {
     Executable *it = (Executable *)program;
-    spare_free(__atomic_exchange_n(&it->spare, NULL, __ATOMIC_ACQ_REL));
+    for (int i = 0; i < SPARES; i++) spare_free(__atomic_exchange_n(&it->spare[i], NULL, __ATOMIC_ACQ_REL));
     if (it->free_owner) it->free_owner(it->owner);
     it->free_owner = NULL;
 }

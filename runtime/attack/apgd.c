@@ -4,6 +4,7 @@
  * The window of the first check is 0.22 steps, of the next ones shorter by 0.03 down to 0.06; in l1 all are 0.04.  Losses are
  * kept in a ring of `steps` entries that starts at 0, so the first check compares the first loss with 0. */
 #include "attack/live.h"
+#include "attack/wide.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -32,11 +33,20 @@ static double within(const Ball *b, double lo, double hi, double u) {
     return u < b->lo ? b->lo : u > b->hi ? b->hi : u;
 }
 
-static void step_linf(const State *s, int64_t row, double a, const double *x, double *current, const double *g) {
+WIDE static void step_linf(const State *s, int64_t row, double a, const double *x, double *current, const double *g) {
     const Ball *b = &s->ball;
-    int64_t n = s->live.run->victim->inputs;
+    int64_t n = s->live.run->victim->inputs, i = 0;
     double *previous = s->previous + row * n, step = s->step[row];
-    for (int64_t i = 0; i < n; i++) {
+    Wide eps = WIDE_ALL(b->eps), low = WIDE_ALL(b->lo), high = WIDE_ALL(b->hi), zero = {0}, way = WIDE_ALL(step), part = WIDE_ALL(a), rest = WIDE_ALL(1 - a);
+    for (; i + LANES <= n; i += LANES) {
+        Wide at = WIDE_AT(x + i), lo = at - eps, hi = at + eps, c = WIDE_AT(current + i), momentum = c - WIDE_AT(previous + i), slope = WIDE_AT(g + i);
+        Wide v = c + WIDE_SELECT(slope > zero, way, WIDE_SELECT(slope < zero, -way, zero));
+        v = WIDE_MIN(WIDE_MAX(WIDE_MIN(WIDE_MAX(v, lo), hi), low), high);
+        WIDE_PUT(previous + i) = c;
+        v = c + part * (v - c) + rest * momentum;
+        WIDE_PUT(current + i) = WIDE_MIN(WIDE_MAX(WIDE_MIN(WIDE_MAX(v, lo), hi), low), high);
+    }
+    for (; i < n; i++) {
         double lo = x[i] - b->eps, hi = x[i] + b->eps, c = current[i], momentum = c - previous[i];
         double v = within(b, lo, hi, c + step * sign_of(g[i]));
         previous[i] = c;
@@ -101,7 +111,8 @@ static bool look_around(State *s, int iteration) {
         if (!live_slope(l, s->o->loss, turn + (uint32_t)sample)) return false;
         for (int64_t k = 0; k < l->n; k++) {
             double *g = live_row(l, s->slope, k), *dx = l->dx + k * inputs;
-            for (int64_t i = 0; i < inputs; i++) g[i] = (sample ? g[i] : 0) + dx[i] / s->o->samples;
+            if (s->o->samples == 1) memcpy(g, dx, (size_t)inputs * sizeof *g);
+            else for (int64_t i = 0; i < inputs; i++) g[i] = (sample ? g[i] : 0) + dx[i] / s->o->samples;
         }
     }
     for (int64_t k = 0; k < l->n; k++) {

@@ -87,8 +87,8 @@ bool attack_square(const AttackRun *run, const Square *options, Points points, A
 /* ---- project.c ---- */
 /* u into the ball around x and into the box, in place. */
 void ball_project(const Ball *ball, const double *x, double *u, int64_t n);
-/* d: the smallest change of t, lo <= t + d <= hi, that has <w, t + d> = b; as far as the box lets it. */
-void plane_project(const Ball *box, const double *t, const double *w, double b, int64_t n, double *d);
+/* d: the smallest change of t, lo <= t + d <= hi, that has <w, t + d> = b; as far as the box lets it.  scratch: [2 n]. */
+void plane_project(const Ball *box, const double *t, const double *w, double b, int64_t n, double *scratch, double *d);
 double norm_of(AttackNorm norm, const double *d, int64_t n);
 /* What rounding n numbers of 0..1 to f32 may add to a change. */
 double ball_slack(const Ball *ball, int64_t n);

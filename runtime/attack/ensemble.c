@@ -1,14 +1,18 @@
 /* ensemble.c -- attacks one after the other: each gets the clean points that all before it left right (AutoAttack's procedure).
  *
  * Accuracies are over all points.  A point that is wrong from the start is never attacked.  Targeted runs take as aim the
- * class with the r-th largest logit at the clean point, r = 2, 3, ...  Points go in batches; a batch changes no result. */
+ * class with the r-th largest logit at the clean point, r = 2, 3, ...
+ *
+ * Points go in batches, and batches to threads, a batch from its start to its end on one: a batch changes no result, so
+ * their size suits the threads.  A victim that draws random numbers draws them by the place in a batch: there the size is
+ * always the same. */
 #include "attack/attack.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 500 };
+enum { BATCH = 128, LEAST_BATCH = 16, WAVE = 4 };          /* WAVE: batches of a thread between two looks at the watch */
 
 typedef struct Stage {
     const Victim *victim;
@@ -52,7 +56,12 @@ static double robust_share(const Stage *s) {
 
 /* ---- one run on one batch ---- */
 
-typedef struct Batch { int64_t row[BATCH], number[BATCH]; int32_t y[BATCH], aim[BATCH]; bool fooled[BATCH]; double *x, *adv, *from; int64_t n; } Batch;
+typedef struct Batch {
+    int64_t row[BATCH], number[BATCH], n;
+    int32_t y[BATCH], aim[BATCH];
+    bool fooled[BATCH], ok;
+    double *x, *adv, *from;
+} Batch;
 
 static bool run_once(const Stage *s, Batch *b, int run, int restart) {
     const AttackSpec *o = s->spec;
@@ -99,11 +108,11 @@ static bool run_stages(const Stage *s, Batch *b, int run) {
 
 /* ---- a stage on all points ---- */
 
-static void batch_fill(const Stage *s, Batch *b, int64_t *next, int rank) {
+static void batch_fill(const Stage *s, Batch *b, int64_t *next, int rank, int64_t size) {
     int64_t inputs = s->victim->inputs;
     b->n = 0;
     memset(b->fooled, 0, sizeof b->fooled);
-    for (; *next < s->all.n && b->n < BATCH; (*next)++) {
+    for (; *next < s->all.n && b->n < size; (*next)++) {
         int64_t i = *next;
         if (!s->attacked[i]) continue;
         b->row[b->n] = i;
@@ -142,13 +151,37 @@ static bool batch_take(Stage *s, Batch *b) {
     return ok;
 }
 
-static bool stage_runs(Stage *s, Batch *b, int rank, int restart, double done, double share) {
-    int run = (rank ? rank - 2 : 0) * s->spec->restarts + restart;
+static int64_t batch_size(const Stage *s) {
+    int64_t n = 0, parts = 2 * pool_threads(s->pool);
+    if (s->victim->random) return BATCH;
+    for (int64_t i = 0; i < s->all.n; i++) n += s->attacked[i];
+    int64_t size = (n + parts - 1) / parts;
+    return size < LEAST_BATCH ? LEAST_BATCH : size > BATCH ? BATCH : size;
+}
+
+typedef struct Wave { const Stage *stage; Batch *batch; int run, restart; } Wave;
+
+static void wave_batch(void *data, int thread, int64_t i) {
+    Wave *w = data;
+    Batch *b = &w->batch[i];
+    bool staged = w->stage->ball.norm == NORM_L1 && (w->stage->spec->kind == KIND_APGD || w->stage->spec->kind == KIND_APGD_TARGETED);
+    (void)thread;
+    b->ok = staged ? run_stages(w->stage, b, w->run) : run_once(w->stage, b, w->run, w->restart);
+}
+
+/* One run on all points: waves of batches, each wave's fooled points taken before the next. */
+static bool stage_runs(Stage *s, Batch *batch, int waves, int rank, int restart, double done, double share) {
+    Wave w = {s, batch, (rank ? rank - 2 : 0) * s->spec->restarts + restart, restart};
+    int64_t size = batch_size(s);
     for (int64_t next = 0; next < s->all.n && !s->stopped;) {
-        batch_fill(s, b, &next, rank);
-        if (b->n == 0) break;
-        bool staged = s->ball.norm == NORM_L1 && (s->spec->kind == KIND_APGD || s->spec->kind == KIND_APGD_TARGETED);
-        if (!(staged ? run_stages(s, b, run) : run_once(s, b, run, restart)) || !batch_take(s, b)) return false;
+        int n = 0;
+        for (; n < waves; n++) {
+            batch_fill(s, &batch[n], &next, rank, size);
+            if (batch[n].n == 0) break;
+        }
+        pool_each(s->pool, n, wave_batch, &w);
+        for (int i = 0; i < n; i++)
+            if (!batch[i].ok || !batch_take(s, &batch[i])) return false;
         if (s->watch && s->watch->progress)
             s->stopped = !s->watch->progress(s->watch->data, s->number, done + share * (double)next / (double)s->all.n, robust_share(s));
     }
@@ -158,19 +191,21 @@ static bool stage_runs(Stage *s, Batch *b, int rank, int restart, double done, d
 static bool stage_run(Stage *s) {
     const AttackSpec *o = s->spec;
     size_t rows = BATCH * (size_t)s->victim->inputs;
-    Batch *b = malloc(sizeof *b);
-    double *block = malloc(3 * rows * sizeof *block);
+    int waves = WAVE * pool_threads(s->pool), most = (int)((s->all.n + LEAST_BATCH - 1) / LEAST_BATCH);
+    if (waves > most) waves = most;
+    Batch *b = malloc((size_t)(waves + 1) * sizeof *b);
+    double *block = malloc((3 * rows * (size_t)waves + 1) * sizeof *block);
     bool ok = b && block;
     int ranks = is_targeted(o->kind) ? (o->targets < s->victim->classes - 1 ? o->targets : s->victim->classes - 1) : 1;
-    if (ok) {
-        b->x = block;
-        b->adv = block + rows;
-        b->from = block + 2 * rows;
+    for (int i = 0; ok && i < waves; i++) {
+        b[i].x = block + 3 * rows * (size_t)i;
+        b[i].adv = b[i].x + rows;
+        b[i].from = b[i].adv + rows;
     }
     for (int rank = 0; ok && rank < ranks && !s->stopped; rank++)
         for (int restart = 0; ok && restart < o->restarts && !s->stopped; restart++) {
             double runs = (double)ranks * o->restarts, done = ((double)rank * o->restarts + restart) / runs;
-            ok = stage_runs(s, b, is_targeted(o->kind) ? rank + 2 : 0, restart, done, 1 / runs);
+            ok = stage_runs(s, b, waves, is_targeted(o->kind) ? rank + 2 : 0, restart, done, 1 / runs);
         }
     free(b);
     free(block);

@@ -1,6 +1,7 @@
 /* fab.c -- Fast Adaptive Boundary: the smallest change that fools, by projections on the linearised decision boundary
  * (Croce and Hein 2020, algorithm 1; alpha at most 0.1, extrapolation 1.05, backward steps of 0.9). */
 #include "attack/live.h"
+#include "attack/wide.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@ typedef struct State {
     Attacked out;
     double *current, *plane;             /* [points, inputs]: x1; w of the chosen boundary */
     double *offset, *ratio, *norm;       /* [points] */
+    double *scratch;                     /* of each thread: 2 inputs */
     int32_t *aim;                        /* of an untargeted run, the class at hand */
 } State;
 
@@ -52,26 +54,35 @@ static bool linearise(State *s, uint32_t turn) {
     return true;
 }
 
+/* x1 = (1 - alpha) (x1 + 1.05 d1) + alpha (x + 1.05 d2), in the box. */
+WIDE static void combine(const Ball *ball, double alpha, const double *x, const double *d1, const double *d2, int64_t n, double *x1) {
+    Wide rest = WIDE_ALL(1 - alpha), part = WIDE_ALL(alpha), far = WIDE_ALL(beyond), lo = WIDE_ALL(ball->lo), hi = WIDE_ALL(ball->hi);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        Wide u = rest * (WIDE_AT(x1 + i) + far * WIDE_AT(d1 + i)) + part * (WIDE_AT(x + i) + far * WIDE_AT(d2 + i));
+        WIDE_PUT(x1 + i) = WIDE_MIN(WIDE_MAX(u, lo), hi);
+    }
+    for (; i < n; i++) {
+        double u = (1 - alpha) * (x1[i] + beyond * d1[i]) + alpha * (x[i] + beyond * d2[i]);
+        x1[i] = u < ball->lo ? ball->lo : u > ball->hi ? ball->hi : u;
+    }
+}
+
 /* x1 towards the boundary, biased to the clean point: both are projected on it. */
 static void move_points(void *data, int thread, int64_t lo, int64_t hi) {
     State *s = data;
     Live *l = &s->live;
     const Ball *ball = &l->run->ball;
     int64_t n = l->run->victim->inputs;
-    (void)thread;
+    double *scratch = s->scratch + 2 * thread * n;
     for (int64_t k = lo; k < hi; k++) {
         int64_t row = l->at[k];
         const double *x = l->points.x + row * n, *w = s->plane + row * n;
-        double *x1 = s->current + row * n, *d1 = l->x + k * n, *d2 = l->dx + k * n, b = -s->offset[row];
-        for (int64_t i = 0; i < n; i++) b += w[i] * x1[i];
-        plane_project(ball, x1, w, b, n, d1);
-        plane_project(ball, x, w, b, n, d2);
+        double *x1 = s->current + row * n, *d1 = l->x + k * n, *d2 = l->dx + k * n, b = wide_dot(w, x1, n) - s->offset[row];
+        plane_project(ball, x1, w, b, n, scratch, d1);
+        plane_project(ball, x, w, b, n, scratch, d2);
         double a1 = fmax(norm_of(ball->norm, d1, n), 1e-8), a2 = fmax(norm_of(ball->norm, d2, n), 1e-8);
-        double alpha = fmin(fmax(a1 / (a1 + a2), 0), most_alpha);
-        for (int64_t i = 0; i < n; i++) {
-            double u = (1 - alpha) * (x1[i] + beyond * d1[i]) + alpha * (x[i] + beyond * d2[i]);
-            x1[i] = u < ball->lo ? ball->lo : u > ball->hi ? ball->hi : u;
-        }
+        combine(ball, fmin(fmax(a1 / (a1 + a2), 0), most_alpha), x, d1, d2, n, x1);
     }
 }
 
@@ -131,7 +142,8 @@ static bool steps(State *s) {
 bool attack_fab(const AttackRun *run, const Fab *options, Points points, Attacked out) {
     size_t n = (size_t)points.n, inputs = (size_t)run->victim->inputs;
     State s = {.o = options, .out = out};
-    double *block = calloc(n * (2 * inputs + 3) + 1, sizeof *block);
+    size_t threads = (size_t)pool_threads(run->pool);
+    double *block = calloc(n * (2 * inputs + 3) + 2 * threads * inputs + 1, sizeof *block);
     s.aim = calloc(n + 1, sizeof *s.aim);
     bool ok = block && s.aim && live_open(&s.live, run, points);
     if (ok) {
@@ -140,6 +152,7 @@ bool attack_fab(const AttackRun *run, const Fab *options, Points points, Attacke
         s.offset = s.plane + n * inputs;
         s.ratio = s.offset + n;
         s.norm = s.ratio + n;
+        s.scratch = s.norm + n;
         for (int64_t i = 0; i < points.n; i++) {
             s.norm[i] = 1e10;
             start_point(&s, i);

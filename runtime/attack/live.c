@@ -1,5 +1,6 @@
 /* live.c -- see live.h; and the random numbers of attacks. */
 #include "attack/live.h"
+#include "attack/wide.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ void live_gather(Live *l, double *from, const int32_t *aim) {
     int64_t inputs = l->run->victim->inputs;
     for (int64_t k = 0; k < l->n; k++) {
         double *row = live_row(l, from, k);
-        for (int64_t i = 0; l->run->victim->f32 && i < inputs; i++) row[i] = (float)row[i];
+        if (l->run->victim->f32) wide_round(row, inputs);
         memcpy(l->x + k * inputs, row, (size_t)inputs * sizeof *row);
         l->y[k] = l->points.y[l->at[k]];
         l->aim[k] = aim ? aim[l->at[k]] : 0;

@@ -2,6 +2,7 @@
  *
  * The victim's programs take inputs in the protocol's units: with raw ones the data's map is part of the program, so that
  * gradients are by raw values.  Each loss has a program of its own, made when it is first needed. */
+#include "attack/wide.h"
 #include "experiment/attacking.h"
 #include "experiment/experiment.h"
 #include "support/sha256.h"
@@ -20,6 +21,7 @@ typedef struct Assault {
     TrainPlan *plan[1 + BUILTIN_LOSSES + MAX_ATTACKS];    /* 0: logits; 1 + loss */
     const double *settings[1 + BUILTIN_LOSSES + MAX_ATTACKS];
     void *block[1 + BUILTIN_LOSSES + MAX_ATTACKS];
+    pthread_mutex_t lock;                                 /* of plans and keys as they are made: batches run side by side */
     Victim victim;
     int64_t classes;
     int64_t attacks;
@@ -42,20 +44,22 @@ static TrainPlan *assault_plan(Assault *a, int k) {
 
 static void *rows_to(const double *x, int64_t n, DType precision) {
     void *rows = malloc((size_t)n * dtype_size(precision) + 64);
-    for (int64_t i = 0; rows && i < n; i++) {
-        if (precision == DT_F32) ((float *)rows)[i] = (float)x[i];
-        else ((double *)rows)[i] = x[i];
-    }
+    if (rows && precision == DT_F32) wide_to_f32(x, rows, n);
+    else if (rows) memcpy(rows, x, (size_t)n * sizeof *x);
     return rows;
 }
 
 static void rows_from(const void *rows, DType type, int64_t n, double *out) {
-    for (int64_t i = 0; i < n; i++) out[i] = type == DT_F32 ? (double)((const float *)rows)[i] : ((const double *)rows)[i];
+    if (type == DT_F32) wide_from_f32(rows, out, n);
+    else memcpy(out, rows, (size_t)n * sizeof *out);
 }
 
 /* One program on n rows; the random numbers of a turn have a session number of their own. */
 static bool assault_run(Assault *a, int k, const double *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn, double *const *out) {
+    pthread_mutex_lock(&a->lock);
     TrainPlan *plan = assault_plan(a, k);
+    const uint64_t *keys = plan && plan->keys ? plan_keys(a->e, plan, &a->seeds, turn + 1) : NULL;
+    pthread_mutex_unlock(&a->lock);
     DType precision = a->model->info->precision;
     void *in = plan ? rows_to(x, n * a->victim.inputs, precision) : NULL, *rows[3] = {NULL};
     int32_t *zeros = calloc((size_t)n + 1, sizeof *zeros);
@@ -66,7 +70,7 @@ static bool assault_run(Assault *a, int k, const double *x, const int32_t *y, co
         ok = rows[i] != NULL;
     }
     if (ok) {
-        feed.keys = plan_keys(a->e, plan, &a->seeds, turn + 1);
+        feed.keys = keys;
         ok = plan->program->run(plan->program, a->block[k], &feed, 0, (n + feed.batch - 1) / feed.batch, lab_turn(a->e)->pool) == 0;
     }
     for (int i = 0; ok && i < plan->rows; i++) rows_from(rows[i], plan->row_type[i], n * shape_size(&plan->row_shape[i]), out[i]);
@@ -269,7 +273,10 @@ static bool assault(Assault *a, Value *out) {
     AttackReport report;
     a->attacks = protocol.attacks;
     int errors = e->diags->errors;
-    if (!attack_ensemble(e->arena, &a->victim, &protocol, lab_turn(e)->pool, a->seeds.attack, points, &watch, &report)) {
+    pthread_mutex_init(&a->lock, NULL);
+    bool attacked = attack_ensemble(e->arena, &a->victim, &protocol, lab_turn(e)->pool, a->seeds.attack, points, &watch, &report);
+    pthread_mutex_destroy(&a->lock);
+    if (!attacked) {
         if (e->diags->errors == errors) diag_add(e->diags, D_R0103, a->span, "out of memory while attacking");
         return eval_fail(out);
     }

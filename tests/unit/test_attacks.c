@@ -166,8 +166,8 @@ static void test_projections(void **state) {
         const double *t = READ("attacks/det/projections/%s_t", norms[norm]), *plane = READ("attacks/det/projections/%s_w", norms[norm]);
         const double *b = READ("attacks/det/projections/%s_b", norms[norm]), *d = READ("attacks/det/projections/%s_d", norms[norm]);
         for (int i = 0; i < CASES; i++) {
-            double ours[N];
-            plane_project(&(Ball){(AttackNorm)norm, 0, 0, 1}, t + i * N, plane + i * N, b[i], N, ours);
+            double ours[N], scratch[2 * N];
+            plane_project(&(Ball){(AttackNorm)norm, 0, 0, 1}, t + i * N, plane + i * N, b[i], N, scratch, ours);
             expect_near(norms[norm], ours, d + i * N, N, 1e-10);
         }
     }
