@@ -268,8 +268,8 @@ static bool same_start(const Row *a, const Row *b) {
     if (a->set != b->set) return false;
     for (int i = 0; i + 1 < a->set->keys; i++) {
         const Value *x = &a->key[i], *y = &b->key[i];
-        bool plain = x->kind == V_INT || x->kind == V_REAL || x->kind == V_CALLABLE || x->kind == V_OBJECT;
-        if (!plain || x->kind != y->kind || x->label != y->label || x->integer != y->integer) return false;
+        bool number = x->kind == V_INT || x->kind == V_REAL;
+        if (x->label != y->label || x->kind != y->kind || (!x->label && !(number && x->integer == y->integer))) return false;
     }
     return true;
 }
