@@ -200,6 +200,7 @@ bool cell_exact(Eval *e, const StrategyCall *call, const Val *nodes, const Shape
 }
 
 void cell_used(Eval *e, Instance *instance, const Val *nodes, int n) {
+    if (scan_use(e, instance, nodes, n)) return;
     CellUse use = {.n = n};
     if (n > COUNT(use.x)) return;
     memcpy(use.x, nodes, sizeof *nodes * (size_t)n);

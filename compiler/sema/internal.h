@@ -91,6 +91,8 @@ void scan_tell(Eval *e, const LostDiags *lost);
 bool scan_failed(const Eval *e);                   /* an attempt is under way, and no use going on */
 bool scan_refuse(Eval *e);                         /* lets the attempt under way fail; false: there is none */
 bool scan_makes(const Eval *e, const struct Instance *instance);     /* a layer that each turn makes anew */
+/* A cell's call in an attempt: noted when it has come off, with what it is called with in all turns. */
+bool scan_use(Eval *e, struct Instance *instance, const Val *nodes, int n);
 /* of[args] with the loop's number among args; *done: it was, and *out is the turn's part. */
 bool scan_index(Eval *e, const Value *of, const Value *args, int n, Span span, Value *out, bool *done);
 /* All rows of a scan's result, in order, from xs[from] on: how many; 0: none. */

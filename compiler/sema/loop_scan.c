@@ -13,6 +13,7 @@ enum { SCAN_FROM = 16, TRIES = 4, NAMES = 64 };
 
 typedef struct Carry { Local *local; Value start; NodeType type; Val hole, next; bool number; } Carry;
 typedef struct Append { Local *local; Value start; const Ast *statement, *item; bool front; Val value; } Append;
+typedef struct Called { Instance *instance; Val x[3]; int n; } Called;
 typedef struct Part { Val hole, from, of; int axis; int64_t first; bool back; } Part;
 
 struct ScanTry {
@@ -26,6 +27,7 @@ struct ScanTry {
     Append append[NAMES];
     int carries, appends;
     VEC(Part) part;
+    VEC(Called) called;                        /* calls of cells that count them */
 };
 
 bool scan_failed(const Eval *e) { return e->scan && e->scan->failed; }
@@ -33,6 +35,18 @@ bool scan_failed(const Eval *e) { return e->scan && e->scan->failed; }
 bool scan_refuse(Eval *e) {
     if (e->scan) e->scan->failed = true;
     return e->scan != NULL;
+}
+
+bool scan_use(Eval *e, Instance *instance, const Val *nodes, int n) {
+    if (!e->scan) return false;
+    Called called = {.instance = instance, .n = n};
+    if (e->trace->watch || n > COUNT(called.x)) return scan_refuse(e);
+    for (int j = 0; j < n; j++) {
+        if (graph_node(e->trace->graph, nodes[j])->shape.rank == MAX_RANK) return scan_refuse(e);
+        called.x[j] = nodes[j];
+    }
+    vec_push(e->arena, &e->scan->called, called);
+    return true;
 }
 
 bool scan_makes(const Eval *e, const Instance *instance) {
@@ -231,6 +245,7 @@ static bool run_body(Eval *e, const Ast *loop, Scope *scope) {
     const Ast *body = loop->loop.body;
     Graph *g = e->trace->graph;
     Scope *turn = scope_new(e->arena, scope, SCOPE_BLOCK);
+    s->called.len = 0;
     Value number = trace_value(s->over ? part_hole(e, s->over, 0, 0, false) : s->turn);
     if (!eval_pattern(e, loop->loop.iterators[0].pattern, &number, turn)) return false;
     for (int k = 0; k < s->carries; k++) {
@@ -339,6 +354,9 @@ static Val make(Eval *e, Span span) {
     for (int i = 0; i < s->appends; i++)
         vec_push(e->arena, &d.stack, ((ScanStack){s->append[i].value, s->append[i].front}));
     for (int k = 0; k < s->carries; k++) vec_push(e->arena, &d.stack, ((ScanStack){s->carry[k].hole, false}));
+    for (int i = 0; i < s->called.len; i++)
+        for (int j = 0; j < s->called.at[i].n; j++)
+            vec_push(e->arena, &d.stack, ((ScanStack){s->called.at[i].x[j], false}));
     return scan_make(g, &d);
 }
 
@@ -373,18 +391,26 @@ int scan_rows(const Graph *g, const ValueList *xs, int from, Val *stack) {
     return 0;
 }
 
+/* The attempt has come off. */
 static void store(Eval *e, Val scan) {
     ScanTry *s = e->scan;
     Graph *g = e->trace->graph;
+    int stack = 2 * s->carries + s->appends;
+    e->scan = NULL;
+    for (int i = 0; i < s->called.len; i++) {
+        Called *c = &s->called.at[i];
+        for (int j = 0; j < c->n; j++) c->x[j] = graph_proj(g, scan, stack++);
+        cell_used(e, c->instance, c->x, c->n);
+    }
     for (int k = 0; k < s->carries; k++) s->carry[k].local->value = trace_value(graph_proj(g, scan, k));
     for (int i = 0; i < s->appends; i++) {
         const Append *a = &s->append[i];
-        Val stack = graph_proj(g, scan, s->carries + i);
+        Val rows = graph_proj(g, scan, s->carries + i);
         int before = a->start.list->len, n = before + (int)s->turns;
         Value *at = arena_array(e->arena, Value, n);
         int old = a->front ? (int)s->turns : 0, new = a->front ? 0 : before;
         for (int k = 0; k < before; k++) at[old + k] = a->start.list->at[k];
-        for (int64_t t = 0; t < s->turns; t++) at[new + t] = row_at(g, stack, t);
+        for (int64_t t = 0; t < s->turns; t++) at[new + t] = row_at(g, rows, t);
         a->local->value = value_list(e->arena, at, n);
     }
 }

@@ -203,7 +203,6 @@ static bool grid_call(Eval *e, const StrategyCall *call, const Strategy *s, Val 
     Box box = s->axes ? box_known(e, s, call->n) : box_state(e, s, call->instance, call->n, call->span);
     Val x[STRATEGY_ARGUMENTS], values;
     Shape shape = node_shape(s, call->n);
-    if (!s->axes && scan_refuse(e)) return false;
     if (!s->axes) {
         if (!e->trace->watch) cell_used(e, call->instance, call->nodes, call->n);
     }
