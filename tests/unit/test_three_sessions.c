@@ -22,7 +22,9 @@ static const char study[] =
     "    run = train(mlp, on: digits, with: { a: first, b: second, c: third }, seed: seed, keep: [0, 2], measure: { top: top })\n"
     "    record(curve: run.curve, hash: run.model.hash, accuracy: run.test_accuracy,\n"
     "           middle: accuracy(snapshot(run, session: \"b\", epoch: 2), on: digits.test),\n"
-    "           way: trace(run, [\"dense[2].w[1, 1]\"]), top: run.test_top)\n"
+    "           way: trace(run, [\"dense[2].w[1, 1]\"]), top: run.test_top, seen: cell_inputs(run.model, on: digits.test),\n"
+    "           fit: quadratic_fit[over: region(cell_inputs(run.model, on: digits), 0.9)](run.model.cell).interval,\n"
+    "           degrees: spectrum(run.model.cell, under: cell_inputs(run.model, on: digits)).power)\n"
     "  }\n"
     "  table(\"t\", accuracy: mean(accuracy), n: count())\n"
     "}\n";
