@@ -212,6 +212,12 @@ static bool over_surface(const FigurePanel *panel) {
     return false;
 }
 
+/* A text in a corner would stand on the frame. */
+static bool has_room(const FigureGrid *g, const LevelText *text) {
+    double x = (text->x - g->x_lo) / (g->x_hi - g->x_lo), y = (text->y - g->y_lo) / (g->y_hi - g->y_lo);
+    return x > 0.05 && x < 0.95 && y > 0.03 && y < 0.97;
+}
+
 /* Over a surface in one ink, with the level beside the line; alone coloured by level, but for a single one. */
 static void contour_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark) {
     double lo, hi, own[MOST_LEVELS];
@@ -243,7 +249,7 @@ static void contour_layers(Figure *figure, PanelPlot *plot, const FigureMark *ma
             memcpy(at + layer->columns * i, line.xy + 2 * i, 2 * sizeof *at);
             if (!ink) at[3 * i + 2] = levels[l];
         }
-        if (over && !mark->faint) vec_push(figure->arena, &plot->texts, text);
+        if (over && !mark->faint && has_room(grid, &text)) vec_push(figure->arena, &plot->texts, text);
     }
 }
 
