@@ -158,7 +158,7 @@ const char *graph_verify(const Graph *graph, Arena *arena);
 Graph *graph_copy(Arena *arena, const Graph *graph);
 /* v with `to` (of the same type) in the place of `from`: what depends on `from` is added anew, all else is shared. */
 Val graph_substitute(Graph *graph, Val from, Val to, Val v);
-uint64_t graph_hash(const Graph *graph);             /* of the text form without spans */
+uint64_t graph_hash(const Graph *graph);             /* of the text form without spans; large tables by their hash */
 
 const char *op_name(Op op);
 OpClass op_class(Op op);

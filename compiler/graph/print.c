@@ -24,7 +24,7 @@ const char *const graph_output_kinds[OUTPUT_KINDS] = {
     [OUT_STACK_BACK] = "stack_back",
 };
 
-typedef struct Printer { Buf *out; int depth; } Printer;
+typedef struct Printer { Buf *out; int depth; bool brief; } Printer;
 static void print_graph(Printer *p, const Graph *g);
 
 static void print_line(Printer *p) { buf_printf(p->out, "\n%*s", p->depth * 2, ""); }
@@ -66,8 +66,13 @@ static void print_const(Buf *out, DType dtype, const Attr *attr) {
     print_element(out, dtype, at[dtype]);
 }
 
-static void print_table(Buf *out, const Blob *blob) {
+static void print_table(Buf *out, const Blob *blob, bool brief) {
+    enum { BRIEF = 256 };
     int64_t n = shape_size(&blob->shape);
+    if (brief && n > BRIEF) {
+        buf_printf(out, " {#%016llx}", (unsigned long long)blob->hash);
+        return;
+    }
     size_t size = dtype_size(blob->dtype);
     buf_text(out, " {");
     for (int64_t i = 0; i < n; i++) {
@@ -124,7 +129,7 @@ static void print_node(Printer *p, const Graph *g, Val v, const Map *bodies) {
     if (uses & USES_AXES) print_axes(p->out, attr->axes);
     if (uses & USES_STARTS) print_starts(p->out, attr, node->shape.rank);
     if (uses & USES_WINDOW) print_window(p->out, &attr->window, window_axes((Op)node->op, node->shape.rank));
-    if (uses & USES_BLOB) print_table(p->out, attr->blob);
+    if (uses & USES_BLOB) print_table(p->out, attr->blob, p->brief);
     if (uses & USES_BODY) buf_printf(p->out, " body %d", (int)(intptr_t)map_get(bodies, attr->body) - 1);
     print_type(p->out, graph_type(g, v));
 }
@@ -182,16 +187,20 @@ static void print_graph(Printer *p, const Graph *g) {
     arena_free(scratch);
 }
 
-void graph_print(const Graph *graph, Buf *out) {
-    Printer p = {out, 0};
+static void print_whole(const Graph *graph, Buf *out, bool brief) {
+    Printer p = {out, 0, brief};
     buf_text(out, "graph ");
     print_graph(&p, graph);
     buf_text(out, "\n");
 }
 
+void graph_print(const Graph *graph, Buf *out) {
+    print_whole(graph, out, false);
+}
+
 uint64_t graph_hash(const Graph *graph) {
     Buf text = {0};
-    graph_print(graph, &text);
+    print_whole(graph, &text, true);
     uint64_t hash = fnv1a(text.at, text.len, FNV1A_START);
     buf_free(&text);
     return hash;

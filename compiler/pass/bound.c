@@ -634,7 +634,7 @@ static bool *find_wanted(const Bounding *b, const Val *values, int count) {
 
 static void take_argument(Bounding *b, Val v, int j) {
     Form f = {.c = b->q->middle[j]};
-    f.slope[j] = b->q->half[j];
+    f.slope[j] = b->q->half ? b->q->half[j] : 0;
     b->form[v] = form_close(b, f);
 }
 

@@ -23,7 +23,7 @@ typedef struct BoundRequest {
     const Graph *cell;                     /* its arguments: IN_ROWS 0 .. n - 1, scalars */
     int n;
     Graph *outer, *body;                   /* what no argument reaches goes to outer; equal, or body is of a MAP */
-    const Val *middle, *half;              /* f64 scalars of body */
+    const Val *middle, *half;              /* f64 scalars of body; half NULL: all 0 */
     bool rounding;
 } BoundRequest;
 

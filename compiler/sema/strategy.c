@@ -5,19 +5,21 @@
 
 /* ---- values ---- */
 
-static void put_tensor_hash(const char *what, const Tensor *t, Buf *out) {
-    if (!t) return;
-    size_t bytes = (size_t)shape_size(&t->shape) * dtype_size(t->dtype);
+static void put_tensor_hash(const char *what, const Tensor *t, uint64_t hash, Buf *out) {
     buf_printf(out, " %s ", what);
     shape_print(&t->shape, out);
-    buf_printf(out, "#%016llx", (unsigned long long)fnv1a(t->data, bytes, FNV1A_START));
+    buf_printf(out, "#%016llx", (unsigned long long)hash);
+}
+
+static uint64_t bytes_hash(const Tensor *t) {
+    return fnv1a(t->data, (size_t)shape_size(&t->shape) * dtype_size(t->dtype), FNV1A_START);
 }
 
 static void strategy_identity(const Object *self, Buf *out) {
     const Strategy *s = (const Strategy *)self;
     buf_text(out, s->asked);
-    put_tensor_hash("table", s->table, out);
-    put_tensor_hash("from", s->coefficients, out);
+    if (s->table) put_tensor_hash("table", s->table, s->table_hash, out);
+    if (s->coefficients) put_tensor_hash("from", s->coefficients, bytes_hash(s->coefficients), out);
 }
 
 static void strategy_show(const Object *self, Buf *out) { buf_text(out, ((const Strategy *)self)->asked); }
@@ -213,12 +215,24 @@ static bool grid_call(Eval *e, const StrategyCall *call, const Strategy *s, Val 
     return true;
 }
 
+/* The values as they lie in memory, or in another precision. */
 static Val table_values(Eval *e, const Strategy *s, int n) {
     Graph *g = e->trace->graph;
     DType dtype = e->trace->precision;
     const Tensor *t = s->table ? s->table : tensor_of(e, node_shape(s, n), nothing);
-    Val flat = numbers(g, e, dtype, t->data, (int)shape_size(&t->shape));
-    return graph_reshape(g, flat, t->shape);
+    Blob *blob = arena_new_of(g->arena, Blob);
+    int64_t size = shape_size(&t->shape);
+    *blob = (Blob){dtype, t->shape, t->data, s->table_hash};
+    if (t->dtype != dtype) {
+        void *data = arena_alloc(g->arena, (size_t)size * dtype_size(dtype));
+        for (int64_t i = 0; i < size; i++) {
+            if (dtype == DT_F64) ((double *)data)[i] = ((const float *)t->data)[i];
+            else ((float *)data)[i] = (float)((const double *)t->data)[i];
+        }
+        blob->data = data;
+        blob->hash = fnv1a(data, (size_t)size * dtype_size(dtype), FNV1A_START);
+    }
+    return graph_add(g, G_TABLE, NULL, 0, &(Attr){.blob = blob}, &(NodeType){dtype, t->shape, false}, (Span){0});
 }
 
 /* x < lo ? lo : hi < x ? hi : x; NaN passes. */

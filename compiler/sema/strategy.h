@@ -26,7 +26,8 @@ typedef struct Strategy {
     int64_t nodes;                                /* grid, table: along each axis */
     Outside outside; double error, bound;         /* table: what was asked for; what is proved */
     double scale[STRATEGY_ARGUMENTS];             /* table: nodes to a unit of each argument */
-    const Tensor *table;                          /* f64, [nodes, ..]; NULL: not made yet (checking): zeros */
+    const Tensor *table;                          /* f32 or f64, [nodes, ..]; NULL: not made yet (checking): zeros */
+    uint64_t table_hash;                          /* of its bytes */
     int degree; bool rational;                    /* fit: of numerator and denominator */
     const Tensor *coefficients; double r2;        /* f64; NULL: not made yet: zeros */
 } Strategy;

@@ -66,27 +66,27 @@ static void body_outputs(Graph *body, const BoundResult *bounds, int values, int
     }
 }
 
-static bool program_build(Prover *p, const Val *values) {
+static Program *program_build(Prover *p, const Val *values, bool points) {
     Graph *g = graph_new(p->arena), *body = graph_new(p->arena);
     Val middle[BOUND_ARGUMENTS], half[BOUND_ARGUMENTS];
     NodeType scalar = {DT_F64, SHAPE0, false};
     BoundResult bounds;
     BlockLayout layout;
-    for (int j = 0; j < 2 * p->n; j++) *(j < p->n ? &middle[j] : &half[j - p->n]) = graph_input(body, IN_MAPPED, j, "box", scalar);
-    BoundRequest q = {p->cell.trace->graph, p->n, g, body, middle, half, false};
-    if (!pass_bound(p->arena, &q, values, p->values, &bounds)) return p->unknown = bounds.unknown, true;
-    body_outputs(body, &bounds, p->values, p->n);
-    int parts = p->values * (p->n + 2);
-    Val *in = arena_array(p->arena, Val, 2 * p->n + bounds.shared_len + 1), *out = arena_array(p->arena, Val, parts + 1);
-    Val rows = graph_input(g, IN_ROWS, 0, "boxes", (NodeType){DT_F64, shape_of(2, (int64_t)(2 * p->n), (int64_t)UNITS), true});
-    for (int j = 0; j < 2 * p->n; j++) in[j] = element_row(g, rows, j);
-    for (int i = 0; i < bounds.shared_len; i++) in[2 * p->n + i] = bounds.shared[i];
-    Val map = graph_add(g, G_MAP, in, 2 * p->n + bounds.shared_len, &(Attr){.mapped = 2 * p->n, .body = body}, NULL, p->span);
-    for (int k = 0; k < parts; k++) out[k] = graph_reshape(g, graph_proj(g, map, k), shape_of(2, (int64_t)1, (int64_t)UNITS));
+    int n = p->n, mapped = points ? n : 2 * n, parts = p->values * (n + 2);
+    for (int j = 0; j < mapped; j++) *(j < n ? &middle[j] : &half[j - n]) = graph_input(body, IN_MAPPED, j, "box", scalar);
+    BoundRequest q = {p->cell.trace->graph, n, g, body, middle, points ? NULL : half, false};
+    if (!pass_bound(p->arena, &q, values, p->values, &bounds)) return p->unknown = bounds.unknown, NULL;
+    body_outputs(body, &bounds, p->values, n);
+    Val *in = arena_array(p->arena, Val, mapped + bounds.shared_len + 1), *out = arena_array(p->arena, Val, parts + 1);
+    NodeType boxes = {DT_F64, shape_of(2, (int64_t)(2 * n), (int64_t)UNITS), true};
+    Val rows = graph_input(g, IN_ROWS, 0, "boxes", boxes);
+    for (int j = 0; j < mapped; j++) in[j] = element_row(g, rows, j);
+    for (int i = 0; i < bounds.shared_len; i++) in[mapped + i] = bounds.shared[i];
+    Val map = graph_add(g, G_MAP, in, mapped + bounds.shared_len, &(Attr){.mapped = mapped, .body = body}, NULL, p->span);
+    for (int k = 0; k < parts; k++)
+        out[k] = graph_reshape(g, graph_proj(g, map, k), shape_of(2, (int64_t)1, (int64_t)UNITS));
     graph_output(g, OUT_ROWS, 0, "forms", graph_add(g, G_CONCAT, out, parts, &(Attr){.axis = 0}, NULL, p->span));
-    if (!block_fill(p, &layout)) return false;
-    p->program = lab_program(p->e, p->arena, g, layout, p->span);
-    return p->program != NULL;
+    return block_fill(p, &layout) ? lab_program(p->e, p->arena, g, layout, p->span) : NULL;
 }
 
 /* ---- jumps ---- */
@@ -167,11 +167,14 @@ bool prover_make(Eval *e, const Value *cell, int arity, DType precision, bool de
     if (derivatives && !pass_grad(g, values[0], 0, p->cell.args, arity, values + 1, e->diags)) return false;
     for (int k = 1; k < p->values; k++)
         if (!values[k]) values[k] = graph_const(g, p->precision, 0);
-    return program_build(p, values);
+    p->program = program_build(p, values, false);
+    if (p->program && !derivatives) p->points = program_build(p, values, true);
+    return p->unknown || (p->program && (p->points || derivatives));
 }
 
 void prover_free(Prover *p) {
     if (p->program) p->program->free(p->program);
+    if (p->points) p->points->free(p->points);
     if (p->arena) arena_free(p->arena);
     *p = (Prover){0};
 }
@@ -194,12 +197,13 @@ bool prover_run(Prover *p, int64_t count, const double *middle, const double *ha
     int parts = p->values * (p->n + 2);
     Arena *arena = arena_new();
     double *rows = arena_array(arena, double, (size_t)ROWS * UNITS * 2 * p->n), *out = arena_array(arena, double, (size_t)ROWS * UNITS * parts);
+    Program *program = !half && p->points ? p->points : p->program;
     bool ok = true;
     for (int64_t first = 0; first < count && ok; first += ROWS * UNITS) {
         int64_t n = count - first < ROWS * UNITS ? count - first : ROWS * UNITS, examples = (n + UNITS - 1) / UNITS;
         boxes_lay(p, first, n, middle, half, rows);
         Feed feed = {.rows = {rows}, .examples = examples, .batch = examples, .settings = settings_of(p), .out_rows = {out}};
-        ok = p->program->run(p->program, p->block, &feed, 0, 1, lab_turn(p->e)->pool) == 0;
+        ok = program->run(program, p->block, &feed, 0, 1, lab_turn(p->e)->pool) == 0;
         for (int64_t i = 0; ok && i < n; i++)
             for (int k = 0; k < parts; k++) forms[(first + i) * parts + k] = out[i / UNITS * (UNITS * parts) + k * UNITS + i % UNITS];
     }

@@ -13,7 +13,7 @@ typedef struct Prover {
     CellGraph cell;
     DType precision;
     int n, values;
-    Program *program; void *block;
+    Program *program, *points; void *block;    /* points: boxes of no size */
     const char *unknown;                       /* made without a program: an operation that has no bound */
     bool jumps;                                /* the cell may jump: it has an operation or a choice that does */
 } Prover;
@@ -23,7 +23,7 @@ bool prover_make(Eval *e, const Value *cell, int arity, DType precision, bool de
 /* The parameters of a trace at their starting values (of a trained cell: its weights), as a block; NULL after E0408. */
 void *trace_block(Eval *e, Arena *arena, const Trace *trace, Span span, BlockLayout *layout);
 void prover_free(Prover *p);
-/* middle, half: [count][n].  forms: [count][values][n + 2]: c, slopes, r. */
+/* middle, half: [count][n]; half NULL: points.  forms: [count][values][n + 2]: c, slopes, r. */
 bool prover_run(Prover *p, int64_t count, const double *middle, const double *half, double *forms);
 /* A bound on how far the cell's value in its own precision lies from the exact one, anywhere in the box. */
 bool prover_rounding(Prover *p, const double *lo, const double *hi, double wanted, double *out);

@@ -18,9 +18,9 @@
 
 #include <math.h>
 
-enum { CHUNK = 1 << 14, HOT = 64, CORNERS = 8, SAMPLE = 4096, NEAR = 128 };
+enum { CHUNK = 1 << 14, HOT = 64, CORNERS = 8, SAMPLE = 4096, NEAR = 64 };
 static const double DEEPEST = 0x1p-12;         /* of a cell of the table */
-static const int64_t MOST_PIECES = (int64_t)1 << 25, MOST_BYTES = (int64_t)1 << 26;
+static const int64_t MOST_PIECES = (int64_t)1 << 25, MOST_BYTES = (int64_t)1 << 27;
 
 /* In nodes.  known: the values at the corners of its cell of the table. */
 typedef struct Piece { double lo[BOUND_ARGUMENTS], hi[BOUND_ARGUMENTS], corner[CORNERS]; bool known; } Piece;
@@ -367,16 +367,23 @@ static bool attempt(Search *q, int64_t nodes, Verdict *verdict) {
 static bool table_keep(Search *q, int64_t nodes, double worst, bool *holds) {
     Eval *e = q->p->e;
     Strategy *s = q->s;
+    DType dtype = q->p->precision;
     double off, *value;
     q->arena = arena_new();
     search_size(q, nodes);
-    value = arena_array(e->arena, double, nodes_in_all(q) + 1);
+    int64_t n = nodes_in_all(q);
+    value = arena_array(q->arena, double, n + 1);
     bool ok = table_fill(q, value, &off);
     *holds = ok && off <= q->off && reading_error(q, value) <= q->reading;
     if (*holds) {
         Tensor *t = arena_new_of(e->arena, Tensor);
-        *t = (Tensor){DT_F64, {q->k, {nodes, q->k > 1 ? nodes : 0, q->k > 2 ? nodes : 0}}, value};
+        *t = (Tensor){dtype, {q->k, {nodes, q->k > 1 ? nodes : 0, q->k > 2 ? nodes : 0}}, arena_alloc(e->arena, (size_t)n * dtype_size(dtype))};
+        for (int64_t i = 0; i < n; i++) {
+            if (dtype == DT_F64) ((double *)t->data)[i] = value[i];
+            else ((float *)t->data)[i] = (float)value[i];
+        }
         s->table = t;
+        s->table_hash = fnv1a(t->data, (size_t)n * dtype_size(dtype), FNV1A_START);
         s->bound = (worst + q->cell_error + q->reading) * (1 + 0x1p-50);
         memcpy(s->scale, q->scale, sizeof s->scale);
     }
@@ -476,8 +483,9 @@ static void *keep_nothing(void *data) { return data; }
 static void table_take(Arena *arena, const Strategy *from, Strategy *s) {
     Tensor *t = arena_new_of(arena, Tensor);
     *t = *from->table;
-    t->data = arena_copy(arena, t->data, (size_t)shape_size(&t->shape) * sizeof(double));
+    t->data = arena_copy(arena, t->data, (size_t)shape_size(&t->shape) * dtype_size(t->dtype));
     s->table = t;
+    s->table_hash = from->table_hash;
     s->nodes = from->nodes;
     s->bound = from->bound;
     memcpy(s->scale, from->scale, sizeof s->scale);
