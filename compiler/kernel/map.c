@@ -107,6 +107,25 @@ static void fuse_all(MapGen *m) {
     }
 }
 
+static void late_read(void *data, Val v, bool same) {
+    Fusing *f = data;
+    const Root *reader = &f->m->root.at[f->root];
+    if (f->m->root.at[f->tile].v == v) f->fits &= same && reader->into >= 0 && reader->into != f->tile;
+}
+
+/* In rows: products of a chain of one or two that nothing but roots in other tiles reads. */
+static void find_late(MapGen *m) {
+    for (int k = 0; k < m->root.len && m->rows; k++) {
+        Val v = m->root.at[k].v;
+        if (!m->root.at[k].tile || region_size(&m->b, graph_in(m->body, v, 1)) > 2) continue;
+        Fusing f = {.m = m, .tile = k, .fits = !is_output(m, v)};
+        for (f.root = 0; f.root < m->root.len; f.root++)
+            if (f.root != k && body_node(m, m->root.at[f.root].v)->op != G_INPUT)
+                region_reads(&m->b, m->root.at[f.root].v, late_read, &f);
+        m->root.at[k].late = f.fits;
+    }
+}
+
 /* ---- points in memory ---- */
 
 /* Where a vector of the shard's lies: vectors follow each other from block to block, but in a turn's part of a stack. */
@@ -384,6 +403,7 @@ void map_lower(Region *r, Val v) {
     make_arrays(&m);
     for (Val k = 1; k < (Val)m.body->node.len; k++) add_root(&m, k);
     fuse_all(&m);
+    find_late(&m);
     for (int k = 0; k < m.body->outputs.len; k++)
         if (m.proj[k] && m.body->outputs.at[k].kind == OUT_SUMMED) map_add_sum(&m, k);
     Gen g = plan_function(r->plan, "map");

@@ -6,8 +6,9 @@
 
 enum { PAD_BYTES = 4096 };
 
-/* into: the tile root in whose registers it is computed (a number of root), or -1; drop: needed nowhere else. */
-typedef struct Root { Val v; int segment; bool tile, drop; int into; } Root;
+/* into: the tile root in whose registers it is computed (a number of root), or -1; drop: needed nowhere else;
+ * late: a short product that is computed where it is read, in the registers of tiles. */
+typedef struct Root { Val v; int segment; bool tile, drop, late; int into; } Root;
 
 /* A summed output: rows x columns accumulators; lanes run over columns if `wide`. */
 typedef struct SumOut {

@@ -174,6 +174,8 @@ typedef struct RowTile {
     RowWeights w;
     const Val *then;                       /* computed while the product is in registers */
     int count;
+    const Val *late;                       /* short products that these read */
+    int lates;
     bool drop;
     int64_t n;
     KType type;
@@ -209,6 +211,25 @@ static void row_tile_step(const RowTile *t, Ix k, KVal rows, const KVal *acc, KV
     }
 }
 
+/* A short product at one point and column. */
+static KVal late_value(const RowTile *t, Val v, int r, const Index *at) {
+    MapGen *m = t->m;
+    Gen *g = &m->c.g;
+    Val x = region_base(&m->b, in_of(m, v, 1));
+    int64_t n = size_of(m, x);
+    RowWeights w = weights_of(m, v);
+    KVal from = ctx_entry(&m->c, m->b.info[x].home.entry);
+    KVal acc = body_node(m, v)->nin > 2 ? pull(&m->c, in_of(m, v, 2), at) : gen_number(g, (DType)body_node(m, v)->dtype, 0);
+    Ix row = ix_times(g, (Ix){t->point, r}, n);
+    acc = gen_widen(g, acc, 16);
+    for (int64_t k = 0; k < n; k++) {
+        KVal a = k_load(g->m, g->f, (KType){t->type.scalar, 1}, from, ix_value(g, (Ix){row.var, row.add + k}));
+        Ix line = {at->f.var, at->f.add + w.off + k * w.line};
+        acc = gen_fma(g, a, k_load(g->m, g->f, t->type, w.at, ix_value(g, line)), acc);
+    }
+    return acc;
+}
+
 static void row_tile_finish(const RowTile *t, int r, int j, KVal acc) {
     Ctx *c = &t->m->c;
     Index at = index_flat(column_of(t, j));
@@ -216,6 +237,7 @@ static void row_tile_finish(const RowTile *t, int r, int j, KVal acc) {
     ctx_fresh(c, &at);
     if (!t->drop) store_value(c, t->v, at.f, acc);
     ctx_keep(c, t->v, acc);
+    for (int k = 0; k < t->lates; k++) ctx_keep(c, t->late[k], late_value(t, t->late[k], r, &at));
     for (int k = 0; k < t->count; k++) {
         KVal x = compute(c, t->then[k], &at);
         store_value(c, t->then[k], at.f, x);
@@ -247,12 +269,27 @@ static void row_tile(const RowTile *t) {
         for (int j = 0; j < t->nv; j++) row_tile_finish(t, r, j, acc[r * t->nv + j]);
 }
 
+typedef struct LateReads { const MapGen *m; Val *late; int n; } LateReads;
+
+static void late_read(void *data, Val v, bool same) {
+    LateReads *l = data;
+    (void)same;
+    for (int k = 0; k < l->m->root.len; k++)
+        if (l->m->root.at[k].v == v && l->m->root.at[k].late) {
+            bool known = false;
+            for (int i = 0; i < l->n; i++) known |= l->late[i] == v;
+            if (!known) l->late[l->n++] = v;
+        }
+}
+
 static void rows_product(MapGen *m, const Root *root, const Val *then, int count) {
+    LateReads late = {m, arena_array(m->plan->arena, Val, m->root.len), 0};
+    for (int k = 0; k < count; k++) region_reads(&m->b, then[k], late_read, &late);
     Gen *g = &m->c.g;
     int64_t outs = size_of(m, root->v);
     DType dtype = (DType)body_node(m, root->v)->dtype;
     RowTile t = {.m = m, .v = root->v, .x = region_base(&m->b, in_of(m, root->v, 1)), .then = then, .count = count,
-                 .drop = root->drop, .type = {gen_scalar(dtype), 16}};
+                 .late = late.late, .lates = late.n, .drop = root->drop, .type = {gen_scalar(dtype), 16}};
     t.n = size_of(m, t.x);
     t.w = weights_of(m, t.v);
     t.nv = tile_columns_for(&m->plan->target, 16, dtype) > 1 ? MAX_ROW_COLUMNS : 1;
@@ -365,7 +402,7 @@ static bool joins(const MapGen *m, const Root *root, int segment) {
 static void rows_segment(MapGen *m, int segment, Val *group, bool *done) {
     for (int k = 0; k < m->root.len; k++) {
         const Root *root = &m->root.at[k];
-        if (root->segment != segment || root->into >= 0 || done[k]) continue;
+        if (root->segment != segment || root->into >= 0 || root->late || done[k]) continue;
         int n = 0;
         if (root->tile) {
             for (int i = 0; i < m->root.len; i++)
