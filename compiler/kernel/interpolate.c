@@ -57,8 +57,8 @@ static KVal axis_cell(Gen *g, const Nodes *t, int j, KVal u, KVal *f) {
     return t->step[j] == 1 ? i : gen_2(g, K_MUL, i, gen_number(g, DT_I32, (double)t->step[j]));
 }
 
-/* The same in lanes of f32, all of whose numbers are whole and below 2^22, so exact: cells[j] = floor of u between 0 and
- * n - 2; the sum of cells[j] step[j] + 2^23 has that sum in its low bits. */
+/* The same in lanes of f32; its whole numbers are below 2^22, so exact: i = floor of u between 0 and n - 2;
+ * the sum of i step[j] and 2^23 has that of i step[j] in its low bits. */
 static KVal lanes_cell(Gen *g, const Nodes *t, const KVal *u, KVal *f) {
     KType type = KV(F32);
     KVal sum = k_real(g->m, g->f, type, 0x1p23), zero = k_real(g->m, g->f, type, 0);

@@ -1,13 +1,14 @@
 /* map.c -- a MAP as one function: its body for a block of points at a time.
  *
- * Lanes are points: a block is `vectors` vectors of lanes; the body's values stand in scratch as [element][vector][lane]
- * and never leave the first cache.  Contractions inside the body are register tiles over its weights as they stand.
+ * Lanes are points: a block is `vectors` vectors of lanes; the body's values stand in scratch as
+ * [element][vector][lane] and never leave the first cache.  Contractions inside the body are register tiles over its
+ * weights as they stand.
  * If nothing is summed, points may be taken in any order: the blocks of the operands are read as they are.  Otherwise
  * the operands are first turned into point order (example, place, unit), and sums take the block's points in order
- * (map_sums.c).  A body that suits it has elements in lanes instead (map_rows.c): then nothing is turned for its sums. */
+ * (map_sums.c).  A body that suits it has elements in lanes instead (map_rows.c): nothing is turned for its sums. */
 #include "kernel/map.h"
 
-enum { BLOCK_VECTORS = 3 };
+enum { BLOCK_VECTORS = 3, DENSE_FROM = 1024 };
 
 
 /* ---- the body's nodes: order and homes ---- */
@@ -152,6 +153,13 @@ static KVal mapped_value(Ctx *c, int operand) {
     if (m->points) return k_load(g->m, g->f, type, ctx_entry(c, m->operand[operand]), vector);
     KVal last = gen_2(g, K_SUB, m->total, gen_i64(g, 1));
     vector = gen_select(g, gen_2(g, K_LT, last, vector), last, vector);
+    if (m->dense) {
+        m->outer.wide = true;
+        m->outer.wide_size = m->size;
+        KVal x = load_value(&m->outer, base, ix_times(g, (Ix){vector, 0}, lanes_of(m)));
+        m->outer.wide = false;
+        return x;
+    }
     if (!m->r->info[base].varies)
         return load_value(&m->outer, base, (Ix){gen_2(g, K_REM, vector, gen_i64(g, m->size)), 0});
     KVal at = vector_at(m, base, vector);
@@ -329,6 +337,9 @@ static void store_results(MapGen *m) {
         if (m->points) {
             at = ix_plus(g, at, (Ix){m->first, 0});
             k_store(g->m, g->f, ctx_entry(&m->c, m->result[k]), ix_value(g, at), x);
+        } else if (m->dense) {
+            at = ix_plus(g, at, ix_times(g, (Ix){m->first, 0}, lanes_of(m)));
+            k_store(g->m, g->f, ctx_entry(&m->c, m->r->info[v].home.entry), ix_value(g, at), x);
         } else {
             KVal to = vector_at(m, v, gen_2(g, K_ADD, m->first, i));
             k_store(g->m, g->f, ctx_entry(&m->c, m->r->info[v].home.entry), to, x);
@@ -370,12 +381,18 @@ static void make_arrays(MapGen *m) {
 
 static void emit_points(MapGen *m) {
     Gen *g = &m->c.g;
-    KVal examples = m->varies ? m->points ? m->shard.count : m->shard.blocks : gen_i64(g, 1);
-    m->total = gen_2(g, K_MUL, examples, gen_i64(g, m->size));
+    KVal examples = m->varies ? m->points ? m->shard.count : m->shard.blocks : gen_i64(g, 1), from = gen_i64(g, 0);
+    m->total = gen_2(g, K_MUL, examples, gen_i64(g, m->dense ? m->size / lanes_of(m) : m->size));
     int step = m->points ? m->vectors * lanes_of(m) : m->vectors;
+    KVal to = m->total;
+    if (m->dense) {
+        from = gen_2(g, K_MUL, k_lo(g->m, g->f), gen_i64(g, step));
+        to = gen_2(g, K_MUL, k_hi(g->m, g->f), gen_i64(g, step));
+        to = gen_select(g, gen_2(g, K_LT, m->total, to), m->total, to);
+    }
     if (m->points) operands_to_points(m);
     map_clear_sums(m);
-    m->first = k_for(g->m, g->f, gen_i64(g, 0), m->total, step);
+    m->first = k_for(g->m, g->f, from, to, step);
     KVal left = gen_2(g, K_SUB, m->total, m->first), most = gen_i64(g, step);
     m->valid = m->points ? gen_select(g, gen_2(g, K_LT, left, most), left, most) : 0;
     if (m->rows) map_rows_body(m);
@@ -385,6 +402,13 @@ static void emit_points(MapGen *m) {
     k_end(g->m, g->f);
     map_finish_sums(m);
     if (m->points) results_from_points(m);
+}
+
+/* Many points of none of which anything is summed: threads take parts. */
+static bool is_dense(const MapGen *m) {
+    for (int k = 0; k < m->body->outputs.len; k++)
+        if (m->proj[k] && m->body->outputs.at[k].kind == OUT_SUMMED) return false;
+    return !m->varies && lanes_of(m) == 16 && m->size % 16 == 0 && m->size >= DENSE_FROM;
 }
 
 void map_lower(Region *r, Val v) {
@@ -398,6 +422,8 @@ void map_lower(Region *r, Val v) {
     m.points = !m.varies;
     m.vectors = r->lanes == 16 ? BLOCK_VECTORS : 1;
     find_outputs(&m);
+    m.dense = is_dense(&m);
+    m.points = m.points && !m.dense;
     m.rows = map_rows_fit(&m);
     if (m.rows) m.vectors = map_rows_vectors();
     make_arrays(&m);
@@ -418,5 +444,6 @@ void map_lower(Region *r, Val v) {
     if (m.varies) m.shard = shard_begin(&m.outer);
     emit_points(&m);
     if (m.varies) shard_end(&m.outer);
-    plan_stage(r->plan, &g, m.varies ? STAGE_SHARDS : STAGE_ONCE, 1, "map");
+    int64_t blocks = m.dense ? (m.size / lanes_of(&m) + m.vectors - 1) / m.vectors : 1;
+    plan_stage(r->plan, &g, m.varies ? STAGE_SHARDS : m.dense ? STAGE_TILES : STAGE_ONCE, blocks, "map");
 }

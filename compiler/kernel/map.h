@@ -33,6 +33,7 @@ typedef struct MapGen {
     int mapped, vectors;
     bool points, varies;                   /* points: in point order; varies: a batch of them */
     bool rows;                             /* map_rows.c: elements in lanes */
+    bool dense;                            /* operands that do not vary, 16 elements at a time, in any order */
     int64_t size, units, places;
     Val *proj;                             /* by output; 0: not wanted */
     int *operand, *result;                 /* entries of arrays in point order, by operand and output */

@@ -33,7 +33,8 @@ static bool product_fits(const MapGen *m, Val v) {
     Val w = in_of(m, v, 0), x = in_of(m, v, 1);
     int64_t n = body_node(m, x)->shape.rank ? body_node(m, x)->shape.dim[0] : 1;
     Affine a;
-    if (node->nin > 2 && (!in_order(m, in_of(m, v, 2), size_of(m, v)) || m->b.info[in_of(m, v, 2)].varies)) return false;
+    Val bias = node->nin > 2 ? in_of(m, v, 2) : 0;
+    if (bias && (!in_order(m, bias, size_of(m, v)) || m->b.info[bias].varies)) return false;
     if (size_of(m, v) > 1) return is_tiled(&m->b, v) && size_of(m, v) % 16 == 0;
     return n == size_of(m, x) && n % 16 == 0 && m->b.info[x].varies && affine_of(&m->b, w, &a);
 }
@@ -115,7 +116,8 @@ static RowWeights weights_of(MapGen *m, Val v) {
     return weights_as_they_stand(m, v, &step);
 }
 
-static void pack_squares(MapGen *m, const RowWeights *from, KVal to, DType dtype, int64_t step, int64_t n, int64_t outs) {
+static void pack_squares(MapGen *m, const RowWeights *from, KVal to, DType dtype, int64_t step, int64_t n,
+                         int64_t outs) {
     Gen *g = &m->c.g;
     KType type = {gen_scalar(dtype), 16};
     KVal x[16];
@@ -219,7 +221,8 @@ static KVal late_value(const RowTile *t, Val v, int r, const Index *at) {
     int64_t n = size_of(m, x);
     RowWeights w = weights_of(m, v);
     KVal from = ctx_entry(&m->c, m->b.info[x].home.entry);
-    KVal acc = body_node(m, v)->nin > 2 ? pull(&m->c, in_of(m, v, 2), at) : gen_number(g, (DType)body_node(m, v)->dtype, 0);
+    bool bias = body_node(m, v)->nin > 2;
+    KVal acc = bias ? pull(&m->c, in_of(m, v, 2), at) : gen_number(g, (DType)body_node(m, v)->dtype, 0);
     Ix row = ix_times(g, (Ix){t->point, r}, n);
     acc = gen_widen(g, acc, 16);
     for (int64_t k = 0; k < n; k++) {

@@ -381,6 +381,22 @@ static void small_cells(void **state) {
     }
 }
 
+/* Nothing varies and nothing is summed: threads take parts of the points. */
+static void many_points(void **state) {
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        Case c = case_new(k ? DT_F64 : DT_F32);
+        Shape shape = k ? shape_of(2, (int64_t)70, (int64_t)16) : shape_of(1, (int64_t)1040);
+        Val shared[6], in[8] = {case_slot(&c, c.real, shape), case_slot(&c, c.real, shape)};
+        case_inner_slots(&c, 2, 5, shared);
+        memcpy(in + 2, shared, sizeof shared);
+        c.quick = true;
+        case_show(&c, graph_proj(c.g, case_map(&c, case_inner_body(&c, 2, 5), in, 8, 2), 0));
+        case_check(&c, 3, 3, false);
+        arena_free(c.arena);
+    }
+}
+
 static void cell_mlp(void **state) {
     (void)state;
     Case c = case_new(DT_F32);
@@ -595,7 +611,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(large_products), cmocka_unit_test(convolutions), cmocka_unit_test(conv_tiles),
         cmocka_unit_test(tables),
         cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
-            cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
+            cmocka_unit_test(many_points), cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
