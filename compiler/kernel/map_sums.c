@@ -46,6 +46,8 @@ void map_add_sum(MapGen *m, int output) {
     vec_push(m->plan->arena, &m->sum, s);
 }
 
+static int lanes_of_sum(const SumOut *s) { return s->wide ? 16 : 1; }
+
 static KVal load_acc(MapGen *m, const SumOut *s, Ix at, int lanes) {
     KType type = {gen_scalar(s->dtype), (uint8_t)lanes};
     return k_load(m->c.g.m, m->c.g.f, type, ctx_entry(&m->c, s->acc), ix_value(&m->c.g, at));
@@ -56,25 +58,41 @@ static void store_acc(MapGen *m, const SumOut *s, Ix at, KVal x) {
 }
 
 void map_clear_sums(MapGen *m) {
+    Gen *g = &m->c.g;
     for (int k = 0; k < m->sum.len; k++) {
         const SumOut *s = &m->sum.at[k];
-        Ix i = loop_begin(&m->c, s->rows * s->stride);
-        store_acc(m, s, i, gen_number(&m->c.g, s->dtype, 0));
-        loop_end(&m->c, s->rows * s->stride);
+        int lanes = lanes_of_sum(s);
+        KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, s->rows * s->stride), lanes);
+        store_acc(m, s, (Ix){i, 0}, gen_widen(g, gen_number(g, s->dtype, 0), lanes));
+        k_end(g->m, g->f);
     }
+}
+
+/* Where the sums go: of the shard, or of all points. */
+static KVal sum_target(MapGen *m, const SumOut *s) {
+    const Info *info = &m->r->info[s->proj];
+    KVal to = ctx_entry(&m->c, m->varies ? info->partial : info->home.entry);
+    if (!m->varies) return to;
+    return k_offset(m->c.g.m, m->c.g.f, gen_scalar(s->dtype), to,
+                    ix_value(&m->c.g, ix_times(&m->c.g, (Ix){m->shard.number, 0}, s->rows * s->columns)));
 }
 
 void map_finish_sums(MapGen *m) {
     Gen *g = &m->c.g;
     for (int k = 0; k < m->sum.len; k++) {
         const SumOut *s = &m->sum.at[k];
+        KVal to = sum_target(m, s);
+        if (s->wide && !s->swapped && s->stride == s->columns) {
+            KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, s->rows * s->stride), 16);
+            k_store(g->m, g->f, to, i, load_acc(m, s, (Ix){i, 0}, 16));
+            k_end(g->m, g->f);
+            continue;
+        }
         Ix row = loop_begin(&m->c, s->rows), column = loop_begin(&m->c, s->columns);
         KVal x = load_acc(m, s, ix_plus(g, ix_times(g, row, s->stride), column), 1);
         Ix at = s->swapped ? ix_plus(g, ix_times(g, column, s->rows), row)
             : ix_plus(g, ix_times(g, row, s->columns), column);
-        const Info *info = &m->r->info[s->proj];
-        if (m->varies) at = ix_plus(g, at, ix_times(g, (Ix){m->shard.number, 0}, s->rows * s->columns));
-        k_store(g->m, g->f, ctx_entry(&m->c, m->varies ? info->partial : info->home.entry), ix_value(g, at), x);
+        k_store(g->m, g->f, to, ix_value(g, at), x);
         loop_end(&m->c, s->columns);
         loop_end(&m->c, s->rows);
     }
@@ -131,8 +149,6 @@ typedef struct SumTile {
     KVal rows, first;                      /* the row values that differ from point to point */
     KVal fixed[MAX_SUM_TILE];              /* or those that do not */
 } SumTile;
-
-static int lanes_of_sum(const SumOut *s) { return s->wide ? 16 : 1; }
 
 static bool row_moves(const MapGen *m, const SumOut *s) {
     return s->outer && m->b.info[s->row].stored && m->b.info[s->row].varies;
