@@ -193,27 +193,39 @@ static void points_end(MapGen *m) {
     if (m->varies) k_end(m->c.g.m, m->c.g.f);
 }
 
-/* Whole squares of 16 examples and 16 units, turned; to: into point order, else back. */
-static void turn_squares(MapGen *m, Val v, int entry, bool to) {
+/* A square of 16 examples and 16 units from u on, turned; to: into point order, else back. */
+static void turn_square(MapGen *m, Val v, int entry, bool to, KVal block, Ix place, Ix u) {
     Gen *g = &m->c.g;
     Ctx *o = &m->outer;
     KType type = {gen_scalar((DType)graph_node(m->r->graph, v)->dtype), 16};
-    KVal b = block_begin(o, &m->shard), x[16];
-    KVal u = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, m->units), 16), flat = ctx_entry(o, entry);
-    KVal row = gen_2(g, K_ADD, gen_2(g, K_MUL, b, gen_i64(g, 16 * m->units)), u);
+    KVal x[16], flat = ctx_entry(o, entry);
+    Ix row = ix_times(g, (Ix){block, 0}, 16 * m->size), first = ix_plus(g, ix_times(g, u, m->places), place);
+    row = ix_plus(g, row, ix_plus(g, ix_times(g, place, m->units), u));
     for (int k = 0; k < 16; k++)
-        x[k] = to ? load_value(o, v, (Ix){u, k}) : k_load(g->m, g->f, type, flat, ix_value(g, (Ix){row, k * m->units}));
+        x[k] = to ? load_value(o, v, ix_plus(g, first, (Ix){0, k * m->places}))
+            : k_load(g->m, g->f, type, flat, ix_value(g, ix_plus(g, row, (Ix){0, k * m->size})));
     transpose16(g, x);
     for (int k = 0; k < 16; k++) {
-        if (to) k_store(g->m, g->f, flat, ix_value(g, (Ix){row, k * m->units}), x[k]);
-        else store_value(o, v, (Ix){u, k}, x[k]);
+        if (to) k_store(g->m, g->f, flat, ix_value(g, ix_plus(g, row, (Ix){0, k * m->size})), x[k]);
+        else store_value(o, v, ix_plus(g, first, (Ix){0, k * m->places}), x[k]);
     }
-    k_end(g->m, g->f);
-    block_end(o);
+}
+
+/* All of them; the last units that fill no square are turned together with some before them. */
+static void turn_squares(MapGen *m, Val v, int entry, bool to) {
+    Gen *g = &m->c.g;
+    int64_t whole = m->units / 16 * 16;
+    KVal b = block_begin(&m->outer, &m->shard);
+    Ix p = loop_begin(&m->c, m->places), u = loop_begin(&m->c, whole / 16);
+    turn_square(m, v, entry, to, b, p, ix_times(g, u, 16));
+    loop_end(&m->c, whole / 16);
+    if (whole < m->units) turn_square(m, v, entry, to, b, p, (Ix){0, m->units - 16});
+    loop_end(&m->c, m->places);
+    block_end(&m->outer);
 }
 
 static bool in_squares(const MapGen *m, Val v) {
-    return m->varies && m->r->info[v].varies && lanes_of(m) == 16 && m->places == 1 && m->units % 16 == 0;
+    return m->varies && m->r->info[v].varies && lanes_of(m) == 16 && m->units >= 16;
 }
 
 static void operands_to_points(MapGen *m) {

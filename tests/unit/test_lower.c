@@ -354,6 +354,7 @@ static void inner_nets(void **state) {
     check_inner(DT_F32, 1, 48, 5, 2, batches[1], true);
     check_inner(DT_F32, 2, 80, 3, 1, batches[2], true);
     check_inner(DT_F64, 2, 32, 7, 1, batches[1], true);
+    check_inner(DT_F32, 2, 16, 21, 3, batches[3], true);
 }
 
 /* a max(0, x) + b x y, also summed; operands that do not vary; maps that do not vary. */
