@@ -242,6 +242,15 @@ Bins *bins_coarser(Arena *arena, const Bins *bins, const int level[BIN_AXES]) {
     return b;
 }
 
+Bins *bins_within(Arena *arena, const Bins *b, int64_t most) {
+    int level[BIN_AXES];
+    for (int j = 0; j < b->axes; j++) {
+        int64_t lo = b->base[j], hi = lo + b->size[j] - 1;
+        for (level[j] = b->level[j]; hi - lo >= most; level[j]++) lo = coarser(lo, 1), hi = coarser(hi, 1);
+    }
+    return bins_coarser(arena, b, level);
+}
+
 /* Is 2^level at most 3.49 sd n^(-1 / (axes + 2))? */
 static bool narrow_enough(const Bins *b, int axis, int level) {
     double ratio = ldexp(1, level) / (3.49 * sqrt(bins_covariance(b, axis, axis))), power = (double)b->n;

@@ -36,6 +36,7 @@ Bins *counter_bins(Arena *arena, const Counter *counter);
 /* All points of several: at the coarsest of their levels, or coarser where they would be more than `most` together. */
 Bins *bins_pool(Arena *arena, const Bins *const *bins, int n);
 Bins *bins_coarser(Arena *arena, const Bins *bins, const int level[BIN_AXES]);    /* no level below the own one */
+Bins *bins_within(Arena *arena, const Bins *bins, int64_t most);          /* at the finest level with at most so many along each axis */
 /* At the level of Scott's rule: the widest bins that are no wider than 3.49 sd n^(-1 / (axes + 2)). */
 Bins *bins_scott(Arena *arena, const Bins *bins);
 Bins *bins_keep(Arena *arena, const Bins *bins);

@@ -270,9 +270,13 @@ static bool count_inputs(Eval *e, const BuiltinCall *call, const Model *model, c
     for (int j = 0; j < BIN_AXES; j++) p.x[j] = arena_array(sub.arena, double, p.row + 1);
     for (; memory && opened < uses; opened++) memory = counter_open(&p.counter[opened], plan->use_arity);
     memory = memory && (!ok || pieces_run(&sub, model, data, plan, settings, &p));
-    const Bins **layer = arena_array(arena, const Bins *, uses + 1);
+    const Bins **fine = arena_array(sub.arena, const Bins *, uses + 1), **layer = arena_array(arena, const Bins *, uses + 1);
+    int64_t most = !ok || plan->use_arity == 1 ? 4096 : plan->use_arity == 2 ? 256 : 64;
     for (int u = 0; u < opened; u++) {
-        if (memory) layer[u] = counter_bins(arena, &p.counter[u]);
+        if (memory) {
+            fine[u] = counter_bins(sub.arena, &p.counter[u]);
+            layer[u] = bins_within(arena, fine[u], most);
+        }
         counter_close(&p.counter[u]);
     }
     if (!memory) diag_add(e->diags, D_R0103, call->span, "out of memory while counting the inputs of %s", cell->path);
@@ -280,7 +284,7 @@ static bool count_inputs(Eval *e, const BuiltinCall *call, const Model *model, c
         diag_add(e->diags, D_R0103, call->span, "interrupted while counting the inputs of %s", cell->path);
         ok = false;
     }
-    if (ok && memory) *out = inputs_value(arena, bins_pool(arena, layer, uses), layer, uses);
+    if (ok && memory) *out = inputs_value(arena, bins_within(arena, bins_pool(sub.arena, fine, uses), most), layer, uses);
     arena_free(sub.arena);
     return (ok && memory) || eval_fail(out);
 }
