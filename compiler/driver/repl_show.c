@@ -9,6 +9,7 @@
 
 #include "driver/inspect.h"
 #include "experiment/experiment.h"
+#include "sema/strategy.h"
 #include "report/terminal.h"
 
 enum { MOST_ITEMS = 6, MOST_LINES = 8 };
@@ -237,6 +238,15 @@ static bool is_ready(const Callable *c)
 
 static void count_text(Buf *out, int64_t n, const char *what) { buf_printf(out, "%lld %s%s", (long long)n, what, n == 1 ? "" : "s"); }
 
+/* ", by grid[...]": how a model's cell is evaluated. */
+static void put_strategy(const Callable *c, Buf *out)
+{
+    if (!c->strategies || !c->strategies->n)
+        return;
+    buf_text(out, ", by ");
+    strategy_text(c->strategies->at[0].strategy, out);
+}
+
 /* "2 arguments, 1 parameter"; without diagnostics where it is not known. */
 static void cell_facts(Repl *repl, Eval *e, const Value *cell, Buf *out)
 {
@@ -252,6 +262,7 @@ static void cell_facts(Repl *repl, Eval *e, const Value *cell, Buf *out)
         count_text((buf_text(out, ", "), out), in_cells + outer, "parameter");
     else
         buf_text(out, ", no parameters");
+    put_strategy(cell->callable, out);
 }
 
 static void net_type(Repl *repl, const Ast *def, Buf *out)
@@ -452,7 +463,8 @@ static bool show_formula(Repl *repl, Eval *e, const Value *cell)
     CellGraph graph;
     Buf line = {0};
     int mark = diags_mark(&repl->session->diags);
-    char *text = cell_graph(e, cell, DT_F64, (Span){0}, &graph) ? inspect_formula(e, &graph, -1, false) : NULL;
+    Value exact = cell->kind == V_CALLABLE ? strategies_on(e->arena, cell, NULL) : *cell;
+    char *text = cell_graph(e, &exact, DT_F64, (Span){0}, &graph) ? inspect_formula(e, &graph, -1, false) : NULL;
     if (!text) {
         diags_discard(&repl->session->diags, mark);
         return false;
@@ -463,6 +475,8 @@ static bool show_formula(Repl *repl, Eval *e, const Value *cell)
     for (int k = 0; k < graph.arity; k++)
         buf_printf(&line, "%s%s", k ? ", " : "", inspect_argument(e->arena, &graph, k));
     buf_printf(&line, ") = %s", text);
+    if (cell->kind == V_CALLABLE)
+        put_strategy(cell->callable, &line);
     put_wrapped(repl, &line);
     if (cell->kind == V_CALLABLE)
         show_weights(repl, cell->callable);

@@ -26,6 +26,11 @@ static void strategy_show(const Object *self, Buf *out) { buf_text(out, ((const 
 
 const ObjectClass strategy_class = {.name = "strategy", .identity = strategy_identity, .show = strategy_show};
 
+void strategy_text(const Strategy *s, Buf *out) {
+    buf_text(out, s->asked);
+    if (s->table) buf_printf(out, " with %lld nodes along each argument, proved to %.3g", (long long)s->nodes, s->bound);
+}
+
 const Strategy *strategies_find(const Strategies *strategies, const char *cell) {
     for (int i = 0; strategies && i < strategies->n; i++)
         if (strcmp(strategies->at[i].cell, cell) == 0) return strategies->at[i].strategy;

@@ -39,6 +39,7 @@ typedef struct CellStrategy {
 } CellStrategy;
 struct Strategies { int n; CellStrategy *at; };
 typedef struct Strategies Strategies;
+void strategy_text(const Strategy *s, Buf *out);  /* as it was asked for; of a table: its nodes and what is proved */
 const Strategy *strategies_find(const Strategies *strategies, const char *cell);    /* by the cell's identity; NULL */
 void strategies_identity(const Strategies *strategies, Buf *out);
 /* A deep copy in another arena. */

@@ -158,6 +158,8 @@ static Datum seeds_datum(Arena *arena, const Experiment *x) {
     return datum_list(seeds.at, seeds.len);
 }
 
+static int compare_texts(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
 static bool close_provenance(Experiment *x, Eval *e) {
     const LabOptions *o = &x->lab->options;
     Arena *arena = e->arena;
@@ -166,8 +168,10 @@ static bool close_provenance(Experiment *x, Eval *e) {
     Field seed = {"seed", seeds_datum(arena, x)};
     Field defaults[] = {{"train.precision", datum_text(dtype_name(e->session->precision))}, {"session.order", datum_text("shuffled")},
                         {"session.take", datum_text("last")}, {"session.cells", datum_text("exact")}};
-    const char *notes[3];
-    int n = 0;
+    const char **notes = arena_array(arena, const char *, x->strategies.len + 3);
+    int n = x->strategies.len;
+    for (int i = 0; i < n; i++) notes[i] = x->strategies.at[i];
+    qsort(notes, (size_t)n, sizeof *notes, compare_texts);
     if (x->measures_time) notes[n++] = "uses measured times: trials were trained one at a time";
     if (o->shards) notes[n++] = arena_printf(arena, "shard %d of %d: the rows of its turns only", o->shard, o->shards);
     if (lab_interrupted(x->lab)) notes[n++] = "interrupted: rows are missing";

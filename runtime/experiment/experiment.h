@@ -43,6 +43,7 @@ typedef struct Experiment {
     VEC(const char *) files;                      /* written, for the closing lines */
     VEC(LinkedRun) linked;                        /* runs trained beside a row, for KEYS.safetensors */
     VEC(const DataObject *) data;                 /* trained on */
+    VEC(const char *) strategies;                 /* how cells of its models were evaluated, once each */
     Field *settings; int setting_count;           /* --set, as given */
     double started;
     pthread_mutex_t lock;

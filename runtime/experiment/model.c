@@ -290,9 +290,8 @@ static void model_show(const Object *self, Buf *out) {
     buf_printf(out, ", %lld parameters", (long long)model->info->count);
     const Strategies *all = info_strategies(model->info);
     for (int i = 0; all && i < all->n; i++) {
-        const Strategy *s = all->at[i].strategy;
-        buf_printf(out, ", %s by %s", all->at[i].path, s->asked);
-        if (s->table) buf_printf(out, " with %lld nodes along each argument, proved to %.3g", (long long)s->nodes, s->bound);
+        buf_printf(out, ", %s by ", all->at[i].path);
+        strategy_text(all->at[i].strategy, out);
     }
 }
 

@@ -260,6 +260,21 @@ static bool is_made(const Strategy *s) {
     return s->kind == STRATEGY_GRID || (s->kind == STRATEGY_FIT ? s->coefficients != NULL : s->table != NULL);
 }
 
+/* What was made is part of where an experiment's numbers come from. */
+static void note_strategy(Eval *e, const CellStrategy *made) {
+    Experiment *x = lab_of(e)->experiment;
+    Buf text = {0};
+    bool known = false;
+    if (!x || e->mode == EVAL_CHECK) return;
+    buf_printf(&text, "%s by ", made->path);
+    strategy_text(made->strategy, &text);
+    const char *note = buf_done(&text, e->arena);
+    pthread_mutex_lock(&x->lock);
+    for (int i = 0; i < x->strategies.len; i++) known |= strcmp(x->strategies.at[i], note) == 0;
+    if (!known) vec_push(x->arena, &x->strategies, arena_printf(x->arena, "%s", note));
+    pthread_mutex_unlock(&x->lock);
+}
+
 /* Fits and tables that have no coefficients and values yet get them from the model's own cells, evaluated exactly. */
 static bool strategies_make(Eval *e, const Model *model, const Strategies *asked, Span span, const Strategies **out) {
     Strategies *made = arena_new_of(e->arena, Strategies);
@@ -271,6 +286,7 @@ static bool strategies_make(Eval *e, const Model *model, const Strategies *asked
         made->at[i] = asked->at[i];
         for (int k = 0; k < model->info->cells; k++)
             if (strcmp(model->info->cell[k].path, asked->at[i].path) == 0) cell = &model->info->cell[k];
+        if (is_made(asked->at[i].strategy)) note_strategy(e, &asked->at[i]);
         if (is_made(asked->at[i].strategy) || !cell) continue;
         Strategy *s = arena_new_of(e->arena, Strategy);
         Value trained = trained_cell(e, model, cell), exact = strategies_on(e->arena, &trained, NULL);
@@ -280,6 +296,7 @@ static bool strategies_make(Eval *e, const Model *model, const Strategies *asked
                                           : table_make(e, &exact, arity, model->info->precision, span, s);
         if (!ok) return false;
         made->at[i].strategy = s;
+        note_strategy(e, &made->at[i]);
     }
     *out = made;
     return true;

@@ -297,6 +297,26 @@ static void test_empty_panel(void **state)
     assert_string_equal(process_run(c->arena, argv, CHILD_TIME).out, ">whole<\n");
 }
 
+/* ---- how cells were evaluated is part of a run's provenance ---- */
+
+static void test_strategies_noted(void **state)
+{
+    Child *c = *state;
+    static const char program[] =
+        "net one(x: f32[2]) -> f32[2] = prelu[0.25](x)\n"
+        "experiment e {\n"
+        "  for by in [exact, quadratic_fit[over: -1..1], tabulated[error: 0.01, over: [-4..4], outside: clamp]] {\n"
+        "    record(y: replace(fresh(one, seed: 1), cells: by).cell(1))\n"
+        "  }\n"
+        "  table(\"t\", by: by, y: mean(y))\n"
+        "}\n";
+    const char *file = child_text(c, "ways.nin", program), *out = child_path(c, "ways");
+    Outcome o = child_run(c, "run", file, "--out", out, NULL);
+    expect_status(&o, RUN_OK);
+    const char *argv[] = {"/bin/grep", "-o", "-E", "prelu by [a-z_]+", path_join(c->arena, out, "ways/e/run.json"), NULL};
+    assert_string_equal(process_run(c->arena, argv, CHILD_TIME).out, "prelu by quadratic_fit\nprelu by tabulated\n");
+}
+
 /* ---- without the plugin: what needs no compiler works, what does says so ---- */
 
 static void test_no_compiler(void **state)
@@ -514,7 +534,7 @@ int main(void)
         cmocka_unit_test(test_looking_keeps_nothing),                  /* the first child: later ones may be larger */
         cmocka_unit_test(test_warned_once),
         cmocka_unit_test(test_use), cmocka_unit_test(test_manual), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_text),
-        cmocka_unit_test(test_empty_panel), cmocka_unit_test(test_corrupt), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
+        cmocka_unit_test(test_empty_panel), cmocka_unit_test(test_strategies_noted), cmocka_unit_test(test_corrupt), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
         cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output), cmocka_unit_test(test_alone),
         cmocka_unit_test(test_interrupt),
     };
