@@ -69,7 +69,8 @@ static Val low(const Bounding *b, const Form *f) { return sub(b, f->c, radius(b,
 static Val high(const Bounding *b, const Form *f) { return add(b, f->c, radius(b, f)); }
 
 static Form each(const Bounding *b, const Form *f, Val (*rule)(const Bounding *, Val, const void *), const void *data) {
-    Form out = {f->c ? rule(b, f->c, data) : 0, {0}, f->r ? rule(b, f->r, data) : 0, f->error ? rule(b, f->error, data) : 0};
+    Form out = {
+        f->c ? rule(b, f->c, data) : 0, {0}, f->r ? rule(b, f->r, data) : 0, f->error ? rule(b, f->error, data) : 0};
     for (int j = 0; j < b->q->n; j++) out.slope[j] = f->slope[j] ? rule(b, f->slope[j], data) : 0;
     return out;
 }
@@ -131,8 +132,8 @@ static Form form_line(const Bounding *b, const Form *x, Val line, Val middle, Va
     return form_close(b, f);
 }
 
-/* max(0, x) between l < 0 < u: its chord has the slope t = u / (u - l); max(0, x) - t x lies in 0 .. max(-t l, (1 - t) u)
- * for any t in 0 .. 1. */
+/* max(0, x) between l < 0 < u: its chord has the slope t = u / (u - l).  For any t in 0 .. 1 max(0, x) - t x lies in
+ * 0 .. max(-t l, (1 - t) u). */
 static Form form_relu(const Bounding *b, const Form *x) {
     Val zero = number(b, 0), one = number(b, 1), l = low(b, x), u = high(b, x);
     Val t = select(b, below(b, l, zero), div_of(b, u, sub(b, u, l)), one);
@@ -151,7 +152,8 @@ static Form form_abs(const Bounding *b, const Form *x) {
     Val t = select(b, below(b, l, zero), div_of(b, add(b, u, l), sub(b, u, l)), one);
     t = select(b, below(b, zero, u), t, number(b, -1));
     t = least(b, larger(b, t, number(b, -1)), 1);
-    Val most = larger(b, mul(b, sub(b, one, t), u), neg(b, mul(b, add(b, one, t), l))), half = scale(b, 0.5, larger(b, most, zero));
+    Val most = larger(b, mul(b, sub(b, one, t), u), neg(b, mul(b, add(b, one, t), l))),
+        half = scale(b, 0.5, larger(b, most, zero));
     half = select(b, graph_2(b->body, G_LE, zero, l), zero, half);
     half = select(b, graph_2(b->body, G_LE, u, zero), zero, half);
     Form f = form_line(b, x, t, half, half);
@@ -197,11 +199,14 @@ static Curve curve_wave(const Bounding *b, const Form *x, bool cosine) {
     Val at = graph_1(b->body, cosine ? G_COS : G_SIN, x->c), other = graph_1(b->body, cosine ? G_SIN : G_COS, x->c);
     Shape shape = graph_node(b->body, x->c)->shape;
     Val one = graph_broadcast(b->body, number(b, 1), shape);
-    return (Curve){at, cosine ? neg(b, other) : other, least(b, add(b, magnitude(b, at), radius(b, x)), 1), neg(b, one), one, one, 4};
+    return (Curve){
+        at, cosine ? neg(b, other) : other, least(b, add(b, magnitude(b, at), radius(b, x)), 1), neg(b, one), one, one,
+        4};
 }
 
 static Curve curve_tanh(const Bounding *b, const Form *x) {
-    Val l = low(b, x), u = high(b, x), at = graph_1(b->body, G_TANH, x->c), near = graph_1(b->body, G_TANH, nearest(b, l, u));
+    Val l = low(b, x), u = high(b, x), at = graph_1(b->body, G_TANH, x->c),
+        near = graph_1(b->body, G_TANH, nearest(b, l, u));
     Val lo = graph_1(b->body, G_TANH, l), hi = graph_1(b->body, G_TANH, u), steep = one_less_square(b, near);
     Val bend = least(b, scale(b, 2.0001, mul(b, farthest(b, lo, hi), add(b, steep, number(b, EPS)))), 0.77);
     return (Curve){at, one_less_square(b, at), bend, lo, hi, number(b, 1), 4};
@@ -209,14 +214,21 @@ static Curve curve_tanh(const Bounding *b, const Form *x) {
 
 static Curve curve_erf(const Bounding *b, const Form *x) {
     Val l = low(b, x), u = high(b, x), near = nearest(b, l, u);
-    Val bell = graph_1(b->body, G_EXP, neg(b, mul(b, near, near))), middle = graph_1(b->body, G_EXP, neg(b, mul(b, x->c, x->c)));
+    Val bell = graph_1(b->body, G_EXP, neg(b, mul(b, near, near))),
+        middle = graph_1(b->body, G_EXP, neg(b, mul(b, x->c, x->c)));
     Val bend = least(b, scale(b, 2.2568, mul(b, farthest(b, l, u), bell)), 0.9681);
-    return (Curve){graph_1(b->body, G_ERF, x->c), scale(b, 2 / 1.7724538509055159, middle), bend, graph_1(b->body, G_ERF, l),
-                   graph_1(b->body, G_ERF, u), number(b, 1.1284), 4};
+    return (Curve){graph_1(b->body, G_ERF, x->c),
+                   scale(b, 2 / 1.7724538509055159, middle),
+                   bend,
+                   graph_1(b->body, G_ERF, l),
+                   graph_1(b->body, G_ERF, u),
+                   number(b, 1.1284),
+                   4};
 }
 
 static Curve curve_exp(const Bounding *b, const Form *x) {
-    Val at = graph_1(b->body, G_EXP, x->c), lo = graph_1(b->body, G_EXP, low(b, x)), hi = graph_1(b->body, G_EXP, high(b, x));
+    Val at = graph_1(b->body, G_EXP, x->c), lo = graph_1(b->body, G_EXP, low(b, x)),
+        hi = graph_1(b->body, G_EXP, high(b, x));
     Val bend = scale(b, 1.0001, hi);
     return (Curve){at, at, bend, lo, hi, scale(b, 1.01, hi), 4};
 }
@@ -224,16 +236,24 @@ static Curve curve_exp(const Bounding *b, const Form *x) {
 static Val or_infinite(const Bounding *b, Val condition, Val x) { return select(b, condition, x, number(b, INFINITY)); }
 
 static Curve curve_log(const Bounding *b, const Form *x) {
-    Val l = low(b, x), fits = below(b, number(b, 0x1p-120), l), one = number(b, 1), steep = or_infinite(b, fits, div_of(b, number(b, 1.01), l));
-    return (Curve){graph_1(b->body, G_LOG, x->c), div_of(b, one, x->c), mul(b, steep, steep), neg(b, or_infinite(b, fits, neg(b, graph_1(b->body, G_LOG, l)))),
-                   graph_1(b->body, G_LOG, high(b, x)), steep, 4};
+    Val l = low(b, x), fits = below(b, number(b, 0x1p-120), l), one = number(b, 1),
+        steep = or_infinite(b, fits, div_of(b, number(b, 1.01), l));
+    return (Curve){graph_1(b->body, G_LOG, x->c),
+                   div_of(b, one, x->c),
+                   mul(b, steep, steep),
+                   neg(b, or_infinite(b, fits, neg(b, graph_1(b->body, G_LOG, l)))),
+                   graph_1(b->body, G_LOG, high(b, x)),
+                   steep,
+                   4};
 }
 
 static Curve curve_sqrt(const Bounding *b, const Form *x) {
     Val l = low(b, x), zero = number(b, 0), fits = graph_2(b->body, G_LE, zero, l), at = graph_1(b->body, G_SQRT, x->c);
     Val lo = graph_1(b->body, G_SQRT, larger(b, l, zero)), steep = div_of(b, number(b, 0.505), lo);
     Val bend = div_of(b, steep, scale(b, 1.99, larger(b, l, zero)));
-    return (Curve){at, div_of(b, number(b, 0.5), at), bend, lo, or_infinite(b, fits, graph_1(b->body, G_SQRT, high(b, x))), steep, 1};
+    return (Curve){
+        at, div_of(b, number(b, 0.5), at), bend, lo, or_infinite(b, fits, graph_1(b->body, G_SQRT, high(b, x))), steep,
+        1};
 }
 
 static Form form_inverse(const Bounding *b, Val v, const Form *x) {
@@ -283,7 +303,8 @@ static Val import(Bounding *b, Val v) {
     const Node *node = graph_node(b->cell, v);
     if (b->imported[v]) return b->imported[v];
     if (node->op == G_CONST && node->dtype >= DT_F32) return b->imported[v] = number(b, graph_attr(b->cell, v)->f64);
-    if (node->op == G_BROADCAST) return b->imported[v] = graph_broadcast(b->body, import(b, graph_in(b->cell, v, 0)), node->shape);
+    if (node->op == G_BROADCAST)
+        return b->imported[v] = graph_broadcast(b->body, import(b, graph_in(b->cell, v, 0)), node->shape);
     return b->imported[v] = share(b, wide(b, b->fixed[v]));
 }
 
@@ -330,7 +351,8 @@ static Val partial_sums(const Bounding *b, const Form *x, Val w, Val size, Val i
     Val turned = graph_transpose(b->body, w, (const int[]){1, 0});
     Val terms = mul(b, turned, graph_broadcast(b->body, x->c, square));
     Val sums = graph_matmul(b->body, table_of(b, shape_of(2, n, n), lower_triangle), terms, 0);
-    if (init) sums = add(b, sums, graph_broadcast(b->body, graph_reshape(b->body, init, shape_of(2, (int64_t)1, o)), square));
+    if (init)
+        sums = add(b, sums, graph_broadcast(b->body, graph_reshape(b->body, init, shape_of(2, (int64_t)1, o)), square));
     Val total = graph_reduce(b->body, G_SUM, magnitude(b, sums), 1);
     Val rest = mul(b, radius(b, x), table_of(b, shape_of(1, n), left_over));
     return add(b, total, graph_matmul(b->body, size, rest, 0));
@@ -370,7 +392,9 @@ static bool bound_matmul(Bounding *b, Val v) {
     return true;
 }
 
-static Val rule_sum(const Bounding *b, Val x, const void *data) { return graph_reduce(b->body, G_SUM, x, *(const uint32_t *)data); }
+static Val rule_sum(const Bounding *b, Val x, const void *data) {
+    return graph_reduce(b->body, G_SUM, x, *(const uint32_t *)data);
+}
 
 static bool bound_reduce(Bounding *b, Val v) {
     const Node *node = graph_node(b->cell, v);
@@ -380,17 +404,21 @@ static bool bound_reduce(Bounding *b, Val v) {
     if (node->op == G_SUM) {
         Form f = form_close(b, each(b, x, rule_sum, &graph_attr(b->cell, v)->axes));
         double n = (double)shape_size(shape) / (double)shape_size(&node->shape);
-        if (b->q->rounding) f.error = add(b, scale(b, 1.01, f.error), scale(b, (n + 6) * unit(b, v), rule_sum(b, size_of(b, x), &graph_attr(b->cell, v)->axes)));
+        if (b->q->rounding)
+            f.error = add(b, scale(b, 1.01, f.error),
+                          scale(b, (n + 6) * unit(b, v), rule_sum(b, size_of(b, x), &graph_attr(b->cell, v)->axes)));
         b->form[v] = f;
         return true;
     }
-    if ((node->op != G_MAXIMUM && node->op != G_MINIMUM) || shape->rank != 1 || shape->dim[0] > 64) return unknown(b, v);
+    if ((node->op != G_MAXIMUM && node->op != G_MINIMUM) || shape->rank != 1 || shape->dim[0] > 64)
+        return unknown(b, v);
     for (int64_t i = 0; i < shape->dim[0]; i++) {
         Form e = {0};
         Val *to[] = {&e.c, &e.r, &e.error, &e.slope[0], &e.slope[1], &e.slope[2]};
         const Val part[] = {x->c, x->r, x->error, x->slope[0], x->slope[1], x->slope[2]};
         for (int k = 0; k < COUNT(part); k++)
-            if (part[k]) *to[k] = graph_reshape(b->body, graph_slice(b->body, part[k], &i, shape_of(1, (int64_t)1)), SHAPE0);
+            if (part[k])
+                *to[k] = graph_reshape(b->body, graph_slice(b->body, part[k], &i, shape_of(1, (int64_t)1)), SHAPE0);
         b->form[v] = i ? form_max(b, v, &b->form[v], &e, node->op == G_MINIMUM) : e;
     }
     return true;
@@ -455,7 +483,8 @@ static bool bound_condition(Bounding *b, Val v) {
     if (node->op == G_NOT || node->op == G_AND || node->op == G_OR) {
         Fact x = fact_of(b, graph_in(b->cell, v, 0)), y = node->nin > 1 ? fact_of(b, graph_in(b->cell, v, 1)) : x;
         if (node->op == G_NOT) *out = (Fact){x.no, x.yes};
-        else if (node->op == G_AND) *out = (Fact){and_of(b, x.yes, y.yes), not_of(b, and_of(b, not_of(b, x.no), not_of(b, y.no)))};
+        else if (node->op == G_AND)
+            *out = (Fact){and_of(b, x.yes, y.yes), not_of(b, and_of(b, not_of(b, x.no), not_of(b, y.no)))};
         else *out = (Fact){not_of(b, and_of(b, not_of(b, x.yes), not_of(b, y.yes))), and_of(b, x.no, y.no)};
         return true;
     }
@@ -465,7 +494,8 @@ static bool bound_condition(Bounding *b, Val v) {
     x.error = y.error = 0;
     Form d = form_add(b, v, &x, &y, true);
     Val l = sub(b, low(b, &d), came), u = add(b, high(b, &d), came);
-    Val under = below(b, u, zero), over = below(b, zero, l), apart = not_of(b, and_of(b, not_of(b, under), not_of(b, over)));
+    Val under = below(b, u, zero), over = below(b, zero, l),
+        apart = not_of(b, and_of(b, not_of(b, under), not_of(b, over)));
     Val never = below(b, magnitude(b, l), zero);                               /* of the right shape */
     switch ((int)node->op) {
     case G_LT: case G_LE: *out = (Fact){under, over}; return true;

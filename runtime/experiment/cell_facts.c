@@ -1,8 +1,8 @@
 /* cell_facts.c -- what is known of a cell: lipschitz(cell, over:), time_per_call(cell).
  *
  * The slope of a cell that does not jump is bounded by those of its pieces: over a box, the bounds of its derivatives
- * (pass/bound.c; a kink has all slopes between those of its sides).  The box is cut where the bound is largest, until what
- * a middle has for sure is close to it. */
+ * (pass/bound.c; a kink has all slopes between those of its sides).  The box is cut where the bound is largest, until
+ * what a middle has for sure is close to it. */
 #include "experiment/prove.h"
 
 #include <math.h>
@@ -18,11 +18,13 @@ static bool box_argument(Eval *e, const BuiltinCall *call, int k, int arity, Str
 static bool cell_argument(Eval *e, const BuiltinCall *call, int *arity, Value *out) {
     const Value *cell = &call->args[0];
     if (cell->kind == V_ERROR) return eval_fail(out), false;
-    bool unknown = cell->kind == V_ABSTRACT || (cell->kind == V_CALLABLE && cell->callable->parts && !cell->callable->weights);
+    bool unknown = cell->kind == V_ABSTRACT ||
+                   (cell->kind == V_CALLABLE && cell->callable->parts && !cell->callable->weights);
     if (unknown || e->mode == EVAL_CHECK) { *out = value_abstract(NULL); return false; }
     *arity = cell->kind == V_CALLABLE ? callable_arity(e, cell) : 0;
     if (*arity >= 1 && *arity <= STRATEGY_ARGUMENTS) return true;
-    diag_add(e->diags, D_E0314, call->arg_spans[0], "a cell of 1 to %d arguments is needed here; this is %s", STRATEGY_ARGUMENTS, value_kind_name(cell));
+    diag_add(e->diags, D_E0314, call->arg_spans[0], "a cell of 1 to %d arguments is needed here; this is %s",
+             STRATEGY_ARGUMENTS, value_kind_name(cell));
     return eval_fail(out), false;
 }
 
@@ -97,7 +99,8 @@ static bool slopes_round(Slopes *s, const Strategy *box, double *middle, double 
         double most, least;
         gradient_length(s, form + i * each, &most, &least);
         bool small = true;
-        for (int j = 0; j < s->n; j++) small = small && part[i].hi[j] - part[i].lo[j] < 0x1p-16 * (box->hi[j] - box->lo[j]);
+        for (int j = 0; j < s->n; j++)
+            small = small && part[i].hi[j] - part[i].lo[j] < 0x1p-16 * (box->hi[j] - box->lo[j]);
         if (most <= 1.02 * s->least || small) s->most = most <= s->most ? s->most : isnan(most) ? INFINITY : most;
         else part_cut(s, &part[i], box);
     }
@@ -105,7 +108,8 @@ static bool slopes_round(Slopes *s, const Strategy *box, double *middle, double 
 }
 
 static bool find_slope(Slopes *s, const Strategy *box, double *out) {
-    double *middle = arena_array(s->p->arena, double, ROUND * s->n), *half = arena_array(s->p->arena, double, ROUND * s->n);
+    double *middle = arena_array(s->p->arena, double, ROUND * s->n),
+           *half = arena_array(s->p->arena, double, ROUND * s->n);
     double *form = arena_array(s->p->arena, double, ROUND * (s->n + 1) * (s->n + 2));
     Part *part = arena_array(s->p->arena, Part, ROUND), all = {{0}};
     int64_t done = 0;
@@ -152,10 +156,13 @@ static double seconds_now(void) {
 }
 
 /* rows -> the cell on WIDTH calls; as a program. */
-static Program *timed_program(Eval *e, const Value *cell, int arity, Arena *arena, Span span, void **block, double **settings) {
+static Program *timed_program(Eval *e, const Value *cell, int arity, Arena *arena, Span span, void **block,
+                              double **settings) {
     DType precision = e->session->precision == DT_F64 ? DT_F64 : DT_F32;
     Trace *t = trace_new(e, precision, false), *before = e->trace;
-    Val rows = graph_input(t->graph, IN_ROWS, 0, "x", (NodeType){precision, shape_of(2, (int64_t)arity, (int64_t)WIDTH), true}), y;
+    Val rows = graph_input(t->graph, IN_ROWS, 0, "x",
+                           (NodeType){precision, shape_of(2, (int64_t)arity, (int64_t)WIDTH), true}),
+        y;
     Value args[STRATEGY_ARGUMENTS], value;
     BlockLayout layout;
     for (int j = 0; j < arity; j++) {
@@ -197,7 +204,10 @@ static bool time_calls(Eval *e, const Value *cell, int arity, const Strategy *bo
     *out = INFINITY;
     if (ok) {
         void *y = training_aligned(arena, (size_t)TIMED_ROWS * WIDTH * 8 + 64);
-        Feed feed = {.rows = {timed_rows(arena, precision, arity, box)}, .examples = TIMED_ROWS, .batch = TIMED_ROWS, .out_rows = {y},
+        Feed feed = {.rows = {timed_rows(arena, precision, arity, box)},
+                     .examples = TIMED_ROWS,
+                     .batch = TIMED_ROWS,
+                     .out_rows = {y},
                      .settings = settings};
         for (int i = 0; ok && i < REPEATS; i++) {
             double start = seconds_now();
@@ -229,4 +239,5 @@ static bool builtin_time_per_call(Eval *e, const BuiltinCall *call, Value *out) 
     return true;
 }
 
-const BuiltinRow builtins_cell_facts[] = {{"lipschitz", builtin_lipschitz}, {"time_per_call", builtin_time_per_call}, {NULL, NULL}};
+const BuiltinRow builtins_cell_facts[] = {
+    {"lipschitz", builtin_lipschitz}, {"time_per_call", builtin_time_per_call}, {NULL, NULL}};

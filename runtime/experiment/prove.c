@@ -22,7 +22,8 @@ void *trace_block(Eval *e, Arena *arena, const Trace *t, Span span, BlockLayout 
         const ParamInfo *param = &t->params.at[i];
         const Tensor *start;
         if (value_distribution(&param->initial)) {
-            Diag *d = diag_add(e->diags, D_E0408, span, "%s starts from random numbers, and no seed is at hand", param->path);
+            Diag *d = diag_add(e->diags, D_E0408, span, "%s starts from random numbers, and no seed is at hand",
+                               param->path);
             diag_hint(d, "fresh(net, seed: 1) has weights");
             return NULL;
         }
@@ -73,7 +74,8 @@ static Program *program_build(Prover *p, const Val *values, bool points) {
     BoundResult bounds;
     BlockLayout layout;
     int n = p->n, mapped = points ? n : 2 * n, parts = p->values * (n + 2);
-    for (int j = 0; j < mapped; j++) *(j < n ? &middle[j] : &half[j - n]) = graph_input(body, IN_MAPPED, j, "box", scalar);
+    for (int j = 0; j < mapped; j++)
+        *(j < n ? &middle[j] : &half[j - n]) = graph_input(body, IN_MAPPED, j, "box", scalar);
     BoundRequest q = {p->cell.trace->graph, n, g, body, middle, points ? NULL : half, false};
     if (!pass_bound(p->arena, &q, values, p->values, &bounds)) return p->unknown = bounds.unknown, NULL;
     body_outputs(body, &bounds, p->values, n);
@@ -82,7 +84,8 @@ static Program *program_build(Prover *p, const Val *values, bool points) {
     Val rows = graph_input(g, IN_ROWS, 0, "boxes", boxes);
     for (int j = 0; j < mapped; j++) in[j] = element_row(g, rows, j);
     for (int i = 0; i < bounds.shared_len; i++) in[mapped + i] = bounds.shared[i];
-    Val map = graph_add(g, G_MAP, in, mapped + bounds.shared_len, &(Attr){.mapped = mapped, .body = body}, NULL, p->span);
+    Val map = graph_add(g, G_MAP, in, mapped + bounds.shared_len, &(Attr){.mapped = mapped, .body = body}, NULL,
+                        p->span);
     for (int k = 0; k < parts; k++)
         out[k] = graph_reshape(g, graph_proj(g, map, k), shape_of(2, (int64_t)1, (int64_t)UNITS));
     graph_output(g, OUT_ROWS, 0, "forms", graph_add(g, G_CONCAT, out, parts, &(Attr){.axis = 0}, NULL, p->span));
@@ -91,7 +94,15 @@ static Program *program_build(Prover *p, const Val *values, bool points) {
 
 /* ---- jumps ---- */
 
-typedef struct Meeting { const Prover *p; const Graph *g; const bool *varies; Val at, by; Graph *to; Val *copy; bool other; } Meeting;
+typedef struct Meeting {
+    const Prover *p;
+    const Graph *g;
+    const bool *varies;
+    Val at, by;
+    Graph *to;
+    Val *copy;
+    bool other;
+} Meeting;
 
 /* v where argument-dependent `at` has the value `by`; other: v depends on more than that. */
 static Val meeting_copy(Meeting *m, Val v) {
@@ -119,7 +130,14 @@ static bool sides_meet(const Prover *p, const Graph *g, const bool *varies, Val 
     if (node->op != G_LT && node->op != G_LE) return false;
     Val a = graph_in(g, condition, 0), b = graph_in(g, condition, 1);
     if (varies[a] == varies[b]) return false;
-    Meeting m = {p, g, varies, varies[a] ? a : b, varies[a] ? b : a, graph_new(p->arena), arena_array(p->arena, Val, g->node.len + 1), false};
+    Meeting m = {p,
+                 g,
+                 varies,
+                 varies[a] ? a : b,
+                 varies[a] ? b : a,
+                 graph_new(p->arena),
+                 arena_array(p->arena, Val, g->node.len + 1),
+                 false};
     for (int k = 1; k <= 2; k++) graph_output(m.to, OUT_VALUE, k - 1, "side", meeting_copy(&m, graph_in(g, choice, k)));
     if (m.other) return false;
     BlockLayout layout;
@@ -181,7 +199,8 @@ void prover_free(Prover *p) {
 
 /* ---- running ---- */
 
-static void boxes_lay(const Prover *p, int64_t first, int64_t count, const double *middle, const double *half, double *rows) {
+static void boxes_lay(const Prover *p, int64_t first, int64_t count, const double *middle, const double *half,
+                      double *rows) {
     int n = p->n;
     for (int64_t i = 0; i < count; i++) {
         double *row = rows + i / UNITS * (2 * n * UNITS) + i % UNITS;
@@ -196,16 +215,19 @@ static void boxes_lay(const Prover *p, int64_t first, int64_t count, const doubl
 bool prover_run(Prover *p, int64_t count, const double *middle, const double *half, double *forms) {
     int parts = p->values * (p->n + 2);
     Arena *arena = arena_new();
-    double *rows = arena_array(arena, double, (size_t)ROWS * UNITS * 2 * p->n), *out = arena_array(arena, double, (size_t)ROWS * UNITS * parts);
+    double *rows = arena_array(arena, double, (size_t)ROWS *UNITS * 2 * p->n),
+           *out = arena_array(arena, double, (size_t)ROWS *UNITS *parts);
     Program *program = !half && p->points ? p->points : p->program;
     bool ok = true;
     for (int64_t first = 0; first < count && ok; first += ROWS * UNITS) {
         int64_t n = count - first < ROWS * UNITS ? count - first : ROWS * UNITS, examples = (n + UNITS - 1) / UNITS;
         boxes_lay(p, first, n, middle, half, rows);
-        Feed feed = {.rows = {rows}, .examples = examples, .batch = examples, .settings = settings_of(p), .out_rows = {out}};
+        Feed feed = {
+            .rows = {rows}, .examples = examples, .batch = examples, .settings = settings_of(p), .out_rows = {out}};
         ok = program->run(program, p->block, &feed, 0, 1, lab_turn(p->e)->pool) == 0;
         for (int64_t i = 0; ok && i < n; i++)
-            for (int k = 0; k < parts; k++) forms[(first + i) * parts + k] = out[i / UNITS * (UNITS * parts) + k * UNITS + i % UNITS];
+            for (int k = 0; k < parts; k++)
+                forms[(first + i) * parts + k] = out[i / UNITS * (UNITS * parts) + k * UNITS + i % UNITS];
     }
     arena_free(arena);
     if (!ok) diag_add(p->e->diags, D_R0103, p->span, "out of memory");
@@ -216,7 +238,8 @@ bool prover_run(Prover *p, int64_t count, const double *middle, const double *ha
 
 typedef struct Piece { double lo[BOUND_ARGUMENTS], hi[BOUND_ARGUMENTS]; } Piece;
 
-static bool rounding_eval(Prover *p, const Graph *g, Arena *arena, const Piece *piece, int64_t count, const double **out) {
+static bool rounding_eval(Prover *p, const Graph *g, Arena *arena, const Piece *piece, int64_t count,
+                          const double **out) {
     int inputs = g->inputs.len;
     BlockLayout layout;
     const void **in = arena_array(arena, const void *, inputs + 1);
@@ -243,7 +266,8 @@ static Graph *rounding_graph(Prover *p) {
     Val middle[BOUND_ARGUMENTS], half[BOUND_ARGUMENTS], value = p->cell.value;
     BoundResult bounds;
     NodeType scalar = {DT_F64, SHAPE0, true};
-    for (int j = 0; j < 2 * p->n; j++) *(j < p->n ? &middle[j] : &half[j - p->n]) = graph_input(g, IN_ROWS, j, "box", scalar);
+    for (int j = 0; j < 2 * p->n; j++)
+        *(j < p->n ? &middle[j] : &half[j - p->n]) = graph_input(g, IN_ROWS, j, "box", scalar);
     BoundRequest q = {p->cell.trace->graph, p->n, g, g, middle, half, true};
     if (!pass_bound(p->arena, &q, &value, 1, &bounds)) return NULL;
     Val error = bounds.form[0].error ? bounds.form[0].error : graph_const(g, DT_F64, 0);

@@ -1,4 +1,4 @@
-/* prove.h -- what is known of a cell on a box (prove.c): linear bounds of its value and of its derivatives, the error of
+/* prove.h -- what is known of a cell on a box (prove.c): linear bounds of its value and its derivatives, the error of
  * its own arithmetic, a bound on its slope; and the smallest table with a proved error (tabulate.c). */
 #ifndef NIN_PROVE_H
 #define NIN_PROVE_H
@@ -6,7 +6,7 @@
 #include "experiment/strategy.h"
 #include "pass/bound.h"
 
-/* A compiled computation of the forms (pass/bound.h) of `values` values on many boxes at once; the first is the cell's. */
+/* A compiled computation of the forms (pass/bound.h) of `values` values on many boxes; the first is the cell's. */
 typedef struct Prover {
     Eval *e; Span span;
     Arena *arena;                              /* its own */

@@ -1,6 +1,6 @@
 /* tabulate.c -- the smallest table of a cell whose error is proved: `tabulated[error:, over:, outside:]`.
  *
- * With values v[i] at the even nodes of the box, I the multilinear function between them, f the cell in real arithmetic:
+ * With values v[i] at the even nodes of the box, I the multilinear function between them, f the cell in real numbers:
  *
  *     |computed table - computed cell|  <=  |I - f|  +  what reading the table rounds  +  what the cell itself rounds
  *
@@ -12,8 +12,8 @@
  *     |I - f| <= |c - c'| + |slope - slope'| + r + r' (cell_bound).
  * A piece whose middle is surely too far off (found by the same form) shows that the table is too small.
  * The number of nodes is doubled until a proof succeeds, then found by bisection, to 1 in NEAR; where earlier tables
- * failed is looked at first.  Only values that a proof asks for are computed; d and what reading rounds are guessed from a
- * sample, and checked when the table that was found is filled.  Nothing depends on the machine. */
+ * failed is looked at first.  Only values that a proof asks for are computed; d and what reading rounds are guessed from
+ * a sample, and checked when the table that was found is filled.  Nothing depends on the machine. */
 #include "experiment/prove.h"
 
 #include <math.h>
@@ -65,13 +65,15 @@ static double value_of(const Search *q, const double *form, double *off) {
 static bool table_fill(Search *q, double *value, double *off) {
     int64_t n = nodes_in_all(q);
     int parts = q->k + 2;
-    double *middle = arena_array(q->arena, double, (size_t)CHUNK * q->k), *form = arena_array(q->arena, double, (size_t)CHUNK * parts);
+    double *middle = arena_array(q->arena, double, (size_t)CHUNK * q->k),
+           *form = arena_array(q->arena, double, (size_t)CHUNK *parts);
     *off = 0;
     for (int64_t first = 0; first < n; first += CHUNK) {
         int64_t count = n - first < CHUNK ? n - first : CHUNK;
         for (int64_t i = 0; i < count; i++) {
             int64_t at = first + i;
-            for (int j = q->k - 1; j >= 0; j--, at /= q->s->nodes) middle[i * q->k + j] = node_place(q, j, (double)(at % q->s->nodes));
+            for (int j = q->k - 1; j >= 0; j--, at /= q->s->nodes)
+                middle[i * q->k + j] = node_place(q, j, (double)(at % q->s->nodes));
         }
         if (!prover_run(q->p, count, middle, NULL, form)) return false;
         for (int64_t i = 0; i < count; i++) {
@@ -92,7 +94,8 @@ static double reading_error(const Search *q, const double *value) {
     for (int j = q->k - 1; j >= 0; j--, step *= q->s->nodes) {
         double difference = 0;
         for (int64_t i = 0; i < n; i++)
-            if (i / step % q->s->nodes + 1 < q->s->nodes) difference = fmax(difference, fabs(value[i + step] - value[i]));
+            if (i / step % q->s->nodes + 1 < q->s->nodes)
+                difference = fmax(difference, fabs(value[i + step] - value[i]));
         sum += difference * 2.01 * q->unit * (double)q->s->nodes;
         steepest = fmax(steepest, difference);
     }
@@ -120,7 +123,7 @@ static void corner_places(const Search *q, const Piece *piece, double *at) {
 static void table_form(const Search *q, const Piece *piece, double *c, double *slope, double *r) {
     double v[CORNERS] = {0}, size = 0;
     for (int m = 0; m < 1 << q->k; m++) size += fabs(v[m] = piece->corner[m]);
-    /* axis by axis: the value at the middle, half the rise over the piece; the coefficient of e[j] .. is that of bit j .. */
+    /* axis by axis: the value at the middle, half the rise over the piece; bit j: the coefficient of e[j] */
     for (int j = 0; j < q->k; j++) {
         double t = (piece->lo[j] + piece->hi[j]) / 2 - fmin(floor(piece->lo[j]), (double)(q->s->nodes - 2));
         for (int m = 0; m < 1 << q->k; m++) {
@@ -199,9 +202,12 @@ typedef struct Round { double *middle, *half, *form, *place, *value; Piece *piec
 
 static Round round_new(const Search *q) {
     int corners = 1 << q->k;
-    return (Round){arena_array(q->arena, double, CHUNK * q->k), arena_array(q->arena, double, CHUNK * q->k),
-                   arena_array(q->arena, double, CHUNK * (q->k + 2)), arena_array(q->arena, double, CHUNK * q->k * corners),
-                   arena_array(q->arena, double, CHUNK * (q->k + 2) * corners), arena_array(q->arena, Piece, CHUNK),
+    return (Round){arena_array(q->arena, double, CHUNK * q->k),
+                   arena_array(q->arena, double, CHUNK * q->k),
+                   arena_array(q->arena, double, CHUNK *(q->k + 2)),
+                   arena_array(q->arena, double, CHUNK * q->k * corners),
+                   arena_array(q->arena, double, CHUNK *(q->k + 2) * corners),
+                   arena_array(q->arena, Piece, CHUNK),
                    arena_array(q->arena, int, CHUNK)};
 }
 
@@ -228,7 +234,8 @@ static bool find_corners(Search *q, Round *r, int n) {
         Piece *piece = &r->piece[r->need[i]];
         double off;
         piece->known = true;
-        for (int m = 0; m < corners; m++) piece->corner[m] = value_of(q, r->value + (size_t)(i * corners + m) * (q->k + 2), &off);
+        for (int m = 0; m < corners; m++)
+            piece->corner[m] = value_of(q, r->value + (size_t)(i * corners + m) * (q->k + 2), &off);
     }
     return true;
 }
@@ -238,7 +245,8 @@ static bool prove_round(Search *q, Round *r, Verdict *verdict) {
     int count = take_pieces(q, r), parts = q->k + 2, need = 0;
     if (!prover_run(q->p, count, r->middle, r->half, r->form)) return false;
     for (int i = 0; i < count; i++)
-        if (is_single(q, &r->piece[i]) && !(whole_bound(q, &r->piece[i], r->form + i * parts) <= q->target) && !r->piece[i].known)
+        if (is_single(q, &r->piece[i]) && !(whole_bound(q, &r->piece[i], r->form + i * parts) <= q->target) &&
+            !r->piece[i].known)
             r->need[need++] = i;
     if (!find_corners(q, r, need)) return false;
     for (int i = count - 1; i >= 0; i--) {
@@ -274,8 +282,8 @@ static bool prove(Search *q, Verdict *verdict) {
     return true;
 }
 
-/* Number i of places that are spread evenly over the box, the same ones for all tables: the additive recurrence with the
- * roots of x^(k+1) = x + 1. */
+/* Number i of places spread evenly over the box, the same ones for all tables: the additive recurrence with the roots
+ * of x^(k+1) = x + 1. */
 static double sample_place(const Search *q, int i, int j) {
     static const double step[3][3] = {{0.6180339887498949}, {0.7548776662466927, 0.5698402909980532},
                                       {0.8191725133961645, 0.6710436067037893, 0.5497004779019703}};
@@ -286,10 +294,13 @@ static double sample_place(const Search *q, int i, int j) {
 static bool guess_rounding(Search *q) {
     Arena *arena = arena_new();
     int parts = q->k + 2, each = q->k + 1;
-    double *place = arena_array(arena, double, SAMPLE * each * q->k), *form = arena_array(arena, double, SAMPLE * each * parts), off, size = 0;
+    double *place = arena_array(arena, double, SAMPLE *each * q->k),
+           *form = arena_array(arena, double, SAMPLE *each *parts), off, size = 0;
     double slope[BOUND_ARGUMENTS] = {0}, sum = 0;
     for (int i = 0; i < SAMPLE * each; i++)
-        for (int j = 0; j < q->k; j++) place[i * q->k + j] = sample_place(q, i / each, j) + (i % each == j + 1 ? (q->s->hi[j] - q->s->lo[j]) / 1000 : 0);
+        for (int j = 0; j < q->k; j++)
+            place[i * q->k + j] = sample_place(q, i / each, j) +
+                                  (i % each == j + 1 ? (q->s->hi[j] - q->s->lo[j]) / 1000 : 0);
     bool ok = prover_run(q->p, SAMPLE * each, place, NULL, form);
     q->off = 0;
     for (int i = 0; ok && i < SAMPLE; i++) {
@@ -348,7 +359,8 @@ static double scale_down(double nodes, double lo, double hi, DType precision) {
 
 static void search_size(Search *q, int64_t nodes) {
     q->s->nodes = nodes;
-    for (int j = 0; j < q->k; j++) q->scale[j] = scale_down((double)(nodes - 1), q->s->lo[j], q->s->hi[j], q->p->precision);
+    for (int j = 0; j < q->k; j++)
+        q->scale[j] = scale_down((double)(nodes - 1), q->s->lo[j], q->s->hi[j], q->p->precision);
 }
 
 /* Can a table of so many nodes be proved? */
@@ -377,7 +389,9 @@ static bool table_keep(Search *q, int64_t nodes, double worst, bool *holds) {
     *holds = ok && off <= q->off && reading_error(q, value) <= q->reading;
     if (*holds) {
         Tensor *t = arena_new_of(e->arena, Tensor);
-        *t = (Tensor){dtype, {q->k, {nodes, q->k > 1 ? nodes : 0, q->k > 2 ? nodes : 0}}, arena_alloc(e->arena, (size_t)n * dtype_size(dtype))};
+        *t = (Tensor){dtype,
+                      {q->k, {nodes, q->k > 1 ? nodes : 0, q->k > 2 ? nodes : 0}},
+                      arena_alloc(e->arena, (size_t)n * dtype_size(dtype))};
         for (int64_t i = 0; i < n; i++) {
             if (dtype == DT_F64) ((double *)t->data)[i] = value[i];
             else ((float *)t->data)[i] = (float)value[i];
@@ -415,16 +429,19 @@ static bool refuse(Search *q, const char *why, const char *hint) {
     return false;
 }
 
-/* The largest table failed: would a larger one do?  Where nodes are twice as many, the mean square of the error falls to
- * 1/16 with a smooth cell, to 1/8 with kinks (half as high and half as wide), to 1/2 with jumps (half as wide). */
+/* The largest table failed: would a larger one do?  Where nodes are twice as many, the mean square of the error falls
+ * to 1/16 with a smooth cell, to 1/8 with kinks (half as high and half as wide), to 1/2 with jumps (half as wide). */
 static bool too_large(Search *q, int64_t nodes, double seen, int64_t fewer, double before) {
     Arena *arena = q->p->e->arena;
     double order = log(before / seen) / log((double)nodes / (double)fewer), bytes = q->p->precision == DT_F64 ? 8 : 4;
     if (!(order > 1))
-        return refuse(q, arena_printf(arena, "the cell is not Lipschitz on this box (near %s)", place_text(q)), "a smaller box");
+        return refuse(q, arena_printf(arena, "the cell is not Lipschitz on this box (near %s)", place_text(q)),
+                      "a smaller box");
     double more = pow(1.2 * q->worst / q->target, order > 1.75 ? 0.5 : 1);
     for (int j = 0; j < q->k; j++) bytes *= more * (double)nodes;
-    return refuse(q, arena_printf(arena, "needs about %s; a table has at most %s", bytes_text(arena, bytes), bytes_text(arena, (double)MOST_BYTES)),
+    return refuse(q,
+                  arena_printf(arena, "needs about %s; a table has at most %s", bytes_text(arena, bytes),
+                               bytes_text(arena, (double)MOST_BYTES)),
                   "a smaller box, a larger error");
 }
 
@@ -450,7 +467,9 @@ static bool search(Search *q) {
     bool holds = false;
     for (int turn = 0; turn < 8 && !holds; turn++, q->off *= 4, q->reading *= 4) {
         if (q->s->error - q->cell_error - q->reading <= 0)
-            return refuse(q, arena_printf(q->p->e->arena, "what f32 rounds here is up to %.2g", q->cell_error + q->reading), "a larger error");
+            return refuse(
+                q, arena_printf(q->p->e->arena, "what f32 rounds here is up to %.2g", q->cell_error + q->reading),
+                "a larger error");
         if (!fewest(q, turn ? nodes - 1 : 1, &nodes, &bound) || !table_keep(q, nodes, bound, &holds)) return false;
     }
     return holds || refuse(q, "the cell is not Lipschitz on this box", "a smaller box");
@@ -460,13 +479,19 @@ static bool table_find(Eval *e, const Value *cell, int arguments, DType precisio
     Prover p;
     bool ok = prover_make(e, cell, arguments, precision, false, span, &p);
     Search q = {.p = &p, .s = s, .k = arguments, .unit = precision == DT_F64 ? 0x1p-53 : 0x1p-24};
-    if (ok && p.unknown) ok = refuse(&q, arena_printf(e->arena, "no bound is known for %s, which the cell uses", p.unknown), "grid, a fit, or exact");
+    if (ok && p.unknown)
+        ok = refuse(&q, arena_printf(e->arena, "no bound is known for %s, which the cell uses", p.unknown),
+                    "grid, a fit, or exact");
     ok = ok && prover_rounding(&p, s->lo, s->hi, 0.02 * s->error, &q.cell_error);
     for (int j = 0; j < arguments; j++) q.at[j] = (s->lo[j] + s->hi[j]) / 2;
-    if (ok && !(q.cell_error < INFINITY)) ok = refuse(&q, "the cell is not Lipschitz on this box: it has no bound there", "a smaller box");
-    if (ok && q.cell_error >= s->error && p.jumps) ok = refuse(&q, "the cell is not Lipschitz on this box: it jumps", "grid, or exact");
+    if (ok && !(q.cell_error < INFINITY))
+        ok = refuse(&q, "the cell is not Lipschitz on this box: it has no bound there", "a smaller box");
+    if (ok && q.cell_error >= s->error && p.jumps)
+        ok = refuse(&q, "the cell is not Lipschitz on this box: it jumps", "grid, or exact");
     if (ok && q.cell_error >= s->error)
-        ok = refuse(&q, arena_printf(e->arena, "the cell's own arithmetic is off by up to %.2g on this box", q.cell_error), "a larger error");
+        ok = refuse(&q,
+                    arena_printf(e->arena, "the cell's own arithmetic is off by up to %.2g on this box", q.cell_error),
+                    "a larger error");
     ok = ok && guess_rounding(&q) && search(&q);
     prover_free(&p);
     return ok;

@@ -1,4 +1,4 @@
-/* test_bound.c -- linear bounds of cells (pass/bound.h) against values: on random boxes of every size no point, inside or
+/* test_bound.c -- linear bounds of cells (pass/bound.h) against values: on random boxes of all sizes no point, inside or
  * at a corner, lies outside the bound; what f32 computes is no farther from it than the bound on rounding; on small
  * boxes the bounds are close.  The value in real arithmetic is that of a graph whose f32 constants and parameters are
  * taken as they are and whose arguments are f64. */
@@ -28,8 +28,11 @@ static const Case cases[] = {
     {"cell f(a) = floor(2 * a) + round(a) + sign(a)", 1, -3, 3, 0},
     {"cell f(a, b) = maxout[3](a, b, 0.1)", 2, -3, 3, 4e-3},
     {"cell f(a, b) = sum(softmax([a, b, 0.3]) * [1, -2, 0.5])", 2, -3, 3, 1e-4},
-    {"cell f(x: f32[2]) {\n  h = relu(dense[9, init: f1, bias: 0.1](x))\n  dense[1, init: f1](tanh(dense[7, init: f1](h)))\n}\n", 2, -4, 4, 2e-2},
-    {"cell f(x: f32[3]) = dense[1, init: f1](relu(dense[20, init: f1, bias: -0.2](relu(dense[33, init: f1](x)))))", 3, -4, 4, 3e-1},
+    {"cell f(x: f32[2]) {\n  h = relu(dense[9, init: f1, bias: 0.1](x))\n  dense[1, init: f1](tanh(dense[7, init: "
+     "f1](h)))\n}\n",
+     2, -4, 4, 2e-2},
+    {"cell f(x: f32[3]) = dense[1, init: f1](relu(dense[20, init: f1, bias: -0.2](relu(dense[33, init: f1](x)))))", 3,
+     -4, 4, 3e-1},
 };
 
 typedef struct Draw { uint64_t bits; } Draw;
@@ -68,7 +71,8 @@ static Graph *widened(Arena *arena, const Graph *cell, Val value) {
             to[v] = graph_add(g, G_TABLE, NULL, 0, attr, &type, node->span);
             if (type.dtype == DT_F32) to[v] = graph_cast(g, to[v], DT_F64);
         } else {
-            bool real = node->op == G_CAST && node->dtype == DT_F32 && graph_node(cell, graph_in(cell, v, 0))->dtype == DT_F64;
+            bool real = node->op == G_CAST && node->dtype == DT_F32 &&
+                        graph_node(cell, graph_in(cell, v, 0))->dtype == DT_F64;
             if (real) in[0] = graph_cast(g, graph_cast(g, in[0], DT_F32), DT_F64);
             if (type.dtype == DT_F32) type.dtype = DT_F64;
             to[v] = real ? in[0] : graph_add(g, (Op)node->op, in, node->nin, attr, &type, node->span);
@@ -78,10 +82,13 @@ static Graph *widened(Arena *arena, const Graph *cell, Val value) {
     return g;
 }
 
-static void fill_inputs(const Graph *g, const Trace *t, const float *const *params, const void *const *rows, const void **in) {
+static void fill_inputs(const Graph *g, const Trace *t, const float *const *params, const void *const *rows,
+                        const void **in) {
     for (int i = 0; i < g->inputs.len; i++) {
         const GraphInput *input = &g->inputs.at[i];
-        in[i] = input->kind == IN_ROWS ? rows[input->index] : input->kind == IN_BLOCK ? (const void *)params[input->index] : NULL;
+        in[i] = input->kind == IN_ROWS    ? rows[input->index]
+                : input->kind == IN_BLOCK ? (const void *)params[input->index]
+                                          : NULL;
         if (input->kind == IN_SETTING) in[i] = &t->settings.at[input->index].value;
     }
 }
@@ -98,7 +105,8 @@ static void try_boxes(Text *text, const Case *it, Tried *worst) {
     if (!cell_graph(&text->e, &cell, DT_F32, (Span){0}, &of)) text_fail(text, it->text);
     Graph *g = graph_new(arena);
     NodeType scalar = {DT_F64, SHAPE0, true};
-    for (int j = 0; j < 2 * it->n; j++) *(j < it->n ? &middle[j] : &half[j - it->n]) = graph_input(g, IN_ROWS, j, "box", scalar);
+    for (int j = 0; j < 2 * it->n; j++)
+        *(j < it->n ? &middle[j] : &half[j - it->n]) = graph_input(g, IN_ROWS, j, "box", scalar);
     BoundRequest q = {of.trace->graph, it->n, g, g, middle, half, true};
     assert_true(pass_bound(arena, &q, &of.value, 1, &bounds));
     const Form *f = &bounds.form[0];
@@ -110,7 +118,8 @@ static void try_boxes(Text *text, const Case *it, Tried *worst) {
     }
     graph_output(of.trace->graph, OUT_VALUE, 0, "value", of.value);
     const float *params[8];
-    for (int i = 0; i < of.trace->params.len; i++) params[i] = param_values(arena, &d, shape_size(&of.trace->params.at[i].shape));
+    for (int i = 0; i < of.trace->params.len; i++)
+        params[i] = param_values(arena, &d, shape_size(&of.trace->params.at[i].shape));
 
     enum { ALL = BOXES * POINTS };
     double *box[6], *x[3];
@@ -161,7 +170,8 @@ static void bounds_hold(void **state) {
         Tried worst;
         try_boxes(&text, &cases[k], &worst);
         if (worst.outside > 0 || worst.rounding > 0 || (cases[k].close > 0 && worst.close > cases[k].close))
-            fail_msg("%s: outside by %g, rounds more by %g, r %g", cases[k].text, worst.outside, worst.rounding, worst.close);
+            fail_msg("%s: outside by %g, rounds more by %g, r %g", cases[k].text, worst.outside, worst.rounding,
+                     worst.close);
         assert_true(worst.known > BOXES * POINTS / 2);
         text_close(&text);
     }

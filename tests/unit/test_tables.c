@@ -1,5 +1,5 @@
-/* test_tables.c -- trained two-argument neurons in tables: at points drawn evenly, and at the worst of them moved uphill to
- * where the error is largest (the corners between the linear pieces of a net of relus), the table differs from the cell
+/* test_tables.c -- trained two-argument neurons in tables: at points drawn evenly, and at the worst of them moved uphill
+ * to where the error is largest (the corners between the linear pieces of a net of relus), the table differs from the cell
  * by no more than what is proved, and the proof is not far above what is met.  2 * 10^5 points; 10^7 with NIN_LONG. */
 #include "driver/nin.h"
 
@@ -107,7 +107,8 @@ static void check_net(const char *net, const char *data, int n, const char *over
     assert_non_null(p);
     char cells[160], bound[400];
     snprintf(cells, sizeof cells, "tabulated[error: %g, over: %s, outside: clamp]", asked, over);
-    snprintf(bound, sizeof bound, "train(%s, on: %s, with: recipe(%s), seed: 1).model.cell.error_bound", net, data, cells);
+    snprintf(bound, sizeof bound, "train(%s, on: %s, with: recipe(%s), seed: 1).model.cell.error_bound", net, data,
+             cells);
     Two t = {trained(p, net, data, "exact"), trained(p, net, data, cells), n, n == 1 ? -6 : -3, n == 1 ? 6 : 3, 11};
     double proved = number_of(p, bound), met = 0;
     Place worst[WORST] = {0};
@@ -139,6 +140,7 @@ static void of_one_argument(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(of_relus), cmocka_unit_test(smooth), cmocka_unit_test(of_one_argument)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(of_relus), cmocka_unit_test(smooth),
+                                       cmocka_unit_test(of_one_argument)};
     return cmocka_run_group_tests_name("tables", tests, NULL, NULL);
 }
