@@ -3,11 +3,11 @@
  * A *phase* is a stretch of the step between sums over the batch: even phases hold what does not vary from example to
  * example, odd ones what does, shard by shard.  In a phase, stored nodes are *jobs*, put into stages by level:
  *   odd:   LANES  all nests of a level, fused: for each block of examples, segment by segment
- *          TILE, MAP, PARTIAL, ROWS, TURN  one function each
+ *          TILE, MAP, PARTIAL, ROWS  one function each
  *   even:  ONCE   scalars and odd nests, one after the other
  *          WIDE   element-wise work on whole tensors (updates), 16 elements at a time, ranges of all tensors joined
  *          PACK   weights packed for products, one function each
- *          OUTER  large gradients of weights, tiles of all tensors joined; their operands are turned by TURN before
+ *          OUTER  large gradients of weights, tiles of all tensors joined
  *          JOIN   a convolution's gradient of weights: the sum of the shards', one function each
  *          MAP
  * A new slot value is written straight to the block if everything else has read the old one by then; the others are
@@ -93,8 +93,10 @@ static void level_read(void *data, Val v, bool same) {
 static void job_reads(const Staged *s, const Job *job, void (*read)(void *, Val, bool), void *data) {
     Affine w = {0};
     switch (job->kind) {
-    case JOB_ROWS: case JOB_TURN: read(data, region_base(&s->r, job->v), false); break;
-    case JOB_OUTER: read(data, region_base(&s->r, graph_in(s->r.graph, job->v, 0)), false); break;
+    case JOB_ROWS: read(data, region_base(&s->r, job->v), false); break;
+    case JOB_OUTER:
+        for (int k = 0; k < 2; k++) read(data, region_base(&s->r, graph_in(s->r.graph, job->v, k)), false);
+        break;
     case JOB_JOIN: break;
     case JOB_PACK: affine_of(&s->r, graph_in(s->r.graph, job->v, 0), &w), read(data, w.source, false); break;
     case JOB_PARTIAL: case JOB_MAP: case JOB_SCAN: region_reads_summed(&s->r, job->v, read, data); break;
@@ -106,20 +108,10 @@ static void add_job(Staged *s, Job job) {
     Leveling l = {s, &job};
     int own = s->job_of[job.v];
     job_reads(s, &job, level_read, &l);
-    bool stores = job.kind != JOB_PARTIAL && job.kind != JOB_ROWS && job.kind != JOB_TURN && job.kind != JOB_PACK;
+    bool stores = job.kind != JOB_PARTIAL && job.kind != JOB_ROWS && job.kind != JOB_PACK;
     if (own < 0 && stores) s->job_of[job.v] = s->job.len;
     vec_push(s->plan->arena, &s->job, job);
     if (job.phase >= s->phases) s->phases = job.phase + 1;
-}
-
-static void add_outer(Staged *s, Val v) {
-    Val x = region_base(&s->r, graph_in(s->r.graph, v, 1));
-    int phase = s->r.info[v].phase;
-    if (s->panels[x] < 0) {
-        s->panels[x] = outer_panels(&s->r, x);
-        add_job(s, (Job){.kind = JOB_TURN, .v = x, .phase = s->r.info[x].phase});
-    }
-    add_job(s, (Job){.kind = JOB_OUTER, .v = v, .phase = phase});
 }
 
 /* The sum of v's dy over places and batch, if there is one. */
@@ -150,7 +142,7 @@ static void add_jobs(Staged *s, Val v) {
     info->phase = phase_of(s, v);
     if (!info->live || (s->homes && node->op == G_INPUT)) return;
     if (is_outer_tiled(&s->r, v)) {
-        add_outer(s, v);
+        add_job(s, (Job){.kind = JOB_OUTER, .v = v, .phase = info->phase});
         return;
     }
     if (op_class((Op)node->op) == CLASS_BATCH && !s->given[v])
@@ -430,15 +422,6 @@ static void emit_rows(Staged *s, const Job *job) {
 
 /* ---- large gradients of weights ---- */
 
-static void emit_turn(Staged *s, Val x) {
-    Gen g = plan_function(s->plan, "turn");
-    Ctx c = ctx_new(&s->r, g, s->r.lanes);
-    Shard shard = shard_begin(&c);
-    outer_turn(&c, x, s->panels[x], &shard);
-    shard_end(&c);
-    plan_stage(s->plan, &g, STAGE_SHARDS, 0, "turn");
-}
-
 static void emit_pack(Staged *s, Val v) {
     Gen g = plan_function(s->plan, "pack");
     Ctx c = ctx_new(&s->r, g, 1);
@@ -450,11 +433,11 @@ static void emit_outers(Staged *s, int stage) {
     Gen g = plan_function(s->plan, "outer");
     Ctx c = ctx_new(&s->r, g, s->r.lanes);
     int64_t base = 0;
-    int totals = outer_totals(&s->r);
+    int panel = outer_panel(&s->r), totals = outer_totals(&s->r);
     for (int j = 0; j < s->job.len; j++) {
         Val v = s->job.at[j].v;
         if (!in_stage(&s->job.at[j], stage)) continue;
-        base += outer_range(&c, v, s->panels[region_base(&s->r, graph_in(s->r.graph, v, 1))], totals, base);
+        base += outer_range(&c, v, panel, totals, base);
     }
     plan_stage(s->plan, &g, STAGE_TILES, base, "gradients of weights");
 }
@@ -604,7 +587,6 @@ static void emit_stage(Staged *s, int stage) {
         case JOB_MAP: map_lower(&s->r, job->v); return;
         case JOB_PARTIAL: emit_partial(s, job->v); return;
         case JOB_ROWS: emit_rows(s, job); return;
-        case JOB_TURN: emit_turn(s, job->v); return;
         case JOB_PACK: emit_pack(s, job->v); return;
         case JOB_OUTER: emit_outers(s, stage); return;
         case JOB_JOIN: emit_join(s, job->v); return;
@@ -640,8 +622,7 @@ void staged_region(Plan *plan, const Graph *graph, const ScanHomes *homes) {
     region_analyse(&s.r, plan, graph, false, NULL, NULL);
     scan_place_inputs(&s);
     s.job_of = arena_array(plan->arena, int, graph->node.len);
-    s.panels = arena_array(plan->arena, int, graph->node.len);
-    for (int v = 0; v < graph->node.len; v++) s.job_of[v] = s.panels[v] = -1;
+    for (int v = 0; v < graph->node.len; v++) s.job_of[v] = -1;
     join_sums(&s);
     for (Val v = 1; v < (Val)graph->node.len; v++) add_jobs(&s, v);
     add_row_jobs(&s);

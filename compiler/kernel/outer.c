@@ -4,10 +4,11 @@
  *                   total[r][k] = total[r][k] + acc[r][k]
  *
  * The result is dense; there are no sums of shards in memory.  Threads take output tiles, so the stage comes when all
- * shards are done.  dy is read where it stands, element by element, and broadcast.  x is turned once, so that lanes
- * are its elements: [shard][vector of 16 elements][example of the shard][16] (`panels`, lanes beyond n are zero).
- * The totals start at -0, to which adding shard 0's sum gives that sum as it is.  Batches of more than CHUNK shards
- * pass in chunks, so that dy's part of a chunk stays in the cache; the totals wait in the result. */
+ * shards are done.  dy is read where it stands, element by element, and broadcast.  Before the tiles of a panel of
+ * columns, their x is turned so that lanes are its elements: [shard][vector of 16 elements][example of the shard][16]
+ * (lanes beyond n are zero), which stays in the first cache.  The totals start at -0, to which adding shard 0's sum
+ * gives that sum as it is.  Batches of more than CHUNK shards pass in chunks, so that dy's part of a chunk stays in the
+ * cache; the totals wait in the result. */
 #include "kernel/region.h"
 
 enum { OUTER_FROM = 4096, MAX_TILE = 32, CHUNK = 8 };
@@ -26,52 +27,52 @@ bool is_outer_tiled(const Region *r, Val v) {
 
 static int64_t vectors_of(int64_t n) { return (n + 15) / 16; }
 
-int outer_panels(const Region *r, Val x) {
-    size_t bytes = dtype_size((DType)graph_node(r->graph, x)->dtype);
-    return plan_buffer(r->plan, (Buffer){.fixed = 1024,
-                                         .per_shard = bytes * SHARD * 16 * (size_t)vectors_of(region_size(r, x))});
-}
-
-/* Vectors `from` ... of the block at hand: 16 x 16 squares turned. */
-static void turn_square(Ctx *c, Val x, KVal first, Ix vector, KVal panels) {
-    Gen *g = &c->g;
-    int64_t n = region_size(c->r, x);
-    KVal lane[16];
-    for (int k = 0; k < 16; k++) {
-        Ix i = ix_plus(g, ix_times(g, vector, 16), (Ix){0, k});
-        bool beyond = !vector.var && vector.add * 16 + k >= n;
-        lane[k] = beyond ? gen_widen(g, gen_number(g, (DType)graph_node(c->r->graph, x)->dtype, 0), 16)
-                         : load_value(c, x, i);
-    }
-    transpose16(g, lane);
-    Ix at = ix_plus(g, (Ix){first, 0}, ix_times(g, vector, SHARD * 16));
-    for (int e = 0; e < 16; e++) k_store(g->m, g->f, panels, ix_value(g, ix_plus(g, at, (Ix){0, 16 * e})), lane[e]);
-}
-
-void outer_turn(Ctx *c, Val x, int entry, const Shard *shard) {
-    Gen *g = &c->g;
-    int64_t n = region_size(c->r, x), vectors = vectors_of(n), whole = n / 16;
-    KVal panels = ctx_entry(c, entry), base = gen_2(g, K_MUL, shard->number, gen_i64(g, vectors * SHARD * 16));
-    KVal b = block_begin(c, shard), first = gen_2(g, K_ADD, base, gen_2(g, K_MUL, b, gen_i64(g, 256)));
-    if (whole) {
-        KVal v = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 1);
-        turn_square(c, x, first, (Ix){v, 0}, panels);
-        k_end(g->m, g->f);
-    }
-    if (vectors > whole) turn_square(c, x, first, (Ix){0, whole}, panels);
-    block_end(c);
-}
-
 /* ---- tiles ---- */
 
 typedef struct Outer {
     Ctx *c;
-    Val v, dy;
-    KVal panels, totals;
+    Val v, dy, x;
+    KVal panel, totals;
     int64_t rows, n;
     int mr, nv;                            /* of a whole tile */
     KVal chunk;                            /* the shards at hand: CHUNK of them from CHUNK chunk on */
 } Outer;
+
+/* The shards of the chunk; number: counted from the chunk's first. */
+static Shard chunk_begin(const Outer *t, KVal *number) {
+    Gen *g = &t->c->g;
+    Shard shard = shard_chunk(t->c, t->chunk, CHUNK);
+    *number = gen_2(g, K_SUB, shard.number, gen_2(g, K_MUL, t->chunk, gen_i64(g, CHUNK)));
+    return shard;
+}
+
+/* Vector `vector` of x for the block at hand: 16 x 16 squares turned. */
+static void turn_square(const Outer *t, Ix vector, KVal to) {
+    Gen *g = &t->c->g;
+    KVal lane[16];
+    for (int k = 0; k < 16; k++) {
+        bool beyond = !vector.var && vector.add * 16 + k >= t->n;
+        lane[k] = beyond ? gen_widen(g, gen_number(g, (DType)graph_node(t->c->r->graph, t->x)->dtype, 0), 16)
+                         : load_value(t->c, t->x, ix_plus(g, ix_times(g, vector, 16), (Ix){0, k}));
+    }
+    transpose16(g, lane);
+    for (int e = 0; e < 16; e++) k_store(g->m, g->f, t->panel, ix_value(g, (Ix){to, 16 * e}), lane[e]);
+}
+
+/* The vectors p ... p + nv - 1 of x. */
+static void turn_panel(const Outer *t, Ix p, int nv) {
+    Gen *g = &t->c->g;
+    KVal number;
+    Shard shard = chunk_begin(t, &number);
+    KVal b = block_begin(t->c, &shard);
+    for (int k = 0; k < nv; k++) {
+        Ix row = ix_plus(g, ix_times(g, (Ix){number, 0}, nv * SHARD), ix_times(g, (Ix){b, 0}, 16));
+        row.add += k * SHARD;
+        turn_square(t, ix_plus(g, p, (Ix){0, k}), ix_value(g, ix_times(g, row, 16)));
+    }
+    block_end(t->c);
+    shard_end(t->c);
+}
 
 static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
 static KVal most(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
@@ -87,7 +88,7 @@ static void outer_step(const Outer *t, KVal shard, KVal e, Ix o, KVal from, int 
     const Home *home = &t->c->r->info[t->dy].home;
     KVal x[4], at = gen_2(g, K_ADD, from, gen_2(g, K_MUL, e, gen_i64(g, 16)));
     for (int k = 0; k < nv; k++)
-        x[k] = k_load(g->m, g->f, type, t->panels, ix_value(g, (Ix){at, k * SHARD * 16}));
+        x[k] = k_load(g->m, g->f, type, t->panel, ix_value(g, (Ix){at, k * SHARD * 16}));
     KVal block = gen_2(g, K_SHR, e, gen_i64(g, 4));
     t->c->local = (Ix){block, 0};
     t->c->global = ix_plus(g, ix_times(g, (Ix){shard, 0}, SHARD / 16), t->c->local);
@@ -105,14 +106,14 @@ static void add_total(const Outer *t, int i, KVal x) {
     k_store(g->m, g->f, t->totals, at, gen_2(g, K_ADD, old, x));
 }
 
-static void add_shards(const Outer *t, Ix o, Ix vector, int mr, int nv) {
+static void add_shards(const Outer *t, Ix o, int mr, int nv) {
     Gen *g = &t->c->g;
     int n = mr * nv;
     DType dtype = (DType)graph_node(t->c->r->graph, t->v)->dtype;
     KVal zero = gen_widen(g, gen_number(g, dtype, 0), 16), acc[MAX_TILE], next[MAX_TILE];
-    Shard shard = shard_chunk(t->c, t->chunk, CHUNK);
-    KVal first = gen_2(g, K_MUL, shard.number, gen_i64(g, vectors_of(t->n) * SHARD * 16));
-    KVal from = ix_value(g, ix_plus(g, (Ix){first, 0}, ix_times(g, vector, SHARD * 16)));
+    KVal number;
+    Shard shard = chunk_begin(t, &number);
+    KVal from = gen_2(g, K_MUL, number, gen_i64(g, nv * SHARD * 16));
     KVal e = k_for(g->m, g->f, gen_i64(g, 0), shard.count, 1);
     for (int i = 0; i < n; i++) acc[i] = k_carry(g->m, g->f, zero);
     outer_step(t, shard.number, e, o, from, mr, nv, acc, next);
@@ -148,7 +149,7 @@ static void outer_tile(const Outer *t, Ix o, Ix vector, int mr, int nv, int64_t 
     k_for(g->m, g->f, gen_i64(g, 0), least(g, t->chunk, gen_i64(g, 1)), 1);        /* not in the first chunk */
     move_totals(t, at, mr, nv, columns, false);
     k_end(g->m, g->f);
-    add_shards(t, o, vector, mr, nv);
+    add_shards(t, o, mr, nv);
     move_totals(t, at, mr, nv, columns, true);
 }
 
@@ -162,6 +163,7 @@ static void outer_rows(const Outer *t, KVal lo, KVal hi, Ix p, int nv, int64_t c
     KVal before = ix_value(g, ix_times(g, p, tiles));
     KVal from = most(g, gen_2(g, K_SUB, lo, before), gen_i64(g, 0));
     KVal to = least(g, gen_2(g, K_SUB, hi, before), gen_i64(g, tiles));
+    turn_panel(t, ix_times(g, p, t->nv), nv);
     if (whole) {
         KVal i = k_for(g->m, g->f, from, least(g, to, gen_i64(g, whole)), 1);
         outer_tile(t, ix_times(g, (Ix){i, 0}, t->mr), ix_times(g, p, t->nv), t->mr, nv, columns);
@@ -174,7 +176,8 @@ static void outer_rows(const Outer *t, KVal lo, KVal hi, Ix p, int nv, int64_t c
 }
 
 static Outer outer_of(Ctx *c, Val v) {
-    Outer t = {.c = c, .v = v, .dy = region_base(c->r, graph_in(c->r->graph, v, 0))};
+    Outer t = {.c = c, .v = v, .dy = region_base(c->r, graph_in(c->r->graph, v, 0)),
+               .x = region_base(c->r, graph_in(c->r->graph, v, 1))};
     DType dtype = (DType)graph_node(c->r->graph, v)->dtype;
     const Target *target = &c->r->plan->target;
     t.rows = shape_at(c, v)->dim[0];
@@ -184,11 +187,11 @@ static Outer outer_of(Ctx *c, Val v) {
     return t;
 }
 
-int64_t outer_range(Ctx *c, Val v, int panels, int totals, int64_t base) {
+int64_t outer_range(Ctx *c, Val v, int panel, int totals, int64_t base) {
     Gen *g = &c->g;
     Outer t = outer_of(c, v);
     int64_t tiles = row_tiles(&t), count = tiles * column_tiles(&t), whole = t.n / 16 / t.nv;
-    t.panels = ctx_entry(c, panels);
+    t.panel = ctx_entry(c, panel);
     t.totals = ctx_entry(c, totals);
     KVal lo = most(g, gen_2(g, K_SUB, k_lo(g->m, g->f), gen_i64(g, base)), gen_i64(g, 0));
     KVal hi = least(g, gen_2(g, K_SUB, k_hi(g->m, g->f), gen_i64(g, base)), gen_i64(g, count));
@@ -210,6 +213,10 @@ int64_t outer_range(Ctx *c, Val v, int panels, int totals, int64_t base) {
     }
     k_end(g->m, g->f);
     return count;
+}
+
+int outer_panel(const Region *r) {
+    return plan_buffer(r->plan, (Buffer){.fixed = 2 * CHUNK * SHARD * 16 * sizeof(double), .scratch = true});
 }
 
 int outer_totals(const Region *r) {

@@ -165,11 +165,11 @@ int64_t pack_weights(Ctx *c, Val v, int entry);                   /* how many ti
 
 /* ---- outer.c: BATCH_OUTERs by output tiles ---- */
 bool is_outer_tiled(const Region *r, Val v);
-int outer_panels(const Region *r, Val x);                         /* the entry for x turned */
-void outer_turn(Ctx *c, Val x, int panels, const Shard *shard);
-int outer_totals(const Region *r);                                /* the entry of a tile's sums */
+int outer_panel(const Region *r);                                 /* the entries of a panel of x turned, */
+int outer_totals(const Region *r);                                /* of a tile's sums */
 /* Tiles base ... of the range; how many there are. */
-int64_t outer_range(Ctx *c, Val v, int panels, int totals, int64_t base);
+int64_t outer_range(Ctx *c, Val v, int panel, int totals, int64_t base);
+
 /* ---- interpolate.c ---- */
 KVal interpolate(Ctx *c, Val v, const Index *at);                 /* an element of an INTERPOLATE */
 void interpolate_partial(Ctx *c, Val v, const Shard *shard);      /* a shard's BATCH_INTERPOLATE */

@@ -8,7 +8,7 @@
 typedef struct ScanHomes { int loop; Home *input, *output; } ScanHomes;
 
 typedef enum JobKind {
-    JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_TURN, JOB_PACK, JOB_OUTER, JOB_JOIN, JOB_ONCE,
+    JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_PACK, JOB_OUTER, JOB_JOIN, JOB_ONCE,
     JOB_WIDE, JOB_SCAN
 } JobKind;
 typedef struct Job { JobKind kind; Val v; int phase, level, segment, output, stage, packed; } Job;
@@ -18,7 +18,6 @@ typedef struct Staged {
     Region r;
     VEC(Job) job;
     int *job_of;                           /* by node: the job that stores it, or -1 */
-    int *panels;                           /* by node: the entry of its turned form, or -1 */
     int phases, stages, packed;            /* packed: the last phase whose weights were */
     bool *given;                           /* by node: sums that a convolution's gradient gives */
     bool *done;                            /* of one segment: jobs that are emitted; a fused group */

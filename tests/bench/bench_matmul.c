@@ -27,7 +27,7 @@ static Val in_lanes(Net *n, int64_t width) {
 
 static double measure(Bench *b, Product p, Direction direction, int repeats) {
     static const char *const product[] = {"matmul", "pack", NULL};
-    static const char *const sums[] = {"turn", "outer", NULL};
+    static const char *const sums[] = {"outer", NULL};
     Net n = net_new(b);
     if (direction == WEIGHT_GRADIENT) {
         Val both[] = {in_lanes(&n, p.n), in_lanes(&n, p.k)};
