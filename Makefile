@@ -84,12 +84,13 @@ $(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
 VERSION := $(shell sed -n 's/.define NIN_VERSION "\(.*\)"/\1/p' runtime/experiment/lab.h)
 SONAME = libnin.so.$(firstword $(subst ., ,$(VERSION)))
 $(BUILD)/$(SONAME): $(OBJ)
-	$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs -o $@ $^ $(LIBS)
+	@echo '{ global: nin_*; local: *; };' > $(BUILD)/libnin.map
+	$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs -Wl,--version-script=$(BUILD)/libnin.map -o $@ $^ $(LIBS)
 $(BUILD)/install/libnin.a: $(OBJ)
 	@mkdir -p $(@D)
 	@rm -f $@
 	@echo "  AR $@"
-	@ld -r -o $(BUILD)/install/libnin.o $^ && objcopy --localize-hidden $(BUILD)/install/libnin.o && ar rcs $@ $(BUILD)/install/libnin.o
+	@ld -r -o $(BUILD)/install/libnin.o $^ && objcopy --wildcard --keep-global-symbol='nin_*' $(BUILD)/install/libnin.o && ar rcs $@ $(BUILD)/install/libnin.o
 
 # make install PREFIX=/usr/local DESTDIR=: the program, libnin, its header, pkg-config's nin.pc, the manual page, completions of
 # bash, zsh and fish, grammars for editors.  The program finds its back end in ../lib/nin, libnin in nin/ beside itself.
