@@ -60,7 +60,8 @@ static bool counter_move(Counter *c, const Counter *old) {
                 size_t to = 0;
                 if (!*from) continue;
                 for (int j = 0; j < c->axes; j++)
-                    to = to * (size_t)c->most + (size_t)(coarser(old->base[j] + at[j], c->level[j] - old->level[j]) - c->base[j]);
+                    to = to * (size_t)c->most
+                       + (size_t)(coarser(old->base[j] + at[j], c->level[j] - old->level[j]) - c->base[j]);
                 count[to] += *from;
             }
     free(old->count);
@@ -76,12 +77,14 @@ static bool counter_cover(Counter *c, const double *lo, const double *hi) {
         c->lo[j] = c->n ? fmin(c->lo[j], lo[j]) : lo[j];
         c->hi[j] = c->n ? fmax(c->hi[j], hi[j]) : hi[j];
         if (!c->n) continue;
-        double first = floor(c->lo[j] * c->scale[j]), last = floor(c->hi[j] * c->scale[j]);      /* may be beyond any whole number */
+        double first = floor(c->lo[j] * c->scale[j]),
+               last = floor(c->hi[j] * c->scale[j]); /* may be beyond any whole number */
         fits = fits && first >= (double)c->base[j] && last < (double)(c->base[j] + c->most)
             && c->level[j] == level_for(c->lo[j], c->hi[j], c->most, c->level[j]);
     }
     if (fits) return true;
-    for (int j = 0; j < c->axes; j++) axis_place(c, j, level_for(c->lo[j], c->hi[j], c->most, c->n ? c->level[j] : -1000));
+    for (int j = 0; j < c->axes; j++)
+        axis_place(c, j, level_for(c->lo[j], c->hi[j], c->most, c->n ? c->level[j] : -1000));
     return c->n == 0 || counter_move(c, &old);
 }
 
@@ -116,7 +119,8 @@ bool counter_add(Counter *c, const double *const *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         size_t to = 0;
         if (!point_finite(x, c->axes, i)) { c->lost++; continue; }
-        for (int j = 0; j < c->axes; j++) to = to * (size_t)c->most + (size_t)(bin_of(x[j][i], c->scale[j]) - c->base[j]);
+        for (int j = 0; j < c->axes; j++)
+            to = to * (size_t)c->most + (size_t)(bin_of(x[j][i], c->scale[j]) - c->base[j]);
         c->count[to]++;
         c->n++;
         counter_moments(c, x, i);
@@ -166,7 +170,8 @@ Bins *counter_bins(Arena *arena, const Counter *c) {
         for (at[1] = 0; at[1] < b->size[1]; at[1]++)
             for (at[2] = 0; at[2] < b->size[2]; at[2]++, k++) {
                 size_t from = 0;
-                for (int j = 0; j < c->axes; j++) from = from * (size_t)c->most + (size_t)(b->base[j] + at[j] - c->base[j]);
+                for (int j = 0; j < c->axes; j++)
+                    from = from * (size_t)c->most + (size_t)(b->base[j] + at[j] - c->base[j]);
                 b->count[k] = c->n ? c->count[from] : 0;
             }
     return b;
@@ -181,7 +186,8 @@ static void bins_take(Bins *to, const Bins *from) {
                 int64_t place = 0;
                 if (!from->count[k]) continue;
                 for (int j = 0; j < to->axes; j++)
-                    place = place * to->size[j] + coarser(from->base[j] + at[j], to->level[j] - from->level[j]) - to->base[j];
+                    place = place * to->size[j] + coarser(from->base[j] + at[j], to->level[j] - from->level[j])
+                          - to->base[j];
                 to->count[place] += from->count[k];
             }
 }
@@ -208,7 +214,8 @@ Bins *bins_pool(Arena *arena, const Bins *const *bins, int n) {
         for (int i = 0; i < n; i++) {
             if (!bins[i]->n) continue;
             int shift = like.level[j] - bins[i]->level[j];
-            int64_t first = coarser(bins[i]->base[j], shift), last = coarser(bins[i]->base[j] + bins[i]->size[j] - 1, shift);
+            int64_t first = coarser(bins[i]->base[j], shift),
+                    last = coarser(bins[i]->base[j] + bins[i]->size[j] - 1, shift);
             lo = first < lo ? first : lo;
             hi = last > hi ? last : hi;
         }

@@ -2,9 +2,9 @@
  *
  * Bin i of axis j covers [(base[j] + i) w, (base[j] + i + 1) w) with w = 2^level[j]: bins of a coarser level are unions
  * of finer ones, so counts at a level do not depend on the order of the points.
- * A Counter collects.  It holds at most `most` bins along each axis (65536, 1024 or 128 for 1, 2 or 3 numbers) and takes
- * the finest level at which they cover all that it has seen: no bin is narrower than 2^-24, nor than 2^-44 of the largest
- * number.  Points with a number that is not finite are `lost`.  Sums run in the order given. */
+ * A Counter collects.  It holds at most `most` bins along each axis (65536, 1024 or 128 for 1, 2 or 3 numbers) and
+ * takes the finest level at which they cover all that it has seen: no bin is narrower than 2^-24, nor than 2^-44 of the
+ * largest number.  Points with a number that is not finite are `lost`.  Sums run in the order given. */
 #ifndef NIN_BINS_H
 #define NIN_BINS_H
 
@@ -12,9 +12,11 @@
 
 enum { BIN_AXES = 3 };
 
-typedef struct Moments { int64_t n; double mean[BIN_AXES], scatter[BIN_AXES][BIN_AXES]; } Moments;   /* scatter: n covariance */
+/* scatter: n covariance */
+typedef struct Moments { int64_t n; double mean[BIN_AXES], scatter[BIN_AXES][BIN_AXES]; } Moments;
 typedef struct Bins {
-    int axes, level[BIN_AXES]; int64_t base[BIN_AXES], size[BIN_AXES];    /* size: the bins from the first to the last that is used */
+    int axes, level[BIN_AXES];
+    int64_t base[BIN_AXES], size[BIN_AXES]; /* size: the bins from the first to the last that is used */
     int64_t *count, n, lost;                      /* [size[0]][size[1]][size[2]] */
     Moments moments;
 } Bins;
@@ -36,7 +38,8 @@ Bins *counter_bins(Arena *arena, const Counter *counter);
 /* All points of several: at the coarsest of their levels, or coarser where they would be more than `most` together. */
 Bins *bins_pool(Arena *arena, const Bins *const *bins, int n);
 Bins *bins_coarser(Arena *arena, const Bins *bins, const int level[BIN_AXES]);    /* no level below the own one */
-Bins *bins_within(Arena *arena, const Bins *bins, int64_t most);          /* at the finest level with at most so many along each axis */
+/* At the finest level with at most so many along each axis. */
+Bins *bins_within(Arena *arena, const Bins *bins, int64_t most);
 /* At the level of Scott's rule: the widest bins that are no wider than 3.49 sd n^(-1 / (axes + 2)). */
 Bins *bins_scott(Arena *arena, const Bins *bins);
 Bins *bins_keep(Arena *arena, const Bins *bins);

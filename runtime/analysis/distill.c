@@ -156,12 +156,26 @@ static double improve(FormulaFit *f, const FormulaTarget *target, int steps) {
 /* ---- shapes ---- */
 
 static const FormulaTerm *term_list(int *n) {
-    static const FormulaTerm terms[] = {
-        {1, {CURVE_LINE}}, {1, {CURVE_TANH}}, {1, {CURVE_RELU}}, {1, {CURVE_ABS}}, {1, {CURVE_SIN}}, {1, {CURVE_EXP}},
-        {2, {CURVE_LINE, CURVE_LINE}}, {2, {CURVE_LINE, CURVE_TANH}}, {2, {CURVE_LINE, CURVE_RELU}}, {2, {CURVE_LINE, CURVE_ABS}},
-        {2, {CURVE_LINE, CURVE_SIN}}, {2, {CURVE_LINE, CURVE_EXP}}, {3, {CURVE_LINE, CURVE_LINE, CURVE_LINE}},
-        {2, {CURVE_TANH, CURVE_TANH}}, {2, {CURVE_TANH, CURVE_RELU}}, {2, {CURVE_RELU, CURVE_RELU}}, {2, {CURVE_SIN, CURVE_SIN}},
-        {2, {CURVE_EXP, CURVE_SIN}}, {2, {CURVE_TANH, CURVE_EXP}}, {2, {CURVE_ABS, CURVE_ABS}}};
+    static const FormulaTerm terms[] = {{1, {CURVE_LINE}},
+                                        {1, {CURVE_TANH}},
+                                        {1, {CURVE_RELU}},
+                                        {1, {CURVE_ABS}},
+                                        {1, {CURVE_SIN}},
+                                        {1, {CURVE_EXP}},
+                                        {2, {CURVE_LINE, CURVE_LINE}},
+                                        {2, {CURVE_LINE, CURVE_TANH}},
+                                        {2, {CURVE_LINE, CURVE_RELU}},
+                                        {2, {CURVE_LINE, CURVE_ABS}},
+                                        {2, {CURVE_LINE, CURVE_SIN}},
+                                        {2, {CURVE_LINE, CURVE_EXP}},
+                                        {3, {CURVE_LINE, CURVE_LINE, CURVE_LINE}},
+                                        {2, {CURVE_TANH, CURVE_TANH}},
+                                        {2, {CURVE_TANH, CURVE_RELU}},
+                                        {2, {CURVE_RELU, CURVE_RELU}},
+                                        {2, {CURVE_SIN, CURVE_SIN}},
+                                        {2, {CURVE_EXP, CURVE_SIN}},
+                                        {2, {CURVE_TANH, CURVE_EXP}},
+                                        {2, {CURVE_ABS, CURVE_ABS}}};
     *n = COUNT(terms);
     return terms;
 }
@@ -190,7 +204,8 @@ static void shape_open(FormulaFit *f) {
         f->p[c] = 1;
         f->fixed[c] = all_lines(term);
         for (int k = 0; k < term->factors; k++)
-            f->fixed[formula_parameter(f, t, k) + n] = term->curve[k] == CURVE_EXP || (term->factors == 1 && term->curve[k] == CURVE_LINE);
+            f->fixed[formula_parameter(f, t, k) + n] = term->curve[k] == CURVE_EXP
+                                                    || (term->factors == 1 && term->curve[k] == CURVE_LINE);
     }
 }
 
@@ -204,7 +219,8 @@ static void shape_start(FormulaFit *f, const FormulaTarget *target, uint32_t sta
             double *w = f->p + formula_parameter(f, t, k), b = 0.5 * (double)rng_normal(key, element++, 0, start);
             for (int j = 0; j < n; j++) {
                 double sum = 0, square = 0, points = (double)target->n;
-                for (int64_t i = 0; i < target->n; i++) sum += target->x[j][i], square += target->x[j][i] * target->x[j][i];
+                for (int64_t i = 0; i < target->n; i++)
+                    sum += target->x[j][i], square += target->x[j][i] * target->x[j][i];
                 double sd = sqrt(fmax(square / points - sum / points * (sum / points), 1e-300));
                 w[j] = (double)rng_normal(key, element++, 0, start) / sd;
                 b -= w[j] * sum / points;
@@ -225,7 +241,8 @@ static bool factor_lives(const FormulaFit *f, int t, int k) {
 static bool formula_lives(const FormulaFit *f) {
     bool lives = true;
     for (int t = 0; t < f->terms; t++)
-        for (int k = 0; k < f->term[t].factors; k++) lives &= f->p[formula_parameter(f, t, -1)] != 0 && factor_lives(f, t, k);
+        for (int k = 0; k < f->term[t].factors; k++)
+            lives &= f->p[formula_parameter(f, t, -1)] != 0 && factor_lives(f, t, k);
     return lives;
 }
 
@@ -261,7 +278,8 @@ static void normalise(FormulaFit *f) {
         double *c = f->p + formula_parameter(f, t, -1), *last = f->p + formula_parameter(f, t, term->factors - 1);
         for (int k = 0; k < term->factors - lines; k++) {
             double *w = f->p + formula_parameter(f, t, k), s = largest_of(w, n);
-            bool even = term->curve[k] == CURVE_RELU || term->curve[k] == CURVE_ABS, odd = term->curve[k] == CURVE_TANH || term->curve[k] == CURVE_SIN;
+            bool even = term->curve[k] == CURVE_RELU || term->curve[k] == CURVE_ABS,
+                 odd = term->curve[k] == CURVE_TANH || term->curve[k] == CURVE_SIN;
             if (even) s = fabs(s);
             else if (odd) s = s < 0 ? -1 : 1;
             else if (term->curve[k] == CURVE_EXP) continue;
@@ -298,7 +316,9 @@ static void put_number(double x, Buf *out) {
     buf_text(out, text);
 }
 
-static void put_sign(bool first, bool negative, Buf *out) { buf_text(out, first ? negative ? "-" : "" : negative ? " - " : " + "); }
+static void put_sign(bool first, bool negative, Buf *out) {
+    buf_text(out, first ? negative ? "-" : "" : negative ? " - " : " + ");
+}
 
 /* w1 x1 + ... + b; *parts: how many summands. */
 static int put_line(const double *w, int n, int *parts, Buf *out) {
@@ -372,14 +392,21 @@ int formula_text(const FormulaFit *f, Buf *out) {
 
 /* ---- the search ---- */
 
-typedef struct Search { const FormulaTarget *target; double within; int fits, most; FormulaFit best; bool found; } Search;
+typedef struct Search {
+    const FormulaTarget *target;
+    double within;
+    int fits, most;
+    FormulaFit best;
+    bool found;
+} Search;
 
 /* One shape; the best of its starts. */
 static void try_shape(Search *s, FormulaFit *f) {
     FormulaFit best = {.arguments = f->arguments, .numbers = 1, .error = INFINITY};
     bool linear = f->terms == 0 || (f->terms == 1 && f->term[0].factors == 1 && f->term[0].curve[0] == CURVE_LINE);
     shape_open(f);
-    for (int start = 0; start < (linear ? 1 : STARTS) && s->fits < s->most && best.error > s->within; start++, s->fits++) {
+    for (int start = 0; start < (linear ? 1 : STARTS) && s->fits < s->most && best.error > s->within;
+         start++, s->fits++) {
         FormulaFit one = *f;
         shape_start(&one, s->target, (uint32_t)start);
         improve(&one, s->target, 12);
@@ -396,7 +423,8 @@ static void try_shape(Search *s, FormulaFit *f) {
     round_numbers(&best, s->target, s->within);
     best.size = formula_text(&best, &text);
     buf_free(&text);
-    if (!s->found || best.size < s->best.size || (best.size == s->best.size && best.error < s->best.error)) s->best = best;
+    if (!s->found || best.size < s->best.size || (best.size == s->best.size && best.error < s->best.error))
+        s->best = best;
     s->found = true;
 }
 
@@ -415,7 +443,10 @@ static void try_sums(Search *s, FormulaFit *f, int size, int from) {
 }
 
 bool distill_formula(const FormulaTarget *target, double within, int size, int most, FormulaFit *out) {
-    Search s = {.target = target, .within = within, .most = most, .best = {.arguments = target->arguments, .numbers = 1, .error = INFINITY}};
+    Search s = {.target = target,
+                .within = within,
+                .most = most,
+                .best = {.arguments = target->arguments, .numbers = 1, .error = INFINITY}};
     FormulaFit empty = {.arguments = target->arguments};
     try_shape(&s, &empty);
     for (int k = 1; k <= size && !s.found && s.fits < s.most; k++) try_sums(&s, &empty, k, 0);

@@ -40,7 +40,8 @@ static void spread_of(const double *y, const double *weight, int64_t n, LeastSqu
     for (int64_t i = 0; i < n; i++) out->total += (weight ? weight[i] : 1) * (y[i] - mean) * (y[i] - mean);
 }
 
-LeastSquares least_squares(double *const *column, int columns, const double *y, const double *weight, int64_t n, double *c) {
+LeastSquares least_squares(double *const *column, int columns, const double *y, const double *weight, int64_t n,
+                           double *c) {
     LeastSquares out = {0};
     Arena *scratch = arena_new();
     double *rest = arena_array(scratch, double, n + 1), *r = arena_array(scratch, double, columns * columns + 1);

@@ -72,7 +72,8 @@ static bool curvature_once(const Scaled *s, uint64_t key, uint32_t time, double 
     for (int64_t i = 0; i < s->points; i++) {
         double mean = s->count ? s->count[i] : 1;
         uint32_t element = (uint32_t)i;
-        double w = poisson(mean, (double)rng_uniform(key, element, 0, time), mean > 40 ? (double)rng_normal(key, element, 1, time) : 0);
+        double w = poisson(mean, (double)rng_uniform(key, element, 0, time),
+                           mean > 40 ? (double)rng_normal(key, element, 1, time) : 0);
         const double *t = s->t + i * TERMS;
         for (int j = 0; j < m && w > 0; j++) {
             double wt = w * t[j];
@@ -98,8 +99,8 @@ static int rising(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-bool quadratic_bootstrap(int n, const double *const *x, const double *y, const double *count, int64_t points, int times, double level,
-                         uint64_t key, double *lo, double *hi) {
+bool quadratic_bootstrap(int n, const double *const *x, const double *y, const double *count, int64_t points, int times,
+                         double level, uint64_t key, double *lo, double *hi) {
     Arena *scratch = arena_new();
     Scaled s = {.n = n, .points = points, .y = y, .count = count, .area = 1};
     double *found = arena_array(scratch, double, times + 1);

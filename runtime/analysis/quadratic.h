@@ -1,5 +1,5 @@
-/* quadratic.h -- the form of a quadratic of 1 to 3 arguments.  Coefficients stand as in fits: squares, products (12, 13,
- * 23), the arguments, 1. */
+/* quadratic.h -- the form of a quadratic of 1 to 3 arguments.  Coefficients stand as in fits: squares, products (12,
+ * 13, 23), the arguments, 1. */
 #ifndef NIN_QUADRATIC_H
 #define NIN_QUADRATIC_H
 
@@ -13,7 +13,7 @@ double quadratic_curvature(int arguments, const double *c);
 /* The central share `level` of the curvatures of fits to points drawn anew: in each of `times` fits, point i counts
  * Poisson(count[i]) times instead of count[i] (NULL: 1).  Random numbers by rng.h with this key.  False: no fit was
  * possible. */
-bool quadratic_bootstrap(int arguments, const double *const *x, const double *y, const double *count, int64_t n, int times,
-                         double level, uint64_t key, double *lo, double *hi);
+bool quadratic_bootstrap(int arguments, const double *const *x, const double *y, const double *count, int64_t n,
+                         int times, double level, uint64_t key, double *lo, double *hi);
 
 #endif

@@ -125,10 +125,12 @@ static void spread_of(const Quotient *q, LeastSquares *out) {
         sum += w * q->y[i];
     }
     double mean = out->weight > 0 ? sum / out->weight : 0;
-    for (int64_t i = 0; i < q->n; i++) out->total += (q->weight ? q->weight[i] : 1) * (q->y[i] - mean) * (q->y[i] - mean);
+    for (int64_t i = 0; i < q->n; i++)
+        out->total += (q->weight ? q->weight[i] : 1) * (q->y[i] - mean) * (q->y[i] - mean);
 }
 
-LeastSquares rational_least_squares(double *const *column, int terms, const double *y, const double *weight, int64_t n, double *c) {
+LeastSquares rational_least_squares(double *const *column, int terms, const double *y, const double *weight, int64_t n,
+                                    double *c) {
     LeastSquares out = {.rank = 2 * terms - 1};
     Quotient q = {.terms = terms, .numbers = 2 * terms - 1, .n = n, .m = column, .y = y, .weight = weight};
     Arena *arena = arena_new();

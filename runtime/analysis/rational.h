@@ -10,6 +10,7 @@
 #include "analysis/least_squares.h"
 
 /* column[k][i]: term k at point i; c[2 terms - 1]: of P, then of Q.  The columns are scaled, and not restored. */
-LeastSquares rational_least_squares(double *const *column, int terms, const double *y, const double *weight, int64_t n, double *c);
+LeastSquares rational_least_squares(double *const *column, int terms, const double *y, const double *weight, int64_t n,
+                                    double *c);
 
 #endif

@@ -104,7 +104,8 @@ double soft_xor(const Quadrature *q, const double *y) {
     double coefficient[SIDE * SIDE * SIDE], power[3] = {0}, form[4], value[2], vector[4];
     hermite_coefficients(q, y, 2, coefficient);
     for (int a = 0; a <= 2; a++)
-        for (int b = 0; a + b <= 2; b++) power[a + b] += coefficient[(a * SIDE + b) * SIDE] * coefficient[(a * SIDE + b) * SIDE];
+        for (int b = 0; a + b <= 2; b++)
+            power[a + b] += coefficient[(a * SIDE + b) * SIDE] * coefficient[(a * SIDE + b) * SIDE];
     form[0] = coefficient[2 * SIDE * SIDE] / sqrt(2);
     form[3] = coefficient[2 * SIDE] / sqrt(2);
     form[1] = form[2] = coefficient[(SIDE + 1) * SIDE] / 2;

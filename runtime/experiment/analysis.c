@@ -1,7 +1,8 @@
 /* analysis.c -- what a cell is called with: cell_inputs, box, region.
  *
- * The net runs over the data in pieces; a piece's rows are what the cell was called with, call by call (PlanRequest.uses).
- * Points are counted in the order of the examples, so nothing depends on threads or on the size of the pieces. */
+ * The net runs over the data in pieces; a piece's rows are what the cell was called with, call by call
+ * (PlanRequest.uses). Points are counted in the order of the examples, so nothing depends on threads or on the size of
+ * the pieces. */
 #include "experiment/analysis.h"
 
 #include <math.h>
@@ -9,11 +10,14 @@
 /* ---- values ---- */
 
 const InputsObject *value_inputs(const Value *value) {
-    return value->kind == V_OBJECT && value->object->class == &inputs_class ? (const InputsObject *)value->object : NULL;
+    return value->kind == V_OBJECT && value->object->class == &inputs_class ? (const InputsObject *)value->object
+                                                                            : NULL;
 }
 
 const Region *value_region(const Value *value) {
-    return value->kind == V_OBJECT && value->object->class == &region_class ? ((const RegionObject *)value->object)->region : NULL;
+    return value->kind == V_OBJECT && value->object->class == &region_class
+             ? ((const RegionObject *)value->object)->region
+             : NULL;
 }
 
 static Value numbers(Arena *arena, const double *x, Shape shape) {
@@ -34,7 +38,9 @@ static Value ranges(Arena *arena, const double *lo, const double *hi, int n) {
     return value_list(arena, at, n);
 }
 
-static double bin_middle(const Bins *b, int axis, int64_t i) { return (bins_edge(b, axis, i) + bins_edge(b, axis, i + 1)) / 2; }
+static double bin_middle(const Bins *b, int axis, int64_t i) {
+    return (bins_edge(b, axis, i) + bins_edge(b, axis, i + 1)) / 2;
+}
 
 /* Points per unit of area, of all; at the bins of Scott's rule. */
 static bool density_of(Eval *e, const Bins *all, Span span, Value *out) {
@@ -43,7 +49,8 @@ static bool density_of(Eval *e, const Bins *all, Span span, Value *out) {
     double *x = arena_array(e->arena, double, nx + 1), *y = arena_array(e->arena, double, ny + 1);
     double *z = arena_array(e->arena, double, nx * ny + 1), area = 1;
     if (b->axes > 2) {
-        diag_add(e->diags, D_E0806, span, "a density is drawn over one or two arguments; these inputs have %d", b->axes);
+        diag_add(e->diags, D_E0806, span, "a density is drawn over one or two arguments; these inputs have %d",
+                 b->axes);
         return false;
     }
     for (int j = 0; j < b->axes; j++) area *= ldexp(1, b->level[j]);
@@ -99,7 +106,8 @@ static void inputs_identity(const Object *self, Buf *out) {
     const InputsObject *inputs = (const InputsObject *)self;
     buf_printf(out, "inputs of %d arguments, n %lld", inputs->bins->axes, (long long)inputs->bins->n);
     buf_printf(out, " #%016llx", (unsigned long long)bins_hash(inputs->bins));
-    for (int i = 0; i < inputs->layers; i++) buf_printf(out, ".%016llx", (unsigned long long)bins_hash(inputs->layer[i]));
+    for (int i = 0; i < inputs->layers; i++)
+        buf_printf(out, ".%016llx", (unsigned long long)bins_hash(inputs->layer[i]));
 }
 
 static void inputs_show(const Object *self, Buf *out) {
@@ -118,8 +126,12 @@ static Object *inputs_keep(Arena *arena, const Object *self) {
     return inputs_value(arena, bins_keep(arena, from->bins), layer, from->layers).object;
 }
 
-const ObjectClass inputs_class = {.name = "inputs", .fields = inputs_fields, .field = inputs_field, .identity = inputs_identity,
-                                  .show = inputs_show, .keep = inputs_keep};
+const ObjectClass inputs_class = {.name = "inputs",
+                                  .fields = inputs_fields,
+                                  .field = inputs_field,
+                                  .identity = inputs_identity,
+                                  .show = inputs_show,
+                                  .keep = inputs_keep};
 
 static const char *const region_fields[] = {"share", "held", "box", "size", "n", NULL};
 
@@ -141,7 +153,8 @@ static void region_identity(const Object *self, Buf *out) {
     const Region *r = ((const RegionObject *)self)->region;
     char share[32];
     text_of_f64(share, r->share);
-    buf_printf(out, "region of %s of %lld inputs #%016llx", share, (long long)r->bins->n, (unsigned long long)bins_hash(r->bins));
+    buf_printf(out, "region of %s of %lld inputs #%016llx", share, (long long)r->bins->n,
+               (unsigned long long)bins_hash(r->bins));
 }
 
 /* Is a point inside? */
@@ -164,8 +177,12 @@ static Object *region_keep_object(Arena *arena, const Object *self) {
     return &region->object;
 }
 
-const ObjectClass region_class = {.name = "region", .fields = region_fields, .field = region_field, .identity = region_identity,
-                                  .call = region_call, .keep = region_keep_object};
+const ObjectClass region_class = {.name = "region",
+                                  .fields = region_fields,
+                                  .field = region_field,
+                                  .identity = region_identity,
+                                  .call = region_call,
+                                  .keep = region_keep_object};
 
 /* ---- cell_inputs(model, on:, cell:) ---- */
 
@@ -182,15 +199,22 @@ static const NetCell *cell_meant(Eval *e, const BuiltinCall *call, const NetInfo
     if (fits == 1) {
         int arity = callable_arity(e, &found->cell);
         if (arity >= 1 && arity <= BIN_AXES) return found;
-        diag_add(e->diags, D_E0613, call->span, "inputs are counted for 1 to %d arguments; %s has %d", BIN_AXES, found->path, arity);
+        diag_add(e->diags, D_E0613, call->span, "inputs are counted for 1 to %d arguments; %s has %d", BIN_AXES,
+                 found->path, arity);
         return NULL;
     }
-    Diag *diag = diag_add(e->diags, D_E0603, call->arg_spans[2], fits ? "this net has %d such cells; say which" : "this net has no such cell", fits);
+    Diag *diag = diag_add(e->diags, D_E0603, call->arg_spans[2],
+                          fits ? "this net has %d such cells; say which" : "this net has no such cell", fits);
     if (info->cells) diag_hint(diag, "cell: \"%s\"", info->cell[0].path);
     return NULL;
 }
 
-typedef struct Piece { const TrainPlan *plan; Counter *counter; int64_t row; double *x[BIN_AXES]; } Piece;    /* row: numbers of one */
+typedef struct Piece {
+    const TrainPlan *plan;
+    Counter *counter;
+    int64_t row;
+    double *x[BIN_AXES];
+} Piece; /* row: numbers of one */
 
 static double *piece_column(const Piece *p, const void *rows, int64_t at, int64_t n, double *to) {
     for (int64_t i = 0; i < n; i++)
@@ -212,7 +236,8 @@ static bool piece_count(Piece *p, const void *rows, int64_t examples) {
 }
 
 /* The rows of all examples, piece by piece, into the counters.  False: out of memory. */
-static bool pieces_run(Eval *e, const Model *model, const DataObject *data, const TrainPlan *plan, const double *settings, Piece *p) {
+static bool pieces_run(Eval *e, const Model *model, const DataObject *data, const TrainPlan *plan,
+                       const double *settings, Piece *p) {
     enum { PIECE = 256, PIECE_BYTES = 64 << 20 };
     Lab *lab = lab_of(e);
     DType precision = model->info->precision;
@@ -239,7 +264,8 @@ static bool pieces_run(Eval *e, const Model *model, const DataObject *data, cons
     return true;
 }
 
-static bool uses_fit(Eval *e, const BuiltinCall *call, const TrainPlan *plan, const DataObject *data, const char *path) {
+static bool uses_fit(Eval *e, const BuiltinCall *call, const TrainPlan *plan, const DataObject *data,
+                     const char *path) {
     double most = 0, bytes = plan->use_arity == 1 ? 262144 : plan->use_arity == 2 ? 4194304 : 8388608;
     if (!plan->uses) {
         diag_add(e->diags, D_E0603, call->span, "the net applies %s only inside of other cells", path);
@@ -247,22 +273,26 @@ static bool uses_fit(Eval *e, const BuiltinCall *call, const TrainPlan *plan, co
     }
     for (int u = 0; u < plan->uses; u++) most = fmax(most, (double)plan->use_size[u] * (double)data->size);
     if (bytes * plan->uses > 4e9) {
-        diag_add(e->diags, D_E0414, call->span, "%s is applied %d times: to count each by itself needs %.1f GB; the limit is 4", path, plan->uses,
+        diag_add(e->diags, D_E0414, call->span,
+                 "%s is applied %d times: to count each by itself needs %.1f GB; the limit is 4", path, plan->uses,
                  bytes * plan->uses * 1e-9);
         return false;
     }
     if (most <= COUNTER_MOST) return true;
-    Diag *diag = diag_add(e->diags, D_E0414, call->span, "%s is called %.3g times; %.3g at most are counted", path, most, (double)COUNTER_MOST);
+    Diag *diag = diag_add(e->diags, D_E0414, call->span, "%s is called %.3g times; %.3g at most are counted", path,
+                          most, (double)COUNTER_MOST);
     diag_hint(diag, "on: a part of the data, as in data[1..1000]");
     return false;
 }
 
-static bool count_inputs(Eval *e, const BuiltinCall *call, const Model *model, const DataObject *data, const NetCell *cell, Value *out) {
+static bool count_inputs(Eval *e, const BuiltinCall *call, const Model *model, const DataObject *data,
+                         const NetCell *cell, Value *out) {
     Arena *arena = e->arena;
     Eval sub = *e;
     sub.arena = arena_new();
     const double *settings;
-    PlanRequest request = {.e = &sub, .info = model->info, .x = data->x, .y = data->y, .uses = cell->path, .span = call->span};
+    PlanRequest request = {
+        .e = &sub, .info = model->info, .x = data->x, .y = data->y, .uses = cell->path, .span = call->span};
     TrainPlan *plan = plan_get(&request, &settings);
     bool ok = plan && uses_fit(&sub, call, plan, data, cell->path), memory = true;
     int uses = ok ? plan->uses : 0, opened = 0;
@@ -270,7 +300,8 @@ static bool count_inputs(Eval *e, const BuiltinCall *call, const Model *model, c
     for (int j = 0; j < BIN_AXES; j++) p.x[j] = arena_array(sub.arena, double, p.row + 1);
     for (; memory && opened < uses; opened++) memory = counter_open(&p.counter[opened], plan->use_arity);
     memory = memory && (!ok || pieces_run(&sub, model, data, plan, settings, &p));
-    const Bins **fine = arena_array(sub.arena, const Bins *, uses + 1), **layer = arena_array(arena, const Bins *, uses + 1);
+    const Bins **fine = arena_array(sub.arena, const Bins *, uses + 1),
+               **layer = arena_array(arena, const Bins *, uses + 1);
     int64_t most = !ok || plan->use_arity == 1 ? 4096 : plan->use_arity == 2 ? 256 : 64;
     for (int u = 0; u < opened; u++) {
         if (memory) {
@@ -284,7 +315,8 @@ static bool count_inputs(Eval *e, const BuiltinCall *call, const Model *model, c
         diag_add(e->diags, D_R0103, call->span, "interrupted while counting the inputs of %s", cell->path);
         ok = false;
     }
-    if (ok && memory) *out = inputs_value(arena, bins_within(arena, bins_pool(sub.arena, fine, uses), most), layer, uses);
+    if (ok && memory)
+        *out = inputs_value(arena, bins_within(arena, bins_pool(sub.arena, fine, uses), most), layer, uses);
     arena_free(sub.arena);
     return (ok && memory) || eval_fail(out);
 }
@@ -303,20 +335,26 @@ static bool builtin_cell_inputs(Eval *e, const BuiltinCall *call, Value *out) {
 /* ---- box(inputs, share), region(inputs, share) ---- */
 
 /* *done: *out is the result already. */
-static bool inputs_and_share(Eval *e, const BuiltinCall *call, const InputsObject **inputs, double *share, Value *out, bool *done) {
+static bool inputs_and_share(Eval *e, const BuiltinCall *call, const InputsObject **inputs, double *share, Value *out,
+                             bool *done) {
     *done = true;
     if (call->args[1].kind != V_ABSTRACT) {
         if (!value_as_real(e, &call->args[1], call->arg_spans[1], share)) return eval_fail(out);
         if (!(*share > 0 && *share <= 1)) {
-            diag_add(e->diags, D_E0314, call->arg_spans[1], "a share lies above 0 and up to 1; this is %s", value_shown(e, &call->args[1]));
+            diag_add(e->diags, D_E0314, call->arg_spans[1], "a share lies above 0 and up to 1; this is %s",
+                     value_shown(e, &call->args[1]));
             return eval_fail(out);
         }
     }
     if (call->args[0].kind == V_ERROR) return eval_fail(out);
-    if (call->args[0].kind == V_ABSTRACT || call->args[1].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
+    if (call->args[0].kind == V_ABSTRACT || call->args[1].kind == V_ABSTRACT) {
+        *out = value_abstract(NULL);
+        return true;
+    }
     *inputs = value_inputs(&call->args[0]);
     if (!*inputs) {
-        Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[0], "this must be what cell_inputs gives; it is %s", value_kind_name(&call->args[0]));
+        Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[0], "this must be what cell_inputs gives; it is %s",
+                              value_kind_name(&call->args[0]));
         diag_hint(diag, "cell_inputs(run.model, on: data.test)");
         return eval_fail(out);
     }
@@ -349,4 +387,5 @@ static bool builtin_region(Eval *e, const BuiltinCall *call, Value *out) {
     return true;
 }
 
-const BuiltinRow builtins_analysis[] = {{"cell_inputs", builtin_cell_inputs}, {"box", builtin_box}, {"region", builtin_region}, {NULL, NULL}};
+const BuiltinRow builtins_analysis[] = {
+    {"cell_inputs", builtin_cell_inputs}, {"box", builtin_box}, {"region", builtin_region}, {NULL, NULL}};

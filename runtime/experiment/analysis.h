@@ -1,7 +1,7 @@
 /* analysis.h -- what the analysis of cells gives: the inputs a cell gets, regions of them (analysis.c).
  *
- * Both are immutable and can be recorded.  Fields of inputs: n, lost, mean, sd, covariance, density, layers; of a region:
- * share, held, box, size (its area), n. */
+ * Both are immutable and can be recorded.  Fields of inputs: n, lost, mean, sd, covariance, density, layers; of a
+ * region: share, held, box, size (its area), n. */
 #ifndef NIN_EXPERIMENT_ANALYSIS_H
 #define NIN_EXPERIMENT_ANALYSIS_H
 

@@ -1,9 +1,9 @@
 /* approximate.c -- fits as functions: quadratic_fit[over: r](cell), polynomial_fit, rational_fit.
  *
- * A Fit is like a cell: it is called, traced and drawn.  It holds the strategy that it would be in a net (strategy.h), with
- * its coefficients, and, of a quadratic, the points that it was made from, for the interval of its curvature.  Fields:
- * coefficients, r2, residual (root of the mean square, weighed), largest, points; of a quadratic: curvature, interval,
- * axes. */
+ * A Fit is like a cell: it is called, traced and drawn.  It holds the strategy that it would be in a net (strategy.h),
+ * with its coefficients, and, of a quadratic, the points that it was made from, for the interval of its curvature.
+ * Fields: coefficients, r2, residual (root of the mean square, weighed), largest, points; of a quadratic: curvature,
+ * interval, axes. */
 #include "analysis/quadratic.h"
 #include "analysis/least_squares.h"
 #include "experiment/analysis.h"
@@ -13,7 +13,14 @@
 
 #include <math.h>
 
-typedef struct Fit { Object object; int arguments; const char *cell; Strategy strategy; Samples samples; double residual, largest; } Fit;
+typedef struct Fit {
+    Object object;
+    int arguments;
+    const char *cell;
+    Strategy strategy;
+    Samples samples;
+    double residual, largest;
+} Fit;
 static const ObjectClass fit_class;
 
 static bool is_quadratic(const Fit *f) { return f->strategy.degree == 2 && !f->strategy.rational; }
@@ -48,19 +55,23 @@ static bool fit_interval(Eval *e, const Fit *f, Value *out) {
     double ends[2] = {NAN, NAN};
     if (e->mode == EVAL_CHECK) { *out = value_abstract(NULL); return true; }
     uint64_t key = rng_key(0, "bootstrap", 0, f->cell, 0);
-    quadratic_bootstrap(f->arguments, (const double *const *)s->x, s->y, s->weight, s->n, TIMES, 0.95, key, &ends[0], &ends[1]);
+    quadratic_bootstrap(f->arguments, (const double *const *)s->x, s->y, s->weight, s->n, TIMES, 0.95, key, &ends[0],
+                        &ends[1]);
     *out = tensor_value(e->arena, ends, 2);
     return true;
 }
 
-static const char *const fit_fields[] = {"coefficients", "r2", "residual", "largest", "points", "curvature", "interval", "axes", NULL};
+static const char *const fit_fields[] = {"coefficients", "r2",       "residual", "largest", "points",
+                                         "curvature",    "interval", "axes",     NULL};
 
 static bool fit_field(Eval *e, Object *self, Name field, Span span, Value *out) {
     const Fit *f = (const Fit *)self;
     const Tensor *c = f->strategy.coefficients;
     bool quadratic = strcmp(field, "curvature") == 0 || strcmp(field, "interval") == 0 || strcmp(field, "axes") == 0;
     if (quadratic && !is_quadratic(f)) {
-        diag_hint(diag_add(e->diags, D_E0311, span, "only a quadratic has %s; this is of degree %d", field, f->strategy.degree), "quadratic_fit");
+        diag_hint(diag_add(e->diags, D_E0311, span, "only a quadratic has %s; this is of degree %d", field,
+                           f->strategy.degree),
+                  "quadratic_fit");
         return eval_fail(out) || true;
     }
     if (strcmp(field, "coefficients") == 0) *out = (Value){.kind = V_TENSOR, .tensor = c};
@@ -87,13 +98,15 @@ static bool power_of(Eval *e, const Value *x, int exponent, Span span, Value *y)
 }
 
 /* sum c m, term by term. */
-static bool polynomial(Eval *e, const double *c, int count, int exponent[FIT_TERMS][STRATEGY_ARGUMENTS], const Value *x, int n, Span span,
-                       Value *sum) {
+static bool polynomial(Eval *e, const double *c, int count, int exponent[FIT_TERMS][STRATEGY_ARGUMENTS], const Value *x,
+                       int n, Span span, Value *sum) {
     *sum = value_real(0);
     for (int i = 0; i < count; i++) {
         Value term = value_real(c[i]), factor;
         for (int j = 0; j < n; j++)
-            if (exponent[i][j] && (!power_of(e, &x[j], exponent[i][j], span, &factor) || !eval_binary(e, OP_MUL, &term, &factor, span, &term)))
+            if (exponent[i][j]
+                && (!power_of(e, &x[j], exponent[i][j], span, &factor)
+                    || !eval_binary(e, OP_MUL, &term, &factor, span, &term)))
                 return false;
         if (!eval_binary(e, OP_ADD, sum, &term, span, sum)) return false;
     }
@@ -106,13 +119,15 @@ static bool fit_trace(Eval *e, Object *self, const Value *args, int n, Span span
     const double *c = f->strategy.coefficients->data;
     Value bottom, one = value_real(1);
     if (n != f->arguments) {
-        diag_add(e->diags, D_E0309, span, "this fit takes %d number%s, here %s %d", f->arguments, f->arguments == 1 ? "" : "s", n == 1 ? "is" : "are", n);
+        diag_add(e->diags, D_E0309, span, "this fit takes %d number%s, here %s %d", f->arguments,
+                 f->arguments == 1 ? "" : "s", n == 1 ? "is" : "are", n);
         return false;
     }
     if (!polynomial(e, c, terms, exponent, args, n, span, out)) return false;
     if (!f->strategy.rational) return true;
-    return polynomial(e, c + terms, terms - 1, exponent, args, n, span, &bottom) && eval_op(e, G_ABS, &bottom, 1, span, &bottom)
-        && eval_binary(e, OP_ADD, &one, &bottom, span, &bottom) && eval_binary(e, OP_DIV, out, &bottom, span, out);
+    return polynomial(e, c + terms, terms - 1, exponent, args, n, span, &bottom)
+        && eval_op(e, G_ABS, &bottom, 1, span, &bottom) && eval_binary(e, OP_ADD, &one, &bottom, span, &bottom)
+        && eval_binary(e, OP_DIV, out, &bottom, span, out);
 }
 
 static void put_polynomial(const double *c, int count, int exponent[FIT_TERMS][STRATEGY_ARGUMENTS], int n, Buf *out) {
@@ -144,7 +159,8 @@ static void fit_identity(const Object *self, Buf *out) {
     const Fit *f = (const Fit *)self;
     const Tensor *c = f->strategy.coefficients;
     size_t bytes = sizeof(double) * (size_t)shape_size(&c->shape);
-    buf_printf(out, "fit of %d arguments, degree %d%s", f->arguments, f->strategy.degree, f->strategy.rational ? ", rational" : "");
+    buf_printf(out, "fit of %d arguments, degree %d%s", f->arguments, f->strategy.degree,
+               f->strategy.rational ? ", rational" : "");
     buf_printf(out, " #%016llx", (unsigned long long)fnv1a(c->data, bytes, FNV1A_START));
 }
 
@@ -168,8 +184,14 @@ static Object *fit_keep(Arena *arena, const Object *self) {
     return &f->object;
 }
 
-static const ObjectClass fit_class = {.name = "fit", .fields = fit_fields, .field = fit_field, .identity = fit_identity, .show = fit_show,
-                                      .trace = fit_trace, .arity = fit_arity, .keep = fit_keep};
+static const ObjectClass fit_class = {.name = "fit",
+                                      .fields = fit_fields,
+                                      .field = fit_field,
+                                      .identity = fit_identity,
+                                      .show = fit_show,
+                                      .trace = fit_trace,
+                                      .arity = fit_arity,
+                                      .keep = fit_keep};
 
 /* ---- making one ---- */
 
@@ -211,7 +233,8 @@ static bool builtin_fit(Eval *e, const BuiltinCall *call, Value *out) {
     value_identity(&call->args[0], &text);
     *f = (Fit){.object = {&fit_class}, .arguments = arity, .cell = buf_done(&text, e->arena)};
     f->strategy.asked = f->cell;
-    if (!strategy_read_callable(e, call->callable, arity, "the function", call->span, &f->strategy)) return eval_fail(out);
+    if (!strategy_read_callable(e, call->callable, arity, "the function", call->span, &f->strategy))
+        return eval_fail(out);
     if (!samples_take(e, &call->args[0], &f->strategy, arity, call->span, &f->samples)) return eval_fail(out);
     if (!fit_samples(e, &f->samples, &f->strategy)) return eval_fail(out);
     fit_residuals(f);
@@ -219,4 +242,5 @@ static bool builtin_fit(Eval *e, const BuiltinCall *call, Value *out) {
     return true;
 }
 
-const BuiltinRow builtins_approximate[] = {{"quadratic_fit", builtin_fit}, {"polynomial_fit", builtin_fit}, {"rational_fit", builtin_fit}, {NULL, NULL}};
+const BuiltinRow builtins_approximate[] = {
+    {"quadratic_fit", builtin_fit}, {"polynomial_fit", builtin_fit}, {"rational_fit", builtin_fit}, {NULL, NULL}};

@@ -19,7 +19,8 @@ static bool line_trace(Eval *e, const double *w, const Value *x, int n, Span spa
     for (int j = 0; j < n; j++) {
         Value weight = value_real(w[j]), term;
         if (w[j] == 0) continue;
-        if (!eval_binary(e, OP_MUL, &weight, &x[j], span, &term) || !eval_binary(e, OP_ADD, out, &term, span, out)) return false;
+        if (!eval_binary(e, OP_MUL, &weight, &x[j], span, &term) || !eval_binary(e, OP_ADD, out, &term, span, out))
+            return false;
     }
     return true;
 }
@@ -40,7 +41,8 @@ static bool curve_trace(Eval *e, FactorCurve curve, Span span, Value *u) {
 static bool distilled_trace(Eval *e, Object *self, const Value *args, int n, Span span, Value *out) {
     const FormulaFit *f = &((const Distilled *)self)->formula;
     if (n != f->arguments) {
-        diag_add(e->diags, D_E0309, span, "this formula takes %d number%s, here %s %d", f->arguments, f->arguments == 1 ? "" : "s", n == 1 ? "is" : "are", n);
+        diag_add(e->diags, D_E0309, span, "this formula takes %d number%s, here %s %d", f->arguments,
+                 f->arguments == 1 ? "" : "s", n == 1 ? "is" : "are", n);
         return false;
     }
     *out = value_real(f->p[0]);
@@ -48,7 +50,9 @@ static bool distilled_trace(Eval *e, Object *self, const Value *args, int n, Spa
         Value term = value_real(f->p[formula_parameter(f, t, -1)]), factor;
         for (int k = 0; k < f->term[t].factors; k++) {
             if (!line_trace(e, f->p + formula_parameter(f, t, k), args, n, span, &factor)) return false;
-            if (!curve_trace(e, f->term[t].curve[k], span, &factor) || !eval_binary(e, OP_MUL, &term, &factor, span, &term)) return false;
+            if (!curve_trace(e, f->term[t].curve[k], span, &factor)
+                || !eval_binary(e, OP_MUL, &term, &factor, span, &term))
+                return false;
         }
         if (!eval_binary(e, OP_ADD, out, &term, span, out)) return false;
     }
@@ -85,9 +89,14 @@ static Object *distilled_keep(Arena *arena, const Object *self) {
     return &d->object;
 }
 
-static const ObjectClass distilled_class = {.name = "formula", .fields = distilled_fields, .field = distilled_field,
-                                            .identity = distilled_identity, .show = distilled_show, .trace = distilled_trace,
-                                            .arity = distilled_arity, .keep = distilled_keep};
+static const ObjectClass distilled_class = {.name = "formula",
+                                            .fields = distilled_fields,
+                                            .field = distilled_field,
+                                            .identity = distilled_identity,
+                                            .show = distilled_show,
+                                            .trace = distilled_trace,
+                                            .arity = distilled_arity,
+                                            .keep = distilled_keep};
 
 /* ---- making one ---- */
 
@@ -96,7 +105,8 @@ enum { POINTS = 400, FITS = 800 };
 /* Every so manyth point. */
 static FormulaTarget thinned(Arena *arena, const Samples *s) {
     int64_t n = s->n < POINTS ? s->n : POINTS;
-    double **x = arena_array(arena, double *, FORMULA_ARGUMENTS), *y = arena_array(arena, double, n + 1), *weight = arena_array(arena, double, n + 1);
+    double **x = arena_array(arena, double *, FORMULA_ARGUMENTS), *y = arena_array(arena, double, n + 1),
+           *weight = arena_array(arena, double, n + 1);
     for (int j = 0; j < s->arguments; j++) x[j] = arena_array(arena, double, n + 1);
     for (int64_t i = 0; i < n; i++) {
         int64_t from = i * s->n / n;
@@ -119,8 +129,11 @@ static void judge(Distilled *d, const Samples *s, double within) {
 }
 
 static bool settings_of(Eval *e, const BuiltinCall *call, double *within, int64_t *size) {
-    if (!value_as_real(e, &call->args[2], call->arg_spans[2], within) || !value_as_int(e, &call->args[3], call->arg_spans[3], size)) return false;
-    if (!(*within > 0 && *within < 1)) diag_add(e->diags, D_E0314, call->arg_spans[2], "within: a share of the spread, between 0 and 1");
+    if (!value_as_real(e, &call->args[2], call->arg_spans[2], within)
+        || !value_as_int(e, &call->args[3], call->arg_spans[3], size))
+        return false;
+    if (!(*within > 0 && *within < 1))
+        diag_add(e->diags, D_E0314, call->arg_spans[2], "within: a share of the spread, between 0 and 1");
     else if (*size < 0 || *size > 20) diag_add(e->diags, D_E0314, call->arg_spans[3], "size: from 0 to 20");
     else return true;
     return false;
@@ -137,7 +150,8 @@ static bool builtin_distill(Eval *e, const BuiltinCall *call, Value *out) {
     int arity = function_arity(e, cell, call->arg_spans[0]);
     if (!arity || !settings_of(e, call, &within, &size)) return eval_fail(out);
     if (arity > FORMULA_ARGUMENTS) {
-        diag_add(e->diags, D_E0613, call->arg_spans[0], "formulas are of 1 to %d arguments; this has %d", FORMULA_ARGUMENTS, arity);
+        diag_add(e->diags, D_E0613, call->arg_spans[0], "formulas are of 1 to %d arguments; this has %d",
+                 FORMULA_ARGUMENTS, arity);
         return eval_fail(out);
     }
     Strategy where = {.degree = 1};

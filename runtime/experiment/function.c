@@ -8,7 +8,8 @@ int function_arity(Eval *e, const Value *f, Span span) {
     else if (f->kind == V_OBJECT && f->object->class->arity) arity = f->object->class->arity(f->object);
     else if (f->kind == V_CALLABLE && f->callable->what != DEF_NET) arity = callable_arity(e, f);
     if (arity > 0) return arity;
-    diag_add(e->diags, D_E0314, span, "this must be a function of numbers, such as a cell; it is %s", value_kind_name(f));
+    diag_add(e->diags, D_E0314, span, "this must be a function of numbers, such as a cell; it is %s",
+             value_kind_name(f));
     return 0;
 }
 
@@ -18,9 +19,12 @@ static bool model_values(Eval *e, const Value *f, int arity, const double *const
     Value in = {.kind = V_TENSOR, .tensor = &t}, out;
     const Tensor *values;
     for (int64_t i = 0; i < n * arity; i++) rows[i] = x[i % arity][i / arity];
-    if (!model_predict(e, (const Model *)f->object, &in, true, span, &out) || !value_as_tensor(e, &out, DT_F64, span, &values)) return false;
+    if (!model_predict(e, (const Model *)f->object, &in, true, span, &out)
+        || !value_as_tensor(e, &out, DT_F64, span, &values))
+        return false;
     if (shape_size(&values->shape) != n) {
-        diag_add(e->diags, D_E0806, span, "a function gives one number; this model gives %lld", (long long)(shape_size(&values->shape) / n));
+        diag_add(e->diags, D_E0806, span, "a function gives one number; this model gives %lld",
+                 (long long)(shape_size(&values->shape) / n));
         return false;
     }
     memcpy(y, values->data, sizeof *y * (size_t)n);

@@ -1,5 +1,6 @@
-/* spectrum.c -- spectrum(cell, under:), soft_xor(cell, under:): the power of a cell in each degree under the Gaussian that
- * has the mean and covariance of its inputs, or the standard one.  Hermite functions of one and two arguments, solid harmonics of three. */
+/* spectrum.c -- spectrum(cell, under:), soft_xor(cell, under:): the power of a cell in each degree under the Gaussian
+ * that has the mean and covariance of its inputs, or the standard one.  Hermite functions of one and two arguments,
+ * solid harmonics of three. */
 #include "analysis/spectrum.h"
 #include "experiment/analysis.h"
 #include "experiment/function.h"
@@ -16,7 +17,8 @@ static bool look(Eval *e, const BuiltinCall *call, Looked *out) {
     double mean[SPECTRUM_AXES] = {0}, covariance[SPECTRUM_AXES * SPECTRUM_AXES] = {0};
     int n = out->arity;
     if (inputs && inputs->bins->axes != n) {
-        diag_add(e->diags, D_E0613, call->arg_spans[1], "the cell has %d argument%s, the inputs have %d", n, n == 1 ? "" : "s", inputs->bins->axes);
+        diag_add(e->diags, D_E0613, call->arg_spans[1], "the cell has %d argument%s, the inputs have %d", n,
+                 n == 1 ? "" : "s", inputs->bins->axes);
         return false;
     }
     for (int i = 0; i < n; i++) {
@@ -24,7 +26,8 @@ static bool look(Eval *e, const BuiltinCall *call, Looked *out) {
         for (int k = 0; k < n; k++) covariance[i * n + k] = inputs ? bins_covariance(inputs->bins, i, k) : i == k;
     }
     if (!quadrature_make(e->arena, n, side[n - 1], mean, covariance, &out->q)) {
-        diag_add(e->diags, D_E0613, call->arg_spans[1], "these inputs lie on a line, or on a point: no Gaussian fits them");
+        diag_add(e->diags, D_E0613, call->arg_spans[1],
+                 "these inputs lie on a line, or on a point: no Gaussian fits them");
         return false;
     }
     out->y = arena_array(e->arena, double, out->q.n + 1);
@@ -37,16 +40,22 @@ static bool arguments(Eval *e, const BuiltinCall *call, int least, int most, Loo
     *done = true;
     if (cell->kind == V_ERROR || call->args[1].kind == V_ERROR) return eval_fail(out);
     bool unknown = cell->kind == V_CALLABLE && cell->callable->parts && !cell->callable->weights;
-    if (unknown || cell->kind == V_ABSTRACT || call->args[1].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
+    if (unknown || cell->kind == V_ABSTRACT || call->args[1].kind == V_ABSTRACT) {
+        *out = value_abstract(NULL);
+        return true;
+    }
     looked->arity = function_arity(e, cell, call->arg_spans[0]);
     if (!looked->arity) return eval_fail(out);
     if (looked->arity < least || looked->arity > most) {
-        diag_add(e->diags, D_E0613, call->arg_spans[0], least == most ? "this is for functions of %d arguments; here are %d"
-                 : "this is for functions of up to %d arguments; here are %d", most, looked->arity);
+        diag_add(e->diags, D_E0613, call->arg_spans[0],
+                 least == most ? "this is for functions of %d arguments; here are %d"
+                               : "this is for functions of up to %d arguments; here are %d",
+                 most, looked->arity);
         return eval_fail(out);
     }
     if (!value_inputs(&call->args[1]) && call->args[1].kind != V_NONE) {
-        diag_hint(diag_add(e->diags, D_E0314, call->arg_spans[1], "under: takes what cell_inputs gives; this is %s", value_kind_name(&call->args[1])),
+        diag_hint(diag_add(e->diags, D_E0314, call->arg_spans[1], "under: takes what cell_inputs gives; this is %s",
+                           value_kind_name(&call->args[1])),
                   "cell_inputs(run.model, on: data.test)");
         return eval_fail(out);
     }
@@ -68,7 +77,8 @@ static bool builtin_spectrum(Eval *e, const BuiltinCall *call, Value *out) {
     Looked looked;
     int64_t degree = 1;
     bool done;
-    if (call->args[2].kind != V_ABSTRACT && !value_as_int(e, &call->args[2], call->arg_spans[2], &degree)) return eval_fail(out);
+    if (call->args[2].kind != V_ABSTRACT && !value_as_int(e, &call->args[2], call->arg_spans[2], &degree))
+        return eval_fail(out);
     if (degree < 1 || degree > SPECTRUM_DEGREE) {
         diag_add(e->diags, D_E0314, call->arg_spans[2], "a spectrum goes to a degree from 1 to %d", SPECTRUM_DEGREE);
         return eval_fail(out);
@@ -87,8 +97,8 @@ static bool builtin_spectrum(Eval *e, const BuiltinCall *call, Value *out) {
     }
     Name labels[5];
     for (int i = 0; i < 5; i++) labels[i] = intern_text(e->session->names, names[i]);
-    Value at[5] = {value_list(e->arena, degrees, n), column(e->arena, power, n), column(e->arena, share, n), column(e->arena, explained, n),
-                   value_list(e->arena, functions, n)};
+    Value at[5] = {value_list(e->arena, degrees, n), column(e->arena, power, n), column(e->arena, share, n),
+                   column(e->arena, explained, n), value_list(e->arena, functions, n)};
     *out = value_record(e->arena, labels, at, 5);
     return true;
 }

@@ -1,7 +1,9 @@
-/* stand_in.c -- what a strategy puts in a cell's place: the least-squares polynomial, or quotient, over a box or a region.
+/* stand_in.c -- what a strategy puts in a cell's place: the least-squares polynomial, or quotient, over a box or a
+ * region.
  *
- * The cell is looked at in f64: on an even grid of a box, both ends included, all points alike; or at the middles of the
- * bins of a region of its inputs, weighed by how many there are.  The terms are fit_terms; the solvers are least_squares, rational_least_squares. */
+ * The cell is looked at in f64: on an even grid of a box, both ends included, all points alike; or at the middles of
+ * the bins of a region of its inputs, weighed by how many there are.  The terms are fit_terms; the solvers are
+ * least_squares, rational_least_squares. */
 #include "experiment/strategy.h"
 
 #include "analysis/rational.h"

@@ -45,9 +45,11 @@ static void test_counts(void **state) {
     (void)state;
     Arena *arena = arena_new();
     enum { N = 5000 };
-    double *x[BIN_AXES] = {normals(arena, 1, N, 0.5, 1), normals(arena, 2, N, -3, 10), normals(arena, 3, N, 0, 1e-3)}, back[2][N];
+    double *x[BIN_AXES] = {normals(arena, 1, N, 0.5, 1), normals(arena, 2, N, -3, 10), normals(arena, 3, N, 0, 1e-3)},
+           back[2][N];
     for (int axes = 1; axes <= 3; axes++) {
-        const Bins *all = bins_from(arena, axes, (const double *const *)x, N, N), *some = bins_from(arena, axes, (const double *const *)x, N, 7);
+        const Bins *all = bins_from(arena, axes, (const double *const *)x, N, N),
+                   *some = bins_from(arena, axes, (const double *const *)x, N, 7);
         int64_t total = 0;
         for (int64_t k = 0; k < bins_total(all); k++) total += all->count[k];
         assert_int_equal(total, N);
@@ -197,7 +199,8 @@ static void test_least_squares(void **state) {
     close_to(c[0], 3, 1e-9), assert_true(c[1] == 0), close_to(c[2], -0.25, 1e-12);
     double one[4] = {1, 1, 1, 1}, other[4] = {0, 0, 4, 0}, weight[4] = {1, 1, 2, 0}, *mean[1] = {one};
     fit = least_squares(mean, 1, other, weight, 4, c);                              /* a weighed mean */
-    close_to(c[0], 2, 1e-15), close_to(fit.residual, 16, 1e-12), close_to(fit.total, 16, 1e-12), close_to(fit.weight, 4, 0);
+    close_to(c[0], 2, 1e-15), close_to(fit.residual, 16, 1e-12), close_to(fit.total, 16, 1e-12),
+        close_to(fit.weight, 4, 0);
 }
 
 static void test_matrices(void **state) {
@@ -243,7 +246,8 @@ static void test_bootstrap_covers(void **state) {
     double *column[6], c[6], *y = arena_array(arena, double, FINE);
     for (int k = 0; k < 6; k++) column[k] = arena_array(arena, double, FINE);
     for (int i = 0; i < FINE; i++) {
-        double a = (i % 200 + 0.5) / 50 - 2, b = ((double)(i / 200) + 0.5) / 50 - 2, at[6] = {a * a, b * b, a * b, a, b, 1};
+        double a = (i % 200 + 0.5) / 50 - 2, b = ((double)(i / 200) + 0.5) / 50 - 2,
+               at[6] = {a * a, b * b, a * b, a, b, 1};
         for (int k = 0; k < 6; k++) column[k][i] = at[k];
         y[i] = cos(a) + a * b;
     }
@@ -296,10 +300,19 @@ static void test_quadrature(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counts), cmocka_unit_test(test_pooled), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_far_apart), cmocka_unit_test(test_boxes),
-        cmocka_unit_test(test_regions), cmocka_unit_test(test_gaussian_region), cmocka_unit_test(test_least_squares),
-        cmocka_unit_test(test_matrices), cmocka_unit_test(test_forms), cmocka_unit_test(test_bootstrap_covers),
-        cmocka_unit_test(test_mean_covers), cmocka_unit_test(test_quadrature),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_pooled),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_far_apart),
+        cmocka_unit_test(test_boxes),
+        cmocka_unit_test(test_regions),
+        cmocka_unit_test(test_gaussian_region),
+        cmocka_unit_test(test_least_squares),
+        cmocka_unit_test(test_matrices),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_bootstrap_covers),
+        cmocka_unit_test(test_mean_covers),
+        cmocka_unit_test(test_quadrature),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
