@@ -42,7 +42,7 @@ typedef struct Slopes {
     double most, least;                        /* proved over what is closed; met somewhere */
 } Slopes;
 
-/* The length of a gradient: at most, and at least at the middle. */
+/* The length of the gradient, of a cell that has a value: at most, and at least at the middle. */
 static void gradient_length(const Slopes *s, const double *form, double *most, double *least) {
     double up = 0, down = 0;
     for (int k = 1; k <= s->n; k++) {
@@ -53,7 +53,8 @@ static void gradient_length(const Slopes *s, const double *form, double *most, d
         up += top * top;
         down += bottom * bottom;
     }
-    *most = sqrt(up) * (1 + 0x1p-40);
+    bool bounded = form[s->n + 1] < INFINITY;          /* the value; else it may be none at all */
+    *most = bounded ? sqrt(up) * (1 + 0x1p-40) : INFINITY;
     *least = sqrt(down);
 }
 

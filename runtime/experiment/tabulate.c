@@ -516,12 +516,25 @@ static void table_take(Arena *arena, const Strategy *from, Strategy *s) {
     memcpy(s->scale, from->scale, sizeof s->scale);
 }
 
+/* The box in the working precision: nodes of a table must lie apart in it. */
+static bool box_round(Eval *e, int arguments, DType precision, Span span, Strategy *s) {
+    for (int j = 0; j < arguments; j++) {
+        if (precision == DT_F32) s->lo[j] = (float)s->lo[j], s->hi[j] = (float)s->hi[j];
+        double size = fmax(fabs(s->lo[j]), fabs(s->hi[j])), width = s->hi[j] - s->lo[j];
+        if (width >= 0x1p-20 * size && width >= 0x1p-80 && width <= 0x1p120) continue;
+        diag_add(e->diags, D_E0613, span, "a table over %g..%g has no room for its nodes in %s", s->lo[j], s->hi[j],
+                 dtype_name(precision));
+        return false;
+    }
+    return true;
+}
+
 bool table_make(Eval *e, const Value *cell, int arguments, DType precision, Span span, Strategy *s) {
+    if (!box_round(e, arguments, precision, span, s)) return false;
     Cache *tables = lab_of(e)->tables;
     Buf key = {0};
     value_identity(cell, &key);
     buf_printf(&key, " in %s by %s", dtype_name(precision), s->asked);
-    for (int j = 0; j < arguments && precision == DT_F32; j++) s->lo[j] = (float)s->lo[j], s->hi[j] = (float)s->hi[j];
     KeptTable *kept = cache_get(tables, key.at, key.len, keep_nothing, NULL);
     bool ok = kept || table_find(e, cell, arguments, precision, span, s);
     if (kept) table_take(e->arena, &kept->strategy, s);
