@@ -109,8 +109,17 @@ typedef struct AttackReport {
     bool *robust; double *adv;                   /* by point: the fooling point, else the clean one */
     double largest;                              /* change, in the norm */
 } AttackReport;
+/* Where an ensemble is: in which attack, in which of its runs (restarts, targets), before which point. */
+typedef struct AttackPlace { int attack, run; int64_t next; } AttackPlace;
 /* progress: attack, share of it that is done, robust accuracy so far; false ends the attack (*out holds what is known). */
-typedef struct AttackWatch { void *data; bool (*progress)(void *data, int attack, double share, double robust); } AttackWatch;
+/* restore: fills *place and the report with what was reached before; false: nothing.  reached: they may be kept, and must
+ * be if `now`.  Either may be NULL. */
+typedef struct AttackWatch {
+    void *data;
+    bool (*progress)(void *data, int attack, double share, double robust);
+    bool (*restore)(void *data, AttackPlace *place, AttackReport *report);
+    void (*reached)(void *data, const AttackPlace *place, const AttackReport *report, bool now);
+} AttackWatch;
 bool attack_ensemble(Arena *arena, const Victim *victim, const Protocol *protocol, Pool *pool, uint64_t seed, Points points,
                      const AttackWatch *watch, AttackReport *out);
 

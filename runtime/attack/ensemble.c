@@ -25,6 +25,7 @@ typedef struct Stage {
     AttackReport *report;
     const AttackWatch *watch;
     int number;
+    AttackPlace from;                    /* where this stage begins: a run, a point */
     bool *attacked;                      /* points that this attack is made on */
     bool stopped;
 } Stage;
@@ -172,8 +173,9 @@ static void wave_batch(void *data, int thread, int64_t i) {
 /* One run on all points: waves of batches, each wave's fooled points taken before the next. */
 static bool stage_runs(Stage *s, Batch *batch, int waves, int rank, int restart, double done, double share) {
     Wave w = {s, batch, (rank ? rank - 2 : 0) * s->spec->restarts + restart, restart};
-    int64_t size = batch_size(s);
-    for (int64_t next = 0; next < s->all.n && !s->stopped;) {
+    int64_t size = batch_size(s), first = w.run == s->from.run ? s->from.next : 0;
+    if (w.run < s->from.run) return true;
+    for (int64_t next = first; next < s->all.n && !s->stopped;) {
         int n = 0;
         for (; n < waves; n++) {
             batch_fill(s, &batch[n], &next, rank, size);
@@ -184,6 +186,7 @@ static bool stage_runs(Stage *s, Batch *batch, int waves, int rank, int restart,
             if (!batch[i].ok || !batch_take(s, &batch[i])) return false;
         if (s->watch && s->watch->progress)
             s->stopped = !s->watch->progress(s->watch->data, s->number, done + share * (double)next / (double)s->all.n, robust_share(s));
+        if (s->watch && s->watch->reached) s->watch->reached(s->watch->data, &(AttackPlace){s->number, w.run, next}, s->report, s->stopped);
     }
     return true;
 }
@@ -232,12 +235,21 @@ bool attack_ensemble(Arena *arena, const Victim *victim, const Protocol *protoco
     double *z = arena_array(arena, double, points.n * victim->classes + 1);
     bool *right = arena_array(arena, bool, points.n + 1);
     memcpy(out->adv, points.x, rows * sizeof(double));
+    AttackPlace place = {0};
     if (!clean_look(victim, points, z, out)) return false;
+    if (watch && watch->restore && !protocol->individual && !watch->restore(watch->data, &place, out)) {
+        place = (AttackPlace){0};
+        out->done = 0;
+        out->largest = 0;
+        memcpy(out->adv, points.x, rows * sizeof(double));
+        if (!clean_look(victim, points, z, out)) return false;
+    }
     memcpy(right, out->robust, (size_t)points.n * sizeof *right);
     bool *attacked = arena_array(arena, bool, points.n + 1), *all = out->robust;
-    for (int i = 0; i < protocol->attacks; i++) {
+    for (int i = place.attack; i < protocol->attacks; i++) {
         Stage s = {.victim = victim, .spec = &protocol->attack[i], .ball = protocol->ball, .pool = pool, .clean = z, .all = points, .report = out,
                    .key = attack_key(seed, protocol->attack[i].name), .watch = watch, .number = i, .attacked = attacked};
+        if (i == place.attack) s.from = place;
         AttackReport own = *out;
         if (protocol->individual) {                                     /* each from all points that are right */
             own.robust = arena_array(arena, bool, points.n + 1);
@@ -251,6 +263,7 @@ bool attack_ensemble(Arena *arena, const Victim *victim, const Protocol *protoco
         out->largest = s.report->largest;
         for (int64_t k = 0; k < points.n; k++) all[k] = all[k] && s.report->robust[k];
         out->done++;
+        if (watch && watch->reached) watch->reached(watch->data, &(AttackPlace){i + 1, 0, 0}, out, i + 1 == protocol->attacks);
     }
     return true;
 }

@@ -4,6 +4,7 @@
  * gradients are by raw values.  Each loss has a program of its own, made when it is first needed. */
 #include "attack/wide.h"
 #include "experiment/attacking.h"
+#include "experiment/training.h"
 #include "experiment/experiment.h"
 #include "support/sha256.h"
 
@@ -25,6 +26,7 @@ typedef struct Assault {
     Victim victim;
     int64_t classes;
     int64_t attacks;
+    const char *path; double saved_at; bool failed;       /* of what was reached; NULL: not kept */
 } Assault;
 
 /* ---- the victim ---- */
@@ -240,6 +242,20 @@ static bool assault_progress(void *data, int attack, double share, double robust
     return !lab_interrupted(lab_of(a->e));
 }
 
+static bool assault_restore(void *data, AttackPlace *place, AttackReport *report) {
+    Assault *a = data;
+    return a->path && attack_restore(a->e, a->path, place, report, (int)a->attacks, a->data->size, a->victim.inputs);
+}
+
+static void assault_reached(void *data, const AttackPlace *place, const AttackReport *report, bool now) {
+    enum { EVERY = 5 };
+    Assault *a = data;
+    double time = training_seconds();
+    if (!a->path || a->failed || (!now && time < a->saved_at + EVERY)) return;
+    a->failed = !attack_save(a->e, a->path, place, report, (int)a->attacks, a->data->size, a->victim.inputs, a->span);
+    a->saved_at = time;
+}
+
 static Ball assault_ball(const Assault *a) {
     const ProtocolObject *p = a->protocol;
     Ball ball = {p->norm, p->eps, a->data->raw_lo, a->data->raw_hi};
@@ -269,9 +285,11 @@ static bool assault(Assault *a, Value *out) {
     points.number = number;
     Ball ball = assault_ball(a);
     Protocol protocol = {a->protocol->attack, a->protocol->attacks, ball, false};
-    AttackWatch watch = {a, assault_progress};
+    AttackWatch watch = {a, assault_progress, assault_restore, assault_reached};
     AttackReport report;
     a->attacks = protocol.attacks;
+    a->path = attack_path(e, a->protocol, a->model, a->data, &a->seeds);
+    a->saved_at = training_seconds();
     int errors = e->diags->errors;
     pthread_mutex_init(&a->lock, NULL);
     bool attacked = attack_ensemble(e->arena, &a->victim, &protocol, lab_turn(e)->pool, a->seeds.attack, points, &watch, &report);
@@ -280,6 +298,7 @@ static bool assault(Assault *a, Value *out) {
         if (e->diags->errors == errors) diag_add(e->diags, D_R0103, a->span, "out of memory while attacking");
         return eval_fail(out);
     }
+    if (a->failed) return eval_fail(out);
     if (report.done < protocol.attacks) {
         diag_add(e->diags, D_R0103, a->span, "interrupted in %s", a->protocol->attack[report.done].name);
         return eval_fail(out);

@@ -384,6 +384,73 @@ static void test_alone(void **state) {
     net_close(w);
 }
 
+/* Stops at every third look; what was reached is kept at each. */
+typedef struct Cuts { int looks, stops; AttackPlace place; AttackReport kept; int attacks; int64_t n; bool known; } Cuts;
+
+static bool cuts_progress(void *data, int attack, double share, double robust) {
+    Cuts *c = data;
+    (void)attack, (void)share, (void)robust;
+    if (++c->looks % 3) return true;
+    c->stops++;
+    return false;
+}
+
+static void cuts_copy(const Cuts *c, AttackReport *to, const AttackReport *from) {
+    to->clean = from->clean;
+    to->largest = from->largest;
+    to->done = from->done;
+    memcpy(to->after, from->after, (size_t)c->attacks * sizeof *to->after);
+    memcpy(to->robust, from->robust, (size_t)c->n * sizeof *to->robust);
+    memcpy(to->adv, from->adv, (size_t)(c->n * PIXELS) * sizeof *to->adv);
+}
+
+static void cuts_reached(void *data, const AttackPlace *place, const AttackReport *report, bool now) {
+    Cuts *c = data;
+    (void)now;
+    c->place = *place;
+    c->known = true;
+    cuts_copy(c, &c->kept, report);
+}
+
+static bool cuts_restore(void *data, AttackPlace *place, AttackReport *report) {
+    Cuts *c = data;
+    if (!c->known) return false;
+    *place = c->place;
+    cuts_copy(c, report, &c->kept);
+    return true;
+}
+
+/* Broken off again and again, on other numbers of threads: the same as in one piece. */
+static void test_goes_on(void **state) {
+    (void)state;
+    enum { PART = 60 };
+    Net *w = net_open("relu_std", DT_F32);
+    AttackSpec quick[COUNT(standard)];
+    memcpy(quick, standard, sizeof quick);
+    quick[0].steps = quick[1].steps = quick[2].steps = 20;
+    quick[0].restarts = 2;
+    quick[1].targets = quick[2].targets = 3;
+    quick[3].queries = 100;
+    Protocol protocol = {quick, COUNT(standard), {NORM_LINF, 0.05, 0, 1}, false};
+    AttackReport whole = ensemble(w, &protocol, NULL, PART), report = {0};
+    int64_t number[PART];
+    for (int i = 0; i < PART; i++) number[i] = i;
+    Cuts c = {.attacks = COUNT(standard), .n = PART};
+    c.kept = (AttackReport){.after = arena_array(w->arena, double, COUNT(standard)), .robust = arena_array(w->arena, bool, PART),
+                            .adv = arena_array(w->arena, double, PART * PIXELS)};
+    AttackWatch watch = {&c, cuts_progress, cuts_restore, cuts_reached};
+    Pool *pool = pool_new(2);
+    for (int i = 0; i < 100 && report.done < COUNT(standard); i++)
+        assert_true(attack_ensemble(w->arena, &w->victim, &protocol, i % 2 ? pool : NULL, 1, (Points){w->image, w->label, number, PART}, &watch, &report));
+    pool_free(pool);
+    assert_true(c.stops > 2);
+    assert_int_equal(report.done, COUNT(standard));
+    assert_memory_equal(report.after, whole.after, COUNT(standard) * sizeof *whole.after);
+    assert_memory_equal(report.robust, whole.robust, PART * sizeof *whole.robust);
+    assert_memory_equal(report.adv, whole.adv, PART * PIXELS * sizeof *whole.adv);
+    net_close(w);
+}
+
 /* l2 and l1: changes stay in their balls; a larger one fools more. */
 static void test_norms(void **state) {
     (void)state;
@@ -407,6 +474,6 @@ static void test_norms(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_projections), cmocka_unit_test(test_apgd), cmocka_unit_test(test_fab), cmocka_unit_test(test_square),
                                        cmocka_unit_test(test_relu), cmocka_unit_test(test_hardened), cmocka_unit_test(test_two), cmocka_unit_test(test_alone),
-                                       cmocka_unit_test(test_norms)};
+                                       cmocka_unit_test(test_norms), cmocka_unit_test(test_goes_on)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
