@@ -416,6 +416,7 @@ static void store(Eval *e, Val scan) {
 }
 
 void scan_tell(Eval *e, const LostDiags *lost) {
+    if (e->diags->errors || e->session->diags.errors) return;
     for (int i = 0; i < lost->list.len; i++) vec_push(e->diags->arena, &e->diags->list, lost->list.at[i]);
     e->diags->errors += lost->errors;
 }
