@@ -239,7 +239,7 @@ def step_jax(options, net):
 
 
 def measure_peer(options, net, name):
-    """In this process, on as many cores as threads: the best of up to five rounds, after two steps that do not count."""
+    """In this process, on as many cores as threads: the best of up to five rounds, after two that do not count."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:options.threads])
     step = step_jax(options, net) if name == "jax" else step_torch(options, net, name == "compiled")
     for _ in range(2):
