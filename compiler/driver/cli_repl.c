@@ -417,7 +417,7 @@ int command_repl(Cli *cli)
     HistEvent event;
     if (!cli->err_terminal)
         cli->quiet = true;
-    cli->lab_options.keep_interrupted = true;
+    cli->lab_options.keep_interrupted = cli->lab_options.tiers = true;
     cli_open(cli);
     cli->session->interrupted = cli_interrupted;
     cli_lab(cli, "prompt", "", 0);

@@ -250,6 +250,7 @@ static int bench(Repl *repl, const Ast *ast, double *seconds)
 
 static bool time_input(Repl *repl, const char *rest, bool again)
 {
+    const bool tiers = repl->lab->options.tiers;
     Eval e;
     Value value;
     Buf line = {0};
@@ -262,6 +263,7 @@ static bool time_input(Repl *repl, const char *rest, bool again)
     }
     if (ok) {
         repl_eval(repl, &e, EVAL_RUN);
+        repl->lab->options.tiers &= !again;                 /* what is timed again and again is optimised */
         double start = seconds_now();
         ok = prompt_item(repl->prompt, &e, item->parsed->items.at[0], &value);
         put_time(&line, seconds_now() - start);
@@ -275,6 +277,7 @@ static bool time_input(Repl *repl, const char *rest, bool again)
         put_time((buf_text(&line, ", median "), &line), seconds[n / 2]);
         buf_printf(&line, ", %d times", n);
     }
+    repl->lab->options.tiers = tiers;
     ok &= repl_show_diags(repl);
     if (ok)
         repl_say(repl, "%.*s\n", (int)line.len, line.at);

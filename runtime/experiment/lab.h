@@ -35,6 +35,7 @@ typedef struct LabOptions {
     int shard, shards;                            /* every shards-th turn of the outermost loops, from the shard-th; 0: all */
     bool pdf;                                     /* figures as PDF as well */
     bool explain;                                 /* list the defaults in force */
+    bool tiers;                                   /* programs of little work are not optimised: the same bits, sooner (a prompt) */
     bool keep_interrupted;                        /* an interrupted training gives the run that was reached (a prompt) */
     int width; bool bold;                         /* of tables on the screen; 0: any width */
     const char *program;                          /* the program's name, for OUT/PROGRAM/EXPERIMENT */

@@ -40,7 +40,7 @@ static bool rows_run(Eval *e, const Model *model, const DataObject *data, const 
 bool model_rows(Eval *e, const Model *model, const DataObject *data, const Value *fns, int n, bool outputs, bool accuracy,
                 Span span, const TrainPlan **plan, void **result) {
     PlanRequest request = {.e = e, .info = model->info, .x = data->x, .y = data->y, .measures = fns, .measure_count = n,
-                           .outputs = outputs, .accuracy = accuracy, .span = span};
+                           .outputs = outputs, .accuracy = accuracy, .span = span, .visits = data->size};
     if (data->size <= SHARD) request.examples = data->size;
     const double *settings;
     TrainPlan *made = plan_get(&request, &settings);

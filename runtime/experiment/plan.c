@@ -14,6 +14,7 @@
 
 /* Everything of a request that is a value, in one order for signing and for lifting (trace_lift). */
 enum { MAX_PARTS = 24 };
+static const double QUICK_WORK = 2e6;             /* parameters times examples: some milliseconds without optimisation */
 static int request_parts(const PlanRequest *r, const Value **part) {
     int n = 0;
     part[n++] = &r->info->net;
@@ -41,10 +42,16 @@ static void sign_affine(const PlanRequest *r, Buf *out) {
     buf_text(out, "|");
 }
 
+/* Less work than optimising its program takes: by the parameters, as if each were used once for an example. */
+static bool request_quick(const PlanRequest *r) {
+    return lab_of(r->e)->options.tiers && r->visits && (double)r->visits * (double)(r->info->count + 1) < QUICK_WORK;
+}
+
 static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
     const Value *part[MAX_PARTS + 8];
     int n = request_parts(r, part);
     bool cell = r->info->net.kind == V_CALLABLE && r->info->net.callable->what == DEF_CELL;
+    if (request_quick(r)) buf_text(out, "quick ");
     if (r->boxes) buf_text(out, "boxes ");
     if (r->uses) buf_printf(out, "uses %s ", r->uses);
     buf_printf(out, "%s%s %d%d %s|", r->session ? "train" : "look", cell ? " cell" : "", r->outputs, r->accuracy, dtype_name(r->info->precision));
@@ -454,9 +461,10 @@ static bool plan_slots(Build *b, BlockLayout *layout) {
 
 static void owner_free(void *code) { code_free(code); }
 
-static Code *compile(const Lab *lab, Arena *arena, const Lowered *lowered, const char **error) {
+static Code *compile(const Lab *lab, Arena *arena, const Lowered *lowered, bool quick, const char **error) {
     const LabOptions *options = &lab->options;
     CodeOptions code = options->code;
+    if (quick) code.opt_level = 0;
     code.neuron = lowered->neuron && !lowered->trials;
     return options->backend == BACKEND_C ? code_from_c(arena, lowered->module, options->c_compiler, options->c_folder, error)
                                          : code_jit(arena, lowered->module, &code, error);
@@ -485,11 +493,12 @@ static Program *plan_compile(Build *b, const Graph *graph, BlockLayout layout) {
     if (options->backend != BACKEND_JIT || emit_target(&options->code, &plan->target, &error)) {
         lowered = lower(b->arena, pass_simplify(b->arena, graph), layout, b->r->examples, plan->target);
         plan->neuron = lowered->neuron;
+        plan->quick = request_quick(b->r);
         if (plan->neuron && b->r->session && options->backend == BACKEND_JIT) {
             plan->lazy = lowered;
             return program_execute(b->arena, lowered, NULL, NULL, NULL);
         }
-        code = compile(lab, b->arena, lowered, &error);
+        code = compile(lab, b->arena, lowered, plan->quick, &error);
     }
     if (code) return program_execute(b->arena, lowered, functions_of(b->arena, lowered, code), code, owner_free);
     compile_failed(b->r->e, b->r->span, error);
@@ -503,7 +512,7 @@ Program *lab_program(Eval *e, Arena *arena, const Graph *graph, BlockLayout layo
     if (options->backend == BACKEND_INTERPRET) return program_interpret(arena, graph, layout);
     if (options->backend != BACKEND_JIT || emit_target(&options->code, &target, &error)) {
         Lowered *lowered = lower(arena, pass_simplify(arena, graph), layout, 0, target);
-        Code *code = compile(lab_of(e), arena, lowered, &error);
+        Code *code = compile(lab_of(e), arena, lowered, false, &error);
         if (code) return program_execute(arena, lowered, functions_of(arena, lowered, code), code, owner_free);
     }
     compile_failed(e, span, error);
@@ -516,7 +525,7 @@ bool plan_ready(Eval *e, TrainPlan *plan, Span span) {
     double start = training_seconds();
     pthread_mutex_lock(&lab->lock);
     const Lowered *lowered = plan->lazy;
-    Code *code = lowered ? compile(lab, plan->arena, lowered, &error) : NULL;
+    Code *code = lowered ? compile(lab, plan->arena, lowered, plan->quick, &error) : NULL;
     if (code) {
         program_functions(plan->program, functions_of(plan->arena, lowered, code), code, owner_free);
         plan->lazy = NULL;
@@ -552,7 +561,7 @@ static LaneCode *lanes_compile(const Lab *lab, TrainPlan *plan) {
     Lanes differ = {slot, lanes->setting, plan->slots, plan->settings};
     lanes->lowered = lower_lanes(plan->arena, plan->program->graph, plan->program->layout, plan->examples, plan->target, &differ);
     const char *error = NULL;
-    lanes->code = lanes->lowered ? compile(lab, plan->arena, lanes->lowered, &error) : NULL;
+    lanes->code = lanes->lowered ? compile(lab, plan->arena, lanes->lowered, false, &error) : NULL;
     if (lanes->code) lanes->function = code_function(lanes->code, lanes->lowered->stage[0].func);
     return lanes;
 }

@@ -127,6 +127,7 @@ static bool session_plan(Training *t) {
     t->per_epoch = (data->size + t->batch - 1) / t->batch;
     t->total = t->s->epochs * t->per_epoch;
     PlanRequest request = session_request(t);
+    request.visits = t->s->epochs * data->size;
     t->plan = plan_get(&request, &t->settings);
     if (!t->plan) return false;
     double *settings = (double *)t->settings;                            /* the progress of this session */

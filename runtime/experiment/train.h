@@ -71,6 +71,7 @@ typedef struct PlanRequest {
     const bool *learn;                            /* by parameter of info */
     const Value *measures; int measure_count;     /* fns of (y, target); evaluation rows, or series of the training loop */
     int64_t examples;                             /* known number of examples per step (batch: all), else 0 */
+    int64_t visits;                               /* how often an example is looked at in all; 0: not known */
     bool outputs;                                 /* evaluation: the net's own output as rows 0 */
     bool boxes;                                   /* only the new boxes of automatic grids, from exact cells */
     bool accuracy;                                /* class targets: right or not, before the measures */
@@ -96,6 +97,7 @@ struct TrainPlan {
     int rows; DType row_type[8]; Shape row_shape[8];
     int uses, use_arity; int64_t *use_size;       /* of PlanRequest.uses: calls; a row has, by call, size numbers per argument */
     int64_t examples; bool neuron;                /* neuron: one kernel is the whole loop */
+    bool quick;                                   /* compiled without optimisation */
     Lowered *lazy;                                /* compiled when it first runs: plan_ready; NULL: it is */
     Target target;
     const double *seen; bool *differs;            /* by setting: of the first trial in lanes; does any other differ? */
