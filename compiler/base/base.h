@@ -57,6 +57,7 @@ void map_put(Map *map, const void *key, void *value);                     /* rep
 typedef struct Buf { char *at; size_t len, cap; } Buf;
 void buf_put(Buf *buf, const void *bytes, size_t length);
 void buf_text(Buf *buf, const char *text);
+void buf_int(Buf *buf, int64_t x);                               /* in decimal, without the cost of a format */
 void buf_printf(Buf *buf, const char *format, ...) NIN_PRINTF(2, 3);
 void buf_free(Buf *buf);
 char *buf_done(Buf *buf, Arena *arena);                                   /* copies to the arena, frees the buf */

@@ -35,6 +35,18 @@ void buf_text(Buf *buf, const char *text)
     buf_put(buf, text, strlen(text));
 }
 
+void buf_int(Buf *buf, int64_t x)
+{
+    char digits[24], *at = digits + sizeof digits;
+    uint64_t rest = x < 0 ? -(uint64_t)x : (uint64_t)x;
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (x < 0)
+        *--at = '-';
+    buf_put(buf, at, (size_t)(digits + sizeof digits - at));
+}
+
 void buf_printf(Buf *buf, const char *format, ...)
 {
     va_list args, again;

@@ -58,7 +58,10 @@ Shape shape_of(int rank, ...) {
 
 void shape_print(const Shape *shape, Buf *out) {
     buf_text(out, "[");
-    for (int i = 0; i < shape->rank; i++) buf_printf(out, "%s%lld", i ? ", " : "", (long long)shape->dim[i]);
+    for (int i = 0; i < shape->rank; i++) {
+        if (i) buf_text(out, ", ");
+        buf_int(out, shape->dim[i]);
+    }
     buf_text(out, "]");
 }
 

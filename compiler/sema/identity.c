@@ -69,7 +69,9 @@ static void write_value(const Writer *w, const Value *value) {
     case V_RECORD:
         buf_text(w->out, "{");
         for (int i = 0; i < value->record->len; i++) {
-            buf_printf(w->out, "%s\"%s\": ", i ? ", " : "", value->record->name[i]);
+            buf_text(w->out, i ? ", \"" : "\"");
+            buf_text(w->out, value->record->name[i]);
+            buf_text(w->out, "\": ");
             write_value(w, &value->record->at[i]);
         }
         buf_text(w->out, "}");

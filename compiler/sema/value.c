@@ -270,7 +270,7 @@ void value_show(const Value *value, Buf *out) {
     case V_ERROR: buf_text(out, "an error"); break;
     case V_NONE: buf_text(out, "none"); break;
     case V_BOOL: buf_text(out, value->boolean ? "true" : "false"); break;
-    case V_INT: buf_printf(out, "%lld", (long long)value->integer); break;
+    case V_INT: buf_int(out, value->integer); break;
     case V_REAL: number_show(DT_F64, value->real, out); break;
     case V_TEXT: text_show(value->text, out); break;
     case V_LIST: list_show(value->list, out); break;

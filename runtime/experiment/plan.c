@@ -54,7 +54,10 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
     if (request_quick(r)) buf_text(out, "quick ");
     if (r->boxes) buf_text(out, "boxes ");
     if (r->uses) buf_printf(out, "uses %s ", r->uses);
-    buf_printf(out, "%s%s %d%d %s|", r->session ? "train" : "look", cell ? " cell" : "", r->outputs, r->accuracy, dtype_name(r->info->precision));
+    buf_text(out, r->session ? "train" : "look");
+    buf_text(out, cell ? " cell " : " ");
+    buf_int(out, r->outputs * 2 + r->accuracy);
+    buf_text(out, dtype_name(r->info->precision));
     for (int i = 0; i < n; i++) {
         value_kernel_identity(part[i], out, reals);
         buf_text(out, "|");
@@ -68,7 +71,9 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
     bool against = r->attacker || (r->session && r->session->against);
     if (r->raw || against || (r->session && r->session->augments)) sign_affine(r, out);
     if (against) buf_printf(out, "against %d %.17g %.17g|", r->attacker != NULL, r->raw_lo, r->raw_hi);
-    buf_printf(out, "%lld %lld|", (long long)r->y.classes, (long long)r->examples);
+    buf_int(out, r->y.classes);
+    buf_text(out, " ");
+    buf_int(out, r->examples);
     if (r->session && r->session->optimizer->kind == V_RECORD)
         for (int i = 0; i < r->session->optimizer->record->len; i++) buf_printf(out, "%s;", r->session->optimizer->record->name[i]);
     for (int i = 0; r->learn && i < r->info->params; i++) buf_text(out, r->learn[i] ? "1" : "0");

@@ -140,6 +140,10 @@ static void buffers_grow(void **state)
     assert_null(buf.at);
     assert_string_equal(text + strlen(text) - 4, "1end");
     assert_string_equal(buf_done(&buf, arena), "");
+    static const int64_t whole[] = {0, 7, -1, 1234567890123456789, INT64_MIN, INT64_MAX};
+    for (int i = 0; i < COUNT(whole); i++)
+        buf_int(&buf, whole[i]);
+    assert_string_equal(buf_done(&buf, arena), "07-11234567890123456789-92233720368547758089223372036854775807");
     arena_free(arena);
 }
 
