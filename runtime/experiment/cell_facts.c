@@ -61,7 +61,7 @@ static void gradient_length(const Slopes *s, const double *form, double *most, d
 static void part_push(Slopes *s, const Part *part) {
     if (s->count == s->cap) {
         Part *more = arena_array(s->p->arena, Part, 2 * s->cap + ROUND);
-        memcpy(more, s->open, sizeof *more * (size_t)s->count);
+        if (s->count) memcpy(more, s->open, sizeof *more * (size_t)s->count);
         s->open = more;
         s->cap = 2 * s->cap + ROUND;
     }
