@@ -17,31 +17,50 @@ static bool is_report(const char *name) { return !strcmp(name, "table") || !strc
 
 /* ---- W0812 ---- */
 
-/* Does a value come from the test set: run.test_accuracy, accuracy(model, on: mnist.test)? */
+/* What a recorded value is: does it come from the test set (run.test_accuracy, accuracy(model, on: mnist.test)), and is it one of
+ * which more is better, or less?  A measure of neither kind may be either. */
+typedef struct Measured { bool test, up, down; } Measured;
+
+static void measured_word(Measured *m, const char *word)
+{
+    m->up |= strstr(word, "accuracy") != NULL;
+    m->down |= strstr(word, "loss") || strstr(word, "error") || strstr(word, "disagreement");
+}
+
 static void find_test(void *data, Ast *ast)
 {
-    bool *found = data;
+    Measured *m = data;
     if (!ast) return;
-    if (ast->kind == AST_SELECT && (!strncmp(ast->select.field, "test_", 5) || !strcmp(ast->select.field, "test"))) *found = true;
-    ast_children(ast, find_test, found);
+    if (ast->kind == AST_SELECT) {
+        m->test |= !strncmp(ast->select.field, "test_", 5) || !strcmp(ast->select.field, "test");
+        measured_word(m, ast->select.field);
+    }
+    measured_word(m, called(ast));
+    ast_children(ast, find_test, m);
 }
 
 static void record_columns(Reports *r, const Ast *record)
 {
     for (int i = 0; i < record->call.len; i++) {
-        bool test = false;
-        find_test(&test, record->call.args[i].value);
-        if (test && record->call.args[i].label) map_put(&r->test_columns, record->call.args[i].label, (void *)record);
+        Measured *m = arena_new_of(r->diags->arena, Measured);
+        find_test(m, record->call.args[i].value);
+        if (m->test && record->call.args[i].label) map_put(&r->test_columns, record->call.args[i].label, m);
     }
 }
 
-static bool is_extreme(const char *name) { return !strcmp(name, "max") || !strcmp(name, "min") || !strcmp(name, "argmax"); }
+/* The worst is no choice of the best. */
+static bool is_best(const char *name, const Measured *m)
+{
+    if (!strcmp(name, "min")) return !m->up || m->down;
+    return (!strcmp(name, "max") || !strcmp(name, "argmax")) && (!m->down || m->up);
+}
 
 static void check_choice(Reports *r, const Ast *call)
 {
-    if (!is_extreme(called(call)) || call->call.len != 1 || call->call.args[0].value->kind != AST_NAME) return;
+    if (call->kind != AST_CALL || call->call.len != 1 || call->call.args[0].value->kind != AST_NAME) return;
     const Ast *column = call->call.args[0].value;
-    if (!map_has(&r->test_columns, column->name)) return;
+    const Measured *m = map_get(&r->test_columns, column->name);
+    if (!m || !is_best(called(call), m)) return;
     diag_hint(diag_add(r->diags, D_W0812, call->span, "this chooses the best by the test set, of which `%s` is a measure", column->name),
               "choose by a measure on the validation set, such as valid_accuracy");
 }
