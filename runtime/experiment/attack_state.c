@@ -45,12 +45,8 @@ bool attack_save(Eval *e, const char *path, const AttackPlace *place, const Atta
 }
 
 bool attack_restore(Eval *e, const char *path, AttackPlace *place, AttackReport *r, int attacks, int64_t n, int64_t inputs) {
-    char *bytes, *error = NULL;
-    size_t length;
-    uint32_t version[2];
     Cursor c;
-    if (!file_exists(path) || !file_read(e->arena, path, 0, &bytes, &length, &error)) return false;
-    if (state_open(bytes, length, magic, &c, version) != STATE_OK) return false;
+    if (!state_load(e->arena, path, magic, &c)) return false;
     int64_t head[7];
     for (int i = 0; i < COUNT(head); i++) head[i] = take_int(&c);
     bool fits = head[0] == attacks && head[1] == n && head[2] == inputs && head[3] >= 0 && head[3] <= attacks && head[4] >= 0 && head[4] < 1000000000

@@ -35,12 +35,8 @@ bool kept_save(Eval *e, const TrainRequest *r, const Run *run, const char *hash)
 bool kept_load(Eval *e, const TrainRequest *r, const char *hash, Run *run) {
     Bytes asked = {r->asked, strlen(r->asked)};
     const char *path = kept_path(e, hash, asked);
-    char *bytes, *error = NULL;
-    size_t length;
-    uint32_t version[2];
     Cursor c;
-    if (!file_exists(path) || !file_read(e->arena, path, 0, &bytes, &length, &error)) return false;
-    if (state_open(bytes, length, magic, &c, version) != STATE_OK) return false;
+    if (!state_load(e->arena, path, magic, &c)) return false;
     if (!bytes_equal(take_bytes(&c), (Bytes){hash, strlen(hash)}) || !bytes_equal(take_bytes(&c), asked)) return false;
     run->diverged = take_int(&c) != 0;
     take_curve(e->arena, &c, &run->curve);

@@ -1,5 +1,6 @@
 /* state.c -- the bytes of a run's states (state.h). */
 #include "experiment/state.h"
+#include "support/file.h"
 #include "support/sha256.h"
 
 bool bytes_equal(Bytes a, Bytes b) { return a.length == b.length && memcmp(a.at, b.at, a.length) == 0; }
@@ -65,6 +66,14 @@ StateCheck state_open(const char *bytes, size_t length, const char *magic, Curso
     if (memcmp(hex, bytes + length - 64, 64)) return STATE_DAMAGED;
     *out = (Cursor){bytes + start, bytes + length - 64, false};
     return STATE_OK;
+}
+
+bool state_load(Arena *arena, const char *path, const char *magic, Cursor *out) {
+    char *bytes, *error = NULL;
+    size_t length;
+    uint32_t version[2];
+    return file_exists(path) && file_read(arena, path, 0, &bytes, &length, &error) &&
+           state_open(bytes, length, magic, out, version) == STATE_OK;
 }
 
 static void take(Cursor *c, void *out, size_t length) {

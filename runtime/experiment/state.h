@@ -24,6 +24,8 @@ void state_seal(Buf *out);
 typedef struct Cursor { const char *at, *end; bool bad; } Cursor;
 typedef enum StateCheck { STATE_OK, STATE_OTHER_FILE, STATE_OTHER_VERSION, STATE_DAMAGED } StateCheck;
 StateCheck state_open(const char *bytes, size_t length, const char *magic, Cursor *out, uint32_t version[2]);
+/* A whole file of this magic and version, in the arena; false where it is missing or not right. */
+bool state_load(Arena *arena, const char *path, const char *magic, Cursor *out);
 int64_t take_int(Cursor *c);
 double take_real(Cursor *c);
 Bytes take_bytes(Cursor *c);                                             /* lies in what is read */

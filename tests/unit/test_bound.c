@@ -95,6 +95,26 @@ static void fill_inputs(const Graph *g, const Trace *t, const float *const *para
 
 typedef struct Tried { double outside, rounding, close; int known; } Tried;
 
+enum { ALL = BOXES * POINTS };
+
+/* Boxes of a case, their middles and half widths, and points in each, the corners first. */
+static void draw_boxes(Arena *arena, const Case *it, Draw *d, double **box, double **x, float **narrow) {
+    for (int j = 0; j < 6; j++) box[j] = arena_array(arena, double, BOXES);
+    for (int j = 0; j < 3; j++) x[j] = arena_array(arena, double, ALL), narrow[j] = arena_array(arena, float, ALL);
+    for (int b = 0; b < BOXES; b++) {
+        double width = b % 4 == 0 ? 1e-3 : pow(10, -4 * draw(d)) * (it->hi - it->lo) / 2;
+        for (int j = 0; j < it->n; j++) {
+            double lo = it->lo + draw(d) * (it->hi - it->lo - 2 * width);
+            box[j][b] = lo + width, box[it->n + j][b] = width;
+            for (int p = 0; p < POINTS; p++) {
+                double e = p < 8 ? (p >> j & 1 ? 1 : -1) : 2 * draw(d) - 1;
+                float near = (float)(lo + width + e * width * 0.999);
+                x[j][b * POINTS + p] = narrow[j][b * POINTS + p] = near;
+            }
+        }
+    }
+}
+
 static void try_boxes(Text *text, const Case *it, Tried *worst) {
     Arena *arena = text->arena;
     CellGraph of;
@@ -120,24 +140,9 @@ static void try_boxes(Text *text, const Case *it, Tried *worst) {
     const float *params[8];
     for (int i = 0; i < of.trace->params.len; i++)
         params[i] = param_values(arena, &d, shape_size(&of.trace->params.at[i].shape));
-
-    enum { ALL = BOXES * POINTS };
     double *box[6], *x[3];
     float *narrow[3];
-    for (int j = 0; j < 6; j++) box[j] = arena_array(arena, double, BOXES);
-    for (int j = 0; j < 3; j++) x[j] = arena_array(arena, double, ALL), narrow[j] = arena_array(arena, float, ALL);
-    for (int b = 0; b < BOXES; b++) {
-        double width = b % 4 == 0 ? 1e-3 : pow(10, -4 * draw(&d)) * (it->hi - it->lo) / 2;
-        for (int j = 0; j < it->n; j++) {
-            double lo = it->lo + draw(&d) * (it->hi - it->lo - 2 * width);
-            box[j][b] = lo + width, box[it->n + j][b] = width;
-            for (int p = 0; p < POINTS; p++) {
-                double e = p < 8 ? (p >> j & 1 ? 1 : -1) : 2 * draw(&d) - 1;
-                float near = (float)(lo + width + e * width * 0.999);
-                x[j][b * POINTS + p] = narrow[j][b * POINTS + p] = near;
-            }
-        }
-    }
+    draw_boxes(arena, it, &d, box, x, narrow);
     const void *in[64], *form[6], *exact[1], *computed[1];
     fill_inputs(g, of.trace, params, (const void *const *)box, in);
     assert_true(graph_eval(arena, g, BOXES, in, form, NULL, 0));
