@@ -208,8 +208,9 @@ static int results_merge(Cli *cli)
     }
     for (int k = 1; k < cli->arguments.len; k++) {
         const char *folder = cli->arguments.at[k];
-        if (!folder_exists(folder))
-            return results_machine(cli, arena_printf(cli->arena, "%s: there is no such folder", folder));
+        char *missing = folder_missing(cli->arena, folder);
+        if (missing)
+            return results_machine(cli, missing);
         if (strcmp(folder, cli->out) != 0 && !runs_merge(cli, folder, cli->out))
             return EXIT_MACHINE;
         Names programs = folder_names(cli->arena, folder);
@@ -308,8 +309,9 @@ int command_results(Cli *cli)
     Shown s = {.cli = cli};
     if (strcmp(folder, "merge") == 0)
         return results_merge(cli);
-    if (!folder_exists(folder))
-        return results_machine(cli, arena_printf(cli->arena, "%s: there is no such folder", folder));
+    char *missing = folder_missing(cli->arena, folder);
+    if (missing)
+        return results_machine(cli, missing);
     Names programs = folder_names(cli->arena, folder);
     for (int p = 0; p < programs.list.len; p++) {
         const char *program = path_join(cli->arena, folder, programs.list.at[p]);

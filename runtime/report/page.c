@@ -191,7 +191,8 @@ static void put_sections(const Finding *f, Arena *arena, PageCounts *counts, Buf
 }
 
 static char *nothing_there(Arena *arena, const char *folder, const PageOptions *options, bool any) {
-    if (!folder_exists(folder)) return arena_printf(arena, "%s: there is no such folder", folder);
+    char *missing = folder_missing(arena, folder);
+    if (missing) return missing;
     if (any) return arena_printf(arena, "%s: there is no experiment %s here", folder, options->experiments[0]);
     return arena_printf(arena,
                         "%s: no experiment has left results here; it takes a folder that `nin run` wrote (results, or "

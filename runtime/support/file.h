@@ -15,6 +15,8 @@ bool file_size(Arena *arena, const char *path, uint64_t *size, char **error);
 bool file_sha256(Arena *arena, const char *path, char hex[65], char **error);
 bool file_exists(const char *path);                    /* a regular file */
 bool folder_exists(const char *path);
+/* NULL for a folder; otherwise the error: it is a file, or not there. */
+char *folder_missing(Arena *arena, const char *path);
 
 typedef enum FileSync { FILE_SYNC, FILE_NO_SYNC } FileSync;
 /* Writes the whole file, or leaves what was there. */

@@ -194,6 +194,9 @@ static void test_refused(void **state)
     Outcome o = child_run(c, "report", child_path(c, "nowhere"), NULL);
     expect_status(&o, 3);
     expect_text(o.err, "there is no such folder");
+    o = child_run(c, "report", child_text(c, "two.nin", "x = 1\n"), NULL);
+    expect_status(&o, 3);
+    expect_text(o.err, "a file; a folder is wanted");
     char *error = NULL;
     assert_true(folder_make(c->arena, child_path(c, "empty"), &error));
     o = child_run(c, "report", child_path(c, "empty"), NULL);
