@@ -5,7 +5,9 @@
  * weights as they stand.
  * If nothing is summed, points may be taken in any order: the blocks of the operands are read as they are.  Otherwise
  * the operands are first turned into point order (example, place, unit), and sums take the block's points in order
- * (map_sums.c).  A body that suits it has elements in lanes instead (map_rows.c): nothing is turned for its sums. */
+ * (map_sums.c).  A body that suits it has elements in lanes instead (map_rows.c): nothing is turned for its sums.
+ * Many points that are no batch are *spread*: a stage computes them, in any order, and keeps what is summed; another takes
+ * the sums, each one chain over all points.  Threads share both. */
 #include "kernel/map.h"
 
 enum { BLOCK_VECTORS = 3, DENSE_FROM = 1024 };
@@ -39,7 +41,12 @@ static void add_root(MapGen *m, Val v) {
         return;
     }
     int64_t wide = (int64_t)m->vectors * lanes_of(m);
-    if (m->rows) {
+    if (m->kept && m->kept[v]) {
+        size_t whole = bytes * (size_t)m->size + PAD_BYTES;
+        info->home = (Home){.entry = plan_buffer(m->plan, (Buffer){.fixed = whole}), .elem = 1,
+                            .vec = region_size(&m->b, v)};
+        vec_push(m->plan->arena, &m->moved, ((struct Moved){info->home.entry, 0}));
+    } else if (m->rows) {
         map_rows_home(m, v);
     } else {
         info->home = (Home){.elem = wide, .vec = lanes_of(m)};
@@ -391,17 +398,21 @@ static void make_arrays(MapGen *m) {
             m->result[k] = point_array(m, (DType)body_node(m, m->body->outputs.at[k].value)->dtype);
 }
 
+/* The range of points of the stage's lo .. hi, in blocks of `step`. */
+static void range_of_blocks(MapGen *m, int step, KVal *from, KVal *to) {
+    Gen *g = &m->c.g;
+    *from = gen_2(g, K_MUL, k_lo(g->m, g->f), gen_i64(g, step));
+    *to = gen_2(g, K_MUL, k_hi(g->m, g->f), gen_i64(g, step));
+    *to = gen_select(g, gen_2(g, K_LT, m->total, *to), m->total, *to);
+}
+
 static void emit_points(MapGen *m) {
     Gen *g = &m->c.g;
     KVal examples = m->varies ? m->points ? m->shard.count : m->shard.blocks : gen_i64(g, 1), from = gen_i64(g, 0);
     m->total = gen_2(g, K_MUL, examples, gen_i64(g, m->dense ? m->size / lanes_of(m) : m->size));
     int step = m->points ? m->vectors * lanes_of(m) : m->vectors;
     KVal to = m->total;
-    if (m->dense) {
-        from = gen_2(g, K_MUL, k_lo(g->m, g->f), gen_i64(g, step));
-        to = gen_2(g, K_MUL, k_hi(g->m, g->f), gen_i64(g, step));
-        to = gen_select(g, gen_2(g, K_LT, m->total, to), m->total, to);
-    }
+    if (m->dense) range_of_blocks(m, step, &from, &to);
     if (m->points) operands_to_points(m);
     map_clear_sums(m);
     m->first = k_for(g->m, g->f, from, to, step);
@@ -423,6 +434,108 @@ static bool is_dense(const MapGen *m) {
     return !m->varies && lanes_of(m) == 16 && m->size % 16 == 0 && m->size >= DENSE_FROM;
 }
 
+/* ---- many points of a cell in rows, with sums: points by threads, then sums by threads ---- */
+
+static bool is_kept(const MapGen *m, Val v) {
+    const Info *info = &m->b.info[region_base(&m->b, v)];
+    return info->stored || !info->varies;
+}
+
+static bool is_spread(const MapGen *m) {
+    if (!m->rows || m->varies || m->dense || m->size < DENSE_FROM) return false;
+    for (int k = 0; k < m->body->outputs.len; k++) {
+        Val root = m->body->outputs.at[k].value;
+        bool outer = body_node(m, root)->op == G_OUTER;
+        if (!m->proj[k]) continue;
+        if (m->body->outputs.at[k].kind != OUT_SUMMED) return false;
+        for (int i = 0; i < 1 + outer; i++)
+            if (!is_kept(m, outer ? graph_in(m->body, root, i) : root)) return false;
+    }
+    return true;
+}
+
+static void keep(MapGen *m, Val v) {
+    v = region_base(&m->b, v);
+    m->kept[v] = m->b.info[v].varies;
+}
+
+/* What is summed is kept for all points: only the block at hand's stays in the first cache. */
+static void spread_arrays(MapGen *m) {
+    m->kept = arena_array(m->plan->arena, bool, m->body->node.len);
+    for (int k = 0; k < m->body->outputs.len; k++) {
+        Val root = m->body->outputs.at[k].value;
+        if (!m->proj[k]) continue;
+        if (body_node(m, root)->op != G_OUTER) keep(m, root);
+        else keep(m, graph_in(m->body, root, 0)), keep(m, graph_in(m->body, root, 1));
+    }
+}
+
+/* The points from .. to - 1 of the operands, in point order. */
+static void operands_of_range(MapGen *m, KVal from, KVal to) {
+    Gen *g = &m->c.g;
+    KVal p = k_for(g->m, g->f, from, to, 1), units = gen_i64(g, m->units);
+    Ix unit = {gen_2(g, K_REM, p, units), 0}, place = {gen_2(g, K_DIV, p, units), 0};
+    Ix flat = ix_plus(g, ix_times(g, unit, m->places), place);
+    for (int k = 0; k < m->mapped; k++) {
+        Val v = region_base(m->r, graph_in(m->r->graph, m->map, k));
+        k_store(g->m, g->f, ctx_entry(&m->c, m->operand[k]), p, load_value(&m->outer, v, flat));
+    }
+    k_end(g->m, g->f);
+}
+
+/* A loop over the points from .. to; kept values are seen from the block's first point on. */
+void map_block_begin(MapGen *m, KVal from, KVal to, int step) {
+    Gen *g = &m->c.g;
+    m->first = k_for(g->m, g->f, from, to, step);
+    KVal left = gen_2(g, K_SUB, m->total, m->first), most = gen_i64(g, step);
+    m->valid = gen_select(g, gen_2(g, K_LT, left, most), left, most);
+    m->c.moves = 0;
+    for (Val v = 1, k = 0; v < (Val)m->body->node.len; v++) {
+        if (!m->kept[v]) continue;
+        KScalar scalar = gen_scalar((DType)body_node(m, v)->dtype);
+        KVal at = ix_value(g, ix_times(g, (Ix){m->first, 0}, region_size(&m->b, v)));
+        m->moved.at[k++].at = k_offset(g->m, g->f, scalar, ctx_entry(&m->c, m->b.info[v].home.entry), at);
+    }
+    m->c.moved = m->moved.at;
+    m->c.moves = m->moved.len;
+}
+
+void map_block_end(MapGen *m) {
+    m->c.moves = 0;
+    k_end(m->c.g.m, m->c.g.f);
+}
+
+static void open_function(MapGen *m, const char *name) {
+    Gen g = plan_function(m->plan, name);
+    m->outer = ctx_new(m->r, g, m->r->lanes);
+    m->c = ctx_new(&m->b, g, m->r->lanes);
+    m->c.outer = &m->outer;
+    m->c.map = m->map;
+    m->c.mapped = mapped_value;
+    m->c.data = m;
+    ctx_fresh(&m->outer, NULL);
+    ctx_fresh(&m->c, NULL);
+    emit_fixed(m);
+}
+
+static void emit_spread(MapGen *m) {
+    int step = m->vectors * 16;
+    KVal from, to;
+    open_function(m, "map");
+    map_rows_weights(m);
+    m->total = gen_i64(&m->c.g, m->size);
+    range_of_blocks(m, step, &from, &to);
+    operands_of_range(m, from, to);
+    map_block_begin(m, from, to, step);
+    map_rows_body(m);
+    map_block_end(m);
+    plan_stage(m->plan, &m->c.g, STAGE_TILES, (m->size + step - 1) / step, "map");
+    open_function(m, "map_sums");
+    m->total = gen_i64(&m->c.g, m->size);
+    int64_t parts = map_spread_sums(m);
+    plan_stage(m->plan, &m->c.g, STAGE_TILES, parts, "sums of a map");
+}
+
 void map_lower(Region *r, Val v) {
     const Attr *attr = graph_attr(r->graph, v);
     const Shape *shape = &graph_node(r->graph, v)->shape;
@@ -438,24 +551,23 @@ void map_lower(Region *r, Val v) {
     m.points = m.points && !m.dense;
     m.rows = map_rows_fit(&m);
     if (m.rows) m.vectors = map_rows_vectors();
+    m.spread = is_spread(&m);
     make_arrays(&m);
+    if (m.spread) spread_arrays(&m);
     for (Val k = 1; k < (Val)m.body->node.len; k++) add_root(&m, k);
     fuse_all(&m);
     find_late(&m);
     for (int k = 0; k < m.body->outputs.len; k++)
         if (m.proj[k] && m.body->outputs.at[k].kind == OUT_SUMMED) map_add_sum(&m, k);
-    Gen g = plan_function(r->plan, "map");
-    m.outer = ctx_new(r, g, r->lanes);
-    m.c = ctx_new(&m.b, g, r->lanes);
-    m.c.outer = &m.outer;
-    m.c.map = v;
-    m.c.mapped = mapped_value;
-    m.c.data = &m;
-    emit_fixed(&m);
+    if (m.spread) {
+        emit_spread(&m);
+        return;
+    }
+    open_function(&m, "map");
     if (m.rows) map_rows_weights(&m);
     if (m.varies) m.shard = shard_begin(&m.outer);
     emit_points(&m);
     if (m.varies) shard_end(&m.outer);
     int64_t blocks = m.dense ? (m.size / lanes_of(&m) + m.vectors - 1) / m.vectors : 1;
-    plan_stage(r->plan, &g, m.varies ? STAGE_SHARDS : m.dense ? STAGE_TILES : STAGE_ONCE, blocks, "map");
+    plan_stage(r->plan, &m.c.g, m.varies ? STAGE_SHARDS : m.dense ? STAGE_TILES : STAGE_ONCE, blocks, "map");
 }

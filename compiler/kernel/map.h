@@ -34,6 +34,7 @@ typedef struct MapGen {
     bool points, varies;                   /* points: in point order; varies: a batch of them */
     bool rows;                             /* map_rows.c: elements in lanes */
     bool dense;                            /* operands that do not vary, 16 elements at a time, in any order */
+    bool spread;                           /* points in one stage, sums in the next: threads take parts of both */
     int64_t size, units, places;
     Val *proj;                             /* by output; 0: not wanted */
     int *operand, *result;                 /* entries of arrays in point order, by operand and output */
@@ -43,7 +44,13 @@ typedef struct MapGen {
     VEC(Root) root;
     VEC(SumOut) sum;
     VEC(Panel) panel;
+    bool *kept;                            /* spread: by node of the body, for the stage of sums; [point][element], */
+    VEC(struct Moved) moved;               /* where the block's points stand in them */
 } MapGen;
+
+/* Of a spread one: a loop over blocks of `step` points. */
+void map_block_begin(MapGen *m, KVal from, KVal to, int step);
+void map_block_end(MapGen *m);
 
 static inline const Node *body_node(const MapGen *m, Val v) { return graph_node(m->body, v); }
 static inline int lanes_of(const MapGen *m) { return m->b.lanes; }
@@ -53,6 +60,8 @@ void map_add_sum(MapGen *m, int output);
 void map_clear_sums(MapGen *m);
 void map_add_sums(MapGen *m);                    /* the block's points */
 void map_finish_sums(MapGen *m);
+/* Of a spread one: the parts lo .. hi of the sums of all points; how many parts there are. */
+int64_t map_spread_sums(MapGen *m);
 
 /* ---- map_rows.c ---- */
 bool map_rows_fit(const MapGen *m);

@@ -2,10 +2,12 @@
  *   acc[row][column] = fma(a[row][point], b[point][column], acc)        OUTER at the root
  *   acc[column] = acc + value[point][column]                            any other root
  * with columns in lanes: values whose lanes are points are turned first, rows (map_rows.c) are read as they are.
- * Whatever is too small or too odd for that is summed element by element. */
+ * Whatever is too small or too odd for that is summed element by element.
+ * Of a spread MAP the sums are a stage: its range is *parts*, which are groups of small sums and tiles of rows of large
+ * ones; each part is one chain over all points, so threads may take any of them. */
 #include "kernel/map.h"
 
-enum { MAX_SUM_TILE = 32 };
+enum { MAX_SUM_TILE = 32, SPREAD_BLOCK = 48 };
 
 static bool turns(const MapGen *m, Val v, int64_t n) {
     const Info *info = &m->b.info[v];
@@ -77,25 +79,25 @@ static KVal sum_target(MapGen *m, const SumOut *s) {
                     ix_value(&m->c.g, ix_times(&m->c.g, (Ix){m->shard.number, 0}, s->rows * s->columns)));
 }
 
+/* Accumulators of the rows lo .. hi and columns from .. to - 1, to where the sum goes. */
+static void finish_rows(MapGen *m, const SumOut *s, KVal lo, KVal hi, int64_t from, int64_t to) {
+    Gen *g = &m->c.g;
+    KVal target = sum_target(m, s);
+    bool wide = s->wide && !s->swapped && s->stride == s->columns;
+    Ix row = {k_for(g->m, g->f, lo, hi, 1), 0};
+    Ix column = {k_for(g->m, g->f, gen_i64(g, from), gen_i64(g, to), wide ? 16 : 1), 0};
+    KVal x = load_acc(m, s, ix_plus(g, ix_times(g, row, s->stride), column), wide ? 16 : 1);
+    Ix at = s->swapped ? ix_plus(g, ix_times(g, column, s->rows), row)
+        : ix_plus(g, ix_times(g, row, s->columns), column);
+    k_store(g->m, g->f, target, ix_value(g, at), x);
+    k_end(g->m, g->f);
+    k_end(g->m, g->f);
+}
+
 void map_finish_sums(MapGen *m) {
     Gen *g = &m->c.g;
-    for (int k = 0; k < m->sum.len; k++) {
-        const SumOut *s = &m->sum.at[k];
-        KVal to = sum_target(m, s);
-        if (s->wide && !s->swapped && s->stride == s->columns) {
-            KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, s->rows * s->stride), 16);
-            k_store(g->m, g->f, to, i, load_acc(m, s, (Ix){i, 0}, 16));
-            k_end(g->m, g->f);
-            continue;
-        }
-        Ix row = loop_begin(&m->c, s->rows), column = loop_begin(&m->c, s->columns);
-        KVal x = load_acc(m, s, ix_plus(g, ix_times(g, row, s->stride), column), 1);
-        Ix at = s->swapped ? ix_plus(g, ix_times(g, column, s->rows), row)
-            : ix_plus(g, ix_times(g, row, s->columns), column);
-        k_store(g->m, g->f, to, ix_value(g, at), x);
-        loop_end(&m->c, s->columns);
-        loop_end(&m->c, s->rows);
-    }
+    for (int k = 0; k < m->sum.len; k++)
+        finish_rows(m, &m->sum.at[k], gen_i64(g, 0), gen_i64(g, m->sum.at[k].rows), 0, m->sum.at[k].columns);
 }
 
 /* Element `flat` of a body's value at a point of the block, as a scalar. */
@@ -263,24 +265,25 @@ static int64_t registers_of(const MapGen *m, const SumOut *s) {
     return s->wide && bytes > wide ? count * (bytes / wide) : count;
 }
 
-/* Small sums pass the points together, as many as registers hold. */
-static void sum_small(MapGen *m, bool *done, KVal valid) {
-    int room = m->plan->target.registers - 8;
-    for (;;) {
-        SumTile tile[MAX_SUM_TILE];
-        int n = 0;
-        int64_t used = 0;
-        for (int k = 0; k < m->sum.len; k++) {
-            const SumOut *s = &m->sum.at[k];
-            int64_t most = room < MAX_SUM_TILE ? room : MAX_SUM_TILE;
-            if (done[k] || s->rows * s->stride / lanes_of_sum(s) > most || used + registers_of(m, s) > most) continue;
-            used += registers_of(m, s);
-            done[k] = true;
-            tile[n++] = (SumTile){.s = s, .mr = (int)s->rows, .nv = (int)(s->stride / lanes_of_sum(s))};
-        }
-        if (!n) return;
-        run_tiles(m, tile, n, valid);
+/* Small sums that pass the points together, as many as registers hold; their number. */
+static int small_group(const MapGen *m, bool *done, SumTile *tile) {
+    int room = m->plan->target.registers - 8, n = 0;
+    int64_t used = 0;
+    for (int k = 0; k < m->sum.len; k++) {
+        const SumOut *s = &m->sum.at[k];
+        int64_t most = room < MAX_SUM_TILE ? room : MAX_SUM_TILE;
+        if (done[k] || s->rows * s->stride / lanes_of_sum(s) > most || used + registers_of(m, s) > most) continue;
+        used += registers_of(m, s);
+        done[k] = true;
+        tile[n++] = (SumTile){.s = s, .mr = (int)s->rows, .nv = (int)(s->stride / lanes_of_sum(s))};
     }
+    return n;
+}
+
+static void sum_small(MapGen *m, bool *done, KVal valid) {
+    SumTile tile[MAX_SUM_TILE];
+    int n;
+    while ((n = small_group(m, done, tile)) > 0) run_tiles(m, tile, n, valid);
 }
 
 void map_add_sums(MapGen *m) {
@@ -293,4 +296,101 @@ void map_add_sums(MapGen *m) {
     if (lanes_of(m) == 16) sum_small(m, done, valid);
     for (int k = 0; k < m->sum.len; k++)
         if (!done[k]) sum_tiles(m, &m->sum.at[k], valid);
+}
+
+/* ---- parts of the sums of a spread MAP ---- */
+
+/* The parts base ... base + tiles - 1: row tiles of a stripe of columns of a large sum.  Or one: a group of small sums. */
+typedef struct Parts { const SumOut *s; int64_t base, tiles, column; int mr, nv; SumTile tile[MAX_SUM_TILE]; int n; } Parts;
+typedef VEC(Parts) PartList;
+
+static void add_large(MapGen *m, const SumOut *s, PartList *list, int64_t *count) {
+    int lanes = lanes_of_sum(s), most = s->wide && tile_columns_for(&m->plan->target, 16, s->dtype) > 1 ? 4 : 1;
+    int64_t vectors = s->stride / lanes;
+    for (int64_t v = 0; v < vectors; v += most) {
+        Parts p = {.s = s, .base = *count, .column = v * lanes, .nv = (int)(vectors - v < most ? vectors - v : most)};
+        p.mr = s->wide ? tile_rows_for(&m->plan->target, 16, s->dtype, p.nv, s->rows) : 1;
+        p.tiles = (s->rows + p.mr - 1) / p.mr;
+        *count += p.tiles;
+        vec_push(m->plan->arena, list, p);
+    }
+}
+
+static int64_t find_parts(MapGen *m, PartList *list) {
+    bool *done = arena_array(m->plan->arena, bool, m->sum.len);
+    int64_t count = 0;
+    for (;;) {
+        Parts p = {.base = count, .tiles = 1};
+        p.n = small_group(m, done, p.tile);
+        if (!p.n) break;
+        count++;
+        vec_push(m->plan->arena, list, p);
+    }
+    for (int k = 0; k < m->sum.len; k++)
+        if (!done[k]) add_large(m, &m->sum.at[k], list, &count);
+    return count;
+}
+
+/* The tiles from .. to - 1 of these that the stage's lo .. hi holds. */
+typedef struct Held { KVal lo, hi; } Held;
+
+static Held held(MapGen *m, const Parts *p, int64_t from, int64_t to) {
+    Gen *g = &m->c.g;
+    KVal lo = gen_2(g, K_SUB, k_lo(g->m, g->f), gen_i64(g, p->base));
+    KVal hi = gen_2(g, K_SUB, k_hi(g->m, g->f), gen_i64(g, p->base));
+    KVal first = gen_i64(g, from), last = gen_i64(g, to);
+    return (Held){gen_select(g, gen_2(g, K_LT, lo, first), first, lo), gen_select(g, gen_2(g, K_LT, last, hi), last, hi)};
+}
+
+static void take_part(MapGen *m, const Parts *p) {
+    Gen *g = &m->c.g;
+    if (p->n) {
+        SumTile tile[MAX_SUM_TILE];
+        memcpy(tile, p->tile, sizeof tile);
+        Held h = held(m, p, 0, 1);
+        k_for(g->m, g->f, h.lo, h.hi, 1);
+        run_tiles(m, tile, p->n, m->valid);
+        k_end(g->m, g->f);
+        return;
+    }
+    int64_t whole = p->s->rows / p->mr;
+    Held h = held(m, p, 0, whole);
+    KVal i = k_for(g->m, g->f, h.lo, h.hi, 1);
+    run_tile(m, p->s, ix_times(g, (Ix){i, 0}, p->mr), p->mr, (Ix){0, p->column}, p->nv, m->valid);
+    k_end(g->m, g->f);
+    if (whole == p->tiles) return;
+    h = held(m, p, whole, p->tiles);
+    k_for(g->m, g->f, h.lo, h.hi, 1);
+    run_tile(m, p->s, (Ix){0, whole * p->mr}, (int)(p->s->rows - whole * p->mr), (Ix){0, p->column}, p->nv, m->valid);
+    k_end(g->m, g->f);
+}
+
+static void finish_part(MapGen *m, const Parts *p) {
+    Gen *g = &m->c.g;
+    Held h = held(m, p, 0, p->tiles);
+    KVal i = k_for(g->m, g->f, h.lo, h.hi, 1);
+    for (int k = 0; k < p->n; k++) {
+        const SumOut *s = p->tile[k].s;
+        finish_rows(m, s, gen_i64(g, 0), gen_i64(g, s->rows), 0, s->columns);
+    }
+    if (!p->n) {
+        int64_t end = p->column + p->nv * lanes_of_sum(p->s), columns = p->s->columns;
+        KVal lo = gen_2(g, K_MUL, i, gen_i64(g, p->mr)), hi = gen_2(g, K_ADD, lo, gen_i64(g, p->mr));
+        KVal rows = gen_i64(g, p->s->rows);
+        hi = gen_select(g, gen_2(g, K_LT, rows, hi), rows, hi);
+        finish_rows(m, p->s, lo, hi, p->column, end < columns ? end : columns);
+    }
+    k_end(g->m, g->f);
+}
+
+int64_t map_spread_sums(MapGen *m) {
+    Gen *g = &m->c.g;
+    PartList list = {0};
+    int64_t count = find_parts(m, &list);
+    map_clear_sums(m);
+    map_block_begin(m, gen_i64(g, 0), m->total, SPREAD_BLOCK);
+    for (int k = 0; k < list.len; k++) take_part(m, &list.at[k]);
+    map_block_end(m);
+    for (int k = 0; k < list.len; k++) finish_part(m, &list.at[k]);
+    return count;
 }

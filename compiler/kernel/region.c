@@ -313,7 +313,12 @@ void ctx_fresh(Ctx *c, const Index *own) {
 
 void ctx_keep(Ctx *c, Val v, KVal x) { c->r->memo[v] = (struct Memo){x, c->r->stamp}; }
 
-KVal ctx_entry(Ctx *c, int entry) { return k_arg(c->g.m, c->g.f, entry); }
+KVal ctx_entry(Ctx *c, int entry) {
+    for (int k = 0; k < c->moves; k++)
+        if (c->moved[k].entry == entry) return c->moved[k].at;
+    return k_arg(c->g.m, c->g.f, entry);
+}
+
 KVal ctx_kind(Ctx *c, EntryKind kind, int index) { return ctx_entry(c, plan_entry(c->r->plan, kind, index)); }
 KVal ctx_shape(Ctx *c, int what) {
     return k_load(c->g.m, c->g.f, KT(I64), ctx_kind(c, ENTRY_SHAPE, 0), gen_i64(&c->g, what));

@@ -60,6 +60,8 @@ struct Ctx {
     Val map;
     KVal (*mapped)(Ctx *c, int operand);
     void *data;
+    const struct Moved { int entry; KVal at; } *moved; /* entries that a pointer of the loop at hand stands for */
+    int moves;
 };
 
 int64_t region_size(const Region *r, Val v);
