@@ -34,6 +34,8 @@ typedef struct Victim {
     bool (*logits)(void *data, const double *x, int64_t n, uint32_t turn, double *z);
     bool (*slope)(void *data, AttackLoss loss, const double *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn,
                   double *z, double *value, double *dx);
+    /* What attack `which` of the protocol, of kind KIND_OWN, makes of points with these numbers: out [n, inputs].  NULL: none */
+    bool (*change)(void *data, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n, double *out);
 } Victim;
 
 /* Within eps of the clean point, in the norm, and in lo .. hi. */
@@ -84,6 +86,9 @@ bool attack_fab(const AttackRun *run, const Fab *options, Points points, Attacke
 typedef struct Square { int queries; int64_t *used; } Square;         /* used: queries of each point, or NULL */
 bool attack_square(const AttackRun *run, const Square *options, Points points, Attacked out);
 
+/* ---- own.c: the victim's own function says what becomes of a point ---- */
+bool attack_own(const AttackRun *run, int which, Points points, Attacked out);
+
 /* ---- project.c ---- */
 /* u into the ball around x and into the box, in place. */
 void ball_project(const Ball *ball, const double *x, double *u, int64_t n);
@@ -94,7 +99,8 @@ double norm_of(AttackNorm norm, const double *d, int64_t n);
 double ball_slack(const Ball *ball, int64_t n);
 
 /* ---- ensemble.c ---- */
-typedef enum AttackKind { KIND_FGSM, KIND_PGD, KIND_APGD, KIND_APGD_TARGETED, KIND_FAB, KIND_FAB_TARGETED, KIND_SQUARE } AttackKind;
+typedef enum AttackKind { KIND_FGSM, KIND_PGD, KIND_APGD, KIND_APGD_TARGETED, KIND_FAB, KIND_FAB_TARGETED, KIND_SQUARE,
+                          KIND_OWN } AttackKind;
 typedef struct AttackSpec {
     const char *name;                            /* "apgd[cross_entropy]" */
     AttackKind kind; AttackLoss loss;

@@ -79,6 +79,7 @@ static bool run_once(const Stage *s, Batch *b, int run, int restart) {
     case KIND_FAB: return attack_fab(&r, &(Fab){.steps = o->steps, .random_start = restart > 0}, points, out);
     case KIND_FAB_TARGETED: return attack_fab(&r, &(Fab){.steps = o->steps, .random_start = restart > 0, .aim = b->aim}, points, out);
     case KIND_SQUARE: return attack_square(&r, &(Square){o->queries, NULL}, points, out);
+    case KIND_OWN: return attack_own(&r, s->number, points, out);
     }
     return false;
 }

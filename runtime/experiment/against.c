@@ -83,8 +83,8 @@ bool against_trace(Eval *e, const AttackSite *site, Val *raw, Val *changed) {
     bool random = trace->random;
     Value args[3], result;
     Val x;
-    *here = (ModelHere){{&here_class}, site, site->x};
-    if (site->affine && !affine_trace(e, site->affine, true, site->span, &here->raw)) return false;
+    *here = (ModelHere){{&here_class}, site, site->raw ? site->raw : site->x};
+    if (!site->raw && site->affine && !affine_trace(e, site->affine, true, site->span, &here->raw)) return false;
     args[0] = value_object(&here->object);
     args[1] = trace_value(here->raw);
     args[2] = trace_value(site->target);
@@ -96,7 +96,9 @@ bool against_trace(Eval *e, const AttackSite *site, Val *raw, Val *changed) {
     e->trace = trace;
     if (!ok || !value_as_node(e, &result, site->span, &x)) return false;
     if (!input_fits(e, arena_printf(e->arena, "%s gives", name), graph_type(g, x), graph_type(g, site->x), site->span)) return false;
-    *raw = *changed = into_range(g, per_example(g, x, site->span), site);
+    *raw = *changed = per_example(g, x, site->span);
+    if (site->raw) return true;
+    *raw = *changed = into_range(g, *raw, site);
     return !site->affine || affine_trace(e, site->affine, false, site->span, changed);
 }
 

@@ -12,16 +12,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARG_MODEL, ARG_WITH, ARG_ON, ARG_SEED, MAX_BATCH = 512 };
+/* Programs: 0 gives logits, 1 + loss a slope, FIRST_OWN + i what the own attack i makes of a point. */
+enum { ARG_MODEL, ARG_WITH, ARG_ON, ARG_SEED, MAX_BATCH = 512, FIRST_OWN = 1 + BUILTIN_LOSSES + MAX_ATTACKS, PROGRAMS = FIRST_OWN + MAX_ATTACKS };
 
 typedef struct Assault {
     Eval *e; Span span;
     const Model *model; const DataObject *data; const ProtocolObject *protocol;
     Seeds seeds;
     Value loss[BUILTIN_LOSSES + MAX_ATTACKS];
-    TrainPlan *plan[1 + BUILTIN_LOSSES + MAX_ATTACKS];    /* 0: logits; 1 + loss */
-    const double *settings[1 + BUILTIN_LOSSES + MAX_ATTACKS];
-    void *block[1 + BUILTIN_LOSSES + MAX_ATTACKS];
+    TrainPlan *plan[PROGRAMS];
+    const double *settings[PROGRAMS];
+    void *block[PROGRAMS];
+    Ball ball;
+    struct { int64_t number; int attack; bool outside; double change, value; } stray;   /* the first one; attack -1: none */
     pthread_mutex_t lock;                                 /* of plans and keys as they are made: batches run side by side */
     Victim victim;
     int64_t classes;
@@ -31,11 +34,19 @@ typedef struct Assault {
 
 /* ---- the victim ---- */
 
+static PlanRequest assault_request(const Assault *a, int k) {
+    const ProtocolObject *p = a->protocol;
+    bool own = k >= FIRST_OWN;
+    PlanRequest request = {.e = a->e, .info = a->model->info, .x = a->data->x, .y = a->data->y, .affine = p->network ? NULL : a->data->affine,
+                           .outputs = !own, .attack = true, .raw = true, .training = p->training, .slope = k && !own ? &a->loss[k - 1] : NULL,
+                           .attacker = own ? &p->own[k - FIRST_OWN] : NULL, .span = a->span};
+    if (own) request.raw_lo = a->ball.lo, request.raw_hi = a->ball.hi;
+    return request;
+}
+
 static TrainPlan *assault_plan(Assault *a, int k) {
     if (a->plan[k]) return a->plan[k];
-    const ProtocolObject *p = a->protocol;
-    PlanRequest request = {.e = a->e, .info = a->model->info, .x = a->data->x, .y = a->data->y, .affine = p->network ? NULL : a->data->affine,
-                           .outputs = true, .attack = true, .raw = true, .training = p->training, .slope = k ? &a->loss[k - 1] : NULL, .span = a->span};
+    PlanRequest request = assault_request(a, k);
     TrainPlan *plan = plan_get(&request, &a->settings[k]);
     if (!plan) return NULL;
     char *block = arena_alloc(a->e->arena, plan->program->layout.size + 64);
@@ -56,14 +67,19 @@ static void rows_from(const void *rows, DType type, int64_t n, double *out) {
     else memcpy(out, rows, (size_t)n * sizeof *out);
 }
 
-/* One program on n rows; the random numbers of a turn have a session number of their own. */
-static bool assault_run(Assault *a, int k, const double *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn, double *const *out) {
+/* One program on n rows: random numbers have the session number `session`, steps begin with `step`. */
+typedef struct Look { int program; const double *x; const int32_t *y, *aim; int64_t n; uint32_t session; int64_t step; } Look;
+
+static bool assault_run(Assault *a, const Look *look, double *const *out) {
+    int64_t n = look->n;
+    int k = look->program;
+    const int32_t *y = look->y, *aim = look->aim;
     pthread_mutex_lock(&a->lock);
     TrainPlan *plan = assault_plan(a, k);
-    const uint64_t *keys = plan && plan->keys ? plan_keys(a->e, plan, &a->seeds, turn + 1) : NULL;
+    const uint64_t *keys = plan && plan->keys ? plan_keys(a->e, plan, &a->seeds, look->session) : NULL;
     pthread_mutex_unlock(&a->lock);
     DType precision = a->model->info->precision;
-    void *in = plan ? rows_to(x, n * a->victim.inputs, precision) : NULL, *rows[3] = {NULL};
+    void *in = plan ? rows_to(look->x, n * a->victim.inputs, precision) : NULL, *rows[3] = {NULL};
     int32_t *zeros = calloc((size_t)n + 1, sizeof *zeros);
     bool ok = in && zeros;
     Feed feed = {.rows = {in, y ? y : zeros, aim ? aim : zeros}, .examples = n, .batch = n < MAX_BATCH ? n : MAX_BATCH, .settings = a->settings[k]};
@@ -73,7 +89,8 @@ static bool assault_run(Assault *a, int k, const double *x, const int32_t *y, co
     }
     if (ok) {
         feed.keys = keys;
-        ok = plan->program->run(plan->program, a->block[k], &feed, 0, (n + feed.batch - 1) / feed.batch, lab_turn(a->e)->pool) == 0;
+        int64_t steps = (n + feed.batch - 1) / feed.batch;
+        ok = plan->program->run(plan->program, a->block[k], &feed, look->step, look->step + steps, lab_turn(a->e)->pool) == 0;
     }
     for (int i = 0; ok && i < plan->rows; i++) rows_from(rows[i], plan->row_type[i], n * shape_size(&plan->row_shape[i]), out[i]);
     for (int i = 0; i < 3; i++) free(rows[i]);
@@ -84,13 +101,93 @@ static bool assault_run(Assault *a, int k, const double *x, const int32_t *y, co
 
 static bool assault_logits(void *data, const double *x, int64_t n, uint32_t turn, double *z) {
     double *const out[] = {z};
-    return assault_run(data, 0, x, NULL, NULL, n, turn, out);
+    return assault_run(data, &(Look){0, x, NULL, NULL, n, turn + 1, 0}, out);
 }
 
 static bool assault_slope(void *data, AttackLoss loss, const double *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn, double *z,
                           double *value, double *dx) {
     double *const out[] = {z, value, dx};
-    return assault_run(data, 1 + (int)loss, x, y, aim, n, turn, out);
+    return assault_run(data, &(Look){1 + (int)loss, x, y, aim, n, turn + 1, 0}, out);
+}
+
+/* ---- own attacks ---- */
+
+/* A fn that stands in the list again draws other numbers. */
+static uint32_t own_session(const Assault *a, int which) {
+    const ProtocolObject *p = a->protocol;
+    uint32_t before = 0;
+    for (int i = 0; i < which; i++) before += p->attack[i].kind == KIND_OWN && p->own[i].callable->def == p->own[which].callable->def;
+    return before;
+}
+
+/* In blocks of SHARD places of the data set, each a step of its own, where fn draws random numbers: what a point gets is then
+ * its own affair, whoever is attacked beside it.  x: of one block, the others' places filled with its first point. */
+static bool change_block(Assault *a, int k, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n, double *out) {
+    int64_t size = a->victim.inputs, block = number[0] / SHARD;
+    size_t bytes = (size_t)size * sizeof(double);
+    double *rows = malloc(2 * SHARD * bytes + 1), *made = rows + SHARD * size;
+    int32_t target[SHARD];
+    if (!rows) return false;
+    for (int i = 0; i < SHARD; i++) {
+        memcpy(rows + i * size, x, bytes);
+        target[i] = y[0];
+    }
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(rows + number[i] % SHARD * size, x + i * size, bytes);
+        target[number[i] % SHARD] = y[i];
+    }
+    Look look = {k, rows, target, NULL, SHARD, own_session(a, which), block};
+    bool ok = assault_run(a, &look, &made);
+    for (int64_t i = 0; ok && i < n; i++) memcpy(out + i * size, made + number[i] % SHARD * size, bytes);
+    free(rows);
+    return ok;
+}
+
+/* Is u in the box and in the ball, as the protocol itself would project it?  (A clean point outside of a wrong box may stay
+ * or go in.)  Else the point with the lowest number is kept for the message. */
+static void note_strays(Assault *a, int which, const double *x, const int64_t *number, int64_t n, const double *u) {
+    int64_t size = a->victim.inputs;
+    double slack = ball_slack(&a->ball, size), *put = malloc((size_t)size * sizeof *put + 1);
+    for (int64_t k = 0; put && k < n; k++) {
+        const double *clean = x + k * size, *at = u + k * size;
+        double worst = 0;
+        bool outside = false;
+        for (int64_t i = 0; i < size && !outside; i++) {
+            outside = !(at[i] >= fmin(a->ball.lo, clean[i]) - slack && at[i] <= fmax(a->ball.hi, clean[i]) + slack);
+            worst = at[i];
+        }
+        memcpy(put, at, (size_t)size * sizeof *put);
+        ball_project(&a->ball, clean, put, size);
+        for (int64_t i = 0; i < size; i++) put[i] -= at[i];
+        if (!outside && norm_of(a->ball.norm, put, size) <= slack) continue;
+        for (int64_t i = 0; i < size; i++) put[i] = at[i] - clean[i];
+        pthread_mutex_lock(&a->lock);
+        if (a->stray.attack < 0 || number[k] < a->stray.number) {
+            a->stray.number = number[k];
+            a->stray.attack = which;
+            a->stray.change = norm_of(a->ball.norm, put, size);
+            a->stray.outside = outside;
+            a->stray.value = worst;
+        }
+        pthread_mutex_unlock(&a->lock);
+    }
+    free(put);
+}
+
+static bool assault_change(void *data, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n, double *out) {
+    Assault *a = data;
+    int k = FIRST_OWN + which;
+    pthread_mutex_lock(&a->lock);
+    const TrainPlan *plan = assault_plan(a, k);
+    pthread_mutex_unlock(&a->lock);
+    bool ok = plan != NULL;
+    if (ok && !plan->keys) ok = assault_run(a, &(Look){k, x, y, NULL, n, 0, 0}, &out);
+    for (int64_t i = 0, m; ok && plan->keys && i < n; i += m) {
+        for (m = 1; i + m < n && number[i + m] / SHARD == number[i] / SHARD; m++) {}
+        ok = change_block(a, k, which, x + i * a->victim.inputs, y + i, number + i, m, out + i * a->victim.inputs);
+    }
+    if (ok) note_strays(a, which, x, number, n, out);
+    return ok && a->stray.attack < 0;
 }
 
 static bool assault_open(Assault *a) {
@@ -112,7 +209,8 @@ static bool assault_open(Assault *a) {
     }
     a->classes = a->data->y.classes;
     a->victim = (Victim){a, (int)a->classes, size, planes, height, width, a->model->info->precision == DT_F32,
-                         a->protocol->training && a->model->info->random, assault_logits, assault_slope};
+                         a->protocol->training && a->model->info->random, assault_logits, assault_slope, assault_change};
+    a->stray.attack = -1;
     return true;
 }
 
@@ -209,6 +307,20 @@ static Value attack_value(const Assault *a, const AttackReport *r) {
     return value_object(&made->object);
 }
 
+/* Square sees no gradients.  Where it fools more than 0.002 of the points that the attacks before it left, which is the
+ * published ensemble's own threshold, that is said; beyond 0.02 the gradients are taken to be masked. */
+static bool square_behind(const Assault *a, const AttackReport *r) {
+    for (int i = 1; i < r->done; i++) {
+        double more = r->after[i - 1] - r->after[i];
+        if (a->protocol->attack[i].kind != KIND_SQUARE || more <= 0.002 + 1e-9) continue;
+        bool masked = more > 0.02;
+        diag_add(a->e->diags, masked ? D_R0713 : D_W0714, a->span, "square fooled %.1f %% more than all gradient attacks: their gradients may be masked",
+                 100 * more);
+        if (masked) return false;
+    }
+    return true;
+}
+
 /* What every attack promises: changes within eps, points in the box; Square no better than the gradients. */
 static bool promises_kept(const Assault *a, const AttackReport *r, const Ball *ball) {
     const ProtocolObject *p = a->protocol;
@@ -223,13 +335,7 @@ static bool promises_kept(const Assault *a, const AttackReport *r, const Ball *b
         diag_add(a->e->diags, D_R0713, a->span, "an attacked input is %g, outside of %g..%g", r->adv[i], ball->lo, ball->hi);
         return false;
     }
-    for (int i = 1; i < r->done; i++)
-        if (p->attack[i].kind == KIND_SQUARE && r->after[i] < r->after[i - 1] - 0.02) {
-            diag_add(a->e->diags, D_R0713, a->span, "square fooled %.1f %% more than all gradient attacks: their gradients may be masked",
-                     100 * (r->after[i - 1] - r->after[i]));
-            return false;
-        }
-    return true;
+    return square_behind(a, r);
 }
 
 /* ---- running ---- */
@@ -276,25 +382,59 @@ static Ball assault_ball(const Assault *a) {
     return ball;
 }
 
+static bool own_programs(Assault *a, Buf *computes) {
+    const ProtocolObject *p = a->protocol;
+    for (int i = 0; i < p->losses + p->attacks; i++) {
+        uint64_t hash;
+        if (i >= p->losses && p->attack[i - p->losses].kind != KIND_OWN) continue;
+        PlanRequest request = assault_request(a, i < p->losses ? 1 + BUILTIN_LOSSES + i : FIRST_OWN + i - p->losses);
+        if (!plan_check(&request, &hash)) return false;
+        buf_printf(computes, "%016llx\n", (unsigned long long)hash);
+    }
+    return true;
+}
+
+/* Checks the protocol's own fns; what they compute is part of what is kept. */
+static bool assault_ready(Assault *a) {
+    Buf computes = {0};
+    a->ball = assault_ball(a);
+    if (!assault_open(a)) return false;
+    bool ok = own_programs(a, &computes);
+    if (ok && a->e->mode != EVAL_CHECK && a->model->known && a->data->known)
+        a->path = attack_path(a->e, a->protocol, a->model, a->data, &a->seeds, &computes);
+    buf_free(&computes);
+    return ok;
+}
+
+static void say_stray(const Assault *a) {
+    const char *name = a->protocol->attack[a->stray.attack].name;
+    long long number = (long long)a->stray.number + 1;
+    Diag *diag;
+    if (isnan(a->stray.value)) diag = diag_add(a->e->diags, D_R0713, a->span, "%s puts a value of example %lld to no number", name, number);
+    else if (a->stray.outside)
+        diag = diag_add(a->e->diags, D_R0713, a->span, "%s puts a value of example %lld to %g, outside of %g..%g", name, number, a->stray.value,
+                        a->ball.lo, a->ball.hi);
+    else diag = diag_add(a->e->diags, D_R0713, a->span, "%s changes example %lld by %g, above eps = %g", name, number, a->stray.change, a->ball.eps);
+    diag_hint(diag, "clamp(project(z, %s, eps, x), model.lo, model.hi)", a->ball.norm == NORM_L2 ? "l2" : "linf");
+}
+
 static bool assault(Assault *a, Value *out) {
     Eval *e = a->e;
-    if (!assault_open(a)) return eval_fail(out);
     Points points = {points_of(a), a->data->y.rows, NULL, a->data->size};
     int64_t *number = arena_array(e->arena, int64_t, points.n + 1);
     for (int64_t i = 0; i < points.n; i++) number[i] = i;
     points.number = number;
-    Ball ball = assault_ball(a);
-    Protocol protocol = {a->protocol->attack, a->protocol->attacks, ball, false};
+    Protocol protocol = {a->protocol->attack, a->protocol->attacks, a->ball, false};
     AttackWatch watch = {a, assault_progress, assault_restore, assault_reached};
     AttackReport report;
     a->attacks = protocol.attacks;
-    a->path = attack_path(e, a->protocol, a->model, a->data, &a->seeds);
     a->saved_at = training_seconds();
     int errors = e->diags->errors;
     pthread_mutex_init(&a->lock, NULL);
     bool attacked = attack_ensemble(e->arena, &a->victim, &protocol, lab_turn(e)->pool, a->seeds.attack, points, &watch, &report);
     pthread_mutex_destroy(&a->lock);
     if (!attacked) {
+        if (a->stray.attack >= 0) say_stray(a);
         if (e->diags->errors == errors) diag_add(e->diags, D_R0103, a->span, "out of memory while attacking");
         return eval_fail(out);
     }
@@ -304,7 +444,7 @@ static bool assault(Assault *a, Value *out) {
         return eval_fail(out);
     }
     *out = attack_value(a, &report);
-    return promises_kept(a, &report, &ball) || eval_fail(out);
+    return promises_kept(a, &report, &a->ball) || eval_fail(out);
 }
 
 static bool builtin_attack(Eval *e, const BuiltinCall *call, Value *out) {
@@ -316,6 +456,7 @@ static bool builtin_attack(Eval *e, const BuiltinCall *call, Value *out) {
                    .protocol = (const ProtocolObject *)args[ARG_WITH].object};
     if (!seeds_read(e, &args[ARG_SEED], call->arg_spans[ARG_SEED], &a->seeds)) return eval_fail(out);
     if (!protocol_check(e, a->protocol, a->model, a->data, call)) return eval_fail(out);
+    if (!assault_ready(a)) return eval_fail(out);
     if (e->mode == EVAL_CHECK || !a->model->known || !a->data->known) { *out = value_abstract(NULL); return true; }
     return assault(a, out);
 }

@@ -1,21 +1,22 @@
 /* attack_state.c -- what an attack has reached, so that the same call goes on from it to the same bits, or finds it done.
  *
  * OUT/attacks/HASH holds a file of state.h's kind: the place in the ensemble, accuracies so far, and the fooled points.  HASH
- * is of the model's bits, the data, the protocol, the seed and the semantics.  An attack with a loss of the program's own is
- * not kept: what such a fn computes is not in its name.  A file that is not right is as none. */
+ * is of the model's bits, the data, the protocol, what its own fns compute, the seed and the semantics.  A file that is not
+ * right is as none. */
 #include "experiment/attacking.h"
 #include "experiment/state.h"
 #include "support/sha256.h"
 
 static const char magic[] = "NIN ATTACK\n";
 
-const char *attack_path(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data, const Seeds *seeds) {
+const char *attack_path(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data, const Seeds *seeds, const Buf *computes) {
     Buf text = {0};
     char hex[65], bits[65];
-    if (!store_usable(e) || p->losses) return NULL;
+    if (!store_usable(e)) return NULL;
     model_hash(model, bits);
     buf_printf(&text, "nin %d attack\n%s\n%s\n%s\n%s\n%llu %llu\n", SEMANTICS_VERSION, model->info->hash, bits, data->hash, p->identity,
                (unsigned long long)seeds->attack, (unsigned long long)(p->training ? seeds->dropout ^ seeds->noise << 1 : 0));
+    buf_put(&text, computes->at, computes->len);
     sha256_hex(text.at, text.len, hex);
     buf_free(&text);
     return path_join(e->arena, path_join(e->arena, e->session->out_folder, "attacks"), arena_printf(e->arena, "%s", hex));

@@ -400,6 +400,7 @@ static bool build_changed(Build *b, Val *raw) {
     AttackSite *site = arena_new_of(b->arena, AttackSite);
     Val seen;
     *site = attack_site(b, b->r->attacker, b->r->raw ? b->r->affine : NULL);
+    site->raw = b->x;
     return against_trace(&b->e, site, raw, &seen);
 }
 

@@ -1,7 +1,8 @@
 /* protocol.c -- standard(...), protocol(...), and the checks of an attack before it runs.
  *
  * `standard` is sealed: it alone is called AutoAttack, and it takes nothing but a norm and eps.  A protocol that takes its
- * list of attacks claims the same set-up and is held to it; any other runs as it is, under its label. */
+ * list of attacks claims the same set-up and is held to it; any other runs as it is, under its label, if its attacks can tell
+ * anything of the model at all.  A fn of (model, x, y) that gives another input is an attack as well. */
 #include "experiment/attacking.h"
 
 #include <math.h>
@@ -88,31 +89,73 @@ static const struct { const char *name; AttackKind kind; } kinds[] = {
     {"fgsm", KIND_FGSM}, {"pgd", KIND_PGD}, {"apgd", KIND_APGD}, {"apgd_targeted", KIND_APGD_TARGETED}, {"fab", KIND_FAB},
     {"fab_targeted", KIND_FAB_TARGETED}, {"square", KIND_SQUARE}};
 
+static const char *const norm_names[] = {"linf", "l2", "l1"};
+
+/* eps and norm are the protocol's: others may not be given. */
+static bool protocols_own(const Reader *r) {
+    for (int i = 0; i < r->c->settings_len; i++) {
+        const char *name = r->c->def->ast->def.settings[i].name;
+        const Value *v = &r->c->settings[i];
+        bool eps = strcmp(name, "eps") == 0, norm = strcmp(name, "norm") == 0, other = false;
+        if (!(r->c->given >> i & 1)) continue;
+        if (eps && v->kind == V_REAL) other = v->real != r->p->eps;
+        if (norm && v->kind == V_CHOICE) other = strcmp(v->choice, norm_names[r->p->norm]) != 0;
+        if (other) diag_add(r->e->diags, D_E0703, r->span, "this attack has %s %s of its own; the protocol's counts: leave it out", eps ? "an" : "a", name);
+        if (other) return false;
+    }
+    return true;
+}
+
+static bool room_for(const Reader *r) {
+    if (r->p->attacks < MAX_ATTACKS) return true;
+    diag_add(r->e->diags, D_E0414, r->span, "at most %d attacks in a protocol", MAX_ATTACKS);
+    return false;
+}
+
+/* The program's own: eps and norm that are not given are the protocol's; one that stands there again draws other numbers. */
+static bool read_own(Reader *r, Name norm) {
+    Eval *e = r->e;
+    Callable *own = arena_new_of(e->arena, Callable);
+    *own = *r->c;
+    own->settings = arena_array(e->arena, Value, r->c->settings_len + 1);
+    for (int i = 0; i < own->settings_len; i++) {
+        const char *name = own->def->ast->def.settings[i].name;
+        bool open = !(r->c->given >> i & 1);
+        own->settings[i] = r->c->settings[i];
+        if (open && strcmp(name, "eps") == 0) own->settings[i] = value_real(r->p->eps);
+        if (open && strcmp(name, "norm") == 0) own->settings[i] = (Value){.kind = V_CHOICE, .choice = norm};
+    }
+    Value fn = {.kind = V_CALLABLE, .callable = own};
+    if (own->what != DEF_FN || own->def->builtin || callable_arity(e, &fn) != 3) {
+        Diag *diag = diag_add(e->diags, D_E0314, r->span, "%s is no attack", own->def->name);
+        diag_hint(diag, "an attack of your own is a fn mine(model, x, y) that gives another x");
+        return false;
+    }
+    if (!protocols_own(r) || !room_for(r)) return false;
+    int before = 0;
+    for (int i = 0; i < r->p->attacks; i++) before += r->p->attack[i].kind == KIND_OWN && r->p->own[i].callable->def == own->def;
+    const char *name = before ? arena_printf(e->arena, "%s %d", own->def->name, before + 1) : own->def->name;
+    r->p->owns++;
+    r->p->own[r->p->attacks] = fn;
+    r->p->attack[r->p->attacks++] = (AttackSpec){.name = name, .kind = KIND_OWN, .restarts = 1, .samples = 1};
+    return true;
+}
+
 static bool read_attack(Reader *r) {
     int k = 0;
     AttackSpec spec = {.restarts = 1, .samples = 1};
     const char *loss = NULL;
     while (k < COUNT(kinds) && strcmp(kinds[k].name, r->c->def->name)) k++;
-    if (k == COUNT(kinds) || !r->c->def->library) {
-        diag_add(r->e->diags, D_E0314, r->span, "%s is no attack", r->c->def->name);
-        return false;
-    }
+    if (k == COUNT(kinds) || !r->c->def->library) return read_own(r, intern_text(r->e->session->names, norm_names[r->p->norm]));
     spec.kind = kinds[k].kind;
     if (!count_of(r, "steps", 100, &spec.steps) || !count_of(r, "restarts", 1, &spec.restarts) || !count_of(r, "samples", 1, &spec.samples)
         || !count_of(r, "targets", 9, &spec.targets) || !count_of(r, "queries", 5000, &spec.queries))
         return false;
-    const Value *step = setting(r, "step"), *eps = setting(r, "eps");
+    const Value *step = setting(r, "step");
     if (spec.kind == KIND_PGD) spec.step = step && step->kind == V_REAL ? step->real : step && step->kind == V_INT ? (double)step->integer : r->p->eps / 4;
-    if (eps && eps->kind == V_REAL && eps->real != r->p->eps) {
-        diag_add(r->e->diags, D_E0703, r->span, "this attack has an eps of its own; the protocol's counts: leave it out");
-        return false;
-    }
+    if (!protocols_own(r) || !room_for(r)) return false;
     if (setting(r, "loss")) spec.loss = loss_of(r, &loss);
     spec.name = loss ? arena_printf(r->e->arena, "%s[%s]", kinds[k].name, loss) : kinds[k].name;
-    if (r->p->attacks == MAX_ATTACKS) {
-        diag_add(r->e->diags, D_E0414, r->span, "at most %d attacks in a protocol", MAX_ATTACKS);
-        return false;
-    }
     r->p->attack[r->p->attacks++] = spec;
     return true;
 }
@@ -147,13 +190,13 @@ static bool protocol_eps(Eval *e, ProtocolObject *p, const BuiltinCall *call, in
 }
 
 static void protocol_name(Eval *e, ProtocolObject *p) {
-    static const char *const norms[] = {"linf", "l2", "l1"};
     Buf text = {0};
-    buf_printf(&text, "protocol %s %s %.17g %d %d %.17g %.17g %d", p->label, norms[p->norm], p->eps, p->network, p->boxed, p->lo, p->hi, p->training);
+    buf_printf(&text, "protocol %s %s %.17g %d %d %.17g %.17g %d", p->label, norm_names[p->norm], p->eps, p->network, p->boxed, p->lo, p->hi, p->training);
     for (int i = 0; i < p->attacks; i++) {
         const AttackSpec *a = &p->attack[i];
         buf_printf(&text, "|%s %d %d %d %d %d %.17g ", a->name, a->steps, a->restarts, a->targets, a->samples, a->queries, a->step);
         if ((int)a->loss >= BUILTIN_LOSSES) value_identity(&p->loss[(int)a->loss - BUILTIN_LOSSES], &text);
+        if (a->kind == KIND_OWN) value_identity(&p->own[i], &text);
     }
     buf_put(&text, "", 1);
     p->identity = buf_done(&text, e->arena);
@@ -256,6 +299,16 @@ static bool check_losses(Eval *e, const ProtocolObject *p, int64_t classes, Span
     return true;
 }
 
+/* E0707: one look at a model that draws random numbers tells of that draw alone.  An own attack may look as often as it likes. */
+static bool check_random(Eval *e, const ProtocolObject *p, const Model *model, Span span) {
+    if (!p->training || !model->info->random) return true;
+    for (int i = 0; i < p->attacks; i++)
+        if (p->attack[i].kind != KIND_OWN && p->attack[i].samples < 2)
+            return fail(e, D_E0707, span, "attacks: rand, or apgd[samples: 20]", "the model draws random numbers during the attack; %s looks at it once",
+                        p->attack[i].name);
+    return true;
+}
+
 static bool is_part(const DataObject *data) { return strchr(data->name, '[') != NULL; }
 
 bool protocol_check(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data, const BuiltinCall *call) {
@@ -277,6 +330,7 @@ bool protocol_check(Eval *e, const ProtocolObject *p, const Model *model, const 
     if (hi > lo && p->eps > (hi - lo) * longest)
         return fail(e, D_E0703, with, p->network ? NULL : "8/255", "eps %g in a range of %g..%g", p->eps, lo, hi);
     if (!check_losses(e, p, data->y.classes, with) || (p->published && !check_published(e, p, model, data, with))) return false;
+    if (!check_random(e, p, model, with)) return false;
     if (e->mode != EVAL_CHECK) return true;
     if (model->against_eps > 0 && !p->network && p->norm == norm_named(model->against_norm) && model->against_eps < p->eps * (1 - 1e-9))
         diag_add(e->diags, D_W0711, with, "the model was trained against eps %g, and is attacked with %g", model->against_eps, p->eps);

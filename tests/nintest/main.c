@@ -4,7 +4,7 @@
  *
  * Run from the repository's root.  Exit code 1 if anything failed; with CI=true also if anything was skipped.
  * Looks at tests/(*)/(*).nin (but tests/data), examples/(*).nin, tests/data/targets/(*).nin, tests/repl/(*).repl and the binaries in BUILD/unit;
- * and at lang/diagnostics.def: a code that no test mentions and tests/diagnostics/later.txt does not name is a failure. */
+ * and at lang/diagnostics.def: a code that no test mentions is a failure. */
 #include "tests/nintest/nintest.h"
 
 #include <dirent.h>
@@ -129,14 +129,10 @@ static void check_codes(Arena *arena, const Options *options, Report *report)
     Buf texts = {0}, missing = {0};
     collect_texts(arena, options->tests, &texts);
     buf_put(&texts, "", 1);
-    char *later = file_text(arena, arena_printf(arena, "%s/diagnostics/later.txt", options->tests));
     for (int code = 0; code < DIAG_COUNT; code++) {
         const char *name = diag_name((DiagCode)code);
-        bool tested = count_words(texts.at, name) > 0, is_later = count_words(later, name) > 0;
-        if (!tested && !is_later)
+        if (count_words(texts.at, name) == 0)
             buf_printf(&missing, "  %s %s: no test\n", name, diag_title((DiagCode)code));
-        if (tested && is_later && strstr(texts.at, arena_printf(arena, "#: error %s", name)))
-            buf_printf(&missing, "  %s is tested: take it out of tests/diagnostics/later.txt\n", name);
     }
     if (missing.len)
         report_fail(report, "lang/diagnostics.def: codes without a test\n%s", buf_done(&missing, arena));

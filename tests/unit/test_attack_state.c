@@ -8,7 +8,9 @@ static const char study[] =
     "digits = dataset(\"digits\", shape: [64], valid: 0.1, test: 0.1, normalize: affine(mean: 0.5, sd: 0.25))\n"
     "net small(x: f32[64]) -> f32[10] = dense[10](relu(dense[16](x)))\n"
     "recipe = session(learn: all, loss: cross_entropy, optimizer: adam[lr: 5e-3], batch: 50, epochs: 3)\n"
-    "p = protocol(label: \"quick\", attacks: [apgd[steps: 10], square[queries: 20]], norm: linf, eps: EPS)\n"
+    "fn mine[eps: real = none](model, x, y) = clamp(x + eps * sign(noise(x.shape, -1..1)), model.lo, model.hi)\n"
+    "fn own(y: f32[k], target: class[k]) = -pick(y, target)\n"
+    "p = protocol(label: \"quick\", attacks: [mine, apgd[steps: 10], apgd[loss: own, steps: 5], square[queries: 20]], norm: linf, eps: EPS)\n"
     "experiment e {\n"
     "  for seed in 1..1 {\n"
     "    run = train(small, on: digits, with: recipe, seed: seed)\n"
@@ -18,9 +20,15 @@ static const char study[] =
     "  table(\"t\", accuracy: mean(accuracy))\n"
     "}\n";
 
-static char *run_with(Child *c, const char *eps)
+/* part: a text of the program that is `by` instead; or NULL. */
+static char *run_changed(Child *c, const char *eps, const char *part, const char *by)
 {
-    char *text = arena_copy(c->arena, study, sizeof study), *at = strstr(text, "EPS"), *bytes, *error = NULL;
+    char *text = arena_copy(c->arena, study, sizeof study), *change = part ? strstr(text, part) : NULL, *at, *bytes, *error = NULL;
+    if (change) {
+        *change = 0;
+        text = arena_printf(c->arena, "%s%s%s", text, by, change + strlen(part));
+    }
+    at = strstr(text, "EPS");
     const char *rest = at + 3, *out = child_path(c, "out");
     size_t length;
     *at = 0;
@@ -31,6 +39,8 @@ static char *run_with(Child *c, const char *eps)
     if (!file_read(c->arena, path_join(c->arena, out, "s/e/records.jsonl"), 0, &bytes, &length, &error)) fail_msg("%s", error);
     return bytes;
 }
+
+static char *run_with(Child *c, const char *eps) { return run_changed(c, eps, NULL, NULL); }
 
 /* Each kept attack, and when it was written. */
 static const char *kept(Child *c)
@@ -49,6 +59,21 @@ static void test_found_again(void **state)
     assert_string_equal(kept(c), files);
     assert_string_not_equal(run_with(c, "0.08"), first);
     assert_string_not_equal(kept(c), files);
+}
+
+/* What own fns compute counts, not their names. */
+static void test_own(void **state)
+{
+    Child *c = *state;
+    const char *first = run_with(c, "0.05"), *files = kept(c);
+    run_changed(c, "0.05", "x + eps * sign", "x - eps * sign");
+    const char *other = kept(c);
+    assert_string_not_equal(other, files);
+    run_changed(c, "0.05", "-pick(y, target)", "-2 * pick(y, target)");
+    assert_string_not_equal(kept(c), other);
+    other = kept(c);
+    assert_string_equal(run_changed(c, "0.05", "eps: real = none", "eps: real = 0.5"), first);
+    assert_string_equal(kept(c), other);
 }
 
 static void test_damaged(void **state)
@@ -71,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_found_again, child_open, child_close),
+        cmocka_unit_test_setup_teardown(test_own, child_open, child_close),
         cmocka_unit_test_setup_teardown(test_damaged, child_open, child_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

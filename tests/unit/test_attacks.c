@@ -126,6 +126,14 @@ static bool net_slope(void *data, AttackLoss loss, const double *x, const int32_
     return net_run(w, w->slope[loss], x, y, aim, n, z, value, dx);
 }
 
+/* An attack of somebody else's: lighter, and darker, by the number of the point. */
+static bool net_change(void *data, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n, double *out) {
+    (void)data, (void)y;
+    assert_int_equal(which, 4);
+    for (int64_t i = 0; i < n * PIXELS; i++) out[i] = fmin(1, fmax(0, x[i] + (number[i / PIXELS] % 2 ? 0.05 : -0.05)));
+    return true;
+}
+
 static Net *net_open(const char *folder, DType precision) {
     Arena *arena = arena_new();
     Net *w = arena_new_of(arena, Net);
@@ -133,7 +141,7 @@ static Net *net_open(const char *folder, DType precision) {
     const char *net = strcmp(folder, "twoarg_std") == 0 ? "two_net" : "relu_net";
     w->look = net_program(w, net, -1);
     for (int k = 0; k < LOSSES; k++) w->slope[k] = net_program(w, net, k);
-    w->victim = (Victim){w, CLASSES, PIXELS, 1, 28, 28, precision == DT_F32, false, net_logits, net_slope};
+    w->victim = (Victim){w, CLASSES, PIXELS, 1, 28, 28, precision == DT_F32, false, net_logits, net_slope, net_change};
     w->image = READ("nets/images_u8");
     const double *label = READ("nets/labels");
     for (int i = 0; i < IMAGES * PIXELS; i++) w->image[i] /= 255;
@@ -423,29 +431,29 @@ static bool cuts_restore(void *data, AttackPlace *place, AttackReport *report) {
 /* Broken off again and again, on other numbers of threads: the same as in one piece. */
 static void test_goes_on(void **state) {
     (void)state;
-    enum { PART = 60 };
+    enum { PART = 60, ATTACKS = COUNT(standard) + 1 };
     Net *w = net_open("relu_std", DT_F32);
-    AttackSpec quick[COUNT(standard)];
-    memcpy(quick, standard, sizeof quick);
+    AttackSpec quick[ATTACKS] = {[COUNT(standard)] = {.name = "own", .kind = KIND_OWN, .restarts = 1, .samples = 1}};
+    memcpy(quick, standard, sizeof standard);
     quick[0].steps = quick[1].steps = quick[2].steps = 20;
     quick[0].restarts = 2;
     quick[1].targets = quick[2].targets = 3;
     quick[3].queries = 100;
-    Protocol protocol = {quick, COUNT(standard), {NORM_LINF, 0.05, 0, 1}, false};
+    Protocol protocol = {quick, ATTACKS, {NORM_LINF, 0.05, 0, 1}, false};
     AttackReport whole = ensemble(w, &protocol, NULL, PART), report = {0};
     int64_t number[PART];
     for (int i = 0; i < PART; i++) number[i] = i;
-    Cuts c = {.attacks = COUNT(standard), .n = PART};
-    c.kept = (AttackReport){.after = arena_array(w->arena, double, COUNT(standard)), .robust = arena_array(w->arena, bool, PART),
+    Cuts c = {.attacks = ATTACKS, .n = PART};
+    c.kept = (AttackReport){.after = arena_array(w->arena, double, ATTACKS), .robust = arena_array(w->arena, bool, PART),
                             .adv = arena_array(w->arena, double, PART * PIXELS)};
     AttackWatch watch = {&c, cuts_progress, cuts_restore, cuts_reached};
     Pool *pool = pool_new(2);
-    for (int i = 0; i < 100 && report.done < COUNT(standard); i++)
+    for (int i = 0; i < 100 && report.done < ATTACKS; i++)
         assert_true(attack_ensemble(w->arena, &w->victim, &protocol, i % 2 ? pool : NULL, 1, (Points){w->image, w->label, number, PART}, &watch, &report));
     pool_free(pool);
     assert_true(c.stops > 2);
-    assert_int_equal(report.done, COUNT(standard));
-    assert_memory_equal(report.after, whole.after, COUNT(standard) * sizeof *whole.after);
+    assert_int_equal(report.done, ATTACKS);
+    assert_memory_equal(report.after, whole.after, ATTACKS * sizeof *whole.after);
     assert_memory_equal(report.robust, whole.robust, PART * sizeof *whole.robust);
     assert_memory_equal(report.adv, whole.adv, PART * PIXELS * sizeof *whole.adv);
     net_close(w);
