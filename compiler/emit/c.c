@@ -53,7 +53,12 @@ static const char prelude[] =
     "        memcpy(&x, (const T *)p + i, sizeof x); \\\n"
     "        return x; \\\n"
     "    } \\\n"
-    "    static inline void store_##N##x16(void *p, int64_t i, T##x16 x) { memcpy((T *)p + i, &x, sizeof x); }\n"
+    "    static inline void store_##N##x16(void *p, int64_t i, T##x16 x) { memcpy((T *)p + i, &x, sizeof x); } \\\n"
+    "    static inline void compress_##N##x16(void *p, bool8x16 mask, T##x16 x) \\\n"
+    "    { \\\n"
+    "        int n = 0; \\\n"
+    "        EACH if (mask.l[l]) memcpy((T *)p + n++, &x.l[l], sizeof x.l[l]); \\\n"
+    "    }\n"
     "typedef int32x16 int32_tx16;\ntypedef int64x16 int64_tx16;\n"
     "MEMORY(bool8, bool)\nMEMORY(int32_t, i32)\nMEMORY(int64_t, i64)\nMEMORY(float, f32)\nMEMORY(double, f64)\n";
 
@@ -232,6 +237,12 @@ static void store(Writer *w, const KInst *i)
                i->c);
 }
 
+static void compress(Writer *w, const KInst *i)
+{
+    indent(w);
+    buf_printf(w->out, "compress_%sx16(v%u, v%u, v%u);\n", kscalar_name(type_at(w, i->c).scalar), i->a, i->b, i->c);
+}
+
 /* All next values are read before any carried variable is set. */
 static void end_turn(Writer *w, KVal end)
 {
@@ -271,6 +282,7 @@ static void statement(Writer *w, KVal at)
     switch (i->op) {
     case K_NOP: case K_CARRY: case K_NEXT: case K_LOCAL: return;
     case K_STORE: store(w, i); return;
+    case K_COMPRESS: compress(w, i); return;
     case K_FOR: begin_loop(w, at); return;
     case K_END:
         end_turn(w, at);

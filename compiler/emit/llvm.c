@@ -245,6 +245,12 @@ static LLVMValueRef address(Printer *p, LLVMTypeRef element, LLVMValueRef base, 
 static LLVMValueRef memory(Printer *p, const KInst *i, LLVMValueRef a, LLVMValueRef b)
 {
     KType t = i->op == K_STORE ? type_at(p, i->c) : i->type;
+    if (i->op == K_COMPRESS) {
+        LLVMTypeRef type = type_of(p, type_at(p, i->c));
+        LLVMValueRef args[] = {p->value[i->c], a, b};
+        call(p, "llvm.masked.compressstore", &type, 1, args, 3);
+        return NULL;
+    }
     if (i->op == K_OFFSET) {
         LLVMTypeRef i64 = LLVMInt64TypeInContext(p->cx), i8 = LLVMInt8TypeInContext(p->cx);
         LLVMTypeRef element = i->imm == 4 ? LLVMInt32TypeInContext(p->cx) : i->imm == 8 ? i64 : i8;

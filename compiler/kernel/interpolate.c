@@ -4,9 +4,9 @@
  * one load of 8 bytes.  Nodes of one loop body that read the same table at the same place (a value and its
  * derivatives) share what was read: an Around, found by its operands while the region's stamp stands.
  *
- * The adjoint: arguments and dy are first turned into point order (example, place, unit), each example's points in a
- * row of `stride` elements; then 16 points at a time: cells and terms in lanes, kept on the stack, added to the
- * shard's own table one by one in order. */
+ * The adjoint: arguments and dy of 16 examples are first turned into point order (example, place, unit), each example's
+ * points in a row of `stride` elements, without those that add nothing; then 16 points at a time: cells and terms in
+ * lanes, kept on the stack, added to the shard's own table one by one in order. */
 #include "kernel/region.h"
 
 enum { MAX_CORNERS = 8, MAX_AROUND = 8, MOST_IN_LANES = 1 << 22 };
@@ -186,37 +186,82 @@ typedef struct Spread {
     const Shard *shard;
     Nodes t;
     DType dtype;
-    int64_t size, units, places, stride;   /* of an example: points; of a row in point order: stride */
-    int row[4];                            /* entries of arrays in point order: dy, x1 .. xk */
+    const Shape *points;                   /* of an example: units, then places */
+    int64_t size, units, stride;           /* stride: of an example's row of points */
+    int row[4];                            /* entries of rows: dy, x1 .. xk */
+    KVal square[4], length;                /* of the same, 16 x 16; points in each row so far */
     KVal lo[3], scale[3], to;
 } Spread;
 
-/* Operands as rows of points: squares of 16 examples and 16 units, turned.  What a square writes beyond its units is
- * written again by the next one, or lies behind the row. */
-static void rows_of_points(Spread *s, Val v, int entry) {
+static Val operand_of(const Spread *s, int j) { return in_of(s->c, s->v, j ? 2 + j : 0); }
+
+/* Lanes that add something: dy is not zero, or an argument lies at no finite place. */
+static KVal adds_something(Spread *s, KVal dy, const KVal *x) {
+    Gen *g = &s->c->g;
+    KVal zero = gen_number(g, s->dtype, 0), adds = gen_2(g, K_NE, dy, zero);
+    for (int j = 0; j < s->t.k; j++) {
+        KVal u = along(g, x[j], s->lo[j], s->scale[j]);
+        adds = gen_2(g, K_OR, adds, gen_2(g, K_NE, gen_2(g, K_MUL, u, zero), zero));
+    }
+    return adds;
+}
+
+/* Appends to example e's row what it has to add of the squares at hand: `units` points. */
+static void append_points(Spread *s, KVal e, int64_t units) {
+    Gen *g = &s->c->g;
+    KScalar scalar = gen_scalar(s->dtype);
+    KVal x[4], from = gen_2(g, K_MUL, e, gen_i64(g, 16)), row = gen_2(g, K_MUL, e, gen_i64(g, s->stride));
+    for (int j = 0; j <= s->t.k; j++) x[j] = k_load(g->m, g->f, (KType){scalar, 16}, s->square[j], from);
+    KVal adds = adds_something(s, x[0], x + 1), n = k_load(g->m, g->f, KT(I64), s->length, e);
+    if (units < 16) {
+        KVal end = gen_number(g, DT_I32, (double)units);
+        adds = gen_2(g, K_AND, adds, gen_2(g, K_LT, k_lanes(g->m, g->f, KV(I32)), end));
+    }
+    KVal at = gen_2(g, K_ADD, row, n);
+    for (int j = 0; j <= s->t.k; j++)
+        k_compress(g->m, g->f, k_offset(g->m, g->f, scalar, ctx_entry(s->c, s->row[j]), at), adds, x[j]);
+    KVal more = k_tree(g->m, g->f, K_ADD, k_cast(g->m, g->f, KV(I32), adds));
+    k_store(g->m, g->f, s->length, e, gen_2(g, K_ADD, n, gen_index(g, more)));
+}
+
+/* The units from `at`'s on at a place, of 16 examples: squares, turned, then what is kept of them. */
+static void collect_square(Spread *s, Index *at, int64_t units) {
     Ctx *c = s->c;
     Gen *g = &c->g;
-    int64_t groups = (s->units + 15) / 16;
-    KVal rows = ctx_entry(c, entry), b = block_begin(c, s->shard), x[16];
-    Ix first = ix_times(g, (Ix){b, 0}, 16 * s->stride), p = loop_begin(c, s->places);
-    for (int part = 0; part < 2; part++) {
-        int64_t whole = s->units / 16, n = part ? groups - whole : whole;
-        if (!n) continue;
-        Ix u = part ? (Ix){0, whole * 16} : (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole * 16), 16), 0};
+    Ix first = at->m[0];
+    for (int j = 0; j <= s->t.k; j++) {
+        KVal x[16];
         for (int k = 0; k < 16; k++) {
-            bool beyond = part && whole * 16 + k >= s->units;
-            Ix flat = ix_plus(g, ix_times(g, ix_plus(g, u, (Ix){0, k}), s->places), p);
-            x[k] = beyond ? gen_number(g, s->dtype, 0) : load_value(c, v, flat);
-            x[k] = gen_widen(g, x[k], 16);
+            at->m[0] = ix_plus(g, first, (Ix){0, k});
+            x[k] = gen_widen(g, k < units ? pull(c, operand_of(s, j), at) : gen_number(g, s->dtype, 0), 16);
         }
         transpose16(g, x);
-        Ix at = ix_plus(g, first, ix_plus(g, ix_times(g, p, s->units), u));
-        for (int e = 0; e < 16; e++)
-            k_store(g->m, g->f, rows, ix_value(g, ix_plus(g, at, (Ix){0, e * s->stride})), x[e]);
-        if (!part) k_end(g->m, g->f);
+        for (int e = 0; e < 16; e++) k_store(g->m, g->f, s->square[j], gen_i64(g, 16 * e), x[e]);
     }
-    loop_end(c, s->places);
-    block_end(c);
+    KVal e = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, 16), 1);
+    append_points(s, e, units);
+    k_end(g->m, g->f);
+}
+
+/* A block's points in their order, those left out that add nothing: a table starts at +0, so no sum in it is ever
+ * -0, and adding a zero of either sign changes nothing.  (Behind max pooling and dropout most are zero.) */
+static void collect_points(Spread *s) {
+    Ctx *c = s->c;
+    Gen *g = &c->g;
+    int64_t whole = s->units / 16 * 16;
+    Index at = {.flat = false};
+    for (int e = 0; e < 16; e++) k_store(g->m, g->f, s->length, gen_i64(g, e), gen_i64(g, 0));
+    for (int k = 1; k < s->points->rank; k++) at.m[k] = loop_begin(c, s->points->dim[k]);
+    if (whole) {
+        at.m[0] = (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 16), 0};
+        collect_square(s, &at, 16);
+        k_end(g->m, g->f);
+    }
+    if (whole < s->units) {
+        at.m[0] = (Ix){0, whole};
+        collect_square(s, &at, s->units - whole);
+    }
+    for (int k = 1; k < s->points->rank; k++) loop_end(c, s->points->dim[k]);
 }
 
 /* What each corner of the cell gets: terms[corner]; gives the cell. */
@@ -244,8 +289,8 @@ static void add_term(Spread *s, KVal at, int corner, KVal term) {
     k_store(g->m, g->f, s->to, at, gen_2(g, K_ADD, acc, term));
 }
 
-/* 16 points (the first `count` of them) from element `first` of the rows. */
-static void spread_vector(Spread *s, KVal first, int count, KVal cells, KVal kept) {
+/* The points of a row from element `first` on, the first `count` of 16. */
+static void spread_vector(Spread *s, KVal first, KVal count, KVal cells, KVal kept) {
     Gen *g = &s->c->g;
     KScalar scalar = gen_scalar(s->dtype);
     KVal x[3], terms[MAX_CORNERS], dy = k_load(g->m, g->f, (KType){scalar, 16}, ctx_entry(s->c, s->row[0]), first);
@@ -253,32 +298,38 @@ static void spread_vector(Spread *s, KVal first, int count, KVal cells, KVal kep
         x[j] = k_load(g->m, g->f, (KType){scalar, 16}, ctx_entry(s->c, s->row[1 + j]), first);
     k_store(g->m, g->f, cells, gen_i64(g, 0), spread_terms(s, dy, x, terms));
     for (int i = 0; i < 1 << s->t.k; i++) k_store(g->m, g->f, kept, gen_i64(g, 16 * i), terms[i]);
-    for (int e = 0; e < count; e++) {
-        KVal at = gen_index(g, k_load(g->m, g->f, KT(I32), cells, gen_i64(g, e)));
-        for (int i = 0; i < 1 << s->t.k; i++)
-            add_term(s, at, i, k_load(g->m, g->f, (KType){scalar, 1}, kept, gen_i64(g, 16 * i + e)));
-    }
+    KVal e = k_for(g->m, g->f, gen_i64(g, 0), count, 1);
+    KVal at = gen_index(g, k_load(g->m, g->f, KT(I32), cells, e));
+    for (int i = 0; i < 1 << s->t.k; i++)
+        add_term(s, at, i, k_load(g->m, g->f, (KType){scalar, 1}, kept, gen_2(g, K_ADD, e, gen_i64(g, 16 * i))));
+    k_end(g->m, g->f);
+}
+
+static KVal at_most(Gen *g, KVal a, int64_t n) {
+    KVal most = gen_i64(g, n);
+    return gen_select(g, gen_2(g, K_LT, a, most), a, most);
 }
 
 static void spread_rows(Spread *s) {
     Ctx *c = s->c;
     Gen *g = &c->g;
+    KScalar scalar = gen_scalar(s->dtype);
     size_t bytes = dtype_size(s->dtype) * (size_t)s->stride;
-    KVal cells = k_local(g->m, g->f, KS_I32, 16), kept = k_local(g->m, g->f, gen_scalar(s->dtype), 16 * MAX_CORNERS);
+    KVal cells = k_local(g->m, g->f, KS_I32, 16), kept = k_local(g->m, g->f, scalar, 16 * MAX_CORNERS);
+    s->length = k_local(g->m, g->f, KS_I64, 16);
     for (int j = 0; j <= s->t.k; j++) {
-        s->row[j] = plan_buffer(c->r->plan, (Buffer){.fixed = 4096, .per_example = bytes, .scratch = true});
-        rows_of_points(s, region_base(c->r, in_of(c, s->v, j ? 2 + j : 0)), s->row[j]);
+        s->square[j] = k_local(g->m, g->f, scalar, 256);
+        s->row[j] = plan_buffer(c->r->plan, (Buffer){.fixed = 16 * bytes, .scratch = true});
     }
-    int64_t whole = s->size / 16 * 16;
-    Ix e = {k_for(g->m, g->f, gen_i64(g, 0), s->shard->count, 1), 0}, first = ix_times(g, e, s->stride);
-    if (whole) {
-        KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 16);
-        spread_vector(s, ix_value(g, ix_plus(g, first, (Ix){i, 0})), 16, cells, kept);
-        k_end(g->m, g->f);
-    }
-    if (whole < s->size)
-        spread_vector(s, ix_value(g, ix_plus(g, first, (Ix){0, whole})), (int)(s->size - whole), cells, kept);
+    KVal b = block_begin(c, s->shard);
+    collect_points(s);
+    KVal left = gen_2(g, K_SUB, s->shard->count, gen_2(g, K_MUL, b, gen_i64(g, 16)));
+    KVal e = k_for(g->m, g->f, gen_i64(g, 0), at_most(g, left, 16), 1), n = k_load(g->m, g->f, KT(I64), s->length, e);
+    KVal row = gen_2(g, K_MUL, e, gen_i64(g, s->stride)), i = k_for(g->m, g->f, gen_i64(g, 0), n, 16);
+    spread_vector(s, gen_2(g, K_ADD, row, i), at_most(g, gen_2(g, K_SUB, n, i), 16), cells, kept);
     k_end(g->m, g->f);
+    k_end(g->m, g->f);
+    block_end(c);
 }
 
 /* Plain C: a block is one example. */
@@ -286,13 +337,15 @@ static void spread_scalars(Spread *s) {
     Ctx *c = s->c;
     Gen *g = &c->g;
     KVal x[3], terms[MAX_CORNERS];
+    Index at = {.flat = false};
     block_begin(c, s->shard);
-    Ix p = loop_begin(c, s->places), u = loop_begin(c, s->units), flat = ix_plus(g, ix_times(g, u, s->places), p);
-    for (int j = 0; j < s->t.k; j++) x[j] = load_value(c, region_base(c->r, in_of(c, s->v, 3 + j)), flat);
-    KVal at = gen_index(g, spread_terms(s, load_value(c, region_base(c->r, in_of(c, s->v, 0)), flat), x, terms));
-    for (int i = 0; i < 1 << s->t.k; i++) add_term(s, at, i, terms[i]);
+    for (int k = 1; k < s->points->rank; k++) at.m[k] = loop_begin(c, s->points->dim[k]);
+    at.m[0] = loop_begin(c, s->units);
+    for (int j = 0; j < s->t.k; j++) x[j] = pull(c, operand_of(s, 1 + j), &at);
+    KVal cell = gen_index(g, spread_terms(s, pull(c, operand_of(s, 0), &at), x, terms));
+    for (int i = 0; i < 1 << s->t.k; i++) add_term(s, cell, i, terms[i]);
     loop_end(c, s->units);
-    loop_end(c, s->places);
+    for (int k = 1; k < s->points->rank; k++) loop_end(c, s->points->dim[k]);
     block_end(c);
 }
 
@@ -314,12 +367,11 @@ static void clear_table(Spread *s, int64_t nodes) {
 void interpolate_partial(Ctx *c, Val v, const Shard *shard) {
     Gen *g = &c->g;
     const Node *node = graph_node(c->r->graph, v);
-    const Shape *points = &graph_node(c->r->graph, in_of(c, v, 0))->shape;
     int64_t nodes = region_size(c->r, v);
     Spread s = {.c = c, .v = v, .shard = shard, .t = nodes_of(&node->shape), .dtype = (DType)node->dtype};
-    s.size = shape_size(points);
-    s.units = points->rank ? points->dim[0] : 1;
-    s.places = s.size / s.units;
+    s.points = &graph_node(c->r->graph, in_of(c, v, 0))->shape;
+    s.size = shape_size(s.points);
+    s.units = s.points->rank ? s.points->dim[0] : 1;
     s.stride = (s.size + 15) / 16 * 16 + 16;
     s.to = k_offset(g->m, g->f, gen_scalar(s.dtype), ctx_entry(c, c->r->info[v].partial),
                     ix_value(g, ix_times(g, (Ix){shard->number, 0}, nodes)));
@@ -336,17 +388,26 @@ void interpolate_partial(Ctx *c, Val v, const Shard *shard) {
 
 void maximum_partial(Ctx *c, Val v, const Shard *shard) {
     Gen *g = &c->g;
-    Val from = region_base(c->r, in_of(c, v, 0));
+    Val from = in_of(c, v, 0);
+    const Shape *shape = &graph_node(c->r->graph, from)->shape;
     DType dtype = (DType)graph_node(c->r->graph, v)->dtype;
     KVal least = gen_start(g, G_MAXIMUM, dtype), start = gen_widen(g, least, c->lanes);
     KType type = k_type(g->f, start);
     KVal b = k_for(g->m, g->f, gen_i64(g, 0), shard->blocks, 1), whole = k_carry(g->m, g->f, start);
     c->local = (Ix){b, 0};
     c->global = ix_plus(g, ix_times(g, (Ix){shard->number, 0}, SHARD / c->lanes), c->local);
-    KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, region_size(c->r, from)), 1), acc = k_carry(g->m, g->f, start);
-    k_next(g->m, g->f, gen_join(g, G_MAXIMUM, acc, load_value(c, from, (Ix){i, 0})));
-    k_end(g->m, g->f);
-    KVal block = k_result(g->m, g->f, 0, type);
+    Index at = {.flat = false};
+    KVal acc = start;
+    for (int k = 0; k < shape->rank; k++) {
+        at.m[k] = (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, shape->dim[k]), 1), 0};
+        acc = k_carry(g->m, g->f, acc);
+    }
+    KVal block = gen_join(g, G_MAXIMUM, acc, gen_widen(g, pull(c, from, &at), c->lanes));
+    for (int k = 0; k < shape->rank; k++) {
+        k_next(g->m, g->f, block);
+        k_end(g->m, g->f);
+        block = k_result(g->m, g->f, 0, type);
+    }
     if (c->lanes == 16) {
         KVal left = gen_2(g, K_SUB, shard->count, gen_2(g, K_MUL, b, gen_i64(g, 16)));
         KVal held = gen_2(g, K_LT, k_lanes(g->m, g->f, KV(I32)), k_cast(g->m, g->f, KT(I32), left));

@@ -194,6 +194,13 @@ void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value)
     add(m, f, (KInst){.op = K_STORE, .type = NONE, .a = pointer, .b = index, .c = value});
 }
 
+void k_compress(KModule *m, KFunc *f, KVal pointer, KVal mask, KVal vector)
+{
+    assert(same(k_type(f, pointer), KT(PTR)) && same(k_type(f, mask), KV(BOOL)));
+    assert(k_type(f, vector).lanes == 16 && kscalar_bytes(k_type(f, vector).scalar) >= 4);
+    add(m, f, (KInst){.op = K_COMPRESS, .type = NONE, .a = pointer, .b = mask, .c = vector});
+}
+
 KVal k_local(KModule *m, KFunc *f, KScalar element, int64_t count)
 {
     assert(count > 0 && kscalar_bytes(element) > 0);

@@ -70,6 +70,7 @@ KVal k_insert(KModule *m, KFunc *f, KVal vector, int lane, KVal scalar);
 KVal k_rotate(KModule *m, KFunc *f, KVal vector, int by);               /* lane i: lane (i + by) mod 16 of vector */
 KVal k_load(KModule *m, KFunc *f, KType type, KVal pointer, KVal index);
 void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value);
+void k_compress(KModule *m, KFunc *f, KVal pointer, KVal mask, KVal vector);
 KVal k_local(KModule *m, KFunc *f, KScalar element, int64_t count);
 KVal k_data(KModule *m, KFunc *f, int data);
 KVal k_offset(KModule *m, KFunc *f, KScalar element, KVal pointer, KVal index);   /* pointer + index elements */

@@ -114,7 +114,7 @@ static void store_for_user(Region *r, Val u, int k) {
     switch (op_class(op)) {
     case CLASS_BATCH: case CLASS_REGION:
         if (op == G_SCAN) need_in_memory(r, v);
-        else need(r, v);
+        else if (op == G_BATCH_INTERPOLATE ? k == 1 || k == 2 : op != G_BATCH_MAXIMUM) need(r, v);
         break;
     case CLASS_CONTRACT:
         if (op == G_INTERPOLATE) {

@@ -121,6 +121,11 @@ static bool check_movement(Verify *v, KVal at)
 static bool check_memory(Verify *v, KVal at)
 {
     const KInst *i = &v->func->code.at[at];
+    if (i->op == K_COMPRESS) {
+        KType t = type_of(v, i->c);
+        return (is_scalar(type_of(v, i->a), KS_PTR) && same(type_of(v, i->b), KV(BOOL)) && is_value(t) &&
+                t.lanes == 16 && kscalar_bytes(t.scalar) >= 4) || fail(v, at, "not a pointer, a mask and a vector");
+    }
     if (!is_scalar(type_of(v, i->a), KS_PTR) || !is_scalar(type_of(v, i->b), KS_I64))
         return fail(v, at, "not a pointer and an i64 index");
     if (i->op == K_STORE)

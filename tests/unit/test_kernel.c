@@ -293,6 +293,9 @@ static void build_vectors(KModule *m)
     KVal again = k_load(m, f, KV(BOOL), k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, 100)), zero);
     KVal chosen = k_3(m, f, K_SELECT, again, lanes, k_bits(m, f, KV(F32), k_ints(m, f, KV(I32), 0x40400000)));
     k_store(m, f, out, k_int(m, f, KS_I64, 200), chosen);
+    KVal some = k_2(m, f, K_LT, k_real(m, f, KV(F32), 0), k_load(m, f, KV(F32), w, zero));
+    k_compress(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, 300)), some, lanes);
+    k_compress(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, 402)), mask, k_cast(m, f, KV(F64), v));
 }
 
 static void test_vectors(void **state)
@@ -309,6 +312,7 @@ static void test_vectors(void **state)
     void *table[] = {out, x + 1};                           /* not aligned to a vector */
     compare_ways(&ways, 0, table, KS_F32, 0, 1, (char *)got);
     assert_true(got[200 + 5] == 5 && got[200 + 6] == 3 && got[1 + 14] == 9);
+    assert_true(got[300 + 2] == 2 && got[300 + 3] == 4 && got[300 + 14] == 15);     /* without lane 3 */
     free_ways(&ways);
     arena_free(arena);
 }
@@ -327,11 +331,12 @@ static void test_verifier(void **state)
 {
     (void)state;
     Arena *arena = arena_new();
-    for (int plant = 0; plant < 12; plant++) {
+    for (int plant = 0; plant < 14; plant++) {
         KModule *m = kmodule_new(arena);
         KFunc *f = kfunc_new(m, "planted");
-        KVal p = k_arg(m, f, 0), sum = reduction(m, f, p);
+        KVal p = k_arg(m, f, 0), sum = reduction(m, f, p), lanes = k_lanes(m, f, KV(I32));
         k_store(m, f, p, k_int(m, f, KS_I64, 0), sum);
+        k_compress(m, f, p, k_2(m, f, K_LT, lanes, lanes), lanes);
         assert_null(kernel_verify(m, arena));
         KInst *c = f->code.at;
         int at[K_COUNT] = {0};
@@ -350,6 +355,8 @@ static void test_verifier(void **state)
         case 9: c[at[K_ADD]].op = K_XOR; break;                             /* floats */
         case 10: c[at[K_ADD]].op = K_COUNT; break;
         case 11: c[at[K_STORE]].a = 0; break;
+        case 12: c[at[K_COMPRESS]].b = at[K_LANES]; break;                  /* no mask */
+        case 13: c[at[K_COMPRESS]].c = at[K_RESULT]; break;                 /* no vector */
         default: break;
         }
         if (!kernel_verify(m, arena))
