@@ -4,7 +4,7 @@
  * The window of the first check is 0.22 steps, of the next ones shorter by 0.03 down to 0.06; in l1 all are 0.04.  Losses are
  * kept in a ring of `steps` entries that starts at 0, so the first check compares the first loss with 0. */
 #include "attack/live.h"
-#include "attack/wide.h"
+#include "attack/rows.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@ typedef struct State {
     Ball ball;
     Attacked out;
     int n_points, iteration, count, window, window_less, window_least;
-    double *current, *previous, *slope, *best, *best_slope;              /* [points, inputs] */
+    Real *current, *previous, *slope, *best, *best_slope, *sample;       /* columns; sample: of several, the gradient at hand */
+    double *scratch;                                                      /* of each thread: 5 rows of f64 */
     double *history;                                                      /* [points, steps] */
     double *best_value, *check_value, *step, *topk, *sparse;              /* [points] */
     bool *reduced;
@@ -33,38 +34,38 @@ static double within(const Ball *b, double lo, double hi, double u) {
     return u < b->lo ? b->lo : u > b->hi ? b->hi : u;
 }
 
-WIDE static void step_linf(const State *s, int64_t row, double a, const double *x, double *current, const double *g) {
-    const Ball *b = &s->ball;
-    int64_t n = s->live.run->victim->inputs, i = 0;
-    double *previous = s->previous + row * n, step = s->step[row];
+WIDE static void step_linf(const Ball *b, double step, double a, const Real *x, Real *current, Real *previous, const Real *g, int64_t n) {
     Wide eps = WIDE_ALL(b->eps), low = WIDE_ALL(b->lo), high = WIDE_ALL(b->hi), zero = {0}, way = WIDE_ALL(step), part = WIDE_ALL(a), rest = WIDE_ALL(1 - a);
+    int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
-        Wide at = WIDE_AT(x + i), lo = at - eps, hi = at + eps, c = WIDE_AT(current + i), momentum = c - WIDE_AT(previous + i), slope = WIDE_AT(g + i);
+        Wide at = ROW_AT(x + i), lo = at - eps, hi = at + eps, c = ROW_AT(current + i), momentum = c - ROW_AT(previous + i), slope = ROW_AT(g + i);
         Wide v = c + WIDE_SELECT(slope > zero, way, WIDE_SELECT(slope < zero, -way, zero));
         v = WIDE_MIN(WIDE_MAX(WIDE_MIN(WIDE_MAX(v, lo), hi), low), high);
-        WIDE_PUT(previous + i) = c;
+        ROW_PUT(previous + i, c);
         v = c + part * (v - c) + rest * momentum;
-        WIDE_PUT(current + i) = WIDE_MIN(WIDE_MAX(WIDE_MIN(WIDE_MAX(v, lo), hi), low), high);
+        ROW_PUT(current + i, WIDE_MIN(WIDE_MAX(WIDE_MIN(WIDE_MAX(v, lo), hi), low), high));
     }
     for (; i < n; i++) {
         double lo = x[i] - b->eps, hi = x[i] + b->eps, c = current[i], momentum = c - previous[i];
         double v = within(b, lo, hi, c + step * sign_of(g[i]));
-        previous[i] = c;
-        current[i] = within(b, lo, hi, c + a * (v - c) + (1 - a) * momentum);
+        previous[i] = current[i];
+        current[i] = (Real)within(b, lo, hi, c + a * (v - c) + (1 - a) * momentum);
     }
 }
 
-static void step_l2(const State *s, int64_t row, double a, const double *x, double *current, const double *g, double *v) {
-    int64_t n = s->live.run->victim->inputs;
-    double *previous = s->previous + row * n, norm = norm_of(NORM_L2, g, n) + 1e-12;
-    for (int64_t i = 0; i < n; i++) v[i] = current[i] + s->step[row] * g[i] / norm;
-    ball_project(&s->ball, x, v, n);
-    for (int64_t i = 0; i < n; i++) {
-        double c = current[i];
-        current[i] = c + a * (v[i] - c) + (1 - a) * (c - previous[i]);
-        previous[i] = c;
+/* A point on its way, in f64; v: scratch. */
+typedef struct Walk { double *x, *current, *previous, *g, *v; int64_t n; } Walk;
+
+static void step_l2(const Ball *b, double step, double a, Walk w) {
+    double norm = norm_of(NORM_L2, w.g, w.n) + 1e-12;
+    for (int64_t i = 0; i < w.n; i++) w.v[i] = w.current[i] + step * w.g[i] / norm;
+    ball_project(b, w.x, w.v, w.n);
+    for (int64_t i = 0; i < w.n; i++) {
+        double c = w.current[i];
+        w.current[i] = c + a * (w.v[i] - c) + (1 - a) * (c - w.previous[i]);
+        w.previous[i] = c;
     }
-    ball_project(&s->ball, x, current, n);
+    ball_project(b, w.x, w.current, w.n);
 }
 
 static int by_size(const void *a, const void *b) {
@@ -73,73 +74,82 @@ static int by_size(const void *a, const void *b) {
 }
 
 /* Along the signs of the components of the gradient that belong to the topk largest. */
-static void step_l1(const State *s, int64_t row, const double *x, double *current, const double *g, double *v) {
-    int64_t n = s->live.run->victim->inputs, kept = 0, at = (int64_t)((1 - s->topk[row]) * (double)n);
+static void step_l1(const Ball *b, double step, double topk, Walk w) {
+    int64_t n = w.n, kept = 0, at = (int64_t)((1 - topk) * (double)n);
     at = at < 0 ? 0 : at > n - 1 ? n - 1 : at;
-    for (int64_t i = 0; i < n; i++) v[i] = fabs(g[i]);
-    qsort(v, (size_t)n, sizeof *v, by_size);
-    double least = v[at];
-    for (int64_t i = 0; i < n; i++) kept += fabs(g[i]) >= least && g[i] != 0;
+    for (int64_t i = 0; i < n; i++) w.v[i] = fabs(w.g[i]);
+    qsort(w.v, (size_t)n, sizeof *w.v, by_size);
+    double least = w.v[at];
+    for (int64_t i = 0; i < n; i++) kept += fabs(w.g[i]) >= least && w.g[i] != 0;
     for (int64_t i = 0; i < n; i++)
-        if (fabs(g[i]) >= least) current[i] += s->step[row] * sign_of(g[i]) / ((double)kept + 1e-10);
-    ball_project(&s->ball, x, current, n);
+        if (fabs(w.g[i]) >= least) w.current[i] += step * sign_of(w.g[i]) / ((double)kept + 1e-10);
+    ball_project(b, w.x, w.current, n);
 }
 
 static void step_points(void *data, int thread, int64_t lo, int64_t hi) {
     State *s = data;
-    int64_t n = s->live.run->victim->inputs;
-    (void)thread;
+    const Live *l = &s->live;
+    int64_t n = l->run->victim->inputs;
+    double a = s->iteration ? 0.75 : 1, *at = s->scratch + 5 * thread * n;
+    Walk w = {at, at + n, at + 2 * n, at + 3 * n, at + 4 * n, n};
     for (int64_t k = lo; k < hi; k++) {
-        int64_t row = s->live.at[k];
-        const double *x = s->live.points.x + row * n, *g = s->slope + row * n;
-        double *current = s->current + row * n, *v = s->live.x + k * n, a = s->iteration ? 0.75 : 1;
-        if (s->ball.norm == NORM_LINF) step_linf(s, row, a, x, current, g);
-        else if (s->ball.norm == NORM_L2) step_l2(s, row, a, x, current, g, v);
-        else step_l1(s, row, x, current, g, v);
+        const Real *x = (const Real *)l->clean + k * n, *g = s->slope + k * n;
+        Real *current = s->current + k * n, *previous = s->previous + k * n;
+        double step = s->step[l->at[k]];
+        if (s->ball.norm == NORM_LINF) {
+            step_linf(&s->ball, step, a, x, current, previous, g, n);
+            continue;
+        }
+        live_read(l, x, w.x);
+        live_read(l, g, w.g);
+        live_read(l, current, w.current);
+        live_read(l, previous, w.previous);
+        if (s->ball.norm == NORM_L2) step_l2(&s->ball, step, a, w);
+        else step_l1(&s->ball, step, s->topk[l->at[k]], w);
+        live_write(l, current, w.current);
+        live_write(l, previous, w.previous);
     }
 }
 
 /* ---- looking at where the points are ---- */
 
-/* Value, class and gradient (the mean of the samples' gradients) at s->current. */
+/* The mean of the samples' gradients, so far. */
+static void add_sample(State *s, int sample) {
+    int64_t numbers = s->live.n * s->live.run->victim->inputs;
+    for (int64_t i = 0; i < numbers; i++) s->slope[i] = (sample ? s->slope[i] : 0) + s->sample[i] / (Real)s->o->samples;
+}
+
+/* Value, class and gradient at s->current. */
 static bool look_around(State *s, int iteration) {
     Live *l = &s->live;
-    int64_t inputs = l->run->victim->inputs;
     uint32_t turn = l->run->run * (uint32_t)(s->o->steps + 1) * (uint32_t)s->o->samples + (uint32_t)(iteration * s->o->samples);
-    live_gather(l, s->current, s->o->aim);
     for (int sample = 0; sample < s->o->samples; sample++) {
-        if (!live_slope(l, s->o->loss, turn + (uint32_t)sample)) return false;
-        for (int64_t k = 0; k < l->n; k++) {
-            double *g = live_row(l, s->slope, k), *dx = l->dx + k * inputs;
-            if (s->o->samples == 1) memcpy(g, dx, (size_t)inputs * sizeof *g);
-            else for (int64_t i = 0; i < inputs; i++) g[i] = (sample ? g[i] : 0) + dx[i] / s->o->samples;
-        }
+        if (!live_slope(l, s->o->loss, turn + (uint32_t)sample, s->sample)) return false;
+        if (s->sample != s->slope) add_sample(s, sample);
     }
-    for (int64_t k = 0; k < l->n; k++) {
-        if (!live_fooled(l, k)) continue;
-        s->out.fooled[l->at[k]] = true;
-        memcpy(live_row(l, s->out.adv, k), l->x + k * inputs, (size_t)inputs * sizeof(double));
-    }
+    for (int64_t k = 0; k < l->n; k++)
+        if (live_fooled(l, k)) live_take(l, k, s->out);
     return true;
 }
 
-static void take_best(State *s, int64_t row) {
-    size_t bytes = (size_t)s->live.run->victim->inputs * sizeof(double);
-    int64_t at = row * s->live.run->victim->inputs;
-    memcpy(s->best + at, s->current + at, bytes);
-    memcpy(s->best_slope + at, s->slope + at, bytes);
+static void copy_row(const State *s, Real *to, const Real *from, int64_t k) {
+    memcpy(live_at(&s->live, to, k), live_at(&s->live, (Real *)(uintptr_t)from, k), s->live.row);
 }
 
-static void return_to_best(State *s, int64_t row) {
-    size_t bytes = (size_t)s->live.run->victim->inputs * sizeof(double);
-    int64_t at = row * s->live.run->victim->inputs;
-    memcpy(s->current + at, s->best + at, bytes);
-    memcpy(s->slope + at, s->best_slope + at, bytes);
+static void take_best(State *s, int64_t k) {
+    copy_row(s, s->best, s->current, k);
+    copy_row(s, s->best_slope, s->slope, k);
+}
+
+static void return_to_best(State *s, int64_t k) {
+    copy_row(s, s->current, s->best, k);
+    copy_row(s, s->slope, s->best_slope, k);
 }
 
 /* ---- the check at the end of a window ---- */
 
-static void check_momentum(State *s, int64_t row) {
+static void check_momentum(State *s, int64_t k) {
+    int64_t row = s->live.at[k];
     int steps = s->o->steps, up = 0;
     const double *h = s->history + row * steps;
     for (int c = 0; c < s->count; c++) up += h[s->iteration - c] > h[(s->iteration - c - 1 + steps) % steps];
@@ -148,22 +158,24 @@ static void check_momentum(State *s, int64_t row) {
     s->check_value[row] = s->best_value[row];
     if (!reduce) return;
     s->step[row] /= 2;
-    return_to_best(s, row);
+    return_to_best(s, k);
 }
 
-static double changed_of(const State *s, int64_t row, const double *from) {
+static double changed_of(const State *s, int64_t k, const Real *from) {
     int64_t n = s->live.run->victim->inputs, changed = 0;
-    for (int64_t i = 0; i < n; i++) changed += from[row * n + i] != s->live.points.x[row * n + i];
+    const Real *clean = s->live.clean;
+    for (int64_t i = k * n; i < (k + 1) * n; i++) changed += from[i] != clean[i];
     return (double)changed;
 }
 
-static void check_sparse(State *s, int64_t row) {
-    double sparse = changed_of(s, row, s->best), inputs = (double)s->live.run->victim->inputs;
+static void check_sparse(State *s, int64_t k) {
+    int64_t row = s->live.at[k];
+    double sparse = changed_of(s, k, s->best), inputs = (double)s->live.run->victim->inputs;
     bool sparser = sparse / s->sparse[row] < 0.95;
     s->topk[row] = sparse / (1.5 * inputs);
     if (sparser) {
         s->step[row] = s->ball.eps;
-        return_to_best(s, row);
+        return_to_best(s, k);
     } else {
         s->step[row] /= 1.5;
     }
@@ -179,10 +191,10 @@ static void after_step(State *s) {
         s->history[row * s->o->steps + s->iteration] = value;
         if (value > s->best_value[row]) {
             s->best_value[row] = value;
-            take_best(s, row);
+            take_best(s, k);
         }
-        if (check && s->ball.norm == NORM_L1) check_sparse(s, row);
-        else if (check) check_momentum(s, row);
+        if (check && s->ball.norm == NORM_L1) check_sparse(s, k);
+        else if (check) check_momentum(s, k);
     }
     if (!check) return;
     s->count = 0;
@@ -191,14 +203,9 @@ static void after_step(State *s) {
 
 /* ---- a run ---- */
 
-static void start_point(State *s, int64_t row) {
+/* u: [inputs]. */
+static void draw_point(const State *s, int64_t row, const double *x, double *u) {
     int64_t n = s->live.run->victim->inputs;
-    const double *x = s->live.points.x + row * n;
-    double *u = s->current + row * n;
-    if (s->o->start) {
-        memcpy(u, s->o->start + row * n, (size_t)n * sizeof *u);
-        return;
-    }
     const AttackDraws *d = &s->live.run->draws;
     bool linf = s->ball.norm == NORM_LINF;
     d->fill(d->data, !linf, s->live.points.number[row], s->live.run->run, n, u);
@@ -209,11 +216,21 @@ static void start_point(State *s, int64_t row) {
     for (int64_t i = 0; i < n; i++) u[i] = u[i] < s->ball.lo ? s->ball.lo : u[i] > s->ball.hi ? s->ball.hi : u[i];
 }
 
+static void start_points(State *s) {
+    const Live *l = &s->live;
+    int64_t n = l->run->victim->inputs;
+    for (int64_t row = 0; row < s->n_points; row++) {
+        const double *from = s->o->start ? s->o->start + row * n : s->scratch;
+        if (!s->o->start) draw_point(s, row, l->points.x + row * n, s->scratch);
+        live_write(l, s->current + row * n, from);
+    }
+}
+
 static bool start(State *s) {
     int64_t inputs = s->live.run->victim->inputs;
-    for (int64_t row = 0; row < s->n_points; row++) start_point(s, row);
+    start_points(s);
     if (!look_around(s, 0)) return false;
-    memcpy(s->previous, s->current, (size_t)(s->n_points * inputs) * sizeof(double));
+    memcpy(s->previous, s->current, (size_t)s->n_points * s->live.row);
     for (int64_t row = 0; row < s->n_points; row++) {
         s->best_value[row] = s->check_value[row] = s->live.value[row];
         s->step[row] = s->ball.norm == NORM_L1 ? s->ball.eps : 2 * s->ball.eps;
@@ -248,25 +265,46 @@ static bool steps(State *s) {
     return true;
 }
 
-bool attack_apgd(const AttackRun *run, const Apgd *options, Points points, Attacked out) {
-    size_t n = (size_t)points.n, inputs = (size_t)run->victim->inputs;
+/* What was best, of all points: none has left. */
+static void give_best(const State *s) {
+    int64_t n = s->live.run->victim->inputs;
+    for (int64_t k = 0; s->o->best && k < s->n_points; k++) live_read(&s->live, s->best + k * n, s->o->best + k * n);
+    if (s->o->best_value) memcpy(s->o->best_value, s->best_value, (size_t)s->n_points * sizeof(double));
+}
+
+static void columns(State *s) {
+    Real **column[] = {&s->previous, &s->slope, &s->best, &s->best_slope};
+    for (int i = 0; i < COUNT(column); i++) *column[i] = live_column(&s->live);
+    s->current = s->live.x;
+    s->sample = s->o->samples > 1 ? live_column(&s->live) : s->slope;
+}
+
+bool TYPED(attack_apgd)(const AttackRun *run, const Apgd *options, Points points, Attacked out);
+bool TYPED(attack_apgd)(const AttackRun *run, const Apgd *options, Points points, Attacked out) {
+    size_t n = (size_t)points.n, scratch = 5 * (size_t)run->victim->inputs * (size_t)pool_threads(run->pool);
     State s = {.o = options, .ball = run->ball, .out = out, .n_points = (int)points.n, .watched = run->look != NULL || options->best};
-    double *block = calloc(n * (5 * inputs + (size_t)options->steps + 6) + 1, sizeof *block);
-    bool *flags = calloc(n + 1, sizeof *flags), ok = block && flags && live_open(&s.live, run, points);
+    double *block = calloc(n * ((size_t)options->steps + 6) + scratch + 1, sizeof *block);
+    bool *flags = calloc(n + 1, sizeof *flags), ok = block && flags && live_open(&s.live, run, points, options->aim, 5);
     if (ok) {
-        double **rows[] = {&s.current, &s.previous, &s.slope, &s.best, &s.best_slope}, *at = block;
-        for (int i = 0; i < COUNT(rows); i++, at += n * inputs) *rows[i] = at;
-        s.history = at;
-        at += n * (size_t)options->steps;
+        columns(&s);
+        s.scratch = block;
+        s.history = block + scratch;
+        double *at = s.history + n * (size_t)options->steps;
         double **numbers[] = {&s.best_value, &s.step, &s.topk, &s.sparse, &s.check_value};     /* check_value: and as many behind it */
         for (int i = 0; i < COUNT(numbers); i++, at += n) *numbers[i] = at;
         s.reduced = flags;
         ok = start(&s) && steps(&s);
-        if (ok && options->best) memcpy(options->best, s.best, n * inputs * sizeof(double));
-        if (ok && options->best_value) memcpy(options->best_value, s.best_value, n * sizeof(double));
+        if (ok) give_best(&s);
         live_close(&s.live);
     }
     free(block);
     free(flags);
     return ok;
 }
+
+#ifdef ATTACK_CHOOSES
+bool attack_apgd_f32(const AttackRun *run, const Apgd *options, Points points, Attacked out);
+bool attack_apgd(const AttackRun *run, const Apgd *options, Points points, Attacked out) {
+    return (run->victim->f32 ? attack_apgd_f32 : attack_apgd_f64)(run, options, points, out);
+}
+#endif

@@ -23,20 +23,24 @@ typedef enum AttackLoss {
     ATTACK_DIFFERENCE          /* z_aim - z_y */
 } AttackLoss;
 
-/* x: [n, inputs]; y, aim: [n] classes from 0; z: [n, classes]; value: [n]; dx: [n, inputs].  turn: names the random
- * numbers of a victim that draws some.  False: it could not be computed (out of memory, interrupted). */
+/* x: [n, inputs]; y, aim: [n] classes from 0; z: [n, classes]; value: [n]; dx: [n, inputs].  x and dx: of f32 if `f32`, else
+ * of f64, with 64 bytes behind them that may be read and written.  turn: names the random numbers of a victim that draws
+ * some.  False: it could not be computed (out of memory, interrupted). */
 typedef struct Victim {
     void *data;
     int classes;
     int64_t inputs;
     int planes, height, width;                   /* inputs = planes * height * width; an input without places: 1, 1, n */
     bool f32, random;
-    bool (*logits)(void *data, const double *x, int64_t n, uint32_t turn, double *z);
-    bool (*slope)(void *data, AttackLoss loss, const double *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn,
-                  double *z, double *value, double *dx);
-    /* What attack `which` of the protocol, of kind KIND_OWN, makes of points with these numbers: out [n, inputs].  NULL: none */
+    bool (*logits)(void *data, const void *x, int64_t n, uint32_t turn, double *z);
+    bool (*slope)(void *data, AttackLoss loss, const void *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn,
+                  double *z, double *value, void *dx);
+    /* What attack `which` of the protocol, of kind KIND_OWN, makes of points with these numbers: out [n, inputs]; both of f64.
+     * NULL: none. */
     bool (*change)(void *data, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n, double *out);
 } Victim;
+/* At rows of f64. */
+bool victim_logits(const Victim *v, const double *x, int64_t n, uint32_t turn, double *z);
 
 /* Within eps of the clean point, in the norm, and in lo .. hi. */
 typedef struct Ball { AttackNorm norm; double eps, lo, hi; } Ball;
@@ -94,6 +98,10 @@ bool attack_own(const AttackRun *run, int which, Points points, Attacked out);
 void ball_project(const Ball *ball, const double *x, double *u, int64_t n);
 /* d: the smallest change of t, lo <= t + d <= hi, that has <w, t + d> = b; as far as the box lets it.  scratch: [2 n]. */
 void plane_project(const Ball *box, const double *t, const double *w, double b, int64_t n, double *scratch, double *d);
+/* Of n numbers: |w|, in l2 0 where it is below 1e-8, and the room on the side where w is to go. */
+typedef struct Sides { double *w, *m; int64_t n; } Sides;
+/* The level at which sum |w| min(g, m) = c, g = level (linf) or level |w| (l2); c is below sum |w| m. */
+double plane_level(bool l2, Sides s, double c);
 double norm_of(AttackNorm norm, const double *d, int64_t n);
 /* What rounding n numbers of 0..1 to f32 may add to a change. */
 double ball_slack(const Ball *ball, int64_t n);

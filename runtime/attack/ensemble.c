@@ -138,7 +138,7 @@ static bool batch_take(Stage *s, Batch *b) {
         b->row[n] = b->row[k];
         b->y[n++] = b->y[k];
     }
-    ok = ok && (n == 0 || s->victim->logits(s->victim->data, b->adv, n, 0, z));
+    ok = ok && (n == 0 || victim_logits(s->victim, b->adv, n, 0, z));
     for (int64_t k = 0; ok && k < n; k++) {
         int64_t row = b->row[k];
         if (!s->victim->random && best_class(z + k * s->victim->classes, s->victim->classes) == b->y[k]) continue;
@@ -221,7 +221,7 @@ static bool clean_look(const Victim *v, Points points, double *z, AttackReport *
     int64_t right = 0;
     for (int64_t lo = 0; lo < points.n; lo += BATCH) {
         int64_t n = points.n - lo < BATCH ? points.n - lo : BATCH;
-        if (!v->logits(v->data, points.x + lo * v->inputs, n, (uint32_t)(lo / BATCH), z + lo * v->classes)) return false;
+        if (!victim_logits(v, points.x + lo * v->inputs, n, (uint32_t)(lo / BATCH), z + lo * v->classes)) return false;
     }
     for (int64_t i = 0; i < points.n; i++) right += out->robust[i] = best_class(z + i * v->classes, v->classes) == points.y[i];
     out->clean = points.n ? (double)right / (double)points.n : 0;

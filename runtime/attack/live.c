@@ -1,4 +1,4 @@
-/* live.c -- see live.h; and the random numbers of attacks. */
+/* live.c -- see live.h; a victim's logits at rows of f64; and the random numbers of attacks. */
 #include "attack/live.h"
 #include "attack/wide.h"
 
@@ -7,41 +7,63 @@
 
 #include "support/rng.h"
 
-bool live_open(Live *l, const AttackRun *run, Points points) {
+enum { ALIGN = 64, BEHIND = 64 };                    /* a program may read and write a little behind its rows */
+
+static size_t round_up(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
+
+static void rows_read(const Victim *v, const void *row, int64_t n, double *out) {
+    if (v->f32) wide_from_f32(row, out, n);
+    else memcpy(out, row, (size_t)n * sizeof *out);
+}
+
+static void rows_write(const Victim *v, const double *x, int64_t n, void *row) {
+    if (v->f32) wide_to_f32(x, row, n);
+    else memcpy(row, x, (size_t)n * sizeof *x);
+}
+
+void live_read(const Live *l, const void *row, double *out) { rows_read(l->run->victim, row, l->run->victim->inputs, out); }
+void live_write(const Live *l, void *row, const double *x) { rows_write(l->run->victim, x, l->run->victim->inputs, row); }
+
+bool live_open(Live *l, const AttackRun *run, Points points, const int32_t *aim, int columns) {
     const Victim *v = run->victim;
-    size_t n = (size_t)points.n, inputs = (size_t)v->inputs, classes = (size_t)v->classes;
-    size_t doubles = n * (2 * inputs + classes + 1), bytes = doubles * sizeof(double) + n * sizeof(int64_t) + 2 * n * sizeof(int32_t);
-    *l = (Live){.run = run, .points = points, .n = points.n, .block = malloc(bytes + 1)};
-    if (!l->block) return false;
-    l->x = l->block;
-    l->dx = l->x + n * inputs;
-    l->z = l->dx + n * inputs;
+    size_t n = (size_t)points.n, classes = (size_t)v->classes;
+    *l = (Live){.run = run, .points = points, .n = points.n, .most = columns + 2, .row = (size_t)v->inputs * (v->f32 ? sizeof(float) : sizeof(double))};
+    l->stride = round_up(n * l->row + BEHIND);
+    size_t numbers = n * (classes + 1) * sizeof(double) + n * sizeof(int64_t) + 2 * n * sizeof(int32_t);
+    l->block = aligned_alloc(ALIGN, round_up((size_t)l->most * l->stride + numbers + ALIGN));
+    if (!l->block || l->most > LIVE_COLUMNS) {
+        free(l->block);
+        return false;
+    }
+    l->z = (double *)(void *)((char *)l->block + (size_t)l->most * l->stride);
     l->value = l->z + n * classes;
     l->at = (int64_t *)(void *)(l->value + n);
     l->y = (int32_t *)(void *)(l->at + n);
     l->aim = l->y + n;
-    for (int64_t i = 0; i < points.n; i++) l->at[i] = i;
+    l->clean = live_column(l);
+    l->x = live_column(l);
+    rows_write(v, points.x, points.n * v->inputs, l->clean);
+    memcpy(l->x, l->clean, n * l->row);
+    for (int64_t i = 0; i < points.n; i++) {
+        l->at[i] = i;
+        l->y[i] = points.y[i];
+        l->aim[i] = aim ? aim[i] : 0;
+    }
     return true;
 }
 
 void live_close(Live *l) { free(l->block); }
 
-void live_gather(Live *l, double *from, const int32_t *aim) {
-    int64_t inputs = l->run->victim->inputs;
-    for (int64_t k = 0; k < l->n; k++) {
-        double *row = live_row(l, from, k);
-        if (l->run->victim->f32) wide_round(row, inputs);
-        memcpy(l->x + k * inputs, row, (size_t)inputs * sizeof *row);
-        l->y[k] = l->points.y[l->at[k]];
-        l->aim[k] = aim ? aim[l->at[k]] : 0;
-    }
+void *live_column(Live *l) {
+    char *column = (char *)l->block + (size_t)l->columns * l->stride;
+    return l->column[l->columns++] = column;
 }
 
 bool live_logits(Live *l, uint32_t turn) { return l->n == 0 || l->run->victim->logits(l->run->victim->data, l->x, l->n, turn, l->z); }
 
-bool live_slope(Live *l, AttackLoss loss, uint32_t turn) {
+bool live_slope(Live *l, AttackLoss loss, uint32_t turn, void *dx) {
     const Victim *v = l->run->victim;
-    return l->n == 0 || v->slope(v->data, loss, l->x, l->y, l->aim, l->n, turn, l->z, l->value, l->dx);
+    return l->n == 0 || v->slope(v->data, loss, l->x, l->y, l->aim, l->n, turn, l->z, l->value, dx);
 }
 
 int live_class(const Live *l, int64_t k) {
@@ -52,23 +74,52 @@ int live_class(const Live *l, int64_t k) {
     return best;
 }
 
+void live_take(const Live *l, int64_t k, Attacked out) {
+    out.fooled[l->at[k]] = true;
+    live_read(l, live_at(l, l->x, k), out.adv + l->at[k] * l->run->victim->inputs);
+}
+
 void live_drop(Live *l, const bool *done) {
     int64_t kept = 0;
-    for (int64_t k = 0; k < l->n; k++)
-        if (!done[l->at[k]]) l->at[kept++] = l->at[k];
+    for (int64_t k = 0; k < l->n; k++) {
+        if (done[l->at[k]]) continue;
+        for (int i = 0; i < l->columns && kept < k; i++)
+            memcpy(live_at(l, l->column[i], kept), live_at(l, l->column[i], k), l->row);
+        l->at[kept] = l->at[k];
+        l->y[kept] = l->y[k];
+        l->aim[kept++] = l->aim[k];
+    }
     l->n = kept;
 }
 
 void live_each(Live *l, void (*work)(void *data, int thread, int64_t lo, int64_t hi), void *data) { pool_run(l->run->pool, l->n, work, data); }
 
+bool victim_logits(const Victim *v, const double *x, int64_t n, uint32_t turn, double *z) {
+    if (!v->f32) return v->logits(v->data, x, n, turn, z);
+    float *rows = malloc((size_t)(n * v->inputs) * sizeof *rows + BEHIND);
+    if (rows) rows_write(v, x, n * v->inputs, rows);
+    bool ok = rows && v->logits(v->data, rows, n, turn, z);
+    free(rows);
+    return ok;
+}
+
 /* ---- random numbers ---- */
 
 AttackKey attack_key(uint64_t seed, const char *name) { return (AttackKey){rng_key(seed, "attack", 0, name, 0)}; }
 
+/* Four words of a counter at a time. */
 static void key_fill(void *data, bool normal, int64_t point, uint32_t run, int64_t n, double *out) {
     const AttackKey *key = data;
-    for (int64_t i = 0; i < n; i++)
-        out[i] = normal ? rng_normal(key->key, (uint32_t)i, (uint32_t)point, run) : rng_uniform(key->key, (uint32_t)i, (uint32_t)point, run);
+    for (int64_t i = 0; i < n; i += 4) {
+        uint32_t counter[4] = {(uint32_t)(i / 4), (uint32_t)point, run, 0}, word[4];
+        float z[4];
+        rng_words(key->key, counter, word);
+        if (normal) {
+            rng_normals_of(word[0], word[1], z);
+            rng_normals_of(word[2], word[3], z + 2);
+        }
+        for (int k = 0; k < 4 && i + k < n; k++) out[i + k] = normal ? z[k] : rng_uniform_of(word[k]);
+    }
 }
 
 AttackDraws attack_draws(AttackKey *key) { return (AttackDraws){key, key_fill}; }

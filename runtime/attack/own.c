@@ -2,25 +2,18 @@
 #include "attack/live.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-static void note_fooled(const Live *l, Attacked out) {
-    size_t bytes = (size_t)l->run->victim->inputs * sizeof(double);
-    for (int64_t k = 0; k < l->n; k++) {
-        out.fooled[l->at[k]] = live_fooled(l, k);
-        memcpy(live_row(l, out.adv, k), l->x + k * l->run->victim->inputs, bytes);
-    }
-}
 
 bool attack_own(const AttackRun *run, int which, Points points, Attacked out) {
     const Victim *v = run->victim;
     double *changed = malloc((size_t)(points.n * v->inputs + 1) * sizeof *changed);
     Live live;
-    bool ok = changed && v->change && live_open(&live, run, points);
+    bool ok = changed && v->change && live_open(&live, run, points, NULL, 0);
     if (ok) {
         ok = points.n == 0 || v->change(v->data, which, points.x, points.y, points.number, points.n, changed);
-        if (ok) live_gather(&live, changed, NULL);
-        if (ok && (ok = live_logits(&live, run->run))) note_fooled(&live, out);
+        for (int64_t k = 0; ok && k < points.n; k++) live_write(&live, live_at(&live, live.x, k), changed + k * v->inputs);
+        ok = ok && live_logits(&live, run->run);
+        for (int64_t k = 0; ok && k < points.n; k++)
+            if (live_fooled(&live, k)) live_take(&live, k, out);
         live_close(&live);
     }
     free(changed);

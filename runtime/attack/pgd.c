@@ -30,40 +30,36 @@ static void ascend(const Ball *ball, double step, const double *g, double *u, in
     }
 }
 
-static void note_fooled(Live *l, Attacked out) {
-    size_t bytes = (size_t)l->run->victim->inputs * sizeof(double);
-    for (int64_t k = 0; k < l->n; k++) {
-        if (!live_fooled(l, k) || out.fooled[l->at[k]]) continue;
-        out.fooled[l->at[k]] = true;
-        memcpy(live_row(l, out.adv, k), l->x + k * l->run->victim->inputs, bytes);
-    }
-    live_drop(l, out.fooled);
-}
-
 bool attack_pgd(const AttackRun *run, const Pgd *options, Points points, Attacked out) {
     int64_t n = run->victim->inputs;
-    double *current = malloc((size_t)(points.n * n + 1) * sizeof *current);
-    Live live;
-    bool ok = current && live_open(&live, run, points);
-    if (!ok) {
-        free(current);
+    double *scratch = malloc((size_t)(2 * n + 1) * sizeof *scratch), *u = scratch, *g = scratch + n;
+    Live l;
+    if (!scratch || !live_open(&l, run, points, NULL, 1)) {
+        free(scratch);
         return false;
     }
-    memcpy(current, points.x, (size_t)(points.n * n) * sizeof *current);
-    for (int64_t i = 0; options->random_start && i < points.n; i++) drawn_start(run, points.number[i], points.x + i * n, current + i * n);
-    for (int step = 0; ok && step < options->steps && live.n; step++) {
-        uint32_t turn = run->run * (uint32_t)(options->steps + 1) + (uint32_t)step;
-        live_gather(&live, current, NULL);
-        ok = live_slope(&live, options->loss, turn);
-        for (int64_t k = 0; ok && k < live.n; k++) {
-            double *u = live_row(&live, current, k);
-            ascend(&run->ball, options->step, live.dx + k * n, u, n);
-            ball_project(&run->ball, points.x + live.at[k] * n, u, n);
-        }
-        live_gather(&live, current, NULL);
-        if (ok && (ok = live_logits(&live, turn + 1))) note_fooled(&live, out);
+    void *dx = live_column(&l);
+    for (int64_t i = 0; options->random_start && i < points.n; i++) {
+        drawn_start(run, points.number[i], points.x + i * n, u);
+        live_write(&l, live_at(&l, l.x, i), u);
     }
-    live_close(&live);
-    free(current);
+    bool ok = true;
+    for (int step = 0; ok && step < options->steps && l.n; step++) {
+        uint32_t turn = run->run * (uint32_t)(options->steps + 1) + (uint32_t)step;
+        ok = live_slope(&l, options->loss, turn, dx);
+        for (int64_t k = 0; ok && k < l.n; k++) {
+            live_read(&l, live_at(&l, l.x, k), u);
+            live_read(&l, live_at(&l, dx, k), g);
+            ascend(&run->ball, options->step, g, u, n);
+            ball_project(&run->ball, points.x + l.at[k] * n, u, n);
+            live_write(&l, live_at(&l, l.x, k), u);
+        }
+        ok = ok && live_logits(&l, turn + 1);
+        for (int64_t k = 0; ok && k < l.n; k++)
+            if (live_fooled(&l, k)) live_take(&l, k, out);
+        if (ok) live_drop(&l, out.fooled);
+    }
+    live_close(&l);
+    free(scratch);
     return ok;
 }

@@ -91,9 +91,6 @@ void ball_project(const Ball *b, const double *x, double *u, int64_t n) {
 
 /* ---- a hyperplane (weights below 1e-8 do not count in l2 and l1): moves d_i = -sign(w_i) s_i, 0 <= s_i <= m_i (the room), sum |w_i| s_i = c ---- */
 
-/* Of n numbers: |w|, in l2 0 where it is below 1e-8, and the room on the side where w is to go. */
-typedef struct Sides { double *w, *m; int64_t n; } Sides;
-
 /* Fills the sides; gives sum |w| m. */
 WIDE static double sides_fill(const Ball *box, const double *t, const double *w, double sign, Sides s) {
     double least = box->norm == NORM_L2 ? 1e-8 : 0, rest = 0;
@@ -135,9 +132,8 @@ WIDE static void level_sums(bool l2, Sides s, double level, bool first, double *
     *slope = WIDE_TREE(rise) + rise_rest;
 }
 
-/* sum |w| min(g, m), g = level (linf) or level |w| (l2), rises with the level and is concave: Newton's steps from below
- * end at the level in finitely many. */
-static double plane_level(bool l2, Sides s, double c) {
+/* sum |w| min(g, m) rises with the level and is concave: Newton's steps from below end at the level in finitely many. */
+double plane_level(bool l2, Sides s, double c) {
     double level = 0;
     for (int k = 0; k < 200; k++) {
         double full, slope;

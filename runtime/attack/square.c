@@ -1,23 +1,32 @@
 /* square.c -- Square Attack: random search with square windows on the margin z_y - max of the others (Andriushchenko et al. 2020).
  *
  * Windows and signs are drawn for each point.  The side shrinks by a fixed schedule that is not rescaled to the budget; a
- * window's offset is floor(u (side of the image - side)), so that the last one is never drawn, as in the reference. */
+ * window's offset is floor(u (side of the image - side)), so that the last one is never drawn, as in the reference.
+ *
+ * Where an input has the sign already that a window gives it, or stands at the edge of the box, nothing changes; a proposal
+ * that is the point itself cannot be better, so the victim is not asked (one that draws random numbers is).  A point
+ * then goes on to its next proposal at once: points of a batch are at different queries. */
 #include "attack/live.h"
+#include "attack/rows.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct Plane { int planes, height, width; } Plane;
+typedef struct Window { int row, column, side; } Window;
 typedef struct State {
     Live live;
     const Square *o;
     Ball ball;
     Attacked out;
     Plane p;
-    int query;
-    double *current, *candidate;         /* [points, inputs] */
-    double *margin, *scratch;            /* [points]; of each thread: 3 inputs and the draws */
+    Real *current;                       /* column; live.x: the proposals */
+    Window *window;                      /* [points]: in linf, where a proposal may differ */
+    int *query;                          /* [points]: of the proposal */
+    bool *over;                          /* [points]: fooled, or without queries */
+    bool together;                       /* all points are at the same query, and each is asked */
+    double *margin, *scratch;            /* [points]; of each thread: 6 inputs and the draws */
 } State;
 
 static double share_of_side(int query) {
@@ -28,9 +37,9 @@ static double share_of_side(int query) {
     return 0.8 / 512;
 }
 
-static int side_at(const State *s) {
+static int side_at(const State *s, int query) {
     int h = s->p.height, w = s->p.width, least = h < w ? h : w;
-    int side = (int)nearbyint(sqrt(share_of_side(s->query - 1) * h * w));
+    int side = (int)nearbyint(sqrt(share_of_side(query - 1) * h * w));
     if (s->ball.norm != NORM_LINF) {
         if (side < 3) side = 3;
         side += side % 2 == 0;
@@ -69,7 +78,6 @@ static void bump(AttackNorm norm, int side, bool turn, double *out, double *half
         for (int x = 0; x < side; x++) out[y * side + x] = turn ? half[x * side + y] : half[y * side + x];
 }
 
-typedef struct Window { int row, column, side; } Window;
 static bool inside(Window w, int y, int x) { return y >= w.row && y < w.row + w.side && x >= w.column && x < w.column + w.side; }
 
 /* The norm of d in the windows (b may be NULL), of plane c; in l2 of the squares, not the root. */
@@ -102,8 +110,8 @@ static void bounded(const State *s, const double *x, double *d, double *out) {
 }
 
 /* The second window is emptied; the first one's change and a new bump share what is free. */
-static void move_bump(const State *s, const double *x, const double *current, const double *draw, double *d, double *out) {
-    int side = side_at(s), h = s->p.height, w = s->p.width;
+static void move_bump(const State *s, int side, const double *x, const double *current, const double *draw, double *d, double *out) {
+    int h = s->p.height, w = s->p.width;
     int64_t n = s->live.run->victim->inputs;
     bool l2 = s->ball.norm == NORM_L2;
     Window a = {(int)(draw[0] * (h - side)), (int)(draw[1] * (w - side)), side}, b = {(int)(draw[2] * (h - side)), (int)(draw[3] * (w - side)), side};
@@ -144,54 +152,96 @@ static void tiles(const State *s, const double *x, const double *draw, double *d
 
 /* ---- linf: windows of one sign a plane ---- */
 
-static void stripes(const State *s, const double *x, const double *draw, double *out) {
+static Real moved(const Ball *b, Real x, double change) {
+    double u = x + change;
+    return (Real)(u < b->lo ? b->lo : u > b->hi ? b->hi : u);
+}
+
+static void stripes(const State *s, const Real *x, const double *draw, Real *out) {
     for (int64_t i = 0; i < s->live.run->victim->inputs; i++) {
         int plane = (int)(i / (s->p.height * s->p.width)), column = (int)(i % s->p.width);
-        double u = x[i] + s->ball.eps * sign_of(draw[plane * s->p.width + column]);
-        out[i] = u < s->ball.lo ? s->ball.lo : u > s->ball.hi ? s->ball.hi : u;
+        out[i] = moved(&s->ball, x[i], s->ball.eps * sign_of(draw[plane * s->p.width + column]));
     }
 }
 
-static void paint(const State *s, const double *x, const double *current, const double *draw, double *out) {
-    int side = side_at(s), h = s->p.height, w = s->p.width, row = (int)(draw[0] * (h - side)), column = (int)(draw[1] * (w - side));
-    memcpy(out, current, (size_t)s->live.run->victim->inputs * sizeof *out);
-    for (int c = 0; c < s->p.planes; c++)
-        for (int y = row; y < row + side; y++)
-            for (int k = column; k < column + side; k++) {
-                int i = (c * h + y) * w + k;
-                double u = x[i] + s->ball.eps * sign_of(draw[2 + c]);
-                out[i] = u < s->ball.lo ? s->ball.lo : u > s->ball.hi ? s->ball.hi : u;
+/* Of `out`, which is the point so far.  True: anything changes. */
+static bool paint(const State *s, Window w, const Real *x, const double *sign, Real *out) {
+    bool changed = false;
+    for (int c = 0; c < s->p.planes; c++) {
+        double change = s->ball.eps * sign_of(sign[c]);
+        for (int y = w.row; y < w.row + w.side; y++)
+            for (int i = (c * s->p.height + y) * s->p.width + w.column, end = i + w.side; i < end; i++) {
+                Real u = moved(&s->ball, x[i], change);
+                changed |= u != out[i];
+                out[i] = u;
             }
+    }
+    return changed;
+}
+
+static void copy_window(const State *s, Window w, const Real *from, Real *to) {
+    for (int c = 0; c < s->p.planes; c++)
+        for (int y = w.row; y < w.row + w.side; y++) {
+            int i = (c * s->p.height + y) * s->p.width + w.column;
+            memcpy(to + i, from + i, (size_t)w.side * sizeof *to);
+        }
 }
 
 /* ---- the search ---- */
 
 enum { MOST_DRAWS = 4096 };
 
-static int draws_of(const State *s) {
-    if (s->query > 0) return s->ball.norm == NORM_LINF ? 2 + s->p.planes : 5 + s->p.planes;
+static int draws_of(const State *s, int query) {
+    if (query > 0) return s->ball.norm == NORM_LINF ? 2 + s->p.planes : 5 + s->p.planes;
     if (s->ball.norm == NORM_LINF) return s->p.planes * s->p.width;
     int side = s->p.height / 5 > 0 ? s->p.height / 5 : 1;
     return (s->p.height / side + 1) * (s->p.width / side + 1) * (1 + s->p.planes);
 }
 
-/* Query 0 is the starting point. */
+/* In linf x differs from `current` in the window at most. */
+static bool propose_linf(State *s, int64_t k, int query, const double *draw) {
+    int64_t n = s->live.run->victim->inputs, row = s->live.at[k];
+    const Real *clean = (const Real *)s->live.clean + k * n;
+    Real *out = (Real *)s->live.x + k * n;
+    if (query == 0) {
+        stripes(s, clean, draw, out);
+        return true;
+    }
+    int side = side_at(s, query);
+    s->window[row] = (Window){(int)(draw[0] * (s->p.height - side)), (int)(draw[1] * (s->p.width - side)), side};
+    return paint(s, s->window[row], clean, draw + 2, out);
+}
+
+static bool propose_wide(const State *s, int64_t k, int query, const double *draw, double *scratch) {
+    const Live *l = &s->live;
+    int64_t n = l->run->victim->inputs;
+    double *x = scratch + 3 * n, *current = x + n, *out = current + n;
+    live_read(l, live_at(l, l->clean, k), x);
+    live_read(l, s->current + k * n, current);
+    if (query) move_bump(s, side_at(s, query), x, current, draw, scratch, out);
+    else tiles(s, x, draw, scratch, out);
+    live_write(l, live_at(l, l->x, k), out);
+    return true;
+}
+
+/* Query 0 is the starting point.  Proposals that change nothing are passed over; after the last one a point is over. */
 static void propose(void *data, int thread, int64_t lo, int64_t hi) {
     State *s = data;
-    int64_t n = s->live.run->victim->inputs;
-    double *scratch = s->scratch + thread * (3 * n + MOST_DRAWS), *draw = scratch + 3 * n;
+    const AttackRun *run = s->live.run;
+    double *scratch = s->scratch + thread * (6 * run->victim->inputs + MOST_DRAWS), *draw = scratch + 6 * run->victim->inputs;
     for (int64_t k = lo; k < hi; k++) {
         int64_t row = s->live.at[k];
-        const double *x = s->live.points.x + row * n;
-        double *current = s->current + row * n, *out = s->candidate + row * n;
-        uint32_t turn = s->live.run->run * (uint32_t)(s->o->queries + 1) + (uint32_t)s->query;
-        s->live.run->draws.fill(s->live.run->draws.data, false, s->live.points.number[row], turn, draws_of(s), draw);
-        if (s->ball.norm == NORM_LINF) {
-            if (s->query) paint(s, x, current, draw, out);
-            else stripes(s, x, draw, out);
-        } else {
-            if (s->query) move_bump(s, x, current, draw, scratch, out);
-            else tiles(s, x, draw, scratch, out);
+        for (bool changed = false; !changed && !s->over[row];) {
+            int query = ++s->query[row];
+            if (query > s->o->queries) {
+                s->over[row] = true;
+                break;
+            }
+            uint32_t turn = run->run * (uint32_t)(s->o->queries + 1) + (uint32_t)query;
+            run->draws.fill(run->draws.data, false, s->live.points.number[row], turn, draws_of(s, query), draw);
+            changed = s->ball.norm == NORM_LINF ? propose_linf(s, k, query, draw) : propose_wide(s, k, query, draw, scratch);
+            changed |= s->together;
+            if (s->o->used) s->o->used[row]++;
         }
     }
 }
@@ -204,50 +254,72 @@ static double margin_of(const Live *l, int64_t k) {
     return z[l->y[k]] - most;
 }
 
+/* The first of two becomes as the second. */
+static void settle(State *s, int64_t k, Real *to, const Real *from) {
+    int64_t n = s->live.run->victim->inputs, row = s->live.at[k];
+    if (s->query[row] && s->ball.norm == NORM_LINF) copy_window(s, s->window[row], from + k * n, to + k * n);
+    else memcpy(to + k * n, from + k * n, s->live.row);
+}
+
 static void accept_better(State *s) {
     Live *l = &s->live;
-    size_t bytes = (size_t)l->run->victim->inputs * sizeof(double);
     for (int64_t k = 0; k < l->n; k++) {
         int64_t row = l->at[k];
         double margin = margin_of(l, k);
-        if (s->o->used) s->o->used[row]++;
-        if (s->query && !(margin < s->margin[row]) && !(margin <= 0)) continue;
+        if (s->query[row] && !(margin < s->margin[row]) && !(margin <= 0)) {
+            settle(s, k, l->x, s->current);
+            continue;
+        }
         s->margin[row] = margin;
-        memcpy(live_row(l, s->current, k), l->x + k * l->run->victim->inputs, bytes);
+        settle(s, k, s->current, l->x);
         if (margin > 0) continue;
-        s->out.fooled[row] = true;
-        memcpy(live_row(l, s->out.adv, k), l->x + k * l->run->victim->inputs, bytes);
+        live_take(l, k, s->out);
+        s->over[row] = true;
     }
 }
 
 static bool search(State *s) {
     const AttackRun *run = s->live.run;
-    for (s->query = 0; s->query <= s->o->queries && s->live.n; s->query++) {
+    for (int turn = 0; s->live.n; turn++) {
         live_each(&s->live, propose, s);
-        live_gather(&s->live, s->candidate, NULL);
-        if (!live_logits(&s->live, run->run * (uint32_t)(s->o->queries + 1) + (uint32_t)s->query)) return false;
+        live_drop(&s->live, s->over);
+        if (!live_logits(&s->live, run->run * (uint32_t)(s->o->queries + 1) + (uint32_t)turn)) return false;
         accept_better(s);
-        if (run->look) run->look(run->look_data, s->query, s->margin, NULL);
-        live_drop(&s->live, s->out.fooled);
+        if (run->look && turn <= s->o->queries) run->look(run->look_data, turn, s->margin, NULL);
+        live_drop(&s->live, s->over);
     }
     return true;
 }
 
-bool attack_square(const AttackRun *run, const Square *options, Points points, Attacked out) {
+bool TYPED(attack_square)(const AttackRun *run, const Square *options, Points points, Attacked out);
+bool TYPED(attack_square)(const AttackRun *run, const Square *options, Points points, Attacked out) {
     const Victim *v = run->victim;
     size_t n = (size_t)points.n, inputs = (size_t)v->inputs, threads = (size_t)pool_threads(run->pool);
-    State s = {.o = options, .ball = run->ball, .out = out, .p = {v->planes, v->height, v->width}};
-    if (draws_of(&s) > MOST_DRAWS) return false;
-    double *block = calloc(n * (2 * inputs + 1) + threads * (3 * inputs + MOST_DRAWS) + 1, sizeof *block);
-    bool ok = block && live_open(&s.live, run, points);
+    State s = {.o = options, .ball = run->ball, .out = out, .p = {v->planes, v->height, v->width}, .together = run->look || v->random};
+    if (draws_of(&s, 0) > MOST_DRAWS) return false;
+    double *block = calloc(n + threads * (6 * inputs + MOST_DRAWS) + 1, sizeof *block);
+    s.window = calloc(n + 1, sizeof *s.window);
+    s.query = calloc(n + 1, sizeof *s.query);
+    s.over = calloc(n + 1, sizeof *s.over);
+    bool ok = block && s.window && s.query && s.over && live_open(&s.live, run, points, NULL, 1);
     if (ok) {
-        s.current = block;
-        s.candidate = s.current + n * inputs;
-        s.margin = s.candidate + n * inputs;
+        s.current = live_column(&s.live);
+        s.margin = block;
         s.scratch = s.margin + n;
+        for (size_t i = 0; i < n; i++) s.query[i] = -1;
         ok = search(&s);
         live_close(&s.live);
     }
     free(block);
+    free(s.window);
+    free(s.query);
+    free(s.over);
     return ok;
 }
+
+#ifdef ATTACK_CHOOSES
+bool attack_square_f32(const AttackRun *run, const Square *options, Points points, Attacked out);
+bool attack_square(const AttackRun *run, const Square *options, Points points, Attacked out) {
+    return (run->victim->f32 ? attack_square_f32 : attack_square_f64)(run, options, points, out);
+}
+#endif

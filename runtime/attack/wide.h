@@ -25,6 +25,8 @@ typedef float NarrowPlace __attribute__((vector_size(16), aligned(4), may_alias)
 /* The four numbers at p; c: a mask of comparisons; every one of four. */
 #define WIDE_AT(p) ((Wide)*(const WidePlace *)(p))
 #define WIDE_PUT(p) (*(WidePlace *)(p))
+#define NARROW_AT(p) __builtin_convertvector((Narrow)*(const NarrowPlace *)(p), Wide)
+#define NARROW_PUT(p) (*(NarrowPlace *)(p))
 #define WIDE_SELECT(c, a, b) ((Wide)(((WideMask)(a) & (c)) | ((WideMask)(b) & ~(c))))
 #define WIDE_ALL(x) ((Wide){(x), (x), (x), (x)})
 #define WIDE_ABS(a) ((Wide)((WideMask)(a) & INT64_MAX))

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Programs: 0 gives logits, 1 + loss a slope, FIRST_OWN + i what the own attack i makes of a point. */
-enum { ARG_MODEL, ARG_WITH, ARG_ON, ARG_SEED, MAX_BATCH = 512, FIRST_OWN = 1 + BUILTIN_LOSSES + MAX_ATTACKS, PROGRAMS = FIRST_OWN + MAX_ATTACKS };
+/* Programs: 0 gives logits, 1 + loss a slope, FIRST_OWN + i what the own attack i makes of a point.  ROW_DX: the results' row of gradients. */
+enum { ARG_MODEL, ARG_WITH, ARG_ON, ARG_SEED, MAX_BATCH = 512, FIRST_OWN = 1 + BUILTIN_LOSSES + MAX_ATTACKS, PROGRAMS = FIRST_OWN + MAX_ATTACKS, ROW_DX = 2 };
 
 typedef struct Assault {
     Eval *e; Span span;
@@ -67,8 +67,9 @@ static void rows_from(const void *rows, DType type, int64_t n, double *out) {
     else memcpy(out, rows, (size_t)n * sizeof *out);
 }
 
-/* One program on n rows: random numbers have the session number `session`, steps begin with `step`. */
-typedef struct Look { int program; const double *x; const int32_t *y, *aim; int64_t n; uint32_t session; int64_t step; } Look;
+/* One program on n rows: random numbers have the session number `session`, steps begin with `step`.  x, dx: rows of the
+ * victim's precision; dx NULL where there is none. */
+typedef struct Look { int program; const void *x; const int32_t *y, *aim; int64_t n; uint32_t session; int64_t step; void *dx; } Look;
 
 static bool assault_run(Assault *a, const Look *look, double *const *out) {
     int64_t n = look->n;
@@ -78,36 +79,32 @@ static bool assault_run(Assault *a, const Look *look, double *const *out) {
     TrainPlan *plan = assault_plan(a, k);
     const uint64_t *keys = plan && plan->keys ? plan_keys(a->e, plan, &a->seeds, look->session) : NULL;
     pthread_mutex_unlock(&a->lock);
-    DType precision = a->model->info->precision;
-    void *in = plan ? rows_to(look->x, n * a->victim.inputs, precision) : NULL, *rows[3] = {NULL};
+    void *rows[3] = {NULL, NULL, look->dx};
     int32_t *zeros = calloc((size_t)n + 1, sizeof *zeros);
-    bool ok = in && zeros;
-    Feed feed = {.rows = {in, y ? y : zeros, aim ? aim : zeros}, .examples = n, .batch = n < MAX_BATCH ? n : MAX_BATCH, .settings = a->settings[k]};
+    bool ok = plan && zeros;
+    Feed feed = {.rows = {look->x, y ? y : zeros, aim ? aim : zeros}, .examples = n, .batch = n < MAX_BATCH ? n : MAX_BATCH, .settings = a->settings[k], .keys = keys};
     for (int i = 0; ok && i < plan->rows; i++) {
-        rows[i] = feed.out_rows[i] = malloc((size_t)(n * shape_size(&plan->row_shape[i])) * dtype_size(plan->row_type[i]) + 64);
+        if (i < ROW_DX) rows[i] = malloc((size_t)(n * shape_size(&plan->row_shape[i])) * dtype_size(plan->row_type[i]) + 64);
+        feed.out_rows[i] = rows[i];
         ok = rows[i] != NULL;
     }
-    if (ok) {
-        feed.keys = keys;
-        int64_t steps = (n + feed.batch - 1) / feed.batch;
-        ok = plan->program->run(plan->program, a->block[k], &feed, look->step, look->step + steps, lab_turn(a->e)->pool) == 0;
-    }
-    for (int i = 0; ok && i < plan->rows; i++) rows_from(rows[i], plan->row_type[i], n * shape_size(&plan->row_shape[i]), out[i]);
-    for (int i = 0; i < 3; i++) free(rows[i]);
-    free(in);
+    int64_t steps = (n + feed.batch - 1) / feed.batch;
+    ok = ok && plan->program->run(plan->program, a->block[k], &feed, look->step, look->step + steps, lab_turn(a->e)->pool) == 0;
+    for (int i = 0; ok && i < plan->rows && i < ROW_DX; i++) rows_from(rows[i], plan->row_type[i], n * shape_size(&plan->row_shape[i]), out[i]);
+    for (int i = 0; i < ROW_DX; i++) free(rows[i]);
     free(zeros);
     return ok;
 }
 
-static bool assault_logits(void *data, const double *x, int64_t n, uint32_t turn, double *z) {
+static bool assault_logits(void *data, const void *x, int64_t n, uint32_t turn, double *z) {
     double *const out[] = {z};
-    return assault_run(data, &(Look){0, x, NULL, NULL, n, turn + 1, 0}, out);
+    return assault_run(data, &(Look){0, x, NULL, NULL, n, turn + 1, 0, NULL}, out);
 }
 
-static bool assault_slope(void *data, AttackLoss loss, const double *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn, double *z,
-                          double *value, double *dx) {
-    double *const out[] = {z, value, dx};
-    return assault_run(data, &(Look){1 + (int)loss, x, y, aim, n, turn + 1, 0}, out);
+static bool assault_slope(void *data, AttackLoss loss, const void *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn, double *z,
+                          double *value, void *dx) {
+    double *const out[] = {z, value};
+    return assault_run(data, &(Look){1 + (int)loss, x, y, aim, n, turn + 1, 0, dx}, out);
 }
 
 /* ---- own attacks ---- */
@@ -118,6 +115,16 @@ static uint32_t own_session(const Assault *a, int which) {
     uint32_t before = 0;
     for (int i = 0; i < which; i++) before += p->attack[i].kind == KIND_OWN && p->own[i].callable->def == p->own[which].callable->def;
     return before;
+}
+
+/* At rows of f64. */
+static bool change_rows(Assault *a, const Look *from, const double *x, double *out) {
+    Look look = *from;
+    void *rows = rows_to(x, look.n * a->victim.inputs, a->model->info->precision);
+    look.x = rows;
+    bool ok = rows && assault_run(a, &look, &out);
+    free(rows);
+    return ok;
 }
 
 /* In blocks of SHARD places of the data set, each a step of its own, where fn draws random numbers: what a point gets is then
@@ -136,8 +143,7 @@ static bool change_block(Assault *a, int k, int which, const double *x, const in
         memcpy(rows + number[i] % SHARD * size, x + i * size, bytes);
         target[number[i] % SHARD] = y[i];
     }
-    Look look = {k, rows, target, NULL, SHARD, own_session(a, which), block};
-    bool ok = assault_run(a, &look, &made);
+    bool ok = change_rows(a, &(Look){k, NULL, target, NULL, SHARD, own_session(a, which), block, NULL}, rows, made);
     for (int64_t i = 0; ok && i < n; i++) memcpy(out + i * size, made + number[i] % SHARD * size, bytes);
     free(rows);
     return ok;
@@ -181,7 +187,7 @@ static bool assault_change(void *data, int which, const double *x, const int32_t
     const TrainPlan *plan = assault_plan(a, k);
     pthread_mutex_unlock(&a->lock);
     bool ok = plan != NULL;
-    if (ok && !plan->keys) ok = assault_run(a, &(Look){k, x, y, NULL, n, 0, 0}, &out);
+    if (ok && !plan->keys) ok = change_rows(a, &(Look){k, NULL, y, NULL, n, 0, 0, NULL}, x, out);
     for (int64_t i = 0, m; ok && plan->keys && i < n; i += m) {
         for (m = 1; i + m < n && number[i + m] / SHARD == number[i] / SHARD; m++) {}
         ok = change_block(a, k, which, x + i * a->victim.inputs, y + i, number + i, m, out + i * a->victim.inputs);
