@@ -4,7 +4,6 @@
  * The window of the first check is 0.22 steps, of the next ones shorter by 0.03 down to 0.06; in l1 all are 0.04.  Losses are
  * kept in a ring of `steps` entries that starts at 0, so the first check compares the first loss with 0. */
 #include "attack/live.h"
-#include "attack/rows.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,7 +15,7 @@ typedef struct State {
     Ball ball;
     Attacked out;
     int n_points, iteration, count, window, window_less, window_least;
-    Real *current, *previous, *slope, *best, *best_slope, *sample;       /* columns; sample: of several, the gradient at hand */
+    void *current, *previous, *slope, *best, *best_slope, *sample;       /* columns; sample: of several, the gradient at hand */
     double *scratch;                                                      /* of each thread: 5 rows of f64 */
     double *history;                                                      /* [points, steps] */
     double *best_value, *check_value, *step, *topk, *sparse;              /* [points] */
@@ -27,31 +26,6 @@ typedef struct State {
 static double sign_of(double x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }
 
 /* ---- one step of one point ---- */
-
-/* First the ball, then the box: a clean point may lie outside of a box that was chosen wrongly. */
-static double within(const Ball *b, double lo, double hi, double u) {
-    u = u < lo ? lo : u > hi ? hi : u;
-    return u < b->lo ? b->lo : u > b->hi ? b->hi : u;
-}
-
-WIDE static void step_linf(const Ball *b, double step, double a, const Real *x, Real *current, Real *previous, const Real *g, int64_t n) {
-    Wide eps = WIDE_ALL(b->eps), low = WIDE_ALL(b->lo), high = WIDE_ALL(b->hi), zero = {0}, way = WIDE_ALL(step), part = WIDE_ALL(a), rest = WIDE_ALL(1 - a);
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        Wide at = ROW_AT(x + i), lo = at - eps, hi = at + eps, c = ROW_AT(current + i), momentum = c - ROW_AT(previous + i), slope = ROW_AT(g + i);
-        Wide v = c + WIDE_SELECT(slope > zero, way, WIDE_SELECT(slope < zero, -way, zero));
-        v = WIDE_MIN(WIDE_MAX(WIDE_MIN(WIDE_MAX(v, lo), hi), low), high);
-        ROW_PUT(previous + i, c);
-        v = c + part * (v - c) + rest * momentum;
-        ROW_PUT(current + i, WIDE_MIN(WIDE_MAX(WIDE_MIN(WIDE_MAX(v, lo), hi), low), high));
-    }
-    for (; i < n; i++) {
-        double lo = x[i] - b->eps, hi = x[i] + b->eps, c = current[i], momentum = c - previous[i];
-        double v = within(b, lo, hi, c + step * sign_of(g[i]));
-        previous[i] = current[i];
-        current[i] = (Real)within(b, lo, hi, c + a * (v - c) + (1 - a) * momentum);
-    }
-}
 
 /* A point on its way, in f64; v: scratch. */
 typedef struct Walk { double *x, *current, *previous, *g, *v; int64_t n; } Walk;
@@ -86,37 +60,44 @@ static void step_l1(const Ball *b, double step, double topk, Walk w) {
     ball_project(b, w.x, w.current, n);
 }
 
-static void step_points(void *data, int thread, int64_t lo, int64_t hi) {
-    State *s = data;
+static void step_point(const State *s, int64_t k, double a, Walk w) {
     const Live *l = &s->live;
-    int64_t n = l->run->victim->inputs;
-    double a = s->iteration ? 0.75 : 1, *at = s->scratch + 5 * thread * n;
-    Walk w = {at, at + n, at + 2 * n, at + 3 * n, at + 4 * n, n};
-    for (int64_t k = lo; k < hi; k++) {
-        const Real *x = (const Real *)l->clean + k * n, *g = s->slope + k * n;
-        Real *current = s->current + k * n, *previous = s->previous + k * n;
-        double step = s->step[l->at[k]];
-        if (s->ball.norm == NORM_LINF) {
-            step_linf(&s->ball, step, a, x, current, previous, g, n);
-            continue;
-        }
-        live_read(l, x, w.x);
-        live_read(l, g, w.g);
-        live_read(l, current, w.current);
-        live_read(l, previous, w.previous);
-        if (s->ball.norm == NORM_L2) step_l2(&s->ball, step, a, w);
-        else step_l1(&s->ball, step, s->topk[l->at[k]], w);
-        live_write(l, current, w.current);
-        live_write(l, previous, w.previous);
+    double step = s->step[l->at[k]];
+    void *x = live_at(l, l->clean, k), *g = live_at(l, s->slope, k), *current = live_at(l, s->current, k), *previous = live_at(l, s->previous, k);
+    if (s->ball.norm == NORM_LINF) {
+        l->rows->ascend(&s->ball, step, a, w.n, x, g, current, previous);
+        return;
     }
+    live_read(l, x, w.x);
+    live_read(l, g, w.g);
+    live_read(l, current, w.current);
+    live_read(l, previous, w.previous);
+    if (s->ball.norm == NORM_L2) step_l2(&s->ball, step, a, w);
+    else step_l1(&s->ball, step, s->topk[l->at[k]], w);
+    live_write(l, current, w.current);
+    live_write(l, previous, w.previous);
+}
+
+static void step_points(void *data, int thread, int64_t lo, int64_t hi) {
+    const State *s = data;
+    int64_t n = s->live.run->victim->inputs;
+    double *at = s->scratch + 5 * thread * n;
+    for (int64_t k = lo; k < hi; k++) step_point(s, k, s->iteration ? 0.75 : 1, (Walk){at, at + n, at + 2 * n, at + 3 * n, at + 4 * n, n});
 }
 
 /* ---- looking at where the points are ---- */
 
 /* The mean of the samples' gradients, so far. */
 static void add_sample(State *s, int sample) {
-    int64_t numbers = s->live.n * s->live.run->victim->inputs;
-    for (int64_t i = 0; i < numbers; i++) s->slope[i] = (sample ? s->slope[i] : 0) + s->sample[i] / (Real)s->o->samples;
+    const Live *l = &s->live;
+    int64_t n = l->run->victim->inputs;
+    double *mean = s->scratch, *g = mean + n;
+    for (int64_t k = 0; k < l->n; k++) {
+        live_read(l, live_at(l, s->slope, k), mean);
+        live_read(l, live_at(l, s->sample, k), g);
+        for (int64_t i = 0; i < n; i++) mean[i] = (sample ? mean[i] : 0) + g[i] / s->o->samples;
+        live_write(l, live_at(l, s->slope, k), mean);
+    }
 }
 
 /* Value, class and gradient at s->current. */
@@ -132,8 +113,8 @@ static bool look_around(State *s, int iteration) {
     return true;
 }
 
-static void copy_row(const State *s, Real *to, const Real *from, int64_t k) {
-    memcpy(live_at(&s->live, to, k), live_at(&s->live, (Real *)(uintptr_t)from, k), s->live.row);
+static void copy_row(const State *s, void *to, void *from, int64_t k) {
+    memcpy(live_at(&s->live, to, k), live_at(&s->live, from, k), s->live.row);
 }
 
 static void take_best(State *s, int64_t k) {
@@ -161,10 +142,13 @@ static void check_momentum(State *s, int64_t k) {
     return_to_best(s, k);
 }
 
-static double changed_of(const State *s, int64_t k, const Real *from) {
-    int64_t n = s->live.run->victim->inputs, changed = 0;
-    const Real *clean = s->live.clean;
-    for (int64_t i = k * n; i < (k + 1) * n; i++) changed += from[i] != clean[i];
+static double changed_of(const State *s, int64_t k, void *from) {
+    const Live *l = &s->live;
+    int64_t n = l->run->victim->inputs, changed = 0;
+    double *x = s->scratch, *u = x + n;
+    live_read(l, live_at(l, l->clean, k), x);
+    live_read(l, live_at(l, from, k), u);
+    for (int64_t i = 0; i < n; i++) changed += u[i] != x[i];
     return (double)changed;
 }
 
@@ -222,7 +206,7 @@ static void start_points(State *s) {
     for (int64_t row = 0; row < s->n_points; row++) {
         const double *from = s->o->start ? s->o->start + row * n : s->scratch;
         if (!s->o->start) draw_point(s, row, l->points.x + row * n, s->scratch);
-        live_write(l, s->current + row * n, from);
+        live_write(l, live_at(l, s->current, row), from);
     }
 }
 
@@ -268,19 +252,18 @@ static bool steps(State *s) {
 /* What was best, of all points: none has left. */
 static void give_best(const State *s) {
     int64_t n = s->live.run->victim->inputs;
-    for (int64_t k = 0; s->o->best && k < s->n_points; k++) live_read(&s->live, s->best + k * n, s->o->best + k * n);
+    for (int64_t k = 0; s->o->best && k < s->n_points; k++) live_read(&s->live, live_at(&s->live, s->best, k), s->o->best + k * n);
     if (s->o->best_value) memcpy(s->o->best_value, s->best_value, (size_t)s->n_points * sizeof(double));
 }
 
 static void columns(State *s) {
-    Real **column[] = {&s->previous, &s->slope, &s->best, &s->best_slope};
+    void **column[] = {&s->previous, &s->slope, &s->best, &s->best_slope};
     for (int i = 0; i < COUNT(column); i++) *column[i] = live_column(&s->live);
     s->current = s->live.x;
     s->sample = s->o->samples > 1 ? live_column(&s->live) : s->slope;
 }
 
-bool TYPED(attack_apgd)(const AttackRun *run, const Apgd *options, Points points, Attacked out);
-bool TYPED(attack_apgd)(const AttackRun *run, const Apgd *options, Points points, Attacked out) {
+bool attack_apgd(const AttackRun *run, const Apgd *options, Points points, Attacked out) {
     size_t n = (size_t)points.n, scratch = 5 * (size_t)run->victim->inputs * (size_t)pool_threads(run->pool);
     State s = {.o = options, .ball = run->ball, .out = out, .n_points = (int)points.n, .watched = run->look != NULL || options->best};
     double *block = calloc(n * ((size_t)options->steps + 6) + scratch + 1, sizeof *block);
@@ -301,10 +284,3 @@ bool TYPED(attack_apgd)(const AttackRun *run, const Apgd *options, Points points
     free(flags);
     return ok;
 }
-
-#ifdef ATTACK_CHOOSES
-bool attack_apgd_f32(const AttackRun *run, const Apgd *options, Points points, Attacked out);
-bool attack_apgd(const AttackRun *run, const Apgd *options, Points points, Attacked out) {
-    return (run->victim->f32 ? attack_apgd_f32 : attack_apgd_f64)(run, options, points, out);
-}
-#endif

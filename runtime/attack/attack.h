@@ -98,10 +98,6 @@ bool attack_own(const AttackRun *run, int which, Points points, Attacked out);
 void ball_project(const Ball *ball, const double *x, double *u, int64_t n);
 /* d: the smallest change of t, lo <= t + d <= hi, that has <w, t + d> = b; as far as the box lets it.  scratch: [2 n]. */
 void plane_project(const Ball *box, const double *t, const double *w, double b, int64_t n, double *scratch, double *d);
-/* Of n numbers: |w|, in l2 0 where it is below 1e-8, and the room on the side where w is to go. */
-typedef struct Sides { double *w, *m; int64_t n; } Sides;
-/* The level at which sum |w| min(g, m) = c, g = level (linf) or level |w| (l2); c is below sum |w| m. */
-double plane_level(bool l2, Sides s, double c);
 double norm_of(AttackNorm norm, const double *d, int64_t n);
 /* What rounding n numbers of 0..1 to f32 may add to a change. */
 double ball_slack(const Ball *ball, int64_t n);

@@ -1,6 +1,5 @@
 /* live.c -- see live.h; a victim's logits at rows of f64; and the random numbers of attacks. */
 #include "attack/live.h"
-#include "attack/wide.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,23 +10,14 @@ enum { ALIGN = 64, BEHIND = 64 };                    /* a program may read and w
 
 static size_t round_up(size_t n) { return (n + ALIGN - 1) / ALIGN * ALIGN; }
 
-static void rows_read(const Victim *v, const void *row, int64_t n, double *out) {
-    if (v->f32) wide_from_f32(row, out, n);
-    else memcpy(out, row, (size_t)n * sizeof *out);
-}
-
-static void rows_write(const Victim *v, const double *x, int64_t n, void *row) {
-    if (v->f32) wide_to_f32(x, row, n);
-    else memcpy(row, x, (size_t)n * sizeof *x);
-}
-
-void live_read(const Live *l, const void *row, double *out) { rows_read(l->run->victim, row, l->run->victim->inputs, out); }
-void live_write(const Live *l, void *row, const double *x) { rows_write(l->run->victim, x, l->run->victim->inputs, row); }
+void live_read(const Live *l, const void *row, double *out) { l->rows->read(row, out, l->run->victim->inputs); }
+void live_write(const Live *l, void *row, const double *x) { l->rows->write(x, row, l->run->victim->inputs); }
 
 bool live_open(Live *l, const AttackRun *run, Points points, const int32_t *aim, int columns) {
     const Victim *v = run->victim;
     size_t n = (size_t)points.n, classes = (size_t)v->classes;
-    *l = (Live){.run = run, .points = points, .n = points.n, .most = columns + 2, .row = (size_t)v->inputs * (v->f32 ? sizeof(float) : sizeof(double))};
+    *l = (Live){.run = run, .loops = attack_loops(), .points = points, .n = points.n, .most = columns + 2, .row = (size_t)v->inputs * (v->f32 ? sizeof(float) : sizeof(double))};
+    l->rows = &l->loops->rows[v->f32];
     l->stride = round_up(n * l->row + BEHIND);
     size_t numbers = n * (classes + 1) * sizeof(double) + n * sizeof(int64_t) + 2 * n * sizeof(int32_t);
     l->block = aligned_alloc(ALIGN, round_up((size_t)l->most * l->stride + numbers + ALIGN));
@@ -42,7 +32,7 @@ bool live_open(Live *l, const AttackRun *run, Points points, const int32_t *aim,
     l->aim = l->y + n;
     l->clean = live_column(l);
     l->x = live_column(l);
-    rows_write(v, points.x, points.n * v->inputs, l->clean);
+    l->rows->write(points.x, l->clean, points.n * v->inputs);
     memcpy(l->x, l->clean, n * l->row);
     for (int64_t i = 0; i < points.n; i++) {
         l->at[i] = i;
@@ -97,7 +87,7 @@ void live_each(Live *l, void (*work)(void *data, int thread, int64_t lo, int64_t
 bool victim_logits(const Victim *v, const double *x, int64_t n, uint32_t turn, double *z) {
     if (!v->f32) return v->logits(v->data, x, n, turn, z);
     float *rows = malloc((size_t)(n * v->inputs) * sizeof *rows + BEHIND);
-    if (rows) rows_write(v, x, n * v->inputs, rows);
+    if (rows) attack_loops()->rows[1].write(x, rows, n * v->inputs);
     bool ok = rows && v->logits(v->data, rows, n, turn, z);
     free(rows);
     return ok;

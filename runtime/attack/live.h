@@ -5,13 +5,15 @@
 #ifndef NIN_ATTACK_LIVE_H
 #define NIN_ATTACK_LIVE_H
 
-#include "attack/attack.h"
+#include "attack/loops.h"
 
 enum { LIVE_COLUMNS = 8 };
 
 /* at[0 .. n-1]: rows of the run's points.  y, aim: [n]; clean, x: columns, x what the victim sees; z: [n, classes]. */
 typedef struct Live {
     const AttackRun *run;
+    const Loops *loops;
+    const RowLoops *rows;
     Points points;
     int64_t n, *at;
     int32_t *y, *aim;

@@ -1,28 +1,11 @@
 /* project.c -- projections on balls and hyperplanes, inside a box. */
 #include "attack/attack.h"
-#include "attack/wide.h"
+#include "attack/loops.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-WIDE double norm_of(AttackNorm norm, const double *d, int64_t n) {
-    Wide sum = {0};
-    double rest = 0;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        Wide x = WIDE_AT(d + i), size = WIDE_ABS(x);
-        if (norm == NORM_LINF) sum = WIDE_MAX(sum, size);
-        else sum += norm == NORM_L2 ? x * x : size;
-    }
-    if (norm == NORM_LINF) {
-        for (int k = 0; k < LANES; k++) rest = rest < sum[k] ? sum[k] : rest;
-        for (; i < n; i++) rest = rest < fabs(d[i]) ? fabs(d[i]) : rest;
-        return rest;
-    }
-    for (; i < n; i++) rest += norm == NORM_L2 ? d[i] * d[i] : fabs(d[i]);
-    rest += WIDE_TREE(sum);
-    return norm == NORM_L2 ? sqrt(rest) : rest;
-}
+double norm_of(AttackNorm norm, const double *d, int64_t n) { return attack_loops()->norm(norm, d, n); }
 
 double ball_slack(const Ball *b, int64_t n) {
     double each = 6e-8 * (1 + fmax(fabs(b->lo), fabs(b->hi)));
@@ -91,75 +74,6 @@ void ball_project(const Ball *b, const double *x, double *u, int64_t n) {
 
 /* ---- a hyperplane (weights below 1e-8 do not count in l2 and l1): moves d_i = -sign(w_i) s_i, 0 <= s_i <= m_i (the room), sum |w_i| s_i = c ---- */
 
-/* Fills the sides; gives sum |w| m. */
-WIDE static double sides_fill(const Ball *box, const double *t, const double *w, double sign, Sides s) {
-    double least = box->norm == NORM_L2 ? 1e-8 : 0, rest = 0;
-    Wide sum = {0}, lo = WIDE_ALL(box->lo), hi = WIDE_ALL(box->hi), zero = {0}, side = WIDE_ALL(sign), bound = WIDE_ALL(least);
-    int64_t i = 0;
-    for (; i + LANES <= s.n; i += LANES) {
-        Wide v = WIDE_AT(w + i) * side, x = WIDE_AT(t + i), size = WIDE_ABS(v);
-        Wide room = WIDE_SELECT(v > zero, x - lo, WIDE_SELECT(v < zero, hi - x, zero));
-        sum += size * room;
-        WIDE_PUT(s.w + i) = WIDE_SELECT(size < bound, zero, size);
-        WIDE_PUT(s.m + i) = room;
-    }
-    for (; i < s.n; i++) {
-        double v = w[i] * sign, size = fabs(v);
-        s.m[i] = v > 0 ? t[i] - box->lo : v < 0 ? box->hi - t[i] : 0;
-        rest += size * s.m[i];
-        s.w[i] = size < least ? 0 : size;
-    }
-    return WIDE_TREE(sum) + rest;
-}
-
-/* At a level: the sum of |w| m of those at their room, and the slope of the others.  first: none is. */
-WIDE static void level_sums(bool l2, Sides s, double level, bool first, double *full, double *slope) {
-    Wide at = {0}, rise = {0}, all = WIDE_ALL(level), zero = {0}, none = WIDE_ALL(first ? -INFINITY : 0);
-    double at_rest = 0, rise_rest = 0;
-    int64_t i = 0;
-    for (; i + LANES <= s.n; i += LANES) {
-        Wide w = WIDE_AT(s.w + i), m = WIDE_AT(s.m + i), reach = (l2 ? all * w : all) + none;
-        WideMask there = m <= reach;
-        at += WIDE_SELECT(there, w * m, zero);
-        rise += WIDE_SELECT(there, zero, l2 ? w * w : w);
-    }
-    for (; i < s.n; i++) {
-        double w = s.w[i], m = s.m[i];
-        if (!first && m <= (l2 ? level * w : level)) at_rest += w * m;
-        else rise_rest += l2 ? w * w : w;
-    }
-    *full = WIDE_TREE(at) + at_rest;
-    *slope = WIDE_TREE(rise) + rise_rest;
-}
-
-/* sum |w| min(g, m) rises with the level and is concave: Newton's steps from below end at the level in finitely many. */
-double plane_level(bool l2, Sides s, double c) {
-    double level = 0;
-    for (int k = 0; k < 200; k++) {
-        double full, slope;
-        level_sums(l2, s, level, k == 0, &full, &slope);
-        double next = slope > 0 ? (c - full) / slope : INFINITY;
-        if (!(next > level)) break;
-        level = next;
-    }
-    return level;
-}
-
-/* d: each as far as the level (times |w|) goes, or its room; against the sign of w. */
-WIDE static void plane_moves(const Ball *box, const double *w, double sign, double level, bool far, Sides s, double *d) {
-    bool l2 = box->norm == NORM_L2;
-    Wide zero = {0}, side = WIDE_ALL(sign), all = WIDE_ALL(level), infinite = WIDE_ALL(far ? INFINITY : 0);
-    int64_t i = 0;
-    for (; i + LANES <= s.n; i += LANES) {
-        Wide v = WIDE_AT(w + i) * side, reach = (l2 ? all * WIDE_AT(s.w + i) : all) + infinite, move = WIDE_MIN(reach, WIDE_AT(s.m + i));
-        WIDE_PUT(d + i) = WIDE_SELECT(v > zero, -move, WIDE_SELECT(v < zero, move, zero));
-    }
-    for (; i < s.n; i++) {
-        double v = w[i] * sign, reach = l2 ? level * s.w[i] : level, move = far || reach > s.m[i] ? s.m[i] : reach;
-        d[i] = v > 0 ? -move : v < 0 ? move : 0;
-    }
-}
-
 typedef struct Order { double w; int64_t i; } Order;
 static int by_weight(const void *a, const void *b) {
     const Order *x = a, *y = b;
@@ -184,14 +98,15 @@ static void plane_greedy(Sides s, const double *w, double sign, double c, double
 }
 
 void plane_project(const Ball *box, const double *t, const double *w, double b, int64_t n, double *scratch, double *d) {
+    const Loops *loops = attack_loops();
     Sides s = {scratch, scratch + n, n};
-    double c = wide_dot(w, t, n) - b, sign = 1;
+    double c = loops->dot(w, t, n) - b, sign = 1;
     if (c < 0) {
         c = -c;
         sign = -1;
     }
-    double room = sides_fill(box, t, w, sign, s);
-    bool far = c >= room, l2 = box->norm == NORM_L2;
-    if (!far && box->norm == NORM_L1) plane_greedy(s, w, sign, c, d);
-    else plane_moves(box, w, sign, far ? 0 : plane_level(l2, s, c), far, s, d);
+    bool far = c >= loops->sides(box, t, w, sign, s), l2 = box->norm == NORM_L2;
+    if (far) loops->moves(false, w, sign, INFINITY, s, d);
+    else if (box->norm == NORM_L1) plane_greedy(s, w, sign, c, d);
+    else loops->moves(l2, w, sign, loops->level(l2, s, c), s, d);
 }

@@ -2,7 +2,7 @@
  *
  * The victim's programs take inputs in the protocol's units: with raw ones the data's map is part of the program, so that
  * gradients are by raw values.  Each loss has a program of its own, made when it is first needed. */
-#include "attack/wide.h"
+#include "attack/loops.h"
 #include "experiment/attacking.h"
 #include "experiment/training.h"
 #include "experiment/experiment.h"
@@ -57,13 +57,13 @@ static TrainPlan *assault_plan(Assault *a, int k) {
 
 static void *rows_to(const double *x, int64_t n, DType precision) {
     void *rows = malloc((size_t)n * dtype_size(precision) + 64);
-    if (rows && precision == DT_F32) wide_to_f32(x, rows, n);
+    if (rows && precision == DT_F32) attack_loops()->rows[1].write(x, rows, n);
     else if (rows) memcpy(rows, x, (size_t)n * sizeof *x);
     return rows;
 }
 
 static void rows_from(const void *rows, DType type, int64_t n, double *out) {
-    if (type == DT_F32) wide_from_f32(rows, out, n);
+    if (type == DT_F32) attack_loops()->rows[1].read(rows, out, n);
     else memcpy(out, rows, (size_t)n * sizeof *out);
 }
 

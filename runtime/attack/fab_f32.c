@@ -1,3 +1,0 @@
-/* fab_f32.c -- fab.c with rows of f32. */
-#define ATTACK_F32
-#include "attack/fab.c"

@@ -1,0 +1,7 @@
+/* loops_avx2.c -- the loops for AVX2. */
+#if defined(__x86_64__) && !defined(__clang__)
+#pragma GCC target("avx2")
+#define LOOPS loops_avx2
+#include "attack/loops_body.h"
+#endif
+typedef int loops_avx2_elsewhere;                /* a file of C is not empty */
