@@ -105,6 +105,14 @@ static void fold(const Group *g, int output, bool first) {
     memset(acc->data, 0, bytes);
 }
 
+static bool left_out(const Group *g, int64_t point) {
+    int operand = g->w->attr->index - ZEROS_OF;
+    if (operand < 0) return false;
+    const Value *value = g->w->in[operand];
+    const void *at = element_at(value, point_row(g, point), point_element(g, point));
+    return value->dtype == DT_F32 ? *(const float *)at == 0 : *(const double *)at == 0;
+}
+
 static void accumulate(const Group *g, const Frame *frame, int output, int64_t first, int64_t count) {
     Val root = g->body->outputs.at[output].value;
     bool outer = graph_node(g->body, root)->op == G_OUTER;
@@ -113,6 +121,7 @@ static void accumulate(const Group *g, const Frame *frame, int output, int64_t f
     for (int64_t i = 0; i < count; i++) {
         int64_t point = first + i;
         if (g->shards && point && point % shard == 0) fold(g, output, point == shard);
+        if (left_out(g, point)) continue;
         if (outer) fma_into(acc, value_row(&frame->value[graph_in(g->body, root, 0)], i),
                             value_row(&frame->value[graph_in(g->body, root, 1)], i),
                             graph_node(g->body, root)->shape.dim[1]);

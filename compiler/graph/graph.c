@@ -100,7 +100,7 @@ static bool attr_normalise(Op op, NodeType type, const Attr *given, Attr *out) {
     *out = (Attr){0};
     if (!given || !uses) return false;
     if (uses & USES_VALUE) out->i64 = const_normal(type.dtype, given);
-    if (uses & USES_INDEX) out->index = given->index;
+    if (uses & (USES_INDEX | USES_ZEROS)) out->index = given->index;
     if (uses & USES_AXIS) out->axis = given->axis;
     if (uses & USES_MAPPED) out->mapped = given->mapped;
     if (uses & USES_AXES) out->axes = given->axes;

@@ -61,6 +61,10 @@ typedef struct Window {
     int32_t groups, reversed, stride[MAX_PLACES], pad[MAX_PLACES], dilation[MAX_PLACES];
 } Window;
 
+/* Attr.index of a MAP: NODES: its gradient leaves out of its sums the points whose adjoint is 0; ZEROS_OF + k: the sums
+ * leave out the points at which its mapped operand k is 0. */
+enum { NODES = 1, ZEROS_OF = 2 };
+
 typedef struct Attr {                       /* zero unless the op uses it; compared bitwise */
     union { double f64; int64_t i64; };
     int32_t index, axis, mapped;

@@ -126,6 +126,7 @@ static void print_node(Printer *p, const Graph *g, Val v, const Map *bodies) {
     if (uses & USES_INDEX) buf_printf(p->out, " %d", attr->index);
     if (uses & USES_AXIS) buf_printf(p->out, " axis %d", attr->axis);
     if (uses & USES_MAPPED) buf_printf(p->out, " mapped %d", attr->mapped);
+    if (uses & USES_ZEROS && attr->index) buf_printf(p->out, " zeros %d", attr->index);
     if (uses & USES_AXES) print_axes(p->out, attr->axes);
     if (uses & USES_STARTS) print_starts(p->out, attr, node->shape.rank);
     if (uses & USES_WINDOW) print_window(p->out, &attr->window, window_axes((Op)node->op, node->shape.rank));

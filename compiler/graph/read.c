@@ -262,6 +262,7 @@ static void read_attr(Reader *r, const Names *names, uint32_t uses, NodeType typ
     if (uses & USES_INDEX) attr->index = read_small(r);
     if (uses & USES_AXIS && expect_word(r, "axis")) attr->axis = read_small(r);
     if (uses & USES_MAPPED && expect_word(r, "mapped")) attr->mapped = read_small(r);
+    if (uses & USES_ZEROS && take_word(r, "zeros")) attr->index = read_small(r);
     if (uses & USES_AXES) read_axes(r, attr);
     if (uses & USES_STARTS && expect_word(r, "at")) {
         Shape list = read_list(r);

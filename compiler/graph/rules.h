@@ -6,7 +6,7 @@
 
 enum AttrUse {
     USES_VALUE = 1, USES_INDEX = 2, USES_AXIS = 4, USES_MAPPED = 8, USES_AXES = 16, USES_STARTS = 32,
-    USES_BLOB = 64, USES_BODY = 128, USES_WINDOW = 256
+    USES_BLOB = 64, USES_BODY = 128, USES_WINDOW = 256, USES_ZEROS = 512
 };
 uint32_t attr_uses(Op op);                               /* a set of AttrUse */
 bool attr_equal(const Attr *a, const Attr *b);           /* blobs by content, bodies by address */

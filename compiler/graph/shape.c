@@ -71,7 +71,7 @@ uint32_t attr_uses(Op op) {
         [G_NOISE] = USES_INDEX, [G_NORMAL] = USES_INDEX, [G_TRANSPOSE] = USES_STARTS, [G_SLICE] = USES_STARTS,
         [G_PAD] = USES_STARTS, [G_CONCAT] = USES_AXIS, [G_SUM] = USES_AXES, [G_MAXIMUM] = USES_AXES,
         [G_INTERPOLATE] = USES_AXES, [G_BATCH_INTERPOLATE] = USES_AXES,
-        [G_MINIMUM] = USES_AXES, [G_PROD] = USES_AXES, [G_BATCH_SUM] = USES_AXES, [G_MAP] = USES_MAPPED | USES_BODY,
+        [G_MINIMUM] = USES_AXES, [G_PROD] = USES_AXES, [G_BATCH_SUM] = USES_AXES, [G_MAP] = USES_MAPPED | USES_BODY | USES_ZEROS,
         [G_PROJ] = USES_INDEX, [G_HOLE] = USES_INDEX, [G_SCAN] = USES_VALUE | USES_INDEX | USES_MAPPED | USES_BODY,
         [G_CONV] = USES_WINDOW, [G_BATCH_CONV] = USES_WINDOW,
     };
@@ -544,6 +544,20 @@ static const char *map_outputs(const Graph *body) {
     return NULL;
 }
 
+/* Points may be left out of a MAP that only sums, and is no batch, by an operand that is a float. */
+static const char *map_zeros(const Rule *r) {
+    const Graph *body = r->attr->body;
+    int operand = r->attr->index - ZEROS_OF;
+    if (r->attr->index < 0 || operand >= r->attr->mapped) return "no such mapped operand";
+    if (operand < 0) return NULL;
+    if (r->type[operand].dtype != DT_F32 && r->type[operand].dtype != DT_F64) return "zeros must be those of floats";
+    for (int i = 0; i < r->nin; i++)
+        if (r->type[i].batched) return "no points of a batch can be left out";
+    for (int i = 0; i < body->outputs.len; i++)
+        if (body->outputs.at[i].kind != OUT_SUMMED) return "points can be left out of sums alone";
+    return NULL;
+}
+
 /* The type of the MAP itself is that of its mapped operands with the dtype of its first output; only PROJ reads it. */
 static const char *shape_MAP(Rule *r) {
     int mapped = r->attr->mapped;
@@ -552,6 +566,7 @@ static const char *shape_MAP(Rule *r) {
     const char *why = map_operands(r, mapped);
     if (!why) why = map_inputs(r, mapped);
     if (!why) why = map_outputs(r->attr->body);
+    if (!why) why = map_zeros(r);
     if (why) return why;
     r->out->shape = r->type[0].shape;
     r->out->dtype = (DType)graph_node(r->attr->body, r->attr->body->outputs.at[0].value)->dtype;

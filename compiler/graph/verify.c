@@ -99,7 +99,7 @@ static bool attr_is_normal(const Node *node, const Attr *attr) {
     uint32_t uses = attr_uses((Op)node->op);
     Attr rest = *attr;
     if (uses & USES_VALUE && const_normal((DType)node->dtype, attr) == attr->i64) rest.i64 = 0;
-    if (uses & USES_INDEX) rest.index = 0;
+    if (uses & (USES_INDEX | USES_ZEROS)) rest.index = 0;
     if (uses & USES_AXIS) rest.axis = 0;
     if (uses & USES_MAPPED) rest.mapped = 0;
     if (uses & USES_AXES) rest.axes = 0;

@@ -398,6 +398,25 @@ static void make_arrays(MapGen *m) {
             m->result[k] = point_array(m, (DType)body_node(m, m->body->outputs.at[k].value)->dtype);
 }
 
+/* The points that take part, in point order without gaps; their number. */
+static KVal operands_of_some(MapGen *m) {
+    Gen *g = &m->c.g;
+    KVal none = gen_i64(g, 0), places = gen_i64(g, m->places), units = gen_i64(g, m->units), zero = 0;
+    KVal place = k_for(g->m, g->f, none, places, 1), before = k_carry(g->m, g->f, none);
+    KVal unit = k_for(g->m, g->f, none, units, 1), n = k_carry(g->m, g->f, before);
+    Ix flat = ix_plus(g, ix_times(g, (Ix){unit, 0}, m->places), (Ix){place, 0});
+    for (int k = 0; k < m->mapped; k++) {
+        KVal x = load_value(&m->outer, region_base(m->r, graph_in(m->r->graph, m->map, k)), flat);
+        if (k == m->zeros) zero = gen_2(g, K_EQ, x, k_real(g->m, g->f, k_type(g->f, x), 0));
+        k_store(g->m, g->f, ctx_entry(&m->c, m->operand[k]), n, x);
+    }
+    k_next(g->m, g->f, gen_select(g, zero, n, gen_2(g, K_ADD, n, gen_i64(g, 1))));
+    k_end(g->m, g->f);
+    k_next(g->m, g->f, k_result(g->m, g->f, 0, KT(I64)));
+    k_end(g->m, g->f);
+    return k_result(g->m, g->f, 0, KT(I64));
+}
+
 /* The range of points of the stage's lo .. hi, in blocks of `step`. */
 static void range_of_blocks(MapGen *m, int step, KVal *from, KVal *to) {
     Gen *g = &m->c.g;
@@ -413,7 +432,8 @@ static void emit_points(MapGen *m) {
     int step = m->points ? m->vectors * lanes_of(m) : m->vectors;
     KVal to = m->total;
     if (m->dense) range_of_blocks(m, step, &from, &to);
-    if (m->points) operands_to_points(m);
+    if (m->zeros >= 0) to = m->total = operands_of_some(m);
+    else if (m->points) operands_to_points(m);
     map_clear_sums(m);
     m->first = k_for(g->m, g->f, from, to, step);
     KVal left = gen_2(g, K_SUB, m->total, m->first), most = gen_i64(g, step);
@@ -468,6 +488,19 @@ static void spread_arrays(MapGen *m) {
         if (body_node(m, root)->op != G_OUTER) keep(m, root);
         else keep(m, graph_in(m->body, root, 0)), keep(m, graph_in(m->body, root, 1));
     }
+    if (m->zeros >= 0) m->count = plan_buffer(m->plan, (Buffer){.fixed = sizeof(int64_t)});
+}
+
+/* A share of the points that take part, for the stage's lo .. hi of `blocks`; the first of them tells the sums how many. */
+static void range_of_some(MapGen *m, int64_t blocks, KVal *from, KVal *to) {
+    Gen *g = &m->c.g;
+    KVal one = gen_i64(g, 1), all = gen_i64(g, blocks);
+    m->total = operands_of_some(m);
+    *from = gen_2(g, K_DIV, gen_2(g, K_MUL, k_lo(g->m, g->f), m->total), all);
+    *to = gen_2(g, K_DIV, gen_2(g, K_MUL, k_hi(g->m, g->f), m->total), all);
+    k_for(g->m, g->f, gen_select(g, gen_2(g, K_LT, k_lo(g->m, g->f), one), k_lo(g->m, g->f), one), one, 1);
+    k_store(g->m, g->f, ctx_entry(&m->c, m->count), gen_i64(g, 0), m->total);
+    k_end(g->m, g->f);
 }
 
 /* The points from .. to - 1 of the operands, in point order. */
@@ -487,7 +520,7 @@ static void operands_of_range(MapGen *m, KVal from, KVal to) {
 void map_block_begin(MapGen *m, KVal from, KVal to, int step) {
     Gen *g = &m->c.g;
     m->first = k_for(g->m, g->f, from, to, step);
-    KVal left = gen_2(g, K_SUB, m->total, m->first), most = gen_i64(g, step);
+    KVal left = gen_2(g, K_SUB, to, m->first), most = gen_i64(g, step);
     m->valid = gen_select(g, gen_2(g, K_LT, left, most), left, most);
     m->c.moves = 0;
     for (Val v = 1, k = 0; v < (Val)m->body->node.len; v++) {
@@ -520,18 +553,25 @@ static void open_function(MapGen *m, const char *name) {
 
 static void emit_spread(MapGen *m) {
     int step = m->vectors * 16;
+    int64_t blocks = (m->size + step - 1) / step;
     KVal from, to;
     open_function(m, "map");
     map_rows_weights(m);
     m->total = gen_i64(&m->c.g, m->size);
-    range_of_blocks(m, step, &from, &to);
-    operands_of_range(m, from, to);
+    if (m->zeros >= 0) {
+        range_of_some(m, blocks, &from, &to);
+    } else {
+        range_of_blocks(m, step, &from, &to);
+        operands_of_range(m, from, to);
+    }
     map_block_begin(m, from, to, step);
     map_rows_body(m);
     map_block_end(m);
-    plan_stage(m->plan, &m->c.g, STAGE_TILES, (m->size + step - 1) / step, "map");
+    plan_stage(m->plan, &m->c.g, STAGE_TILES, blocks, "map");
     open_function(m, "map_sums");
     m->total = gen_i64(&m->c.g, m->size);
+    if (m->zeros >= 0)
+        m->total = k_load(m->c.g.m, m->c.g.f, KT(I64), ctx_entry(&m->c, m->count), gen_i64(&m->c.g, 0));
     int64_t parts = map_spread_sums(m);
     plan_stage(m->plan, &m->c.g, STAGE_TILES, parts, "sums of a map");
 }
@@ -540,7 +580,7 @@ void map_lower(Region *r, Val v) {
     const Attr *attr = graph_attr(r->graph, v);
     const Shape *shape = &graph_node(r->graph, v)->shape;
     MapGen m = {.r = r, .plan = r->plan, .map = v, .body = attr->body, .mapped = attr->mapped,
-                .varies = r->info[v].varies};
+                .varies = r->info[v].varies, .zeros = attr->index - ZEROS_OF};
     m.size = shape_size(shape);
     m.units = shape->rank ? shape->dim[0] : 1;
     m.places = m.size / m.units;

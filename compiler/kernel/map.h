@@ -31,6 +31,7 @@ typedef struct MapGen {
     Val map;
     const Graph *body;
     int mapped, vectors;
+    int zeros;                             /* the operand whose zeros leave a point out, or -1; then all outputs are sums */
     bool points, varies;                   /* points: in point order; varies: a batch of them */
     bool rows;                             /* map_rows.c: elements in lanes */
     bool dense;                            /* operands that do not vary, 16 elements at a time, in any order */
@@ -38,6 +39,7 @@ typedef struct MapGen {
     int64_t size, units, places;
     Val *proj;                             /* by output; 0: not wanted */
     int *operand, *result;                 /* entries of arrays in point order, by operand and output */
+    int count;                             /* spread, zeros: the entry of how many points take part */
     Shard shard;
     KVal first, total;                     /* of the block: vector (or point) number; how many there are */
     KVal valid;                            /* points of the block that there are, if in point order */

@@ -68,6 +68,12 @@ static void add_share(Inner *n, Val root, Val proj) {
         x = gen_fma(g, pull(&n->in, graph_in(n->body, root, 0), &a), pull(&n->in, graph_in(n->body, root, 1), &b), acc);
     else
         x = gen_2(g, K_ADD, acc, pull(&n->in, root, &b));
+    int zeros = graph_attr(n->c->r->graph, n->map)->index - ZEROS_OF;
+    if (zeros >= 0) {
+        KVal of = inner_mapped(&n->in, zeros);
+        KVal left = gen_2(g, K_EQ, of, k_real(g->m, g->f, k_type(g->f, of), 0));
+        x = gen_select(g, left, acc, x);
+    }
     store_value(n->c, proj, flat, x);
     loop_end(n->c, columns);
     if (node->op == G_OUTER) loop_end(n->c, node->shape.dim[0]);

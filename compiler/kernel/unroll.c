@@ -335,16 +335,26 @@ static void body_leaf(void *data, Unrolled *u, Val v, KVal *out) {
         out[i] = operand(u->outer, u->map, mapped + input->index, u->example, i);
 }
 
+/* Whether the point takes no part in sums, or 0 if it does. */
+static KVal left_out(Unrolled *u, Val map, int64_t e, int64_t point) {
+    int zeros = graph_attr(u->graph, map)->index - ZEROS_OF;
+    if (zeros < 0) return 0;
+    KVal x = operand(u, map, zeros, e, point);
+    return gen_2(u->g, K_EQ, x, k_real(u->g->m, u->g->f, k_type(u->g->f, x), 0));
+}
+
 /* Adds one point's share of a summed output; an OUTER at the root is a chain of fma. */
-static void add_summed(Unrolled *body, Val root, KVal *acc) {
+static void add_summed(Unrolled *body, Val root, KVal left, KVal *acc) {
     const Node *node = graph_node(body->graph, root);
     for (int64_t i = 0; i < node_size(body, root); i++) {
+        KVal before = acc[i];
         if (node->op == G_OUTER) {
             int64_t n = node->shape.dim[1];
             acc[i] = gen_fma(body->g, operand(body, root, 0, 0, i / n), operand(body, root, 1, 0, i % n), acc[i]);
         } else {
             acc[i] = gen_2(body->g, K_ADD, acc[i], unroll_at(body, root, 0, i));
         }
+        if (left) acc[i] = gen_select(body->g, left, before, acc[i]);
     }
 }
 
@@ -363,7 +373,7 @@ static void map_point(Unrolled *u, Val v, int64_t e, int64_t point, KVal **out, 
         unroll_node(&inner, k);
     for (int k = 0; k < body->outputs.len; k++) {
         Val root = body->outputs.at[k].value;
-        if (body->outputs.at[k].kind == OUT_SUMMED) add_summed(&inner, root, acc[k]);
+        if (body->outputs.at[k].kind == OUT_SUMMED) add_summed(&inner, root, left_out(u, v, e, point), acc[k]);
         else out[k][e * node_size(u, v) + point] = inner.value[root][0];
     }
 }

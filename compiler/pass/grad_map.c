@@ -7,7 +7,8 @@
  * Outputs: for each wanted mapped operand its adjoint (OUT_MAPPED; summed over the batch afterwards if the operand
  * is not batched while the MAP is), for each use of a wanted shared operand a sum of its own (OUT_SUMMED), with
  * RESHAPE, TRANSPOSE and PAD at its root moved behind the MAP, so that an OUTER below stands at the root: the sum
- * of moved elements is the moved sum. */
+ * of moved elements is the moved sum.
+ * Nodes of a grid whose adjoint is 0 are left out of the sums (lang/arithmetic.md, 44). */
 #include "pass/grad.h"
 
 enum { MAX_OPERANDS = 255, MAX_PEEL = 16 };
@@ -19,6 +20,7 @@ typedef struct MapGrad {
     Graph *new;
     Val *copy;                                /* by id in body: its copy */
     int mapped, shared;                       /* operands of the MAP */
+    int zeros;                                /* Attr.index of the new MAP */
     VEC(Val) in_mapped, in_shared;            /* operands of the new MAP */
     struct Result { int operand; Val view[MAX_PEEL]; int views; } *result;    /* by output of the new body */
 } MapGrad;
@@ -115,7 +117,9 @@ static Val replay_views(MapGrad *m, const struct Result *r, Val value) {
 
 static void give_results(MapGrad *m) {
     Ad *ad = m->ad;
-    Attr attr = {.mapped = m->in_mapped.len, .body = m->new};
+    Attr attr = {.mapped = m->in_mapped.len, .index = m->zeros, .body = m->new};
+    for (int k = 0; k < m->new->outputs.len; k++)
+        if (m->new->outputs.at[k].kind == OUT_MAPPED) attr.index = 0;
     for (int i = 0; i < m->in_shared.len; i++) vec_push(ad->scratch, &m->in_mapped, m->in_shared.at[i]);
     if (m->in_mapped.len > MAX_OPERANDS) {
         Span span = graph_node(ad->g, ad->y)->span;
@@ -138,6 +142,7 @@ void vjp_MAP(Ad *ad) {
     m.shared = graph_node(ad->g, ad->y)->nin - m.mapped;
     for (int i = 0; i < m.mapped; i++) vec_push(ad->scratch, &m.in_mapped, ad_in(ad, i));
     for (int i = 0; i < m.shared; i++) vec_push(ad->scratch, &m.in_shared, ad_in(ad, m.mapped + i));
+    if (attr->index == NODES && m.body->outputs.len == 1) m.zeros = ZEROS_OF + m.mapped;
     copy_body(&m);
     want_inputs(&m);
     for (int i = ad->first[ad->y]; i; i = ad->use.at[i].next) seed_output(&m, ad->use.at[i].port, ad->use.at[i].value);

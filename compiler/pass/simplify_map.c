@@ -85,12 +85,13 @@ static Val repeated_scalar(const Simplifier *s, Val v) {
     return node->shape.rank || node->batched ? 0 : v;
 }
 
-/* What input node v of the body is in the new body; operands not seen before are appended. */
-static Val new_input(Round *body, Simplifier *outer, const GraphInput *input, Val operand, Operands *mapped,
+/* What input node v of the body is in the new body; operands not seen before are appended.  keep: it stays mapped. */
+static Val new_input(Round *body, Simplifier *outer, const GraphInput *input, Val operand, bool keep, Operands *mapped,
                      Operands *shared) {
     double x;
     NodeType type = {input->dtype, input->shape, false};
     bool is_mapped = input->kind == IN_MAPPED;
+    if (keep) return graph_input(body->s.g, IN_MAPPED, operand_find(mapped, operand), input->name, type);
     if (simple_number(outer, operand, &x)) return simple_splat(&body->s, x, type);
     Val scalar = is_mapped ? repeated_scalar(outer, operand) : 0;
     if (scalar) operand = scalar;
@@ -181,12 +182,17 @@ static void rebuild_map(Round *r, Val v) {
         if (!body.live[b] || graph_node(from, b)->op != G_INPUT) continue;
         const GraphInput *input = &from->inputs.at[graph_attr(from, b)->index];
         int operand = input->index + (input->kind == IN_MAPPED ? 0 : attr->mapped);
-        body.renamed[b] = new_input(&body, &r->s, input, r->renamed[graph_in(r->from, v, operand)], &mapped, &shared);
+        bool keep = input->kind == IN_MAPPED && input->index == attr->index - ZEROS_OF;
+        Val now = r->renamed[graph_in(r->from, v, operand)];
+        body.renamed[b] = new_input(&body, &r->s, input, now, keep, &mapped, &shared);
     }
     rebuild(&body);
     r->plan[v].port = choose_outputs(&body, r->read[v]);
     Attr new = {.body = same_body(r, from, compact_body(&body, &mapped, &shared))};
     keep_operand(r, v, &mapped);
+    new.index = attr->index;
+    if (attr->index >= ZEROS_OF)
+        new.index = ZEROS_OF + operand_find(&mapped, r->renamed[graph_in(r->from, v, attr->index - ZEROS_OF)]);
     new.mapped = mapped.len;
     for (int i = 0; i < shared.len; i++) mapped.at[mapped.len++] = shared.at[i];
     r->s.applied += body.s.applied;

@@ -155,7 +155,7 @@ static Val apply_map(Eval *e, const CellForm *form, const Val *nodes, int n, Spa
     Val *in = arena_array(e->arena, Val, n + form->shared_len);
     for (int i = 0; i < n; i++) in[i] = nodes[i];
     for (int i = 0; i < form->shared_len; i++) in[n + i] = trace_root(e->trace)->params.at[form->shared[i].param].node;
-    Attr attr = {.mapped = n, .body = form->body};
+    Attr attr = {.mapped = n, .index = e->trace->at_nodes ? NODES : 0, .body = form->body};
     Val map = graph_add(e->trace->graph, G_MAP, in, n + form->shared_len, &attr, NULL, span);
     return graph_proj(e->trace->graph, map, 0);
 }

@@ -62,6 +62,7 @@ typedef struct Trace {
     struct Instance *root, *at;                   /* instances, for paths and sharing; see sema/instance.h */
     struct Trace *outer;                          /* of a MAP body: the trace that holds its MAP */
     const struct Strategies *strategies;          /* of the net's cells; NULL: all exact */
+    bool at_nodes;                                /* the call at hand is that of a grid's nodes */
     bool exact_cells;                             /* cells are exact, and ask for their boxes (trace_boxes) */
     bool watch;                                   /* notes what cells are called with (trace_uses) */
     struct TraceFacts *facts;                     /* side tables by node: see trace.c */

@@ -215,7 +215,10 @@ static bool grid_call(Eval *e, const StrategyCall *call, const Strategy *s, Val 
     }
     if (e->trace->exact_cells) return cell_exact(e, call, call->nodes, call->shape, out);
     for (int j = 0; j < call->n; j++) x[j] = axis_nodes(e, s, &box, j, &shape);
-    if (!cell_exact(e, call, x, &shape, &values)) return false;
+    e->trace->at_nodes = true;
+    bool fine = cell_exact(e, call, x, &shape, &values);
+    e->trace->at_nodes = false;
+    if (!fine) return false;
     *out = interpolation(e, values, &box, call->nodes, call->n, call->span);
     return true;
 }

@@ -562,6 +562,26 @@ static void test_nested_map(void **state) {
     arena_free(arena);
 }
 
+/* A point at which the chosen operand is 0 gives nothing to the sums, whatever the others are. */
+static void test_left_out(void **state) {
+    (void)state;
+    float x[] = {1, INFINITY, 2, NAN, 4}, y[] = {1, 0, -1, -0.0f, 0.5f}, want = 1 - 2 + 2;
+    for (int zeros = 0; zeros < 2; zeros++) {
+        Arena *arena = arena_new();
+        Graph *body = graph_new(arena), *g = graph_new(arena);
+        NodeType scalar = type_of(DT_F32, false, SHAPE0), five = type_of(DT_F32, false, shape1(5));
+        Val a = graph_input(body, IN_MAPPED, 0, "a", scalar), b = graph_input(body, IN_MAPPED, 1, "b", scalar);
+        graph_output(body, OUT_SUMMED, 0, "", graph_2(body, G_MUL, a, b));
+        Val in[2] = {graph_input(g, IN_BLOCK, 0, "x", five), graph_input(g, IN_BLOCK, 1, "y", five)};
+        Val map = add(g, G_MAP, in, 2, (Attr){.mapped = 2, .index = zeros ? ZEROS_OF + 1 : 0, .body = body}, five);
+        graph_output(g, OUT_VALUE, 0, "", graph_proj(g, map, 0));
+        const float *sum = evaluate(arena, g, 1, (const void *[]){x, y});
+        if (zeros) check_f32(sum, &want, 1, "left out");
+        else assert_true(isnan(*sum));
+        arena_free(arena);
+    }
+}
+
 /* ---- programs ---- */
 
 /* w += rate * batch_sum(x * w + noise); swaps two further slots; rows and series out. */
@@ -641,7 +661,7 @@ int main(void) {
         cmocka_unit_test(test_cast), cmocka_unit_test(test_ints), cmocka_unit_test(test_powi),
         cmocka_unit_test(test_views), cmocka_unit_test(test_random), cmocka_unit_test(test_sum),
         cmocka_unit_test(test_reductions), cmocka_unit_test(test_matmul), cmocka_unit_test(test_batch_sum),
-        cmocka_unit_test(test_batch_outer), cmocka_unit_test(test_map), cmocka_unit_test(test_nested_map),
+        cmocka_unit_test(test_batch_outer), cmocka_unit_test(test_map), cmocka_unit_test(test_nested_map), cmocka_unit_test(test_left_out),
         cmocka_unit_test(test_cuts), cmocka_unit_test(test_conv), cmocka_unit_test(test_conv_outside),
         cmocka_unit_test(test_huge),
     };

@@ -228,7 +228,7 @@ static Graph *every_op(Arena *arena) {
     graph_output(g, OUT_ROWS, 2, "cell", graph_proj(g, map, 0));
     graph_output(g, OUT_BLOCK, 1, "dcell", graph_proj(g, map, 1));
     in[0] = y;
-    map = add(g, G_MAP, in, 2, (Attr){.mapped = 1, .body = body}, f32_3);
+    map = add(g, G_MAP, in, 2, (Attr){.mapped = 1, .index = NODES, .body = body}, f32_3);
     graph_output(g, OUT_ROWS, 3, "again", graph_proj(g, map, 0));
     ScanDraft loop = {.turns = 3};
     Val carry = scan_hole(g, graph_type(g, y)), part = scan_hole(g, scan_part(g, x));

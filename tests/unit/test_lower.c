@@ -382,6 +382,64 @@ static void small_cells(void **state) {
     }
 }
 
+/* Sums that leave out the points at which an operand is 0, where the other is infinite: unrolled and in blocks; in a
+ * body point by point (second part), with a batch around it. */
+static Graph *zeros_body(Case *c) {
+    Graph *b = graph_new(c->arena);
+    NodeType scalar = {DT_F32, SHAPE0, false};
+    Val x = graph_input(b, IN_MAPPED, 0, "x", scalar), y = graph_input(b, IN_MAPPED, 1, "y", scalar);
+    Val p = graph_input(b, IN_SHARED, 0, "p", (NodeType){DT_F32, shape_of(1, (int64_t)3), false});
+    Val xyp = graph_2(b, G_MUL, p, graph_broadcast(b, graph_2(b, G_MUL, x, y), shape_of(1, (int64_t)3)));
+    graph_output(b, OUT_SUMMED, 0, "s", xyp);
+    graph_output(b, OUT_SUMMED, 1, "o", graph_add(b, G_OUTER, (Val[]){xyp, p}, 2, NULL, NULL, (Span){0}));
+    graph_output(b, OUT_SUMMED, 2, "n", graph_const(b, DT_F32, 1));
+    return b;
+}
+
+static Val splat(Graph *g, double x, Shape shape) { return graph_broadcast(g, graph_const(g, DT_F32, x), shape); }
+
+static void left_out(void **state) {
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        Case c = case_new(DT_F32);
+        Shape shape = k == 0 ? shape_of(1, (int64_t)7) : shape_of(2, (int64_t)9, (int64_t)k == 1 ? 5 : 130);
+        Val x = case_slot(&c, DT_F32, shape), y = case_slot(&c, DT_F32, shape);
+        Val none = splat(c.g, 0, shape), some = graph_2(c.g, G_LT, y, none);
+        y = graph_add(c.g, G_SELECT, (Val[]){some, none, y}, 3, NULL, NULL, (Span){0});
+        Val far = graph_2(c.g, G_DIV, splat(c.g, 1, shape), none);
+        x = graph_add(c.g, G_SELECT, (Val[]){some, far, x}, 3, NULL, NULL, (Span){0});
+        if (k == 3) y = graph_2(c.g, G_MUL, y, none);
+        Val in[] = {x, y, case_slot(&c, DT_F32, shape_of(1, (int64_t)3))};
+        Attr attr = {.mapped = 2, .index = ZEROS_OF + 1, .body = zeros_body(&c)};
+        Val map = graph_add(c.g, G_MAP, in, 3, &attr, NULL, (Span){0});
+        for (int i = 0; i < 3; i++) case_show(&c, graph_proj(c.g, map, i));
+        case_check(&c, 3, 3, false);
+        arena_free(c.arena);
+    }
+}
+
+static void left_out_inside(void **state) {
+    (void)state;
+    Case c = case_new(DT_F32);
+    Graph *b = graph_new(c.arena);
+    Shape shape = shape_of(1, (int64_t)40);
+    NodeType scalar = {DT_F32, SHAPE0, false}, many = {DT_F32, shape, false};
+    Val at = graph_input(b, IN_MAPPED, 0, "at", scalar), w = graph_input(b, IN_SHARED, 0, "w", many);
+    Val p = graph_input(b, IN_SHARED, 1, "p", (NodeType){DT_F32, shape_of(1, (int64_t)3), false});
+    Val y = graph_2(b, G_MAX, graph_broadcast(b, at, shape), splat(b, 0, shape));
+    Val in[] = {graph_2(b, G_DIV, w, y), y, p};
+    Attr attr = {.mapped = 2, .index = ZEROS_OF + 1, .body = zeros_body(&c)};
+    Val map = graph_add(b, G_MAP, in, 3, &attr, NULL, (Span){0});
+    graph_output(b, OUT_MAPPED, 0, "n", graph_proj(b, map, 2));
+    graph_output(b, OUT_MAPPED, 1, "s", graph_reduce(b, G_SUM, graph_proj(b, map, 0), 1));
+    Val of[] = {case_row(&c, DT_F32, shape_of(1, (int64_t)30), 0), case_slot(&c, DT_F32, shape),
+                case_slot(&c, DT_F32, shape_of(1, (int64_t)3))};
+    map = case_map(&c, b, of, 3, 1);
+    for (int i = 0; i < 2; i++) case_show(&c, graph_proj(c.g, map, i));
+    case_check(&c, 37, 37, false);
+    arena_free(c.arena);
+}
+
 /* Nothing varies and nothing is summed: threads take parts of the points. */
 static void many_points(void **state) {
     (void)state;
@@ -612,7 +670,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(large_products), cmocka_unit_test(convolutions), cmocka_unit_test(conv_tiles),
         cmocka_unit_test(tables),
         cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
-            cmocka_unit_test(many_points), cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
+            cmocka_unit_test(many_points), cmocka_unit_test(left_out), cmocka_unit_test(left_out_inside),
+            cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
