@@ -222,19 +222,6 @@ static bool assault_open(Assault *a) {
 
 /* ---- points in the protocol's units ---- */
 
-static int64_t feature_of(const DataObject *data, int64_t i) {
-    const Affine *map = data->affine;
-    return map && map->features > 1 ? i / (shape_size(&data->x.shape) / map->features) : 0;
-}
-
-/* Values of images are k / 255: what was rounded on the way is put right. */
-static double raw_of(const DataObject *data, int64_t i, double x) {
-    const Affine *map = data->affine;
-    double raw = map ? x * map->sd[feature_of(data, i)] + map->mean[feature_of(data, i)] : x, byte = nearbyint(255 * raw);
-    bool image = data->fixed_range && data->raw_lo == 0 && data->raw_hi == 1;
-    return image && fabs(255 * raw - byte) < 1e-3 ? byte / 255 : raw;
-}
-
 static double *points_of(const Assault *a) {
     int64_t size = a->victim.inputs, n = a->data->size;
     DType precision = a->model->info->precision;
@@ -242,7 +229,7 @@ static double *points_of(const Assault *a) {
     double *x = arena_array(a->e->arena, double, n * size + 1);
     rows_from(rows, precision, n * size, x);
     for (int64_t i = 0; i < n * size; i++) {
-        if (!a->protocol->network) x[i] = raw_of(a->data, i % size, x[i]);
+        if (!a->protocol->network) x[i] = data_raw_number(a->data, i % size, x[i]);
         if (precision == DT_F32) x[i] = (float)x[i];
     }
     return x;
@@ -279,16 +266,19 @@ static Value examples_of(const Assault *a, const AttackReport *report) {
     int64_t size = a->victim.inputs, n = a->data->size;
     const Affine *map = a->protocol->network ? NULL : a->data->affine;
     DataObject *made = arena_new_of(e->arena, DataObject);
-    float *x = arena_alloc(e->arena, sizeof(float) * (size_t)(n * size) + 64);
+    float *x = arena_alloc(e->arena, sizeof(float) * (size_t)(n * size) + 64), *raw = NULL;
+    if (!a->protocol->network) raw = arena_array(e->arena, float, n * size + 1);
     for (int64_t i = 0; i < n * size; i++) {
-        int64_t f = feature_of(a->data, i % size);
+        int64_t f = data_feature(a->data, i % size);
         x[i] = (float)report->adv[i];
+        if (raw) raw[i] = x[i];
         if (map) x[i] = (x[i] - (float)map->mean[f]) / (float)map->sd[f];
     }
     *made = *a->data;
     made->train = made->valid = made->test = NULL;
     made->wide[0] = made->wide[1] = NULL;
     made->x = (Column){DT_F32, a->data->x.shape, x, 0};
+    made->raw = raw;
     made->name = arena_printf(e->arena, "%s under %s", a->data->name, a->protocol->label);
     char *text = arena_printf(e->arena, "attacked %s %s %s", a->data->hash, a->model->info->hash, a->protocol->identity);
     sha256_hex(text, strlen(text), made->hash);

@@ -49,7 +49,7 @@ static const BuiltinRow builtins_load[] = {{"load", builtin_load}, {NULL, NULL}}
 const BuiltinRow *lab_builtin_table(Arena *arena) {
     const BuiltinRow *const parts[] = {builtins_train, builtins_data, builtins_dataset, builtins_synthetic, builtins_noise, builtins_record,
                                        builtins_table, builtins_mark, builtins_figure, builtins_misc, builtins_corruption, builtins_load,
-                                       builtins_artifact, builtins_protocol, builtins_attack, builtins_surfaces, builtins_strategy,
+                                       builtins_artifact, builtins_protocol, builtins_attack, builtins_save, builtins_surfaces, builtins_strategy,
                                        builtins_cell_facts,
                                        builtins_analysis, builtins_approximate, builtins_spectrum, builtins_distill};
     VEC(BuiltinRow) rows = {0};

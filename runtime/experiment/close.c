@@ -99,11 +99,11 @@ static void file_label(const Value *key, Buf *out) {
     buf_free(&label);
 }
 
-static bool link_run(Experiment *x, Eval *e, const Row *row, const Run *run) {
+const char *keys_file(Arena *arena, const Value *key, int keys) {
     Buf name = {0};
-    for (int i = 0; i < row->set->keys; i++) {
+    for (int i = 0; i < keys; i++) {
         if (i) buf_text(&name, "-");
-        file_label(&row->key[i], &name);
+        file_label(&key[i], &name);
     }
     if (name.len > NAME_LONGEST) {
         char hex[65];
@@ -111,10 +111,14 @@ static bool link_run(Experiment *x, Eval *e, const Row *row, const Run *run) {
         name.len = NAME_LONGEST;
         buf_printf(&name, "-%.6s", hex);
     }
-    const char *path = path_join(e->arena, x->folder, arena_printf(e->arena, "%.*s.safetensors", (int)name.len, name.at));
+    buf_put(&name, "", 1);
+    return buf_done(&name, arena);
+}
+
+static bool link_run(Experiment *x, Eval *e, const Row *row, const Run *run) {
+    const char *path = path_join(e->arena, x->folder, arena_printf(e->arena, "%s.safetensors", keys_file(e->arena, row->key, row->set->keys)));
     const char *target = arena_printf(e->arena, "%s../../runs/%s/weights.safetensors", x->lab->options.shards ? "../" : "",
                                       run_hash(run));
-    buf_free(&name);
     const char *made = arena_printf(e->arena, "%s.tmp-%ld", path, (long)getpid());
     unlink(made);                                                        /* then all at once: another process may do the same now */
     if (symlink(target, made) == 0 && rename(made, path) == 0) return true;

@@ -135,6 +135,7 @@ static bool corrupt_by_fn(const Request *r, const DataObject *data, const Images
     given.affine = NULL;
     given.x.rows = raw;
     given.wide[0] = given.wide[1] = NULL;
+    given.raw = NULL;
     const NetInfo *info = net_info(e, r->with, &given.x, DT_F32, r->call->arg_spans[ARG_WITH]);
     if (!info) return false;
     if (info->params || !shape_equal(&info->output.shape, &data->x.shape) || info->output.dtype != DT_F32)
@@ -214,6 +215,7 @@ static bool corrupt_part(const Request *r, const DataObject *data, DataObject *o
     *out = *data;
     out->train = out->valid = out->test = NULL;
     out->wide[0] = out->wide[1] = NULL;
+    out->raw = NULL;
     result_names(r, data, out);
     if (e->mode == EVAL_CHECK || !data->known) { out->known = false; return true; }
     int64_t n = shape_size(&data->x.shape);

@@ -38,7 +38,36 @@ const void *data_rows(Lab *lab, const DataObject *data, int column, DType precis
 
 /* ---- the object ---- */
 
-static const char *const data_fields[] = {"train", "valid", "test", "x", "y", "shape", "classes", "size", "tokens", NULL};
+/* ---- raw values ---- */
+
+int64_t data_feature(const DataObject *data, int64_t i) {
+    const Affine *map = data->affine;
+    return map && map->features > 1 ? i / (shape_size(&data->x.shape) / map->features) : 0;
+}
+
+double data_raw_number(const DataObject *data, int64_t i, double x) {
+    const Affine *map = data->affine;
+    double raw = map ? x * map->sd[data_feature(data, i)] + map->mean[data_feature(data, i)] : x, byte = nearbyint(255 * raw);
+    bool image = data->fixed_range && data->raw_lo == 0 && data->raw_hi == 1;
+    return image && fabs(255 * raw - byte) < 1e-3 ? byte / 255 : raw;
+}
+
+const float *data_raw(Lab *lab, const DataObject *data) {
+    const float *x = data_rows(lab, data, 0, DT_F32);
+    int64_t size = shape_size(&data->x.shape);
+    DataObject *owner = (DataObject *)(uintptr_t)data;
+    pthread_mutex_lock(&lab->lock);
+    if (!owner->raw) {
+        float *raw = arena_array(lab->arena, float, data->size * size + 1);
+        for (int64_t i = 0; i < data->size * size; i++) raw[i] = (float)data_raw_number(data, i % size, x[i]);
+        owner->raw = raw;
+    }
+    const float *raw = owner->raw;
+    pthread_mutex_unlock(&lab->lock);
+    return raw;
+}
+
+static const char *const data_fields[] = {"train", "valid", "test", "x", "y", "raw", "shape", "classes", "size", "tokens", NULL};
 
 static Value rows_value(Arena *arena, const Column *column, int64_t rows) {
     Tensor *t = arena_new_of(arena, Tensor);
@@ -79,6 +108,10 @@ static bool data_field(Eval *e, Object *self, Name field, Span span, Value *out)
     else if (strcmp(field, "size") == 0) *out = value_int(data->size);
     else if (strcmp(field, "x") == 0 && data->known) *out = rows_value(e->arena, &data->x, data->size);
     else if (strcmp(field, "y") == 0 && data->known) *out = rows_value(e->arena, &data->y, data->size);
+    else if (strcmp(field, "raw") == 0 && data->known && data->x.dtype != DT_I32) {
+        Column raw = {DT_F32, data->x.shape, data_raw(lab_of(e), data), 0};
+        *out = rows_value(e->arena, &raw, data->size);
+    } else if (strcmp(field, "raw") == 0 && data->x.dtype != DT_I32) *out = value_abstract(NULL);
     else if (field[1] == 0 && (*field == 'x' || *field == 'y')) *out = value_abstract(NULL);
     else return false;
     return true;
@@ -136,6 +169,7 @@ DataObject *data_slice(Arena *arena, const DataObject *data, int64_t from, int64
     slice->train = slice->valid = slice->test = NULL;
     slice->wide[0] = slice->wide[1] = NULL;
     slice->size = count;
+    slice->raw = data->raw ? data->raw + from * shape_size(&data->x.shape) : NULL;
     if (data->known) {
         slice->x.rows = (const char *)data->x.rows + (size_t)from * column_row(&data->x);
         slice->y.rows = (const char *)data->y.rows + (size_t)from * column_row(&data->y);
@@ -278,6 +312,7 @@ static bool builtin_reconstruct(Eval *e, const BuiltinCall *call, Value *out) {
     for (int i = 0; i < 4; i++) {
         copy[i].y = copy[i].x;
         copy[i].wide[0] = copy[i].wide[1] = NULL;
+        copy[i].raw = NULL;
         char *text = arena_printf(e->arena, "reconstruct %s", copy[i].hash);
         sha256_hex(text, strlen(text), copy[i].hash);
     }

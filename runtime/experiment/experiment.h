@@ -30,6 +30,7 @@ struct Turn {
     Arena *arena; bool keeps;                     /* keeps: something recorded points into the arena */
 };
 
+typedef struct SavedName { const char *name; Span span; } SavedName;
 typedef struct LinkedRun { const Row *row; const Run *run; } LinkedRun;
 typedef struct Experiment {
     Lab *lab; Arena *arena; LoadedModule *module; const Ast *ast; Name name;
@@ -41,6 +42,7 @@ typedef struct Experiment {
     int64_t turns, turns_done, rows, numbered;    /* numbered: turns of all loops so far, of other shards too */
     VEC(const char *) reports;                    /* names of tables and figures so far: E0811 */
     VEC(const char *) files;                      /* written, for the closing lines */
+    VEC(SavedName) saved;                         /* names of save(...), by call: E0811 */
     VEC(LinkedRun) linked;                        /* runs trained beside a row, for KEYS.safetensors */
     VEC(const DataObject *) data;                 /* trained on */
     VEC(const char *) strategies;                 /* how cells of its models were evaluated, once each */
@@ -65,7 +67,12 @@ bool experiment_close(Experiment *x, Eval *e);    /* run.json, links, closing li
 bool lab_interrupted(const Lab *lab);
 void lab_adopt(Lab *lab, Arena *arena);           /* frees the arena with the lab */
 
+/* What the keys of a turn are called in the name of a file. */
+const char *keys_file(Arena *arena, const Value *key, int keys);
+
 /* ---- record.c ---- */
+/* The names and values of all loops around a turn, outermost first; either may be NULL.  Gives how many. */
+int turn_keys(const Turn *turn, Name *names, Value *values);
 Row *row_settle(Experiment *x, const Row *row);
 void row_add(Experiment *x, Row *settled);
 bool row_around(const Row *row);                  /* does a turn around it have rows of its own? */
@@ -106,7 +113,8 @@ bool mean_function(Eval *e, const Value *fns, int n, Span span, Value *out);
 /* ---- table.c, figure.c ---- */
 extern const ObjectClass table_class;
 typedef struct TableObject { Object object; RowSet *set; const char *name; bool known; } TableObject;
-extern const BuiltinRow builtins_train[], builtins_table[], builtins_figure[], builtins_misc[], builtins_corruption[], builtins_protocol[], builtins_attack[], builtins_surfaces[];
+extern const BuiltinRow builtins_train[], builtins_table[], builtins_figure[], builtins_misc[], builtins_corruption[], builtins_protocol[], builtins_attack[], builtins_surfaces[],
+    builtins_save[];
 /* A function of two numbers at points xy[i][2]. */
 bool function_grid(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);
 bool function_of_vector(const Value *f);          /* a model, or a mean of models: of one vector */
@@ -116,5 +124,6 @@ bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span
 extern const ObjectClass surface_class;
 typedef struct Surface { Object object; int nx, ny; double *x, *y, *z; const char *x_name, *y_name; bool known; } Surface;
 bool report_name(Eval *e, Experiment *x, const char *name, Span span);    /* E0811, E0901 */
+bool name_of_file(Eval *e, const char *name, Span span);                  /* E0901 */
 
 #endif

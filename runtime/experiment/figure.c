@@ -76,7 +76,7 @@ static int label_number(Drawing *d, int which, const Value *value) {
     return d->labels[which].len - 1;
 }
 
-static bool is_surface(const Mark *mark) { return mark->kind == MARK_HEAT || mark->kind == MARK_CONTOUR; }
+static bool is_surface(const Mark *mark) { return mark->kind == MARK_HEAT || mark->kind == MARK_CONTOUR || mark->kind == MARK_IMAGE; }
 
 /* In the legend: what a mark without color: shows, where it is not the only one of its panel. */
 static const char *own_label(const Drawing *d, int mark) {
@@ -93,7 +93,7 @@ static int own_color(const Drawing *d, int mark) {
     for (int i = 0; i < d->marks; i++) {
         MarkKind kind = d->mark[i]->kind;
         if (kind == MARK_HEAT) color++;
-        else if (i < mark && kind != MARK_CONTOUR && kind != MARK_RULE) color++;
+        else if (i < mark && kind != MARK_CONTOUR && kind != MARK_RULE && kind != MARK_IMAGE) color++;
     }
     return color;
 }
@@ -137,9 +137,9 @@ static void figure_marks(Drawing *d, int number, const SeriesList *list, FigureM
     for (int i = 0; i < list->at.len; i++) {
         const Series *s = &list->at.at[i];
         take_facts(d, s);
-        if (mark->kind == MARK_HEAT || mark->kind == MARK_CONTOUR) {
+        if (is_surface(mark)) {
             FigureGrid *grid = arena_new_of(arena, FigureGrid);
-            *grid = (FigureGrid){s->nx, s->ny, s->x[0], s->x[s->nx - 1], s->y[0], s->y[s->ny - 1], s->z, s->downwards};
+            *grid = (FigureGrid){s->nx, s->ny, s->x[0], s->x[s->nx - 1], s->y[0], s->y[s->ny - 1], s->z, s->downwards, s->rgb};
             if (mark->kind == MARK_HEAT && mark->levels)                  /* and lines over its colours */
                 out[(*n)++] = (FigureMark){.kind = MARK_HEAT, .grid = grid};
             MarkKind kind = mark->levels ? MARK_CONTOUR : mark->kind;
@@ -168,7 +168,7 @@ static FigurePanel *panel_at(Drawing *d, int row, int column) {
 static bool any_seen(const SeriesList *list) {
     for (int i = 0; i < list->at.len; i++) {
         const Series *s = &list->at.at[i];
-        if (s->z || !s->y) return true;
+        if (s->z || s->rgb || !s->y) return true;
         for (int k = 0; k < s->n; k++)
             if (isfinite(s->y[k])) return true;
     }

@@ -101,6 +101,7 @@ typedef struct DataObject {
     const struct DataObject *train, *valid, *test;/* parts; NULL if it has none (then it is its own train) */
     bool known;                                   /* false when the files are missing (check mode): types only */
     void *wide[2];                                /* rows in the other precision, made on demand (data_rows) */
+    const float *raw;                             /* x in raw units, made on demand (data_raw); or NULL */
     const struct NoiseSpec *noise;                /* drawn for each run (noise.c): no rows of its own; else NULL */
 } DataObject;
 extern const ObjectClass data_class;

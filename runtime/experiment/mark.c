@@ -1,4 +1,4 @@
-/* mark.c -- lines, points, band, bars, heat, contour, hist, cdf, rule; axis: the calls that make them, and their series.
+/* mark.c -- lines, points, band, bars, heat, contour, image, hist, cdf, rule; axis: the calls that make them, and their series.
  *
  * Arguments that are keys (color, group) split a panel's rows into series.  If y has an aggregate, a series has one
  * point for each value of x; else one for each row, or for each entry of lists in the rows. */
@@ -11,7 +11,7 @@
 
 enum { HEAT_POINTS = 161, GROUP_POINTS = 81, LINE_POINTS = 201 };
 
-static const char *const mark_names[] = {"lines", "points", "band", "bars", "heat", "contour", "hist", "cdf", "rule"};
+static const char *const mark_names[] = {"lines", "points", "band", "bars", "heat", "contour", "hist", "cdf", "rule", "image"};
 static void mark_identity(const Object *self, Buf *out) { buf_text(out, mark_names[((const Mark *)self)->kind]); }
 const ObjectClass mark_class = {.name = "mark", .identity = mark_identity};
 static void axis_identity(const Object *self, Buf *out) { buf_text(out, ((const Axis *)self)->log ? "axis(scale: log)" : "axis()"); }
@@ -52,7 +52,7 @@ static bool mark_needs(Eval *e, const Mark *mark) {
     switch (mark->kind) {
     case MARK_LINES: lacks = z || xy ? NULL : mark->x ? "y" : "x"; break;
     case MARK_POINTS: case MARK_BAND: case MARK_BARS: lacks = xy ? NULL : mark->x ? "y" : "x"; break;
-    case MARK_HEAT: case MARK_CONTOUR: lacks = z ? NULL : "z"; break;
+    case MARK_HEAT: case MARK_CONTOUR: case MARK_IMAGE: lacks = z ? NULL : "z"; break;
     case MARK_HIST: case MARK_CDF: lacks = mark->x ? NULL : "x"; break;
     case MARK_RULE: lacks = mark->x || mark->y ? NULL : "x or y"; break;
     }
@@ -89,6 +89,7 @@ MARK_BUILTIN(contour, MARK_CONTOUR)
 MARK_BUILTIN(hist, MARK_HIST)
 MARK_BUILTIN(cdf, MARK_CDF)
 MARK_BUILTIN(rule, MARK_RULE)
+MARK_BUILTIN(image, MARK_IMAGE)
 
 static bool builtin_axis(Eval *e, const BuiltinCall *call, Value *out) {
     Axis *axis = arena_new_of(e->arena, Axis);
@@ -311,6 +312,43 @@ static bool series_matrix(Eval *e, const Mark *mark, const Tensor *t, Series *s)
     return true;
 }
 
+static bool no_image(Eval *e, const Mark *mark, const Value *z) {
+    Buf text = {0};
+    if (z->kind == V_TENSOR) shape_print(&z->tensor->shape, &text);
+    else buf_text(&text, value_kind_name(z));
+    Diag *diag = diag_add(e->diags, D_E0806, mark->span, "image draws numbers from 0 to 1, [rows, columns] or [3, rows, columns]; this is %.*s",
+                          (int)text.len, text.at);
+    diag_hint(diag, "data.raw[1], of data whose shape: is that of images");
+    buf_free(&text);
+    return false;
+}
+
+/* An image of one plane is grey, one of three has colours; what is beyond 0..1 is cut. */
+static bool series_image(Eval *e, const Mark *mark, const Group *group, Series *s) {
+    Value z;
+    const Tensor *t;
+    if (!formula_group(e, mark->z, group, &z)) return false;
+    if (z.kind == V_LIST && z.list->len && z.list->at[0].kind == V_TENSOR) z = z.list->at[0];       /* several rows: the first */
+    if ((z.kind != V_TENSOR && z.kind != V_LIST) || !value_as_tensor(e, &z, DT_F64, mark->span, &t)) return no_image(e, mark, &z);
+    Shape shape = t->shape;
+    int planes = shape.rank == 3 ? (int)shape.dim[0] : 1;
+    if ((shape.rank != 2 && shape.rank != 3) || (planes != 1 && planes != 3)) return no_image(e, mark, &z);
+    s->ny = (int)shape.dim[shape.rank - 2], s->nx = (int)shape.dim[shape.rank - 1];
+    if (s->nx < 2 || s->ny < 2) return no_image(e, mark, &z);
+    int size = s->nx * s->ny;
+    s->rgb = arena_array(e->arena, uint8_t, 3 * size);
+    s->x = arena_array(e->arena, double, s->nx);
+    s->y = arena_array(e->arena, double, s->ny);
+    for (int i = 0; i < s->nx; i++) s->x[i] = i + 1;
+    for (int i = 0; i < s->ny; i++) s->y[i] = i + 1;
+    for (int i = 0; i < 3 * size; i++) {
+        double v = ((const double *)t->data)[(planes == 3 ? i % 3 : 0) * size + i / 3];
+        s->rgb[i] = (uint8_t)nearbyint(255 * (v > 0 ? v < 1 ? v : 1 : 0));
+    }
+    s->downwards = true;
+    return true;
+}
+
 static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series *s) {
     Value z;
     if (!formula_group(e, mark->z, group, &z)) return false;
@@ -397,6 +435,7 @@ static bool group_series(Eval *e, const Mark *mark, const Group *group, Series s
         break;
     case MARK_BAND: ok = series_grouped(e, mark, group, &s); break;
     case MARK_HEAT: case MARK_CONTOUR: ok = series_surface(e, mark, group, &s); break;
+    case MARK_IMAGE: ok = series_image(e, mark, group, &s); break;
     case MARK_HIST: case MARK_CDF: ok = series_values(e, mark, group, &s); break;
     case MARK_RULE: ok = series_rule(e, mark, group, &s); break;
     }
@@ -430,4 +469,4 @@ bool mark_series(Eval *e, const Mark *mark, const Group *panel, SeriesList *out)
 
 const BuiltinRow builtins_mark[] = {
     {"lines", builtin_lines}, {"points", builtin_points}, {"band", builtin_band}, {"bars", builtin_bars}, {"heat", builtin_heat},
-    {"contour", builtin_contour}, {"hist", builtin_hist}, {"cdf", builtin_cdf}, {"rule", builtin_rule}, {"axis", builtin_axis}, {NULL, NULL}};
+    {"contour", builtin_contour}, {"hist", builtin_hist}, {"cdf", builtin_cdf}, {"rule", builtin_rule}, {"image", builtin_image}, {"axis", builtin_axis}, {NULL, NULL}};

@@ -24,7 +24,7 @@ typedef struct Series {
     int fewest, most;                             /* values that a mean with a spread is of */
     const char *x_name, *y_name;                  /* of a grid: what its axes are; or NULL */
     bool downwards;                               /* of a matrix: y counts rows from the top */
-    int nx, ny; double *z;
+    int nx, ny; double *z; uint8_t *rgb;
 } Series;
 typedef struct SeriesList { VEC(Series) at; } SeriesList;
 /* What a mark comes to for the points of a panel. */

@@ -78,7 +78,7 @@ Value value_keep(Arena *arena, const Value *value, bool *plain) {
 
 /* ---- row sets ---- */
 
-static int turn_keys(const Turn *turn, Name *names, Value *values) {
+int turn_keys(const Turn *turn, Name *names, Value *values) {
     int n = 0;
     if (turn->outer) n = turn_keys(turn->outer, names, values);
     for (int i = 0; i < turn->names; i++, n++) {

@@ -11,13 +11,15 @@ enum { MAX_BY = 16, MAX_COLUMNS = 48 };
 static void table_identity(const Object *self, Buf *out) { buf_printf(out, "table %s", ((const TableObject *)self)->name); }
 const ObjectClass table_class = {.name = "table", .identity = table_identity};
 
-bool report_name(Eval *e, Experiment *x, const char *name, Span span) {
+bool name_of_file(Eval *e, const char *name, Span span) {
     bool plain = *name && *name != '.';
     for (const char *p = name; *p; p++) plain &= isalnum((unsigned char)*p) || strchr("_-. ", *p);
-    if (!plain) {
-        diag_add(e->diags, D_E0901, span, "\"%s\" cannot name a file; letters, digits, _ - and . can", name);
-        return false;
-    }
+    if (!plain) diag_add(e->diags, D_E0901, span, "\"%s\" cannot name a file; letters, digits, _ - and . can", name);
+    return plain;
+}
+
+bool report_name(Eval *e, Experiment *x, const char *name, Span span) {
+    if (!name_of_file(e, name, span)) return false;
     for (int i = 0; i < x->reports.len; i++)
         if (strcmp(x->reports.at[i], name) == 0) {
             diag_add(e->diags, D_E0811, span, "two tables or figures are called \"%s\"", name);

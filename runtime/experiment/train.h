@@ -147,6 +147,11 @@ bool model_metrics(Eval *e, const Model *model, const DataObject *data, const Va
 
 /* The rows of a column (0 = x, 1 = y) in the working precision; converted once and kept. */
 const void *data_rows(Lab *lab, const DataObject *data, int column, DType precision);
+/* Which of the map's features number i of an example belongs to; its raw value (of images k / 255: what was rounded on the way
+ * is put right); all raw values, kept with the data. */
+int64_t data_feature(const DataObject *data, int64_t i);
+double data_raw_number(const DataObject *data, int64_t i, double x);
+const float *data_raw(Lab *lab, const DataObject *data);
 static inline bool data_has_classes(const DataObject *data) { return data->y.classes > 0 && data->y.shape.rank == 0; }
 
 /* ---- training (train.c) ---- */

@@ -37,7 +37,9 @@ static Cells cells_of(const Figure *figure) {
     }
     double room = 920.0 / cells.columns;
     cells.width = cells.columns == 1 ? (figure->square ? 380 : 460) : fmin(figure->square ? 270 : 300, fmax(150, room));
-    cells.height = figure->square ? cells.width : cells.columns == 1 && cells.rows == 1 ? 310 : 0.76 * cells.width;
+    if (figure->pictures) cells.width = cells.columns == 1 ? 380 : fmin(150, fmax(60, room));
+    if (figure->pictures) cells.height = cells.width * fmin(4, fmax(0.25, figure->tall));
+    else cells.height = figure->square ? cells.width : cells.columns == 1 && cells.rows == 1 ? 310 : 0.76 * cells.width;
     return cells;
 }
 
@@ -77,6 +79,7 @@ static bool any_title(const Figure *figure, bool x) {
 
 /* Room for tick labels and the title of an axis. */
 static double left_room(const Figure *figure, const Cells *cells) {
+    if (figure->pictures) return EDGE;
     return EDGE + label_room(figure, cells) + 10 + (any_title(figure, false) ? LABEL : 0);
 }
 
@@ -88,6 +91,7 @@ bool figure_slanted(const Figure *figure, double pixels) {
 static double bottom_room(const Figure *figure, const Cells *cells) {
     const FigureAxis *x = &figure->spec->x;
     double labels = 26;
+    if (figure->pictures) return EDGE;
     if (figure_slanted(figure, cells->width)) labels = 14 + 0.5 * LETTER * fmin(40, widest(x->category, x->categories));
     return EDGE / 2.0 + labels + (any_title(figure, true) ? LABEL : 0);
 }
@@ -123,7 +127,7 @@ void figure_lay_out(Figure *figure) {
     bool own = spec->free_scales, titles = spec->column_title != NULL;
     for (int p = 0; p < figure->count; p++) titles |= figure->plots[p].panel->title != NULL;
     double left = left_room(figure, &cells), bottom = bottom_room(figure, &cells), top = EDGE + (titles ? TITLE : 0);
-    double gap = figure->square ? WIDE_GAP : GAP, gap_x = own ? left : gap;
+    double gap = figure->pictures ? 6 : figure->square ? WIDE_GAP : GAP, gap_x = own ? left : gap;
     double gap_y = (own ? bottom + TITLE : gap) + (cells.wrapped ? TITLE : 0);
     double side = spec->row_title && !cells.wrapped ? SIDE : 0;
     double bar = figure->surface ? BAR + (spec->z_title ? LABEL : 0) : 0;

@@ -13,7 +13,7 @@
 #include "support/file.h"
 
 typedef enum MarkKind { MARK_LINES, MARK_POINTS, MARK_BAND, MARK_BARS, MARK_HEAT, MARK_CONTOUR, MARK_HIST, MARK_CDF,
-                        MARK_RULE } MarkKind;
+                        MARK_RULE, MARK_IMAGE } MarkKind;
 typedef enum LineStyle { STYLE_SOLID, STYLE_DASHED, STYLE_DOTTED } LineStyle;
 
 typedef struct FigureSeries {
@@ -29,12 +29,13 @@ typedef struct FigureSeries {
 typedef struct FigureGrid {
     int nx, ny; double x_lo, x_hi, y_lo, y_hi; const double *z;
     bool cells;                     /* each value fills a cell around its point: a matrix */
+    const uint8_t *rgb;             /* of an image, in the place of z: 3 a point, row by row from the top */
 } FigureGrid;
 
 typedef struct FigureMark {
     MarkKind kind; LineStyle style;
     const FigureSeries *series; int count;             /* lines points band bars hist cdf */
-    const FigureGrid *grid;                            /* heat contour */
+    const FigureGrid *grid;                            /* heat contour image */
     const double *levels; int level_count;             /* contour; 0: about ten round ones */
     bool faint;                                        /* contour: one of many, in thin grey lines */
     int bins;                                          /* hist; 0: by the rule of Freedman and Diaconis */

@@ -206,6 +206,18 @@ static void heat_layer(Figure *figure, PanelPlot *plot, const FigureGrid *grid) 
             at[0] = grid->x_lo + ix * dx, at[1] = grid->y_lo + iy * dy, at[2] = seen(grid->z[iy * grid->nx + ix]);
 }
 
+static void image_layer(Figure *figure, PanelPlot *plot, const FigureGrid *grid) {
+    double *at;
+    Layer *layer = add_layer(figure, plot, LAYER_PICTURE, 5, (int64_t)grid->nx * grid->ny, &at);
+    layer->color = -1;
+    surface_extent(plot, grid);
+    if (figure->tall == 0) figure->tall = (double)grid->ny / grid->nx;
+    for (int i = 0; i < grid->nx * grid->ny; i++, at += 5) {
+        at[0] = grid->x_lo + i % grid->nx, at[1] = grid->y_lo + i / grid->nx;
+        for (int k = 0; k < 3; k++) at[2 + k] = grid->rgb[3 * i + k];
+    }
+}
+
 static bool over_surface(const FigurePanel *panel) {
     for (int m = 0; m < panel->count; m++)
         if (panel->marks[m].kind == MARK_HEAT) return true;
@@ -262,6 +274,7 @@ static void mark_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark,
     }
     switch (mark->kind) {
     case MARK_HEAT: heat_layer(figure, plot, mark->grid); return;
+    case MARK_IMAGE: image_layer(figure, plot, mark->grid); return;
     case MARK_CONTOUR: contour_layers(figure, plot, mark); return;
     case MARK_RULE: {
         Layer *layer = add_layer(figure, plot, LAYER_RULE, 0, 0, &at);
@@ -408,9 +421,12 @@ void figure_layers(Figure *figure) {
     figure->z_lo = INFINITY, figure->z_hi = -INFINITY;
     figure->count = spec->panel_count;
     figure->plots = arena_array(figure->arena, PanelPlot, figure->count + 1);
+    figure->pictures = true;
     for (int p = 0; p < figure->count; p++)
-        for (int m = 0; m < spec->panels[p].count; m++)
+        for (int m = 0; m < spec->panels[p].count; m++) {
+            figure->pictures &= spec->panels[p].marks[m].kind == MARK_IMAGE;
             if (spec->panels[p].marks[m].kind == MARK_HIST) wanted = spec->panels[p].marks[m].bins;
+        }
     Bins bins = choose_bins(figure, wanted);
     for (int p = 0; p < figure->count; p++) {
         PanelPlot *plot = &figure->plots[p];

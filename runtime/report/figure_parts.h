@@ -16,7 +16,8 @@ typedef enum LayerKind {
     LAYER_LEVELS,                   /* x y z: level lines coloured by z; NaN breaks */
     LAYER_POINTS,                   /* x y */
     LAYER_ERRORS,                   /* x low high: error bars */
-    LAYER_RULE                      /* at; style only */
+    LAYER_RULE,                     /* at; style only */
+    LAYER_PICTURE                   /* x y red green blue */
 } LayerKind;
 
 enum { OVER_SURFACE = -2, FAINT = -3 };
@@ -48,6 +49,7 @@ typedef struct Figure {
     PanelPlot *plots; int count;
     int groups;                     /* colour groups */
     bool surface, square;           /* something has a z; panels are square */
+    bool pictures; double tall;     /* all are images: no axes; the first one's height by its width */
     bool heat, diverging;           /* something is filled by z; z has a meaning on both sides of 0 */
     bool pdf;                       /* FigureTools.pdf */
     double z_lo, z_hi;

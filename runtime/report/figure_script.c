@@ -83,7 +83,8 @@ static void put_stroke(const Figure *figure, int group, LineStyle style, double 
 
 /* ---- data ---- */
 void figure_data_text(const Figure *figure, const PanelPlot *plot, Buf *out) {
-    static const char *const columns[] = {"x\ty\tz", "x\tlow\thigh", "x\ty\twidth", "x\ty", "x\ty\tz", "x\ty", "x\tlow\thigh", ""};
+    static const char *const columns[] = {"x\ty\tz", "x\tlow\thigh", "x\ty\twidth", "x\ty", "x\ty\tz", "x\ty", "x\tlow\thigh", "",
+                                          "x\ty\tred\tgreen\tblue"};
     buf_printf(out, "# %s", figure->spec->name);
     if (plot->title) buf_printf(out, ", %s", file_name_of(figure->arena, plot->title));
     if (plot->side) buf_printf(out, ", %s", file_name_of(figure->arena, plot->side));
@@ -200,6 +201,7 @@ static void put_axis(const Figure *figure, const PanelPlot *plot, char name, Buf
     put_ticks(axis, lo, hi, figure_ticks_wanted(pixels, name == 'x'), shown, out);
     buf_printf(out, "\n%s\n",
                axis->categories && !plot->surface ? name == 'x' ? "set grid noxtics" : "set grid noytics" : "");
+    if (figure->pictures) buf_printf(out, "unset %ctics\n", name);
     const char *own = name == 'x' ? plot->panel->x_title : plot->panel->y_title, *title = own ? own : axis->title;
     if (title) put_axis_title(figure, plot, name, title, out);
 }
@@ -244,10 +246,11 @@ static void put_texts(const PanelPlot *plot, Buf *out) {
 }
 
 static void put_layer(const Figure *figure, const PanelPlot *plot, const Layer *layer, int panel, int block, Buf *out) {
-    static const char *const using[] = {"1:2:3", "1:2:3", "1:2:3", "1:2", "1:2:3", "1:2", "1:2:(0):($3-$2)", ""};
+    static const char *const using[] = {"1:2:3", "1:2:3", "1:2:3", "1:2", "1:2:3", "1:2", "1:2:(0):($3-$2)", "", "1:2:3:4:5"};
     buf_printf(out, "'panel-%d.tsv' index %d using %s ", panel, block, using[layer->kind]);
     switch (layer->kind) {
     case LAYER_IMAGE: buf_text(out, "with image"); break;
+    case LAYER_PICTURE: buf_text(out, "with rgbimage"); break;
     case LAYER_FILL:
         buf_text(out, "with filledcurves fs transparent solid 0.22 noborder");
         put_stroke(figure, layer->color, STYLE_SOLID, 1, out);
