@@ -83,10 +83,18 @@ static void level_read(void *data, Val v, bool same) {
     if (level > job->level) {
         job->level = level;
         job->segment = 0;
+        job->with = 0;
     }
     if (!joined || before->level != job->level) return;
-    bool fused = same && nest_of_shape(s, job->v, &node_of(s, v)->shape) && nest_of_shape(s, v, &node_of(s, v)->shape);
+    const Shape *shape = &node_of(s, v)->shape;
+    bool fused = same && nest_of_shape(s, v, shape) &&
+                 (nest_of_shape(s, job->v, shape) || (job->kind == JOB_LANES && nest_takes(&s->r, shape, job->v)));
     int segment = before->segment + !fused;
+    if (segment == job->segment && job->with && fused && !shape_equal(shape, &node_of(s, job->with)->shape)) {
+        segment++;
+        fused = false;
+    }
+    if (segment > job->segment || (segment == job->segment && fused && !job->with)) job->with = fused ? v : 0;
     if (segment > job->segment) job->segment = segment;
 }
 
@@ -280,25 +288,35 @@ static void place_slots(Staged *s) {
 
 static bool in_stage(const Job *job, int stage) { return job->stage == stage; }
 
-static void emit_segment(Staged *s, Ctx *c, int stage, int segment) {
-    for (int j = 0; j < s->job.len; j++) s->done[j] = false;
+static bool in_segment(const Staged *s, int j, int stage, int segment) {
+    return !s->done[j] && in_stage(&s->job.at[j], stage) && s->job.at[j].segment == segment;
+}
+
+/* All element-wise work of a shape, and the reductions that fit its nest. */
+static void emit_group(Staged *s, Ctx *c, int stage, int segment, const Shape *shape) {
+    int n = 0, sums = 0;
+    for (int j = 0; j < s->job.len; j++) {
+        if (!in_segment(s, j, stage, segment) || !nest_of_shape(s, s->job.at[j].v, shape)) continue;
+        s->done[j] = true;
+        s->group[n++] = s->job.at[j].v;
+    }
     for (int j = 0; j < s->job.len; j++) {
         const Job *job = &s->job.at[j];
-        if (s->done[j] || !in_stage(job, stage) || job->segment != segment) continue;
-        if (!is_nest_elementwise(&s->r, job->v)) {
-            nest_node(c, job->v);
-            continue;
-        }
-        int n = 0;
-        for (int i = j; i < s->job.len; i++) {
-            const Job *other = &s->job.at[i];
-            if (!in_stage(other, stage) || other->segment != segment) continue;
-            if (!nest_of_shape(s, other->v, &node_of(s, job->v)->shape)) continue;
-            s->done[i] = true;
-            s->group[n++] = other->v;
-        }
-        nest_elementwise(c, s->group, n);
+        if (!in_segment(s, j, stage, segment) || !nest_takes(&s->r, shape, job->v)) continue;
+        if (job->with && !shape_equal(&node_of(s, job->with)->shape, shape)) continue;
+        s->done[j] = true;
+        s->sums[sums++] = job->v;
     }
+    nest_with_sums(c, s->group, n, s->sums, sums);
+}
+
+static void emit_segment(Staged *s, Ctx *c, int stage, int segment) {
+    for (int j = 0; j < s->job.len; j++) s->done[j] = false;
+    for (int j = 0; j < s->job.len; j++)
+        if (in_segment(s, j, stage, segment) && is_nest_elementwise(&s->r, s->job.at[j].v))
+            emit_group(s, c, stage, segment, &node_of(s, s->job.at[j].v)->shape);
+    for (int j = 0; j < s->job.len; j++)
+        if (in_segment(s, j, stage, segment)) nest_node(c, s->job.at[j].v);
 }
 
 static int last_segment(const Staged *s, int stage) {
@@ -628,6 +646,7 @@ void staged_region(Plan *plan, const Graph *graph, const ScanHomes *homes) {
     add_row_jobs(&s);
     s.done = arena_array(plan->arena, bool, s.job.len + 1);
     s.group = arena_array(plan->arena, Val, s.job.len + 1);
+    s.sums = arena_array(plan->arena, Val, s.job.len + 1);
     number_stages(&s);
     place_all(&s);
     place_slots(&s);

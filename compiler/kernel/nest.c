@@ -3,7 +3,8 @@
 
 enum {
     UNROLLED_TREE = 12,                /* inline ops per element up to which a reduction is unrolled 16 times */
-    FEATURES = 4                       /* chains side by side */
+    FEATURES = 4,                      /* chains side by side */
+    MAX_ALONG = 8                      /* reductions in a nest */
 };
 
 static const Node *node_of(const Ctx *c, Val v) { return graph_node(c->r->graph, v); }
@@ -17,7 +18,7 @@ bool is_nest_elementwise(const Region *r, Val v) {
            (op == G_INPUT && (r->body || !r->info[v].varies));
 }
 
-/* ---- element by element ---- */
+/* ---- axes ---- */
 
 static int wide_axes(const Shape *shape) {
     int n = 0;
@@ -40,32 +41,13 @@ static bool wants_axes(const Ctx *c, Val v) {
     return false;
 }
 
-static void nest_begin(Ctx *c, const Shape *shape, bool flat, Index *at) {
-    *at = (Index){.flat = flat};
-    if (flat) at->f = loop_begin(c, shape_size(shape));
-    for (int k = 0; !flat && k < shape->rank; k++) at->m[k] = loop_begin(c, shape->dim[k]);
+static void nest_begin(Ctx *c, const Shape *shape, Index *at) {
+    *at = (Index){.flat = false};
+    for (int k = 0; k < shape->rank; k++) at->m[k] = loop_begin(c, shape->dim[k]);
 }
 
-static void nest_end(Ctx *c, const Shape *shape, bool flat) {
-    if (flat) loop_end(c, shape_size(shape));
-    for (int k = 0; !flat && k < shape->rank; k++) loop_end(c, shape->dim[k]);
-}
-
-void nest_elementwise(Ctx *c, const Val *roots, int n) {
-    const Shape *shape = shape_at(c, roots[0]);
-    bool flat = true;
-    for (int k = 0; k < n && wide_axes(shape) > 1; k++) flat = flat && !wants_axes(c, roots[k]);
-    Index at;
-    nest_begin(c, shape, flat, &at);
-    Ix here = ix_flat(c, shape, &at);
-    ctx_fresh(c, &at);
-    for (int k = 0; k < n; k++) {
-        KVal x = compute(c, roots[k], &at);
-        store_value(c, roots[k], here, x);
-        ctx_keep(c, roots[k], x);
-    }
-    nest_end(c, shape, flat);
-    ctx_fresh(c, NULL);
+static void nest_end(Ctx *c, const Shape *shape) {
+    for (int k = 0; k < shape->rank; k++) loop_end(c, shape->dim[k]);
 }
 
 /* ---- 16 partials ---- */
@@ -138,6 +120,191 @@ static KVal partials_in_memory(const Partials *s) {
     loop_end(s->c, s->count);
     return memory_end(s, at);
 }
+
+/* ---- element by element ---- */
+
+/* A reduction done in a nest: its partials in memory, that of the feature at hand in a register. */
+typedef struct Along { Val v; Partials p; KVal memory, at, acc; } Along;
+
+/* Roots of one shape; axes `known` are written out, so that their index is known; axes behind the first `behind` are places of
+ * one feature of the reductions. */
+typedef struct Roots {
+    const Val *root;
+    int n;
+    const Shape *shape;
+    uint32_t known;
+    Index at;
+    Along *along;
+    int along_count, behind;
+} Roots;
+
+static void roots_body(Ctx *c, Roots *s) {
+    Ix here = ix_flat(c, s->shape, &s->at);
+    ctx_fresh(c, &s->at);
+    for (int k = 0; k < s->n; k++) {
+        KVal x = compute(c, s->root[k], &s->at);
+        store_value(c, s->root[k], here, x);
+        ctx_keep(c, s->root[k], x);
+    }
+    for (int k = 0; k < s->along_count; k++) {
+        Along *a = &s->along[k];
+        Val in = in_of(c, a->v, 0);
+        Index flat = index_flat(here);
+        bool own = s->at.flat || shape_equal(shape_at(c, in), s->shape);
+        KVal x = gen_widen(&c->g, pull(c, in, own ? &s->at : &flat), c->lanes);
+        a->acc = gen_join(&c->g, a->p.join, a->acc, x);
+    }
+}
+
+/* Around the places of a feature. */
+static void feature_begin(Ctx *c, Roots *s, Ix feature) {
+    Gen *g = &c->g;
+    for (int k = 0; k < s->along_count; k++) {
+        Along *a = &s->along[k];
+        KVal which = gen_2(g, K_AND, ix_value(g, feature), gen_i64(g, 15));
+        a->at = gen_2(g, K_MUL, which, gen_i64(g, c->lanes));
+        a->acc = k_load(g->m, g->f, (KType){gen_scalar(a->p.dtype), (uint8_t)c->lanes}, a->memory, a->at);
+    }
+}
+
+static void feature_end(Ctx *c, Roots *s) {
+    for (int k = 0; k < s->along_count; k++)
+        k_store(c->g.m, c->g.f, s->along[k].memory, s->along[k].at, s->along[k].acc);
+}
+
+/* Loops that carry the sums. */
+static Ix places_begin(Ctx *c, Roots *s, int64_t n) {
+    Ix i = loop_begin(c, n);
+    for (int k = 0; k < s->along_count && n != 1; k++) s->along[k].acc = k_carry(c->g.m, c->g.f, s->along[k].acc);
+    return i;
+}
+
+static void places_end(Ctx *c, Roots *s, int64_t n) {
+    KType type[MAX_ALONG];
+    if (n == 1) return;
+    for (int k = 0; k < s->along_count; k++) {
+        type[k] = k_type(c->g.f, s->along[k].acc);
+        k_next(c->g.m, c->g.f, s->along[k].acc);
+    }
+    k_end(c->g.m, c->g.f);
+    for (int k = 0; k < s->along_count; k++) s->along[k].acc = k_result(c->g.m, c->g.f, k, type[k]);
+}
+
+static Ix feature_at(Ctx *c, const Roots *s) {
+    Shape features = *s->shape;
+    features.rank = s->behind;
+    return ix_flat(c, &features, &s->at);
+}
+
+static void roots_level(Ctx *c, Roots *s, int axis) {
+    if (axis == s->shape->rank) {
+        roots_body(c, s);
+        return;
+    }
+    int64_t n = s->shape->dim[axis];
+    bool places = s->along_count && axis >= s->behind;
+    if (s->along_count && axis == s->behind) feature_begin(c, s, feature_at(c, s));
+    if (s->known >> axis & 1) {
+        for (int64_t i = 0; i < n; i++) {
+            s->at.m[axis] = (Ix){0, i};
+            roots_level(c, s, axis + 1);
+        }
+    } else {
+        s->at.m[axis] = places ? places_begin(c, s, n) : loop_begin(c, n);
+        roots_level(c, s, axis + 1);
+        if (places) places_end(c, s, n);
+        else loop_end(c, n);
+    }
+    if (s->along_count && axis == s->behind) feature_end(c, s);
+}
+
+static void roots_flat(Ctx *c, Roots *s) {
+    int64_t size = shape_size(s->shape), features = 1;
+    for (int k = 0; k < s->behind; k++) features *= s->shape->dim[k];
+    if (!s->along_count) features = 1;
+    Ix f = loop_begin(c, features);
+    feature_begin(c, s, f);
+    Ix place = places_begin(c, s, size / features);
+    s->at.f = ix_plus(&c->g, ix_times(&c->g, f, size / features), place);
+    roots_body(c, s);
+    places_end(c, s, size / features);
+    feature_end(c, s);
+    loop_end(c, features);
+}
+
+static uint32_t root_padded(const Ctx *c, Val v) {
+    uint32_t axes = 0;
+    for (int k = 0; is_elementwise((Op)node_of(c, v)->op) && k < node_of(c, v)->nin; k++)
+        axes |= region_padded(c->r, in_of(c, v, k));
+    return axes;
+}
+
+/* The axes of a nest over which lie the features of a reduction: the first ones; 0: none do. */
+static int feature_axes(const Shape *nest, int64_t features) {
+    int64_t n = 1;
+    for (int k = 0; k < nest->rank; k++)
+        if ((n *= nest->dim[k]) == features && k + 1 < nest->rank) return k + 1;
+    return 0;
+}
+
+bool is_whole_reduction(const Region *r, Val v) {
+    const Node *node = graph_node(r->graph, v);
+    if (op_class((Op)node->op) != CLASS_REDUCE || node->op == G_ARGMAX || r->body || !r->info[v].varies) return false;
+    const Shape *from = &graph_node(r->graph, graph_in(r->graph, v, 0))->shape;
+    return graph_attr(r->graph, v)->axes == (1u << from->rank) - 1 && shape_size(from) >= 16 * from->dim[0];
+}
+
+bool nest_takes(const Region *r, const Shape *nest, Val sum) {
+    if (!is_whole_reduction(r, sum)) return false;
+    const Shape *from = &graph_node(r->graph, graph_in(r->graph, sum, 0))->shape;
+    return shape_size(nest) == shape_size(from) && feature_axes(nest, from->dim[0]);
+}
+
+static void along_begin(Ctx *c, Roots *s, Along *a, Val v) {
+    a->v = v;
+    a->p = (Partials){.c = c, .join = (Op)node_of(c, v)->op, .dtype = (DType)node_of(c, v)->dtype, .lanes = c->lanes};
+    a->memory = k_local(c->g.m, c->g.f, gen_scalar(a->p.dtype), 16 * c->lanes);
+    memory_begin(&a->p, a->memory);
+    s->behind = feature_axes(s->shape, shape_at(c, in_of(c, v, 0))->dim[0]);
+}
+
+static void nest_roots(Ctx *c, Roots *s) {
+    bool flat = true;
+    for (int k = 0; k < s->n; k++) {
+        s->known |= root_padded(c, s->root[k]);
+        flat = flat && (wide_axes(s->shape) <= 1 || !wants_axes(c, s->root[k]));
+    }
+    for (int k = 0; k < s->along_count; k++) {
+        Val in = in_of(c, s->along[k].v, 0);
+        flat = flat && (c->r->info[in].stored || !wants_axes(c, in));
+    }
+    s->at.flat = flat && !s->known;
+    if (s->at.flat) roots_flat(c, s);
+    else roots_level(c, s, 0);
+    ctx_fresh(c, NULL);
+}
+
+/* As many at a time as take the same features for the parts of their sums. */
+void nest_with_sums(Ctx *c, const Val *roots, int n, const Val *sums, int sum_count) {
+    Along along[MAX_ALONG];
+    Roots s = {.root = roots, .n = n, .shape = shape_at(c, roots[0]), .along = along};
+    for (int k = 0; k < sum_count; k++) {
+        int64_t features = shape_at(c, in_of(c, sums[k], 0))->dim[0];
+        bool fits = s.along_count < MAX_ALONG &&
+                    (!s.along_count || feature_axes(s.shape, features) == s.behind);
+        if (fits) along_begin(c, &s, &along[s.along_count++], sums[k]);
+    }
+    nest_roots(c, &s);
+    for (int k = 0; k < s.along_count; k++)
+        store_value(c, along[k].v, (Ix){0, 0}, memory_end(&along[k].p, along[k].memory));
+    for (int k = 0; k < sum_count; k++) {
+        bool done = false;
+        for (int i = 0; i < s.along_count; i++) done |= along[i].v == sums[k];
+        if (!done) nest_node(c, sums[k]);
+    }
+}
+
+void nest_elementwise(Ctx *c, const Val *roots, int n) { nest_with_sums(c, roots, n, NULL, 0); }
 
 /* ---- reductions inside an example ---- */
 
@@ -360,13 +527,13 @@ static void nest_embed(Ctx *c, Val v) {
 static void copy_into(Ctx *c, Val v, Val in, const int64_t start[MAX_RANK]) {
     const Shape *from = shape_at(c, in);
     Index at, to;
-    nest_begin(c, from, false, &at);
+    nest_begin(c, from, &at);
     to = at;
     for (int k = 0; k < from->rank; k++) to.m[k].add += start[k];
     ctx_fresh(c, &at);
     store_value(c, v, ix_flat(c, shape_at(c, v), &to), pull(c, in, &at));
     ctx_fresh(c, NULL);
-    nest_end(c, from, false);
+    nest_end(c, from);
 }
 
 static void nest_pad(Ctx *c, Val v) {

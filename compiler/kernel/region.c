@@ -1,7 +1,10 @@
 /* region.c -- see region.h: analysis, index arithmetic, reading and storing. */
 #include "kernel/region.h"
 
-enum { MAX_DEPTH = 40 };
+enum {
+    MAX_DEPTH = 40,
+    SHORT_AXIS = 4                         /* nests may be written out along it */
+};
 
 int64_t region_size(const Region *r, Val v) { return shape_size(&graph_node(r->graph, v)->shape); }
 static Op op_of(const Region *r, Val v) { return (Op)graph_node(r->graph, v)->op; }
@@ -174,9 +177,49 @@ static bool computed_again(const Region *r, Val v) {
            made_of_one(r, v, region_size(r, v), &ops, &base);
 }
 
+/* ---- PADs that are read in place: by nests that take the axes it pads one index at a time ---- */
+
+uint32_t region_padded(const Region *r, Val v) {
+    uint32_t axes = 0;
+    if (r->info[v].stored) return 0;
+    const Shape *shape = &graph_node(r->graph, v)->shape;
+    if (op_of(r, v) == G_PAD) {
+        for (int k = 0; k < shape->rank; k++)
+            axes |= (uint32_t)(shape->dim[k] != graph_node(r->graph, in_of(r, v, 0))->shape.dim[k]) << k;
+        return axes;
+    }
+    for (int k = 0; is_elementwise(op_of(r, v)) && k < graph_node(r->graph, v)->nin; k++)
+        axes |= region_padded(r, in_of(r, v, k));
+    return axes;
+}
+
+/* Short axes alone, as those of a cell's arguments. */
+static bool pads_short_axes(const Region *r, Val v) {
+    const Shape *to = &graph_node(r->graph, v)->shape, *from = &graph_node(r->graph, in_of(r, v, 0))->shape;
+    for (int k = 0; k < to->rank; k++)
+        if (to->dim[k] != from->dim[k] && to->dim[k] > SHORT_AXIS) return false;
+    return !r->body && r->info[v].varies && r->info[v].uses == 1;
+}
+
+static void inline_pads(Region *r) {
+    for (Val u = 1; u < (Val)r->graph->node.len; u++)
+        for (int k = 0; r->info[u].live && is_elementwise(op_of(r, u)) && k < graph_node(r->graph, u)->nin; k++) {
+            Val v = in_of(r, u, k);
+            if (op_of(r, v) == G_PAD && pads_short_axes(r, v)) r->info[v].stored = false;
+        }
+}
+
+/* What is made of them is read element by element at the same index, or kept. */
+static void keep_padded(Region *r) {
+    for (Val u = 1; u < (Val)r->graph->node.len; u++)
+        for (int k = 0; r->info[u].live && !is_elementwise(op_of(r, u)) && k < graph_node(r->graph, u)->nin; k++)
+            if (region_padded(r, in_of(r, u, k))) r->info[in_of(r, u, k)].stored = true;
+}
+
 static void find_stored(Region *r) {
     for (Val v = 1; v < (Val)r->graph->node.len; v++)
         if (r->info[v].live && always_stored(r, v)) r->info[v].stored = true;
+    inline_pads(r);
     for (Val u = 1; u < (Val)r->graph->node.len; u++) {
         if (!r->info[u].live) continue;
         bool computed = is_computed(r, u);
@@ -196,6 +239,7 @@ static void find_stored(Region *r) {
         } else if (kind == OUT_ROWS || kind == OUT_MAPPED || kind == OUT_SUMMED) need(r, v);
         else if (!kept) r->info[v].stored = true;
     }
+    keep_padded(r);
     for (Val v = 1; v < (Val)r->graph->node.len; v++) {
         Info *info = &r->info[v];
         if (info->stored || !info->live) continue;
@@ -238,7 +282,9 @@ static void reads_of(const Region *r, Val v, bool same, const Reads *reads) {
 
 void region_reads(const Region *r, Val root, void (*read)(void *data, Val v, bool same), void *data) {
     Reads reads = {read, data};
-    reads_of(r, root, true, &reads);
+    Val in = is_whole_reduction(r, root) ? in_of(r, root, 0) : root;
+    if (in != root && (r->info[in].stored || op_of(r, in) == G_INPUT)) read(data, in, true);
+    else reads_of(r, in, true, &reads);
 }
 
 void region_reads_summed(const Region *r, Val root, void (*read)(void *data, Val v, bool same), void *data) {
@@ -502,6 +548,22 @@ static KVal pull_view(Ctx *c, Val v, const Index *at) {
     return pull(c, in, &inner);
 }
 
+/* Of an index that is known along the axes it pads. */
+static KVal pull_pad(Ctx *c, Val v, const Index *at) {
+    Val in = in_of(c->r, v, 0);
+    const Shape *from = &graph_node(c->r->graph, in)->shape;
+    const Node *node = graph_node(c->r->graph, v);
+    Index inner = *at;
+    for (int k = 0; k < from->rank; k++) {
+        int64_t start = graph_attr(c->r->graph, v)->starts[k];
+        if (from->dim[k] == node->shape.dim[k]) continue;
+        inner.m[k].add -= start;
+        if (inner.m[k].add < 0 || inner.m[k].add >= from->dim[k])
+            return gen_widen(&c->g, gen_number(&c->g, (DType)node->dtype, 0), c->lanes);
+    }
+    return pull(c, in, &inner);
+}
+
 static KVal pull_outer(Ctx *c, Val v, const Index *at) {
     Index multi = unflat(c, &graph_node(c->r->graph, v)->shape, at), a = index_flat(multi.m[0]),
         b = index_flat(multi.m[1]);
@@ -525,6 +587,7 @@ KVal compute(Ctx *c, Val v, const Index *at) {
     if (is_view(op)) return pull_view(c, v, at);
     if (op == G_CONST) return gen_const(&c->g, c->r->graph, v);
     if (op == G_OUTER) return pull_outer(c, v, at);
+    if (op == G_PAD) return pull_pad(c, v, at);
     if (op == G_INTERPOLATE) return interpolate(c, v, at);
     if (op == G_IOTA) return pull_iota(c, v, at);
     return load_leaf(c, v, ix_flat(c, &node->shape, at));

@@ -71,8 +71,10 @@ bool is_elementwise(Op op);
 bool is_flat_view(const Region *r, Val v);       /* same elements in the same order */
 bool is_summed(const Region *r, Val v);          /* a sum over the batch: BATCH_* or PROJ of a summed output */
 bool is_joined(const Region *r, Val v);          /* one whose shards' sums a stage of its own adds up */
+uint32_t region_padded(const Region *r, Val v);  /* axes that inline PADs at or below v pad: a nest has to know its index */
 Val region_base(const Region *r, Val v);         /* below flat views */
-/* Calls for each stored node or input that computing `root` reads; same: at the same element, through no view.
+/* Calls for each stored node or input that computing `root` reads; same: at the same element, through no view (of a whole
+ * reduction: that it adds as it comes to it).
  * For a sum over the batch: what its shards' sums read. */
 void region_reads(const Region *r, Val root, void (*read)(void *data, Val v, bool same), void *data);
 void region_reads_summed(const Region *r, Val root, void (*read)(void *data, Val v, bool same), void *data);
@@ -107,6 +109,10 @@ KVal affine_pointer(Ctx *c, const Affine *a);
 
 /* ---- nest.c: loop nests that compute one stored node, for the vector at hand ---- */
 void nest_elementwise(Ctx *c, const Val *roots, int n);           /* equal shapes */
+/* And reductions of what stands at the same index: of all elements, each one that nest_takes. */
+void nest_with_sums(Ctx *c, const Val *roots, int n, const Val *sums, int sum_count);
+bool is_whole_reduction(const Region *r, Val v);                  /* to one value, of features with many places */
+bool nest_takes(const Region *r, const Shape *nest, Val sum);
 void nest_node(Ctx *c, Val v);                                    /* any other */
 bool is_nest_elementwise(const Region *r, Val v);
 

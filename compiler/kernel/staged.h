@@ -11,7 +11,8 @@ typedef enum JobKind {
     JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_PACK, JOB_OUTER, JOB_JOIN, JOB_ONCE,
     JOB_WIDE, JOB_SCAN
 } JobKind;
-typedef struct Job { JobKind kind; Val v; int phase, level, segment, output, stage, packed; } Job;
+/* with: of a reduction that is done in the nest of its segment that computes `with`, or 0. */
+typedef struct Job { JobKind kind; Val v, with; int phase, level, segment, output, stage, packed; } Job;
 
 typedef struct Staged {
     Plan *plan;
@@ -21,7 +22,7 @@ typedef struct Staged {
     int phases, stages, packed;            /* packed: the last phase whose weights were */
     bool *given;                           /* by node: sums that a convolution's gradient gives */
     bool *done;                            /* of one segment: jobs that are emitted; a fused group */
-    Val *group;
+    Val *group, *sums;
     Val *shown;                            /* by output: 0 if written directly, else what to copy */
     const ScanHomes *homes;                /* of a SCAN's body; or NULL */
 } Staged;
