@@ -14,7 +14,7 @@
  * copied by a last stage.  */
 #include "kernel/staged.h"
 
-enum { WIDE_FROM = 64 };
+enum { WIDE_FROM = 64, TAKEN_FROM = 256 };
 
 static const Node *node_of(const Staged *s, Val v) { return graph_node(s->r.graph, v); }
 
@@ -210,10 +210,62 @@ static void use_read(void *data, Val v, bool same) {
     if (u->s->r.info[v].phase != u->job->phase) u->outside[v] = true;
 }
 
-static void place_varying(Staged *s, Val v, bool outside) {
+/* What an element-wise value reads for the last time, at its own index alone: its place can be taken over. */
+typedef struct Heir { Staged *s; const Job *job, *reader; Val v; bool reads, bad; } Heir;
+
+static bool is_before(const Job *a, const Job *b) {
+    if (a->stage != b->stage || a->kind != JOB_LANES || b->kind != JOB_LANES) return a->stage < b->stage;
+    return a->segment < b->segment;
+}
+
+static void heir_read(void *data, Val v, bool same) {
+    Heir *h = data;
+    if (v != h->v) return;
+    if (h->reader == h->job) h->reads = true;
+    h->bad |= h->reader == h->job ? !same : !is_before(h->reader, h->job);
+}
+
+static bool can_take_over(Staged *s, const Job *job, Val u) {
+    const Node *from = node_of(s, u), *to = node_of(s, job->v);
+    if (s->job_of[u] < 0 || !s->r.info[u].varies || from->dtype != to->dtype || from->op == G_PROJ || from->op == G_SCAN ||
+        shape_size(&from->shape) != shape_size(&to->shape)) return false;
+    Heir h = {.s = s, .job = job, .v = u};
+    h.reader = job;
+    job_reads(s, job, heir_read, &h);
+    for (int j = 0; j < s->job.len && h.reads && !h.bad; j++) {
+        h.reader = &s->job.at[j];
+        if (h.reader != job) job_reads(s, h.reader, heir_read, &h);
+    }
+    return h.reads && !h.bad;
+}
+
+typedef struct Candidates { Staged *s; const Job *job; const bool *outside; Val found; } Candidates;
+
+static void candidate_read(void *data, Val u, bool same) {
+    Candidates *k = data;
+    if (!same || k->found || k->outside[u] != k->outside[k->job->v] || !k->s->r.info[u].stored) return;
+    if (can_take_over(k->s, k->job, u)) k->found = u;
+}
+
+/* The value whose place v takes over, or 0. */
+static Val place_before(Staged *s, Val v, const bool *outside) {
+    if (s->homes || s->job_of[v] < 0) return 0;
+    Candidates k = {s, &s->job.at[s->job_of[v]], outside, 0};
+    if (k.job->kind != JOB_LANES || !is_elementwise((Op)node_of(s, v)->op) || region_size(&s->r, v) < TAKEN_FROM) return 0;
+    job_reads(s, k.job, candidate_read, &k);
+    return k.found;
+}
+
+static void place_varying(Staged *s, Val v, const bool *outsides) {
     Info *info = &s->r.info[v];
     int64_t size = region_size(&s->r, v);
     size_t bytes = (size_t)size * dtype_size((DType)node_of(s, v)->dtype);
+    bool outside = outsides[v];
+    Val before = place_before(s, v, outsides);
+    if (before) {
+        info->home = s->r.info[before].home;
+        return;
+    }
     info->home = (Home){.global = outside, .elem = s->r.lanes, .vec = size * s->r.lanes};
     info->home.entry = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_example = bytes, .scratch = !outside});
 }
@@ -235,7 +287,7 @@ static void place_all(Staged *s) {
         if (is_summed(&s->r, v) && !is_outer_tiled(&s->r, v))
             info->partial = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_shard = sums});
         if (!info->stored) continue;
-        if (info->varies) place_varying(s, v, outside[v]);
+        if (info->varies) place_varying(s, v, outside);
         else info->home = (Home){.entry = plan_buffer(s->plan, (Buffer){.fixed = bytes + 1024}), .elem = 1};
     }
 }

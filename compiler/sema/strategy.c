@@ -324,12 +324,15 @@ bool strategy_call(Eval *e, const StrategyCall *call, const Strategy *s, Val *ou
 
 /* ---- the states of boxes ---- */
 
+/* Of an example first, which can be found while it is computed. */
 static Val largest(Graph *g, Val x) {
     if (!graph_node(g, x)->batched) {
         NodeType type = graph_type(g, x);
         type.batched = true;
         x = graph_add(g, G_BROADCAST, &x, 1, NULL, &type, graph_node(g, x)->span);
     }
+    int rank = graph_node(g, x)->shape.rank;
+    if (rank) x = graph_reduce(g, G_MAXIMUM, x, (1u << rank) - 1);
     return graph_1(g, G_BATCH_MAXIMUM, x);
 }
 
