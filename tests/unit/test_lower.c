@@ -489,6 +489,51 @@ static void cell_mlp(void **state) {
     arena_free(c.arena);
 }
 
+static Val whole_mean(Case *c, Val x) {
+    Shape shape = graph_type(c->g, x).shape;
+    Val sum = graph_reduce(c->g, G_SUM, x, (1u << shape.rank) - 1);
+    return graph_2(c->g, G_DIV, sum, real_const(c, (double)shape_size(&shape)));
+}
+
+/* Argument k of n of a cell on features and two places. */
+static Val argument(Case *c, Val x, int n, int k) {
+    Shape s = graph_type(c->g, x).shape;
+    int64_t starts[MAX_RANK] = {0, k}, units = s.dim[0] / n;
+    Val parts = graph_reshape(c->g, x, shape_of(4, units, (int64_t)n, s.dim[1], s.dim[2]));
+    parts = graph_slice(c->g, parts, starts, shape_of(4, units, (int64_t)1, s.dim[1], s.dim[2]));
+    return graph_reshape(c->g, parts, shape_of(3, units, s.dim[1], s.dim[2]));
+}
+
+/* A convolution's norm over everything, cells of some arguments, the largest of 2 x 2, dropout: and back. */
+static void norms(void **state) {
+    (void)state;
+    for (int n = 2; n <= 3; n++) {
+        Case c = case_new(n == 2 ? DT_F32 : DT_F64);
+        Graph *g = c.g;
+        int64_t maps = 12, units = maps / n, side = 7, half = 3, origin[MAX_RANK] = {0};
+        Window window = {.groups = 1, .stride = {1, 1}, .dilation = {1, 1}};
+        Val x = case_row(&c, c.real, shape_of(3, (int64_t)3, side + 2, side + 2), 0);
+        Val w = case_slot(&c, c.real, shape_of(4, maps, (int64_t)3, (int64_t)3, (int64_t)3));
+        Val z = graph_conv(g, w, x, 0, &window, (int64_t[]){side, side});
+        Shape shape = graph_type(g, z).shape;
+        Val centred = graph_2(g, G_SUB, z, graph_broadcast(g, whole_mean(&c, z), shape));
+        Val var = whole_mean(&c, graph_2(g, G_MUL, centred, centred));
+        Val sd = graph_1(g, G_SQRT, graph_2(g, G_ADD, var, real_const(&c, 1e-5)));
+        Val norm = graph_2(g, G_DIV, centred, graph_broadcast(g, sd, shape)), y = argument(&c, norm, n, 0);
+        case_show(&c, graph_reduce(g, G_MAXIMUM, graph_1(g, G_NEG, y), 7));
+        for (int k = 1; k < n; k++) y = graph_2(g, k & 1 ? G_MUL : G_MAX, y, argument(&c, norm, n, k));
+        y = graph_slice(g, y, origin, shape_of(3, units, 2 * half, 2 * half));
+        y = graph_reshape(g, y, shape_of(5, units, half, (int64_t)2, half, (int64_t)2));
+        y = graph_reduce(g, G_MAXIMUM, y, 1u << 2 | 1u << 4);
+        Val keep = graph_2(g, G_LT, graph_noise(g, G_NOISE, graph_type(g, y), "dropout"), real_const(&c, 0.5));
+        y = graph_3(g, G_SELECT, keep, graph_2(g, G_MUL, y, real_const(&c, 2)), real_const(&c, 0));
+        case_show(&c, y);
+        case_train(&c, whole_mean(&c, graph_2(g, G_MUL, y, y)), &w, 1, 1e-2);
+        run(&c, 70, 33, true);
+        arena_free(c.arena);
+    }
+}
+
 /* ---- random programs ---- */
 
 typedef struct Bag { Case *c; Graph *g; Val at[400]; int n, body; } Bag;         /* body: how deep */
@@ -671,7 +716,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(tables),
         cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
             cmocka_unit_test(many_points), cmocka_unit_test(left_out), cmocka_unit_test(left_out_inside),
-            cmocka_unit_test(cell_mlp), cmocka_unit_test(random_programs),
+            cmocka_unit_test(cell_mlp), cmocka_unit_test(norms), cmocka_unit_test(random_programs),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
