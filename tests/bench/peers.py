@@ -8,13 +8,18 @@ Nets (after Kim, Orhan, Yoon and Pitkow 2022): layer norm, dropout and cross ent
   cnn      3 x 32 x 32 -> 3 x (conv 3 x 3, two-argument neurons, max pooling) -> dense -> 10; 60, 120, 120, 120 neurons
   cnngrid  the same; in Nin the shared net is read from a grid of 64 x 64, while peers compute it
   cnnrelu  the same with relu, widened to as many parameters: 85, 170, 170, 170
-Usage: peers.py [--nin build/nin] [--net NET ...] [--threads N] [--steps N] [--batch N] [name ...]
-names: nin eager compiled jax; a batch is 200 unless said.
+Usage: peers.py [--nin build/nin] [--net NET ...] [--threads N] [--steps N] [--batch N] [--limit SECONDS]
+                [--debian PYTHON] [name ...]
+names: nin eager compiled jax debian; a batch is 200 unless said.  eager, compiled and jax are those that python3 finds;
+debian is the PyTorch of Debian's python3-torch, eager, by Debian's own python3 and numpy, with the kernels of OpenBLAS
+for this instruction set named (by itself 0.3.21 does not know newer CPUs).  A peer that takes longer than the limit
+(compiling included) is given up.
 Nin's time is the difference of two runs of different length, so that reading and compiling do not count; peers are
 warmed up before.  Peers run as they are installed; whatever cannot be imported is left out.  Not part of `make test`.
 """
-import argparse, os, resource, subprocess, sys, tempfile, time
+import argparse, os, signal, subprocess, sys, tempfile, threading, time
 
+DEBIAN = "/usr/lib/python3/dist-packages"
 NETS = ("two", "grid", "relu", "cnn", "cnngrid", "cnnrelu")
 CNN = {"two": (60, 120, 120, 120), "relu": (85, 170, 170, 170)}        # neurons
 PROGRAM = """
@@ -44,12 +49,23 @@ experiment steps {
 """
 
 
-def child(args, env=None):
-    """Processor seconds, wall seconds and peak MB of a process."""
-    start = time.time()
-    process = subprocess.Popen(args, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def child(args, env=None, limit=None):
+    """Processor seconds, wall seconds, peak MB and output of a process; None if it was not done within the limit."""
+    start, late = time.time(), []
+    process = subprocess.Popen(args, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+
+    def give_up():
+        late.append(True)
+        os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(limit or 1e6, give_up)
+    timer.daemon = True
+    timer.start()
     said = process.stdout.read().decode()
+    timer.cancel()
     _, status, used = os.wait4(process.pid, 0)
+    if late:
+        return None
     if status:
         sys.exit("%s failed:\n%s" % (args[0], said))
     return used.ru_utime + used.ru_stime, time.time() - start, used.ru_maxrss / 1024, said
@@ -255,11 +271,33 @@ def measure_peer(options, net, name):
     print("%g %g" % (cpu, wall))
 
 
-def version(name):
+def interpreter(options, name):
+    """The python of a peer, and what it needs in its environment."""
+    one = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    env = dict(os.environ, OMP_NUM_THREADS=str(options.threads), XLA_FLAGS=one if options.threads == 1 else "")
+    if name != "debian":
+        return sys.executable, env
+    with open("/proc/cpuinfo") as f:
+        flags = f.read().split()
+    core = "SKYLAKEX" if "avx512f" in flags else "HASWELL" if "avx2" in flags else ""
+    return options.debian, dict(env, PYTHONPATH=DEBIAN, PYTHONNOUSERSITE="1", OPENBLAS_CORETYPE=core)
+
+
+def version(options, name):
     """Asked in a process of its own: a child's peak memory begins with that of its parent, which must stay small."""
     module = "jax" if name == "jax" else "torch"
-    asked = subprocess.run([sys.executable, "-c", "import %s; print(%s.__version__)" % (module, module)], capture_output=True)
-    return None if asked.returncode else module + " " + asked.stdout.decode().split()[-1]
+    python, env = interpreter(options, name)
+    ask = "import %s; print(%s.__version__, %s.__file__)" % (module, module, module)
+    try:
+        asked = subprocess.run([python, "-c", ask], capture_output=True, env=env)
+    except OSError:
+        return None
+    if asked.returncode:
+        return None
+    number, where = asked.stdout.decode().split()[-2:]
+    if name == "debian" and not where.startswith(DEBIAN):
+        return None
+    return module + " " + number
 
 
 def main():
@@ -269,34 +307,38 @@ def main():
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--batch", type=int, default=200)
     parser.add_argument("--net", action="append", choices=NETS)
+    parser.add_argument("--limit", type=float, default=240)
+    parser.add_argument("--debian", default="/usr/bin/python3")
     parser.add_argument("--inside", nargs=2)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     if options.inside:
         return measure_peer(options, *options.inside)
-    names = options.names or ["nin", "eager", "compiled", "jax"]
+    names = options.names or ["nin", "eager", "compiled", "jax", "debian"]
     print("%d thread%s, load %.1f" % (options.threads, "" if options.threads == 1 else "s", os.getloadavg()[0]))
-    one = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    env = dict(os.environ, OMP_NUM_THREADS=str(options.threads), XLA_FLAGS=one if options.threads == 1 else "")
     for net in options.net or NETS:
         mine = None
         for name in names:
-            what = "nin" if name == "nin" else version(name)
+            what = "nin" if name == "nin" else version(options, name)
             if not what:
                 print("%-8s %-9s not installed" % (net, name))
                 continue
             if name == "nin":
                 cpu, wall, peak = mine = measure_nin(options, net)
             else:
-                _, _, peak, said = child([sys.executable, __file__, "--threads", str(options.threads),
-                                          "--steps", str(options.steps), "--batch", str(options.batch),
-                                          "--inside", net, name], env)
+                python, env = interpreter(options, name)
+                done = child([python, __file__, "--threads", str(options.threads), "--steps", str(options.steps),
+                              "--batch", str(options.batch), "--inside", net, name], env, options.limit)
+                if not done:
+                    print("%-8s %-9s %-18s not done in %g s" % (net, name, what, options.limit), flush=True)
+                    continue
+                _, _, peak, said = done
                 cpu, wall = map(float, said.split()[-2:])
             ratio = ""
             if mine and name != "nin":
                 ratio = "  Nin's times %.1f, by the clock %.1f, memory %.1f" % (
                     cpu / mine[0], wall / mine[1], peak / mine[2])
-            print("%-8s %-9s %-14s %8.2f ms of processor, %8.2f ms by the clock, peak %5.0f MB%s"
+            print("%-8s %-9s %-18s %8.2f ms of processor, %8.2f ms by the clock, peak %5.0f MB%s"
                   % (net, name, what, cpu * 1e3, wall * 1e3, peak, ratio), flush=True)
 
 
