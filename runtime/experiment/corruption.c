@@ -1,22 +1,24 @@
-/* corruption.c -- corrupt(data, with:, seed:, published:): data whose images are corrupted.
+/* corruption.c -- corrupt(data, with:, seed:, published:, textures:): data whose images are corrupted.
  *
  * The given values are turned back to bytes, corrupted, and given again by the data's own map.  An example's random
  * numbers depend on the seed, the corruption, its severity and the example's place in the set alone.  A function of one
  * image sees raw values; what it gives is cut to 0..1 and truncated to bytes as well. */
 #include "corrupt/corrupt.h"
+#include "experiment/textures.h"
 #include "experiment/train.h"
 #include "support/sha256.h"
 
 #include <math.h>
 
-enum { ARG_DATA, ARG_WITH, ARG_SEED, ARG_PUBLISHED };
+enum { ARG_DATA, ARG_WITH, ARG_SEED, ARG_PUBLISHED, ARG_TEXTURES };
 
 typedef struct Request {
     Eval *e; const BuiltinCall *call;
     const Value *with;
     int kind, severity;                 /* kind -1: a function of one image */
     uint64_t seed;
-    const char *published;              /* folder, or NULL */
+    const char *published, *folder;     /* of published images, of textures; or NULL */
+    Textures textures;                  /* in that folder */
 } Request;
 
 typedef struct Images { int height, width, channels; bool planes; } Images;
@@ -46,6 +48,7 @@ static bool request_read(Request *r) {
     const Value *with = r->with = &r->call->args[ARG_WITH];
     r->seed = (uint64_t)r->call->args[ARG_SEED].integer;
     r->published = r->call->args[ARG_PUBLISHED].kind == V_TEXT ? r->call->args[ARG_PUBLISHED].text : NULL;
+    r->folder = r->call->args[ARG_TEXTURES].kind == V_TEXT ? r->call->args[ARG_TEXTURES].text : NULL;
     r->kind = -1;
     if (with->kind != V_CALLABLE || with->callable->what != DEF_FN) {
         diag_hint(diag_add(r->e->diags, D_E0712, r->call->arg_spans[ARG_WITH], "with: is a corruption or a fn of one image; this is %s",
@@ -54,6 +57,8 @@ static bool request_read(Request *r) {
     }
     const Definition *def = with->callable->def;
     if (def->builtin && def->library) r->kind = corruption_find(def->name);
+    if (r->folder && (r->kind != corruption_find("frost") || r->published))
+        return refuse(r, ARG_TEXTURES, r->published ? "published images have their own textures" : "textures: are for frost");
     if (r->kind >= 0) return request_severity(r, with->callable);
     if (def->builtin || callable_arity(r->e, with) != 1) return refuse(r, ARG_WITH, "with: is a corruption or a fn of one image");
     return !r->published || refuse(r, ARG_PUBLISHED, "only the library's corruptions are published");
@@ -99,7 +104,7 @@ static void work_images(void *data, int thread, int64_t lo, int64_t hi) {
     Work *w = data;
     const Images *m = &w->m;
     int n = m->height * m->width * m->channels;
-    CorruptOptions o = {w->r->kind, w->r->severity, m->height, m->width, m->channels, NULL, 0};
+    CorruptOptions o = {w->r->kind, w->r->severity, m->height, m->width, m->channels, w->r->textures.at, w->r->textures.n};
     Arena *arena = w->arena[thread];
     Corruptor *c = corruptor_new(arena, &o);
     uint8_t *image = arena_array(arena, uint8_t, n);
@@ -201,17 +206,19 @@ static void result_names(const Request *r, const DataObject *data, DataObject *o
     Eval *e = r->e;
     Buf what = {0};
     value_identity(r->with, &what);
-    const char *source = r->kind < 0 ? "own" : r->published ? "published" : r->kind == corruption_find("frost") ? "frost-like" : "regenerated";
+    const char *source = r->kind < 0 ? "own" : r->published ? "published" : r->folder ? arena_printf(e->arena, "frost by textures %.12s", r->textures.hash)
+                         : r->kind == corruption_find("frost") ? "frost-like" : "regenerated";
     out->name = arena_printf(e->arena, "%s, %s (%s)", data->name, value_shown(e, r->with), source);
-    char *text = arena_printf(e->arena, "corrupt %s %.*s %llu %s", data->hash, (int)what.len, what.at, (unsigned long long)r->seed, source);
+    char *text = arena_printf(e->arena, "corrupt %s %.*s %llu %s", data->hash, (int)what.len, what.at, (unsigned long long)r->seed, r->folder ? r->textures.hash : source);
     sha256_hex(text, strlen(text), out->hash);
     buf_free(&what);
 }
 
-static bool corrupt_part(const Request *r, const DataObject *data, DataObject *out) {
+static bool corrupt_part(Request *r, const DataObject *data, DataObject *out) {
     Eval *e = r->e;
     Images m;
     if (!images_of(r, data, &m)) return false;
+    if (r->folder && !r->textures.n && !textures_read(e, r->folder, m.height, m.width, r->call->arg_spans[ARG_TEXTURES], &r->textures)) return false;
     *out = *data;
     out->train = out->valid = out->test = NULL;
     out->wide[0] = out->wide[1] = NULL;
