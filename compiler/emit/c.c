@@ -221,6 +221,11 @@ static void assignment(Writer *w, KVal at)
                    i->a, i->b);
         return;
     }
+    if (i->op == K_EACH || i->op == K_QUAD) {
+        buf_printf(w->out, "; EACH v%u.l[l] = load_%s(v%u, v%u.l[l] + %lld);\n", at, kscalar_name(i->type.scalar), i->a,
+                   i->b, (long long)i->imm);
+        return;
+    }
     if (i->type.lanes == 16) {
         buf_printf(w->out, "; EACH v%u.l[l]", at);
     }

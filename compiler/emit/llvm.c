@@ -15,6 +15,7 @@ typedef struct Printer {
     LLVMBuilderRef b;               /* at the end of the current block */
     LLVMBuilderRef entry;           /* before the end of the entry block */
     LLVMValueRef *data;             /* one global per KData */
+    struct { KVal a, b; LLVMBasicBlockRef block; LLVMValueRef row[4]; } quad;      /* the last QUAD's */
     const KFunc *func;
     LLVMValueRef fn, *value;        /* value[KVal] */
     Loop *loop;                     /* stack of the open loops */
@@ -242,8 +243,87 @@ static LLVMValueRef address(Printer *p, LLVMTypeRef element, LLVMValueRef base, 
     return LLVMBuildGEP2(p->b, element, base, &index, 1, "");
 }
 
+/* Of a and b, elements from of groups of four; step 1: a0 b0 a1 b1 .., 2: a0 a1 b0 b1 .. */
+static LLVMValueRef weave(Printer *p, LLVMValueRef a, LLVMValueRef b, int from, bool pairs)
+{
+    LLVMValueRef mask[16];
+    for (int k = 0; k < 16; k++) {
+        int within = pairs ? from + k % 2 : from + k % 4 / 2, of_b = pairs ? k % 4 / 2 : k % 2;
+        mask[k] = LLVMConstInt(LLVMInt32TypeInContext(p->cx), (unsigned)(k / 4 * 4 + within + 16 * of_b), false);
+    }
+    return LLVMBuildShuffleVector(p->b, a, b, LLVMConstVector(mask, 16), "");
+}
+
+static LLVMValueRef local(Printer *p, int64_t bytes);
+
+/* The lanes of a vector of i32 as 16 numbers: through memory, as moving them out one by one would take the unit that
+ * puts vectors together. */
+static void numbers(Printer *p, LLVMValueRef vector, LLVMValueRef *out)
+{
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(p->cx), i64 = LLVMInt64TypeInContext(p->cx);
+    LLVMValueRef at = local(p, 64), mask[16];
+    for (int k = 0; k < 16; k++) mask[k] = LLVMConstInt(i32, (unsigned)k, false);
+    for (int h = 0; h < 2; h++) {
+        LLVMValueRef half = LLVMBuildShuffleVector(p->b, vector, vector, LLVMConstVector(mask + 8 * h, 8), "");
+        LLVMValueRef store = LLVMBuildStore(p->b, half, address(p, i32, at, LLVMConstInt(i64, 8u * (unsigned)h, false)));
+        LLVMSetVolatile(store, true);
+    }
+    for (int e = 0; e < 16; e++) {
+        LLVMValueRef lane = LLVMConstInt(i64, (unsigned)e, false);
+        LLVMValueRef x = LLVMBuildLoad2(p->b, i32, address(p, i32, at, lane), "");
+        LLVMSetVolatile(x, true);
+        out[e] = LLVMBuildZExt(p->b, x, i64, "");
+    }
+}
+
+static LLVMValueRef each(Printer *p, const KInst *i, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMTypeRef i1 = LLVMInt1TypeInContext(p->cx), i32 = LLVMInt32TypeInContext(p->cx),
+                i64 = LLVMInt64TypeInContext(p->cx), type = type_of(p, i->type);
+    LLVMValueRef number = LLVMBuildZExt(p->b, b, LLVMVectorType(i64, 16), "");
+    LLVMValueRef in[] = {LLVMBuildGEP2(p->b, scalar_type(p, i->type.scalar), a, &number, 1, ""), LLVMConstInt(i32, 4, false),
+                         LLVMConstAllOnes(LLVMVectorType(i1, 16)), LLVMGetPoison(type)};
+    LLVMTypeRef types[] = {type, LLVMTypeOf(in[0])};
+    return call(p, "llvm.masked.gather", types, 2, in, 4);
+}
+
+/* Sixteen vectors of four as four of sixteen: those of lanes r, r + 4, r + 8, r + 12 joined.  The QUADs of a cell follow
+ * each other and share them. */
+static void quad_rows(Printer *p, const KInst *i, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMTypeRef i32 = LLVMInt32TypeInContext(p->cx), f32 = LLVMFloatTypeInContext(p->cx);
+    LLVMBasicBlockRef block = LLVMGetInsertBlock(p->b);
+    LLVMValueRef number[16], mask[16];
+    if (p->quad.a == i->a && p->quad.b == i->b && p->quad.block == block) return;
+    p->quad.a = i->a, p->quad.b = i->b, p->quad.block = block;
+    numbers(p, b, number);
+    for (int k = 0; k < 16; k++) mask[k] = LLVMConstInt(i32, (unsigned)k, false);
+    for (int r = 0; r < 4; r++) {
+        LLVMValueRef part[4], half[2];
+        for (int g = 0; g < 4; g++) {
+            part[g] = LLVMBuildLoad2(p->b, LLVMVectorType(f32, 4), address(p, f32, a, number[4 * g + r]), "");
+            LLVMSetAlignment(part[g], 4);
+        }
+        for (int h = 0; h < 2; h++)
+            half[h] = LLVMBuildShuffleVector(p->b, part[2 * h], part[2 * h + 1], LLVMConstVector(mask, 8), "");
+        p->quad.row[r] = LLVMBuildShuffleVector(p->b, half[0], half[1], LLVMConstVector(mask, 16), "");
+    }
+}
+
+/* The rows turned within their groups of four. */
+static LLVMValueRef quad(Printer *p, const KInst *i, LLVMValueRef a, LLVMValueRef b)
+{
+    quad_rows(p, i, a, b);
+    int high = i->imm >= 2 ? 2 : 0;
+    const LLVMValueRef *row = p->quad.row;
+    LLVMValueRef front = weave(p, row[0], row[1], high, false), back = weave(p, row[2], row[3], high, false);
+    return weave(p, front, back, i->imm % 2 ? 2 : 0, true);
+}
+
 static LLVMValueRef memory(Printer *p, const KInst *i, LLVMValueRef a, LLVMValueRef b)
 {
+    if (i->op == K_EACH) return each(p, i, a, b);
+    if (i->op == K_QUAD) return quad(p, i, a, b);
     KType t = i->op == K_STORE ? type_at(p, i->c) : i->type;
     if (i->op == K_COMPRESS) {
         LLVMTypeRef type = type_of(p, type_at(p, i->c));
@@ -431,6 +511,7 @@ static void function(Printer *p, const char *symbol, const char *cpu, const char
     p->value = calloc((size_t)p->func->code.len, sizeof *p->value);
     p->loop = calloc((size_t)loops_in(p->func) + 1, sizeof *p->loop);
     p->loops = 0;
+    p->quad.block = NULL;
     LLVMBasicBlockRef entry = new_block(p), first = new_block(p);
     LLVMPositionBuilderAtEnd(p->entry, entry);
     LLVMPositionBuilderAtEnd(p->b, first);

@@ -4,8 +4,12 @@
  * f = u - i.  Between two neighbours a and b: fma(f, b - a, a), or b - a along an axis of the derivative; the last axis
  * comes first.  At the end the scales of the derivative's axes are multiplied, in order.  The adjoint does the same
  * steps backward: g = dy and the scales, in order; then, from the first axis to the last, b gets f * g and a gets
- * g - f * g (b: g and a: -g along an axis of the derivative). */
+ * g - f * g (b: g and a: -g along an axis of the derivative).
+ *
+ * In a table of blocks (LOOKUP) i finds the block in the same way, at most n - 1; f times its cells along an axis is its
+ * u.  A derivative is multiplied by the scale and then by the number of cells. */
 #include "graph/eval.h"
+#include "graph/lookup.h"
 
 #include <math.h>
 
@@ -95,6 +99,63 @@ static int64_t corner_at(const Table *t, int64_t cell, int c) {
 
 TABLE(float, fmaf)
 TABLE(double, fma)
+
+/* ---- tables of blocks ---- */
+
+static int64_t inside(int64_t at, int64_t n) { return at < n ? at : n - 1; }
+
+#define LOOKUP(T, FMA)                                                                                                 \
+    static int64_t whole_##T(T u, int64_t last) { return u >= (T)last ? last : u > 0 ? (int64_t)u : 0; }               \
+    static T lookup_##T(const Work *w, const Table *t, const T *x) {                                                   \
+        const T *values = w->in[0]->data, *lo = w->in[2]->data, *scale = w->in[3]->data;                               \
+        const int32_t *index = w->in[1]->data;                                                                         \
+        int64_t block = 0, cell[3];                                                                                    \
+        T f[3], c[MAX_CORNERS];                                                                                        \
+        for (int j = 0; j < t->k; j++) {                                                                               \
+            T u = (x[j] - lo[j]) * scale[j];                                                                           \
+            int64_t i = whole_##T(u, t->n[j] - 1);                                                                     \
+            f[j] = u - (T)i;                                                                                           \
+            block += i * t->step[j];                                                                                   \
+        }                                                                                                              \
+        int level = lookup_level(index[block]);                                                                        \
+        T r = (T)(1 << level);                                                                                         \
+        for (int j = 0; j < t->k; j++) {                                                                               \
+            T u = f[j] * r;                                                                                            \
+            cell[j] = whole_##T(u, (1 << level) - 1);                                                                  \
+            f[j] = u - (T)cell[j];                                                                                     \
+        }                                                                                                              \
+        int64_t first = lookup_first(index[block]) + lookup_cell(t->k, level, cell);                                   \
+        for (int i = 0; i < 1 << t->k; i++) {                                                                          \
+            int64_t at = first;                                                                                        \
+            for (int j = 0; j < t->k; j++) at += i >> (t->k - 1 - j) & 1 ? lookup_beside(t->k, level, j) : 0;          \
+            c[i] = values[inside(at, w->in[0]->size)];                                                                 \
+        }                                                                                                              \
+        for (int j = t->k - 1; j >= 0; j--)                                                                            \
+            for (int i = 0; i < 1 << j; i++) {                                                                         \
+                T rise = c[2 * i + 1] - c[2 * i];                                                                      \
+                c[i] = t->axes >> j & 1 ? rise : FMA(f[j], rise, c[2 * i]);                                            \
+            }                                                                                                          \
+        for (int j = 0; j < t->k; j++)                                                                                 \
+            if (t->axes >> j & 1) c[0] = c[0] * scale[j] * r;                                                          \
+        return c[0];                                                                                                   \
+    }                                                                                                                  \
+    static void lookups_##T(Work *w, const Table *t) {                                                                 \
+        T x[3];                                                                                                        \
+        for (int64_t e = 0; e < w->rows; e++)                                                                          \
+            for (int64_t i = 0; i < w->out->size; i++) {                                                               \
+                for (int j = 0; j < t->k; j++) x[j] = ((const T *)value_row(w->in[4 + j], e))[i];                      \
+                ((T *)value_row(w->out, e))[i] = lookup_##T(w, t, x);                                                  \
+            }                                                                                                          \
+    }
+
+LOOKUP(float, fmaf)
+LOOKUP(double, fma)
+
+void eval_LOOKUP(Work *w) {
+    Table t = table_of(w->shape[1], w->attr->axes);
+    if (w->out->dtype == DT_F32) lookups_float(w, &t);
+    else lookups_double(w, &t);
+}
 
 void eval_INTERPOLATE(Work *w) {
     Table t = table_of(w->shape[0], w->attr->axes);

@@ -4,6 +4,7 @@
  * (any operand is batched) and changed by the few rules that differ.  It returns NULL or the reason for refusal. */
 #include "graph/graph.h"
 #include "graph/rules.h"
+#include "graph/lookup.h"
 
 #include <stdarg.h>
 
@@ -70,7 +71,7 @@ uint32_t attr_uses(Op op) {
         [G_CONST] = USES_VALUE, [G_TABLE] = USES_BLOB, [G_INPUT] = USES_INDEX, [G_IOTA] = USES_AXIS,
         [G_NOISE] = USES_INDEX, [G_NORMAL] = USES_INDEX, [G_TRANSPOSE] = USES_STARTS, [G_SLICE] = USES_STARTS,
         [G_PAD] = USES_STARTS, [G_CONCAT] = USES_AXIS, [G_SUM] = USES_AXES, [G_MAXIMUM] = USES_AXES,
-        [G_INTERPOLATE] = USES_AXES, [G_BATCH_INTERPOLATE] = USES_AXES,
+        [G_INTERPOLATE] = USES_AXES, [G_LOOKUP] = USES_AXES, [G_BATCH_INTERPOLATE] = USES_AXES,
         [G_MINIMUM] = USES_AXES, [G_PROD] = USES_AXES, [G_BATCH_SUM] = USES_AXES, [G_MAP] = USES_MAPPED | USES_BODY | USES_ZEROS,
         [G_PROJ] = USES_INDEX, [G_HOLE] = USES_INDEX, [G_SCAN] = USES_VALUE | USES_INDEX | USES_MAPPED | USES_BODY,
         [G_CONV] = USES_WINDOW, [G_BATCH_CONV] = USES_WINDOW,
@@ -409,6 +410,26 @@ static const char *shape_INTERPOLATE(Rule *r) {
     r->out->dtype = r->type[0].dtype;
     r->out->shape = r->type[3].shape;
     return interpolation(r, &r->type[0].shape);
+}
+
+static const char *shape_LOOKUP(Rule *r) {
+    int k = r->nin - 4;
+    const Shape *index = &r->type[1].shape;
+    if (k < 1 || k > 3 || index->rank != k) return "a table of blocks has one to three arguments, as many as axes";
+    if (r->attr->axes >> k) return "no such axis";
+    if (!first_is_float(r)) return want_float;
+    if (r->type[0].shape.rank != 1 || r->type[1].dtype != DT_I32) return "no values and index of blocks";
+    if (shape_size(index) > LOOKUP_BLOCKS) return "too many blocks";
+    for (int i = 0; i < 4; i++)
+        if (r->type[i].batched) return "the table must not be batched";
+    for (int i = 2; i < 4; i++)
+        if (r->type[i].shape.rank != 1 || r->type[i].shape.dim[0] != k) return "the box does not fit the arguments";
+    for (int i = 5; i < r->nin; i++)
+        if (!shape_equal(&r->type[i].shape, &r->type[4].shape)) return "the arguments' shapes differ";
+    if (r->type[2].dtype != r->type[0].dtype) return "the operands' dtypes differ";
+    r->out->dtype = r->type[0].dtype;
+    r->out->shape = r->type[4].shape;
+    return same_dtype(r, 2);
 }
 
 static const char *shape_BATCH_INTERPOLATE(Rule *r) {

@@ -224,7 +224,8 @@ KVal gen_elementwise(Gen *g, Op op, DType dtype, const KVal *in) {
     case G_RESHAPE: case G_TRANSPOSE: case G_SLICE: case G_PAD: case G_CONCAT: case G_PICK: case G_EMBED: case G_SUM:
     case G_MAXIMUM: case G_MINIMUM: case G_PROD: case G_ARGMAX: case G_BATCH_SUM: case G_BATCH_OUTER:
     case G_BATCH_EMBED: case G_BATCH_CONV: case G_BATCH_MAXIMUM: case G_BATCH_INTERPOLATE: case G_INTERPOLATE:
-    case G_MATMUL: case G_CONV: case G_OUTER: case G_MAP: case G_PROJ: case G_HOLE: case G_SCAN: case G_COUNT: break;
+    case G_LOOKUP: case G_MATMUL: case G_CONV: case G_OUTER: case G_MAP: case G_PROJ: case G_HOLE: case G_SCAN:
+    case G_COUNT: break;
     }
     return 0;
 }

@@ -1,20 +1,22 @@
-/* interpolate.c -- tables: INTERPOLATE, BATCH_INTERPOLATE and BATCH_MAXIMUM.  The arithmetic: graph/eval_interpolate.c.
+/* interpolate.c -- tables: INTERPOLATE, LOOKUP, BATCH_INTERPOLATE and BATCH_MAXIMUM.  The arithmetic:
+ * graph/eval_interpolate.c.
  *
  * Reading: index work in lanes, then lane by lane a load of each corner; two f32 neighbours of the last axis come as
- * one load of 8 bytes.  Nodes of one loop body that read the same table at the same place (a value and its
- * derivatives) share what was read: an Around, found by its operands while the region's stamp stands.
+ * one load of 8 bytes, the four corners of a cell in a table of blocks as one of 16.  Nodes of one loop body that read
+ * the same table at the same place (a value and its derivatives) share what was read: an Around, found by its operands while the region's stamp stands.
  *
  * The adjoint: arguments and dy of 16 examples are first turned into point order (example, place, unit), each example's
  * points in a row of `stride` elements, without those that add nothing; then 16 points at a time: cells and terms in
  * lanes, kept on the stack, added to the shard's own table one by one in order. */
+#include "graph/lookup.h"
 #include "kernel/region.h"
 
 enum { MAX_CORNERS = 8, MAX_AROUND = 8, MOST_IN_LANES = 1 << 22 };
 
 typedef struct Around {
-    int stamp, k;
-    Val in[6];                             /* values, lo, scale, x1 .. xk */
-    KVal cell, f[3], corner[MAX_CORNERS];
+    int stamp, k, box;                     /* box: lo's number among the operands */
+    Val in[7];                             /* values, (index,) lo, scale, x1 .. xk */
+    KVal cell, cells, f[3], corner[MAX_CORNERS];       /* cells: of a block along an axis; 0: no blocks */
 } Around;
 
 typedef struct Nodes { int k; int64_t n[3], step[3]; } Nodes;
@@ -127,13 +129,108 @@ static KVal table_pointer(Ctx *c, Val values) {
     return affine_pointer(c, &a);
 }
 
+/* ---- tables of blocks ---- */
+
+/* What is whole of u, at most `last`, as a float, or of scalars as an i32; *f: the rest. */
+static KVal whole_of(Gen *g, KVal u, KVal last, KVal *f) {
+    KType type = k_type(g->f, u);
+    bool lanes = type.lanes == 16 && type.scalar == KS_F32;
+    KVal zero = k_real(g->m, g->f, type, 0), in = gen_select(g, gen_2(g, K_LT, zero, u), u, zero);
+    KVal i = gen_select(g, gen_2(g, K_LT, in, last), in, last);
+    if (lanes) i = k_1(g->m, g->f, K_FLOOR, i);
+    else i = k_cast(g->m, g->f, type, k_cast(g->m, g->f, (KType){KS_I32, type.lanes}, i));
+    *f = gen_2(g, K_SUB, u, i);
+    return i;
+}
+
+/* A whole number below 2^22 as an i32: the low bits of its sum with 2^23. */
+static KVal number_of(Gen *g, KVal x) {
+    KType type = k_type(g->f, x), to = {KS_I32, type.lanes};
+    if (type.lanes != 16 || type.scalar != KS_F32) return k_cast(g->m, g->f, to, x);
+    KVal sum = gen_2(g, K_ADD, x, k_real(g->m, g->f, type, 0x1p23));
+    return gen_2(g, K_SUB, k_bits(g->m, g->f, to, sum), k_ints(g->m, g->f, to, 0x4b000000));
+}
+
+/* a[number] lane by lane; scalars, whose indices a device must know to lie inside, among the first n. */
+static KVal load_each(Gen *g, KVal from, KScalar scalar, KVal number, int64_t n) {
+    if (gen_lanes(g, number) == 1)
+        return k_load(g->m, g->f, (KType){scalar, 1}, from, gen_index(g, gen_clamp(g, number, n)));
+    return k_each(g->m, g->f, scalar, from, number);
+}
+
+/* The entry of the block around u, and how far u lies in it. */
+static KVal block_entry(Gen *g, const Nodes *t, KVal index, const KVal *u, KVal *f) {
+    KVal block = 0;
+    KType type = k_type(g->f, u[0]);
+    for (int j = 0; j < t->k; j++) {
+        KVal i = whole_of(g, u[j], k_real(g->m, g->f, type, (double)(t->n[j] - 1)), &f[j]);
+        block = block ? gen_fma(g, block, k_real(g->m, g->f, type, (double)t->n[j]), i) : i;
+    }
+    return load_each(g, index, KS_I32, number_of(g, block), t->n[0] * t->step[0]);
+}
+
+/* a->cell, a->cells, a->f; *steps: cells along an axis, an i32. */
+static void cell_in_block(Gen *g, int k, KVal entry, Around *a, KVal *steps) {
+    KType type = k_type(g->f, a->f[0]), whole = k_type(g->f, entry);
+    KVal level = gen_2(g, K_SHR, entry, k_ints(g->m, g->f, whole, LOOKUP_SHIFT)), place = 0;
+    level = gen_2(g, K_AND, level, k_ints(g->m, g->f, whole, 15));
+    *steps = gen_2(g, K_SHL, k_ints(g->m, g->f, whole, 1), level);
+    a->cells = k_cast(g->m, g->f, type, *steps);
+    KVal one = k_real(g->m, g->f, type, 1), last = gen_2(g, K_SUB, a->cells, one), nodes = gen_2(g, K_ADD, a->cells, one);
+    for (int j = 0; j < k; j++) {
+        KVal i = whole_of(g, gen_2(g, K_MUL, a->f[j], a->cells), last, &a->f[j]);
+        place = place ? gen_fma(g, place, j == 1 && k == 3 ? a->cells : nodes, i) : i;
+    }
+    KVal number = number_of(g, place);
+    if (k > 1) number = gen_2(g, K_SHL, number, k_ints(g->m, g->f, whole, 1));
+    a->cell = gen_2(g, K_ADD, gen_2(g, K_AND, entry, k_ints(g->m, g->f, whole, LOOKUP_FIRST)), number);
+}
+
+/* The corners: their bits are the axes, the last one lowest; in memory the last axis but one is. */
+static void load_block(Gen *g, int k, KVal values, int64_t n, DType dtype, KVal steps, Around *a) {
+    KType whole = k_type(g->f, a->cell);
+    KVal plane = 0;
+    if (k == 3) {
+        plane = gen_2(g, K_MUL, steps, gen_2(g, K_ADD, steps, k_ints(g->m, g->f, whole, 1)));
+        plane = gen_2(g, K_SHL, plane, k_ints(g->m, g->f, whole, 1));
+    }
+    for (int c = 0; c < 1 << k; c++) {
+        KVal at = a->cell;
+        int beside = k == 1 ? c : (c >> 1 & 1) + 2 * (c & 1);
+        if (c >> 2) at = gen_2(g, K_ADD, at, plane);
+        if (whole.lanes == 16 && dtype == DT_F32 && k > 1) {
+            a->corner[c] = k_quad(g->m, g->f, values, at, beside);
+            continue;
+        }
+        if (beside) at = gen_2(g, K_ADD, at, k_ints(g->m, g->f, whole, beside));
+        a->corner[c] = load_each(g, values, gen_scalar(dtype), at, n);
+    }
+}
+
+static void around_block(Ctx *c, const KVal *x, const KVal *lo, const KVal *scale, Around *a) {
+    Gen *g = &c->g;
+    const Node *values = graph_node(c->r->graph, a->in[0]);
+    Nodes t = nodes_of(&graph_node(c->r->graph, a->in[1])->shape);
+    KVal u[3], steps;
+    for (int j = 0; j < t.k; j++) u[j] = along(g, x[j], lo[j], scale[j]);
+    KVal entry = block_entry(g, &t, table_pointer(c, a->in[1]), u, a->f);
+    cell_in_block(g, t.k, entry, a, &steps);
+    KVal from = table_pointer(c, a->in[0]);
+    if (t.k == 1 && gen_lanes(g, a->cell) == 16 && values->dtype == DT_F32) {
+        Nodes line = {.k = 1, .step = {1}};
+        load_corners(g, &line, from, DT_F32, a);
+    } else load_block(g, t.k, from, values->shape.dim[0], (DType)values->dtype, steps, a);
+}
+
+/* ---- both ---- */
+
 static Around *around_find(Ctx *c, Val v) {
     Region *r = c->r;
-    int n = graph_node(r->graph, v)->nin;
+    int n = graph_node(r->graph, v)->nin, box = graph_node(c->r->graph, v)->op == G_LOOKUP ? 2 : 1;
     if (!r->around) r->around = arena_array(r->plan->arena, Around, MAX_AROUND);
     for (int i = 0; i < MAX_AROUND; i++) {
         Around *a = &r->around[i];
-        bool same = a->stamp == r->stamp && a->cell && a->k == n - 3;
+        bool same = a->stamp == r->stamp && a->cell && a->box == box && a->k == n - box - 2;
         for (int k = 0; same && k < n; k++) same = a->in[k] == in_of(c, v, k);
         if (same) return a;
     }
@@ -142,18 +239,23 @@ static Around *around_find(Ctx *c, Val v) {
 
 static Around *around_make(Ctx *c, Val v, const Index *at, Around *own) {
     Region *r = c->r;
-    const Node *table = graph_node(r->graph, in_of(c, v, 0));
-    Nodes t = nodes_of(&table->shape);
-    Around a = {.stamp = r->stamp, .k = t.k};
+    int box = graph_node(c->r->graph, v)->op == G_LOOKUP ? 2 : 1;
+    Around a = {.stamp = r->stamp, .k = graph_node(r->graph, v)->nin - box - 2, .box = box};
     KVal x[3], lo[3], scale[3];
-    for (int k = 0; k < t.k + 3; k++) a.in[k] = in_of(c, v, k);
-    for (int j = 0; j < t.k; j++) {
-        x[j] = pull(c, a.in[3 + j], at);
-        lo[j] = box_at(c, a.in[1], j);
-        scale[j] = box_at(c, a.in[2], j);
+    for (int k = 0; k < a.k + box + 2; k++) a.in[k] = in_of(c, v, k);
+    for (int j = 0; j < a.k; j++) {
+        x[j] = pull(c, a.in[box + 2 + j], at);
+        lo[j] = box_at(c, a.in[box], j);
+        scale[j] = box_at(c, a.in[box + 1], j);
     }
-    a.cell = cell_around(&c->g, &t, x, lo, scale, a.f);
-    load_corners(&c->g, &t, table_pointer(c, a.in[0]), (DType)table->dtype, &a);
+    if (box == 2) {
+        around_block(c, x, lo, scale, &a);
+    } else {
+        const Node *table = graph_node(r->graph, a.in[0]);
+        Nodes t = nodes_of(&table->shape);
+        a.cell = cell_around(&c->g, &t, x, lo, scale, a.f);
+        load_corners(&c->g, &t, table_pointer(c, a.in[0]), (DType)table->dtype, &a);
+    }
     Around *kept = own;
     for (int i = 0; i < MAX_AROUND && at == c->own; i++)
         if (r->around[i].stamp != r->stamp || !r->around[i].cell) kept = &r->around[i];
@@ -173,8 +275,11 @@ KVal interpolate(Ctx *c, Val v, const Index *at) {
             KVal rise = gen_2(g, K_SUB, x[2 * i + 1], x[2 * i]);
             x[i] = axes >> j & 1 ? rise : gen_fma(g, a->f[j], rise, x[2 * i]);
         }
-    for (int j = 0; j < a->k; j++)
-        if (axes >> j & 1) x[0] = gen_2(g, K_MUL, x[0], box_at(c, a->in[2], j));
+    for (int j = 0; j < a->k; j++) {
+        if (!(axes >> j & 1)) continue;
+        x[0] = gen_2(g, K_MUL, x[0], box_at(c, a->in[a->box + 1], j));
+        if (a->cells) x[0] = gen_2(g, K_MUL, x[0], a->cells);
+    }
     return x[0];
 }
 

@@ -187,6 +187,18 @@ KVal k_load(KModule *m, KFunc *f, KType type, KVal pointer, KVal index)
     return add(m, f, (KInst){.op = K_LOAD, .type = type, .a = pointer, .b = index});
 }
 
+KVal k_each(KModule *m, KFunc *f, KScalar type, KVal pointer, KVal numbers)
+{
+    assert(same(k_type(f, pointer), KT(PTR)) && same(k_type(f, numbers), KV(I32)) && type != KS_PTR && type != KS_BOOL);
+    return add(m, f, (KInst){.op = K_EACH, .type = {type, 16}, .a = pointer, .b = numbers});
+}
+
+KVal k_quad(KModule *m, KFunc *f, KVal pointer, KVal numbers, int which)
+{
+    assert(same(k_type(f, pointer), KT(PTR)) && same(k_type(f, numbers), KV(I32)) && which >= 0 && which < 4);
+    return add(m, f, (KInst){.op = K_QUAD, .type = KV(F32), .a = pointer, .b = numbers, .imm = which});
+}
+
 void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value)
 {
     assert(same(k_type(f, pointer), KT(PTR)) && same(k_type(f, index), KT(I64)));

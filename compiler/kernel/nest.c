@@ -13,7 +13,7 @@ static const Shape *shape_at(const Ctx *c, Val v) { return &node_of(c, v)->shape
 
 bool is_nest_elementwise(const Region *r, Val v) {
     Op op = (Op)graph_node(r->graph, v)->op;
-    return is_elementwise(op) || op == G_OUTER || op == G_INTERPOLATE || op == G_BROADCAST || op == G_RESHAPE || op == G_TRANSPOSE ||
+    return is_elementwise(op) || op == G_OUTER || is_table(op) || op == G_BROADCAST || op == G_RESHAPE || op == G_TRANSPOSE ||
            op == G_SLICE || op == G_CONST || op == G_TABLE || op == G_IOTA || is_summed(r, v) ||
            (op == G_INPUT && (r->body || !r->info[v].varies));
 }

@@ -106,7 +106,7 @@ static bool computed_again(const Region *r, Val v);
 /* Worth keeping if it is read twice. */
 static bool is_computed(const Region *r, Val v) {
     Op op = op_of(r, v);
-    return is_elementwise(op) || op == G_OUTER || op == G_INTERPOLATE || is_summed(r, v);
+    return is_elementwise(op) || op == G_OUTER || is_table(op) || is_summed(r, v);
 }
 
 static void store_for_user(Region *r, Val u, int k) {
@@ -120,8 +120,8 @@ static void store_for_user(Region *r, Val u, int k) {
         else if (op == G_BATCH_INTERPOLATE ? k == 1 || k == 2 : op != G_BATCH_MAXIMUM) need(r, v);
         break;
     case CLASS_CONTRACT:
-        if (op == G_INTERPOLATE) {
-            if (k < 3 && !r->info[v].varies) need(r, v);
+        if (is_table(op)) {
+            if (k < (op == G_LOOKUP ? 4 : 3) && !r->info[v].varies) need(r, v);
         } else if (op != G_OUTER && k == 0 && !r->info[v].varies && affine_of(r, v, &a)) need_below_views(r, v);
         else need(r, v);
         break;
@@ -588,7 +588,7 @@ KVal compute(Ctx *c, Val v, const Index *at) {
     if (op == G_CONST) return gen_const(&c->g, c->r->graph, v);
     if (op == G_OUTER) return pull_outer(c, v, at);
     if (op == G_PAD) return pull_pad(c, v, at);
-    if (op == G_INTERPOLATE) return interpolate(c, v, at);
+    if (is_table(op)) return interpolate(c, v, at);
     if (op == G_IOTA) return pull_iota(c, v, at);
     return load_leaf(c, v, ix_flat(c, &node->shape, at));
 }

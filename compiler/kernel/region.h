@@ -68,6 +68,7 @@ int64_t region_size(const Region *r, Val v);
 /* wanted: by output; NULL: all.  input_varies: by input of a body; NULL: the mapped ones. */
 void region_analyse(Region *r, Plan *plan, const Graph *graph, bool body, const bool *wanted, const bool *input_varies);
 bool is_elementwise(Op op);
+static inline bool is_table(Op op) { return op == G_INTERPOLATE || op == G_LOOKUP; }
 bool is_flat_view(const Region *r, Val v);       /* same elements in the same order */
 bool is_summed(const Region *r, Val v);          /* a sum over the batch: BATCH_* or PROJ of a summed output */
 bool is_joined(const Region *r, Val v);          /* one whose shards' sums a stage of its own adds up */
@@ -179,7 +180,7 @@ int outer_totals(const Region *r);                                /* of a tile's
 int64_t outer_range(Ctx *c, Val v, int panel, int totals, int64_t base);
 
 /* ---- interpolate.c ---- */
-KVal interpolate(Ctx *c, Val v, const Index *at);                 /* an element of an INTERPOLATE */
+KVal interpolate(Ctx *c, Val v, const Index *at);                 /* an element of an INTERPOLATE or LOOKUP */
 void interpolate_partial(Ctx *c, Val v, const Shard *shard);      /* a shard's BATCH_INTERPOLATE */
 void maximum_partial(Ctx *c, Val v, const Shard *shard);          /* a shard's BATCH_MAXIMUM */
 

@@ -126,6 +126,11 @@ static bool check_memory(Verify *v, KVal at)
         return (is_scalar(type_of(v, i->a), KS_PTR) && same(type_of(v, i->b), KV(BOOL)) && is_value(t) &&
                 t.lanes == 16 && kscalar_bytes(t.scalar) >= 4) || fail(v, at, "not a pointer, a mask and a vector");
     }
+    if (i->op == K_EACH || i->op == K_QUAD) {
+        bool quad = i->op == K_QUAD, type = quad ? same(i->type, KV(F32)) : i->type.lanes == 16 && is_value(i->type);
+        return (is_scalar(type_of(v, i->a), KS_PTR) && same(type_of(v, i->b), KV(I32)) && type &&
+                i->type.scalar != KS_BOOL && i->imm >= 0 && i->imm < (quad ? 4 : 1)) || fail(v, at, "not elements at 16 places");
+    }
     if (!is_scalar(type_of(v, i->a), KS_PTR) || !is_scalar(type_of(v, i->b), KS_I64))
         return fail(v, at, "not a pointer and an i64 index");
     if (i->op == K_STORE)

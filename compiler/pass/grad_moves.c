@@ -167,6 +167,20 @@ void vjp_INTERPOLATE(Ad *ad) {
     table_slopes(ad, A, DY);
 }
 
+/* y = table(x), values and box constant.  dx_j = dy dtable(x) / dx_j */
+void vjp_LOOKUP(Ad *ad) {
+    Val in[7];
+    int n = graph_node(ad->g, Y)->nin;
+    uint32_t axes = graph_attr(ad->g, Y)->axes;
+    for (int i = 0; i < n; i++) in[i] = ad_in(ad, i);
+    for (int i = 0; i < 4; i++)
+        if (ad_wants(ad, i)) ad_stop(ad, "the values of a table of blocks");
+    for (int j = 0; j < n - 4; j++) {
+        if (!ad_wants(ad, 4 + j) || axes >> j & 1) continue;
+        ad_give(ad, 4 + j, mul(ad, DY, node_at(ad, G_LOOKUP, in, n, &(Attr){.axes = axes | 1u << j}, NULL)));
+    }
+}
+
 /* y = d spread on the nodes around x.  dd = dy(x); dx_j = d times the derivative of dy(x) */
 void vjp_BATCH_INTERPOLATE(Ad *ad) {
     Val in[6];

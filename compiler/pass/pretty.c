@@ -231,7 +231,7 @@ static const Expr *read_op(Reader *r, Val v) {
     case G_CEIL: case G_ROUND: case G_NOT: case G_MOD: case G_MAX: case G_MIN: case G_AND: case G_OR: case G_TRANSPOSE:
     case G_PAD: case G_PICK: case G_EMBED: case G_SUM: case G_PROD: case G_ARGMAX: case G_BATCH_EMBED:
     case G_BATCH_CONV: case G_CONV: case G_OUTER:
-    case G_BATCH_MAXIMUM: case G_BATCH_INTERPOLATE: case G_INTERPOLATE:
+    case G_BATCH_MAXIMUM: case G_BATCH_INTERPOLATE: case G_INTERPOLATE: case G_LOOKUP:
     case G_COUNT: break;
     }
     return read_call(r, v, op_name((Op)node->op));

@@ -1,6 +1,7 @@
 /* strategy.c -- strategies as values, and a cell's call as a strategy makes it: strategy.h, lang/arithmetic.md. */
 #include "sema/strategy.h"
 
+#include "graph/lookup.h"
 #include "sema/internal.h"
 
 /* ---- values ---- */
@@ -19,6 +20,7 @@ static void strategy_identity(const Object *self, Buf *out) {
     const Strategy *s = (const Strategy *)self;
     buf_text(out, s->asked);
     if (s->table) put_tensor_hash("table", s->table, s->table_hash, out);
+    if (s->table) put_tensor_hash("in blocks", s->index, s->index_hash, out);
     if (s->coefficients) put_tensor_hash("from", s->coefficients, bytes_hash(s->coefficients), out);
 }
 
@@ -28,7 +30,10 @@ const ObjectClass strategy_class = {.name = "strategy", .identity = strategy_ide
 
 void strategy_text(const Strategy *s, Buf *out) {
     buf_text(out, s->asked);
-    if (s->table) buf_printf(out, " with %lld nodes along each argument, proved to %.3g", (long long)s->nodes, s->bound);
+    if (!s->table) return;
+    long long blocks = shape_size(&s->index->shape);
+    buf_printf(out, " with %lld values in %lld block%s, proved to %.3g", (long long)shape_size(&s->table->shape), blocks,
+               blocks == 1 ? "" : "s", s->bound);
 }
 
 const Strategy *strategies_find(const Strategies *strategies, const char *cell) {
@@ -66,6 +71,7 @@ const Strategies *strategies_keep(Arena *arena, const Strategies *from) {
         bool needed = s->region && !s->coefficients && !s->table;
         s->region = needed ? s->region->class->keep(arena, s->region) : NULL;
         s->table = tensor_keep(arena, s->table);
+        s->index = tensor_keep(arena, s->index);
         s->coefficients = tensor_keep(arena, s->coefficients);
         out->at[i].cell = arena_copy(arena, c->cell, strlen(c->cell));
         out->at[i].path = arena_copy(arena, c->path, strlen(c->path));
@@ -168,7 +174,8 @@ static Box box_known(Eval *e, const Strategy *s, int n) {
     Graph *g = e->trace->graph;
     DType dtype = e->trace->precision;
     double scale[STRATEGY_ARGUMENTS];
-    for (int j = 0; j < n; j++) scale[j] = s->table ? s->scale[j] : (double)(s->nodes - 1) / (s->hi[j] - s->lo[j]);
+    int64_t steps = s->kind == STRATEGY_TABLE ? 1 : s->nodes - 1;
+    for (int j = 0; j < n; j++) scale[j] = s->table ? s->scale[j] : (double)steps / (s->hi[j] - s->lo[j]);
     return (Box){numbers(g, e, dtype, s->lo, n), numbers(g, e, dtype, s->hi, n), numbers(g, e, dtype, scale, n)};
 }
 
@@ -223,24 +230,32 @@ static bool grid_call(Eval *e, const StrategyCall *call, const Strategy *s, Val 
     return true;
 }
 
+static Val table_node(Graph *g, DType dtype, const Shape *shape, const void *data, uint64_t hash) {
+    Blob *blob = arena_new_of(g->arena, Blob);
+    *blob = (Blob){dtype, *shape, data, hash};
+    return graph_add(g, G_TABLE, NULL, 0, &(Attr){.blob = blob}, &(NodeType){dtype, *shape, false}, (Span){0});
+}
+
 /* The values as they lie in memory, or in another precision. */
 static Val table_values(Eval *e, const Strategy *s, int n) {
     Graph *g = e->trace->graph;
     DType dtype = e->trace->precision;
-    const Tensor *t = s->table ? s->table : tensor_of(e, node_shape(s, n), nothing);
-    Blob *blob = arena_new_of(g->arena, Blob);
+    const Tensor *t = s->table ? s->table : tensor_of(e, shape_of(1, lookup_values(n, 0)), nothing);
     int64_t size = shape_size(&t->shape);
-    *blob = (Blob){dtype, t->shape, t->data, s->table_hash};
-    if (t->dtype != dtype) {
-        void *data = arena_alloc(g->arena, (size_t)size * dtype_size(dtype));
-        for (int64_t i = 0; i < size; i++) {
-            if (dtype == DT_F64) ((double *)data)[i] = ((const float *)t->data)[i];
-            else ((float *)data)[i] = (float)((const double *)t->data)[i];
-        }
-        blob->data = data;
-        blob->hash = fnv1a(data, (size_t)size * dtype_size(dtype), FNV1A_START);
+    if (t->dtype == dtype) return table_node(g, dtype, &t->shape, t->data, s->table_hash);
+    void *data = arena_alloc(g->arena, (size_t)size * dtype_size(dtype));
+    for (int64_t i = 0; i < size; i++) {
+        if (dtype == DT_F64) ((double *)data)[i] = ((const float *)t->data)[i];
+        else ((float *)data)[i] = (float)((const double *)t->data)[i];
     }
-    return graph_add(g, G_TABLE, NULL, 0, &(Attr){.blob = blob}, &(NodeType){dtype, t->shape, false}, (Span){0});
+    return table_node(g, dtype, &t->shape, data, fnv1a(data, (size_t)size * dtype_size(dtype), FNV1A_START));
+}
+
+static Val table_index(Eval *e, const Strategy *s, int n) {
+    static const int32_t one_block = 0;
+    Shape one = {n, {1, n > 1, n > 2}};
+    if (!s->index) return table_node(e->trace->graph, DT_I32, &one, &one_block, 0);
+    return table_node(e->trace->graph, DT_I32, &s->index->shape, s->index->data, s->index_hash);
 }
 
 /* x < lo ? lo : hi < x ? hi : x; NaN passes. */
@@ -260,7 +275,9 @@ static bool table_call(Eval *e, const StrategyCall *call, const Strategy *s, Val
         Val within = graph_2(g, G_AND, graph_2(g, G_LE, lo, x[j]), graph_2(g, G_LE, x[j], hi));
         inside = inside ? graph_2(g, G_AND, inside, within) : within;
     }
-    *out = interpolation(e, table_values(e, s, call->n), &box, x, call->n, call->span);
+    Val in[4 + STRATEGY_ARGUMENTS] = {table_values(e, s, call->n), table_index(e, s, call->n), box.lo, box.scale};
+    memcpy(in + 4, x, sizeof *x * (size_t)call->n);
+    *out = graph_add(g, G_LOOKUP, in, 4 + call->n, NULL, NULL, call->span);
     if (s->outside != OUTSIDE_EXACT) return true;
     if (!cell_exact(e, call, call->nodes, call->shape, &exact)) return false;
     *out = graph_3(g, G_SELECT, inside, *out, exact);

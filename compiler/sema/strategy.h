@@ -6,7 +6,7 @@
  *
  *   grid    the cell at nodes[k] of its box, once a step; calls interpolate (INTERPOLATE), gradients go through it
  *           to arguments and parameters.  axes 0: the box is the state `box` of the cell, f32[arity, 2]: trace_boxes.
- *   table   INTERPOLATE in constant values; the cell's parameters are kept and not used, but outside the box if exact
+ *   table   LOOKUP in constant values and their index of blocks; the cell's parameters are kept and not used, but outside the box if exact
  *   fit     a polynomial, or the quotient of two, whose coefficients are the cell's parameter `fit` */
 #ifndef NIN_STRATEGY_H
 #define NIN_STRATEGY_H
@@ -23,11 +23,13 @@ typedef struct Strategy {
     const char *asked;                            /* what was written: "grid[nodes: 64, over: auto]" */
     const Object *region;                         /* over a region of a cell's inputs, of which this is the box; NULL */
     int axes; double lo[STRATEGY_ARGUMENTS], hi[STRATEGY_ARGUMENTS];     /* its box; axes 0: automatic */
-    int64_t nodes;                                /* grid, table: along each axis */
+    int64_t nodes;                                /* grid: along each axis */
+    int64_t blocks;                               /* table: the same */
     Outside outside; double error, bound;         /* table: what was asked for; what is proved */
-    double scale[STRATEGY_ARGUMENTS];             /* table: nodes to a unit of each argument */
-    const Tensor *table;                          /* f32 or f64, [nodes, ..]; NULL: not made yet (checking): zeros */
-    uint64_t table_hash;                          /* of its bytes */
+    double scale[STRATEGY_ARGUMENTS];             /* table: blocks to a unit of each argument */
+    const Tensor *table, *index;                  /* f32 or f64, and i32 [blocks, ..] (graph/lookup.h); NULL: not made
+                                                     yet (checking): zeros */
+    uint64_t table_hash, index_hash;              /* of their bytes */
     int degree; bool rational;                    /* fit: of numerator and denominator */
     const Tensor *coefficients; double r2;        /* f64; NULL: not made yet: zeros */
 } Strategy;
@@ -39,7 +41,7 @@ typedef struct CellStrategy {
 } CellStrategy;
 struct Strategies { int n; CellStrategy *at; };
 typedef struct Strategies Strategies;
-void strategy_text(const Strategy *s, Buf *out);  /* as it was asked for; of a table: its nodes and what is proved */
+void strategy_text(const Strategy *s, Buf *out);  /* as it was asked for; of a table: its size and what is proved */
 const Strategy *strategies_find(const Strategies *strategies, const char *cell);    /* by the cell's identity; NULL */
 void strategies_identity(const Strategies *strategies, Buf *out);
 /* A deep copy in another arena. */

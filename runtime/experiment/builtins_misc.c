@@ -80,6 +80,7 @@ static bool size_of_strategy(const Callable *c, DType precision, int64_t *bytes)
     const Tensor *t = s && s->kind == STRATEGY_TABLE ? s->table : s && s->kind == STRATEGY_FIT ? s->coefficients : NULL;
     if (!t) return false;
     *bytes = shape_size(&t->shape) * (int64_t)dtype_size(precision);
+    if (s->index) *bytes += shape_size(&s->index->shape) * 4;
     return s->kind == STRATEGY_FIT || s->outside != OUTSIDE_EXACT;
 }
 

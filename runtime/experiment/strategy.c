@@ -89,7 +89,6 @@ static bool read_fit(Eval *e, const Callable *c, int arity, Span span, Strategy 
 static bool read_table(Eval *e, const Callable *c, int arity, Span span, Strategy *s) {
     const Value *error = setting_of(c, "error"), *outside = setting_of(c, "outside");
     s->kind = STRATEGY_TABLE;
-    s->nodes = 2;
     s->error = error->kind == V_REAL ? error->real : error->kind == V_INT ? (double)error->integer : 1;
     s->outside = is_word(outside, "clamp") ? OUTSIDE_CLAMP : is_word(outside, "linear") ? OUTSIDE_LINEAR : OUTSIDE_EXACT;
     if (!(s->error > 0 && isfinite(s->error))) {

@@ -1,5 +1,6 @@
 /* test_grad.c -- gradients against central differences (five points, f64), first and second, of every op in
  * batched and unbatched mixes, of cells, and through MAP; the same after simplification, to the bit. */
+#include "graph/lookup.h"
 #include "numbers.h"
 
 enum { MAX_OUTS = 8 };
@@ -301,6 +302,33 @@ static void picks(void **state) {
         check(&b, "pick", square_sum(&b, graph_add(b.g, G_PICK, (Val[]){x, k}, 2, NULL, NULL, (Span){0})), 2);
         Val e = graph_add(b.g, G_EMBED, (Val[]){x, k}, 2, NULL, NULL, (Span){0});
         check(&b, "embed", square_sum(&b, e), 2);
+        bench_free(&b);
+    }
+}
+
+/* A table of blocks of different refinements: arguments, second derivatives too. */
+static void blocks(void **state) {
+    (void)state;
+    for (int k = 1; k <= 3; k++) {
+        Bench b = bench_new((uint64_t)k + 31);
+        int64_t all = k == 1 ? 2 : k == 2 ? 4 : 8, at = 0;
+        int32_t index[8];
+        double values[1024];
+        for (int64_t i = 0; i < all; i++) {
+            int level = (int)(i % 3);
+            index[i] = (int32_t)(level << LOOKUP_SHIFT | at);
+            at += lookup_values(k, level);
+        }
+        assert_true(at <= COUNT(values));
+        for (int64_t i = 0; i < at; i++) values[i] = sin((double)(7 * i));
+        Shape box = {1, {k}}, x = {1, {3}}, two = {k, {2, k > 1 ? 2 : 0, k > 2 ? 2 : 0}};
+        Blob of_values = {DT_F64, {1, {at}}, values, 1}, of_index = {DT_I32, two, index, 2};
+        Val in[7] = {graph_add(b.g, G_TABLE, NULL, 0, &(Attr){.blob = &of_values}, &(NodeType){DT_F64, {1, {at}}, false}, (Span){0}),
+                     graph_add(b.g, G_TABLE, NULL, 0, &(Attr){.blob = &of_index}, &(NodeType){DT_I32, two, false}, (Span){0}),
+                     graph_broadcast(b.g, graph_const(b.g, DT_F64, -1.15), box),
+                     graph_broadcast(b.g, graph_const(b.g, DT_F64, 1), box)};
+        for (int j = 0; j < k; j++) in[4 + j] = bench_in(&b, x, j < 2, -1.4, 1.4);
+        check(&b, "blocks", square_sum(&b, graph_add(b.g, G_LOOKUP, in, 4 + k, NULL, NULL, (Span){0})), 2);
         bench_free(&b);
     }
 }
@@ -642,7 +670,7 @@ int main(void) {
         cmocka_unit_test(unary_ops), cmocka_unit_test(binary_ops), cmocka_unit_test(selects), cmocka_unit_test(powers),
         cmocka_unit_test(moves), cmocka_unit_test(reductions), cmocka_unit_test(products_with_zeros),
         cmocka_unit_test(ties_share), cmocka_unit_test(batch_sums), cmocka_unit_test(same_adjoint),
-        cmocka_unit_test(picks), cmocka_unit_test(tables), cmocka_unit_test(matmuls), cmocka_unit_test(outers),
+        cmocka_unit_test(picks), cmocka_unit_test(tables), cmocka_unit_test(blocks), cmocka_unit_test(matmuls), cmocka_unit_test(outers),
         cmocka_unit_test(convolutions),
         cmocka_unit_test(conv_weights), cmocka_unit_test(cells),
         cmocka_unit_test(inner_nets), cmocka_unit_test(cell_parameters), cmocka_unit_test(seeds_and_zeros),

@@ -207,6 +207,8 @@ static void add_views_and_sums(Graph *g, Val x, Val w, Val k) {
     Val box = graph_slice(g, flat, (const int64_t[]){0}, shape_of(1, (int64_t)2)), y = graph_1(g, G_NEG, x);
     Val grid[5] = {w, box, box, x, y}, spread[5] = {y, box, box, x, y};
     graph_output(g, OUT_VALUE, 3, "t", add(g, G_INTERPOLATE, grid, 5, (Attr){.axes = 2}, f32_3));
+    Val one = graph_slice(g, flat, (const int64_t[]){0}, shape_of(1, (int64_t)1));
+    graph_output(g, OUT_VALUE, 6, "l", add(g, G_LOOKUP, (Val[]){flat, k, one, one, x}, 5, (Attr){.axes = 1}, f32_3));
     graph_output(g, OUT_VALUE, 4, "dt", add(g, G_BATCH_INTERPOLATE, spread, 5, (Attr){.axes = 1}, f32_23));
     graph_output(g, OUT_VALUE, 5, "most", graph_1(g, G_BATCH_MAXIMUM, x));
 }

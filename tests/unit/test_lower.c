@@ -1,4 +1,5 @@
 /* test_lower.c -- lowered programs give the interpreter's bits: every way of compiling, threads, cuts. */
+#include "graph/lookup.h"
 #include "lower_case.h"
 
 static void run(Case *c, int64_t examples, int64_t batch, bool ordered) { case_check(c, examples, batch, ordered); }
@@ -134,6 +135,39 @@ static void show_views(Case *c, Val x, Val y, Val k, int which) {
     case_show(c, graph_add(g, G_PICK, pick, 2, NULL, NULL, (Span){0}));
     case_show(c, graph_add(g, G_EMBED, embed, 2, NULL, NULL, (Span){0}));
     case_show(c, graph_2(g, G_MUL, graph_reshape(g, x, shape_of(1, n * p)), graph_reshape(g, y, shape_of(1, n * p))));
+}
+
+static Val table_const(Graph *g, DType dtype, Shape shape, const void *data) {
+    Blob *blob = arena_new_of(g->arena, Blob);
+    *blob = (Blob){dtype, shape, data, fnv1a(data, (size_t)shape_size(&shape) * dtype_size(dtype), FNV1A_START)};
+    return graph_add(g, G_TABLE, NULL, 0, &(Attr){.blob = blob}, &(NodeType){dtype, shape, false}, (Span){0});
+}
+
+/* A table of 3 blocks along each argument, of different refinements, and its derivatives; x well beyond the box. */
+static void show_blocks(Case *c, Val x, Val y, Val k, int which) {
+    Graph *g = c->g;
+    int args = which + 1;
+    Shape box = shape_of(1, (int64_t)args);
+    (void)k;
+    int64_t blocks = args == 1 ? 3 : args == 2 ? 9 : 27, at = 0;
+    int32_t *index = arena_array(g->arena, int32_t, blocks);
+    for (int64_t b = 0; b < blocks; b++) {
+        int level = (int)(b * 7 % 4);
+        index[b] = (int32_t)(level << LOOKUP_SHIFT | at);
+        at += lookup_values(args, level);
+    }
+    void *values = arena_alloc(g->arena, (size_t)at * dtype_size(c->real));
+    for (int64_t i = 0; i < at; i++) {
+        double v = sin((double)(i * i % 101));
+        if (c->real == DT_F64) ((double *)values)[i] = v;
+        else ((float *)values)[i] = (float)v;
+    }
+    Val in[] = {table_const(g, c->real, shape_of(1, at), values),
+                table_const(g, DT_I32, (Shape){args, {3, args > 1 ? 3 : 0, args > 2 ? 3 : 0}}, index),
+                graph_broadcast(g, real_const(c, -0.75), box), graph_broadcast(g, real_const(c, 1.7), box), x, y,
+                graph_2(g, G_MUL, x, y)};
+    for (uint32_t axes = 0; axes < 1u << args; axes += axes > 4 ? 2 : 1)
+        case_show(c, graph_add(g, G_LOOKUP, in, 4 + args, &(Attr){.axes = axes}, NULL, (Span){0}));
 }
 
 /* Tables of 1, 2 and 3 arguments, their derivatives and their adjoints; x well beyond the box on both sides. */
@@ -286,6 +320,7 @@ static void reduces(void **state) { (void)state; corpus(show_reduces, 1); }
 static void over_batch(void **state) { (void)state; corpus(show_batch, 1); }
 static void views(void **state) { (void)state; corpus(show_views, 2); }
 static void tables(void **state) { (void)state; corpus(show_tables, 3); }
+static void blocks(void **state) { (void)state; corpus(show_blocks, 3); }
 static void products(void **state) { (void)state; corpus(show_products, 3); }
 static void convolutions(void **state) { (void)state; corpus(show_convolutions, 5); }
 /* Tails of every kind: features, output features, rows of tiles, blocks, shards; padding, stride, groups; a kernel in
@@ -714,6 +749,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(reduces), cmocka_unit_test(over_batch), cmocka_unit_test(views), cmocka_unit_test(products),
         cmocka_unit_test(large_products), cmocka_unit_test(convolutions), cmocka_unit_test(conv_tiles),
         cmocka_unit_test(tables),
+        cmocka_unit_test(blocks),
         cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
             cmocka_unit_test(many_points), cmocka_unit_test(left_out), cmocka_unit_test(left_out_inside),
             cmocka_unit_test(cell_mlp), cmocka_unit_test(norms), cmocka_unit_test(random_programs),
