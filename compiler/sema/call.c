@@ -524,6 +524,8 @@ static bool call_callable(Eval *e, const Value *callee, Args *args, Value *out) 
     }
     if (!callable_ready(e, callee, args->span, &ready)) return eval_fail(out);
     c = ready.callable;
+    const BuiltinRow *row = c->def->builtin ? c->def->row : NULL;
+    if (row && row->ready && args->call && row->ready(e, args->call, out)) return true;
     if (c->what != DEF_FN && !(c->def->builtin && c->what == DEF_CELL)) return call_owner(e, &ready, args, out);
     Formals formals = formals_of(c, false);
     Bound bound;

@@ -34,7 +34,8 @@ typedef struct BuiltinCall { const Value *settings; int settings_len; const Valu
                              const Ast *ast; Scope *scope;
 } BuiltinCall;
 typedef bool (*BuiltinFn)(Eval *e, const BuiltinCall *call, Value *out);
-typedef struct BuiltinRow { const char *name; BuiltinFn fn; } BuiltinRow;
+/* ready, or NULL: asked before the arguments are evaluated; true if the result of this call is there already. */
+typedef struct BuiltinRow { const char *name; BuiltinFn fn; bool (*ready)(Eval *e, const Ast *call, Value *out); } BuiltinRow;
 /* numbers, tensors, distributions, cells: sema/builtins_*.c; ends with NULL */
 extern const BuiltinRow builtins_core[];
 extern const BuiltinRow builtins_sema[];          /* count, match, gradient, derivative, text: sema/builtins_sema.c */

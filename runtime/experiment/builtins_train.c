@@ -297,15 +297,20 @@ static void note_run(Eval *e, const TrainRequest *r, const char *label, const Ru
     if (!run->cheap) vec_push(turn->arena, &turn->runs, run);
 }
 
+/* A lane has trained it. */
+static bool train_ready(Eval *e, const Ast *call, Value *out) {
+    const char *label = NULL;
+    Run *run = lanes_take(e, call, &label);
+    if (!run) return false;
+    note_run(e, &(TrainRequest){.data = run->data}, label, run);
+    *out = value_object(&run->object);
+    return true;
+}
+
 static bool builtin_train(Eval *e, const BuiltinCall *call, Value *out) {
     TrainRequest r = {0};
-    Run *run = lanes_take(e);
-    if (run) {
-        r.data = run->data;
-        note_run(e, &r, call->args[TRAIN_ON].label, run);
-        *out = value_object(&run->object);
-        return true;
-    }
+    Run *run;
+    if (train_ready(e, NULL, out)) return true;
     if (!request_read(e, call, &r)) return eval_fail(out);
     const DataObject *data = data_part(r.data, "train");
     const NetInfo *info = r.from ? r.from->info : net_info(e, r.net, &data->x, r.precision, call->arg_spans[TRAIN_NET]);
@@ -319,7 +324,7 @@ static bool builtin_train(Eval *e, const BuiltinCall *call, Value *out) {
             diag_add(e->diags, D_R0103, call->span, "interrupted before this training began");
             return eval_fail(out);
         }
-        if (lanes_offer(e, &r)) return eval_fail(out);
+        if (lanes_offer(e, &r, call->ast, call->args[TRAIN_ON].label)) return eval_fail(out);
         if (!run_chain(e, &r, info)) return eval_fail(out);
         if (!store_find(e, &r, info, &run) && !train_run(e, &r, &run)) return eval_fail(out);
         run->model->run = run;
@@ -588,6 +593,6 @@ static bool builtin_predict(Eval *e, const BuiltinCall *call, Value *out) {
 }
 
 const BuiltinRow builtins_train[] = {
-    {"train", builtin_train}, {"fresh", builtin_fresh}, {"snapshot", builtin_snapshot}, {"trace", builtin_trace},
+    {"train", builtin_train, train_ready}, {"fresh", builtin_fresh}, {"snapshot", builtin_snapshot}, {"trace", builtin_trace},
     {"predict", builtin_predict}, {"accuracy", builtin_accuracy}, {"error", builtin_error}, {"loss", builtin_loss},
     {"measure", builtin_measure}, {"confusion", builtin_confusion}, {"disagreement", builtin_disagreement}, {NULL, NULL}};

@@ -18,6 +18,7 @@ struct LaneTrial {
     Eval eval; LabTurn turn;                      /* the training's own: those of the look are gone */
     TrainRequest request; Training t;
     Run *run;
+    const Ast *call; const char *label;           /* whose arguments need no evaluation again, or NULL; of its data */
 };
 
 LaneTrial *lane_trial_new(Arena *arena) {
@@ -81,7 +82,7 @@ static bool trial_open(LaneTrial *trial) {
     return true;
 }
 
-bool lanes_offer(Eval *e, const TrainRequest *request) {
+bool lanes_offer(Eval *e, const TrainRequest *request, const Ast *call, const char *label) {
     LaneTrial *trial = lab_turn(e)->trial;
     if (!trial || trial->state != LANE_OPEN) return false;
     trial->state = LANE_ALONE;
@@ -90,16 +91,21 @@ bool lanes_offer(Eval *e, const TrainRequest *request) {
     trial->eval = *e;
     trial->eval.lab = &trial->turn;
     trial->request = *request;
+    trial->call = call;
+    trial->label = label;
     if (!trial_stored(trial) && trial_open(trial)) trial->state = LANE_OFFERED;
     return true;
 }
 
 bool lanes_offered(const LaneTrial *trial) { return trial->state == LANE_OFFERED; }
 
-Run *lanes_take(Eval *e) {
-    LaneTrial *trial = e->mode == EVAL_RUN ? lab_turn(e)->trial : NULL;
-    if (!trial || trial->state != LANE_READY) return NULL;
+void lanes_said(LaneTrial *trial) { trial->call = NULL; }
+
+Run *lanes_take(Eval *e, const Ast *call, const char **label) {
+    LaneTrial *trial = e->mode == EVAL_RUN && e->lab ? lab_turn(e)->trial : NULL;
+    if (!trial || trial->state != LANE_READY || (call && trial->call != call)) return NULL;
     trial->state = LANE_TAKEN;
+    *label = trial->label;
     return trial->run;
 }
 

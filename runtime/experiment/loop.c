@@ -175,6 +175,7 @@ static bool turn_look(LoopWork *w, TurnWork *t) {
     Turn *turn = &w->turn[t->i];
     t->here.trial = t->trial = lane_trial_new(turn->arena);
     turn_run(&t->e, w->loop, w->scope, w->list, t->i, turn);
+    if (w->diags[t->i].list.len) lanes_said(t->trial);
     diags_discard(&w->diags[t->i], 0);
     turn->rows.len = turn->runs.len = 0;
     turn->keeps = false;

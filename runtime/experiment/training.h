@@ -61,13 +61,16 @@ typedef struct LaneTrial LaneTrial;
 LaneTrial *lane_trial_new(Arena *arena);
 /* May the turns of a loop be looked at: is there nothing but bindings before the first `train`? */
 bool lanes_suit(const Experiment *x, const Ast *loop);
-/* In `train`: true if the turn is only looked at (its evaluation ends here). */
-bool lanes_offer(Eval *e, const TrainRequest *request);
+/* In `train`: true if the turn is only looked at (its evaluation ends here).  call: it, or NULL; label: of its data. */
+bool lanes_offer(Eval *e, const TrainRequest *request, const Ast *call, const char *label);
+/* Evaluating up to there had something to say, so that it must be done again. */
+void lanes_said(LaneTrial *trial);
 bool lanes_offered(const LaneTrial *trial);
 /* Runs what was offered; a trial that cannot stay is trained by itself later. */
 void lanes_train(Eval *e, LaneTrial *const *trial, int n);
-/* In `train`: the run that a lane has made for this turn, once; NULL: none. */
-Run *lanes_take(Eval *e);
+/* In `train`: the run that a lane has made for this turn, once; NULL: none.  call: before the arguments of this one are
+ * evaluated, to its *label; NULL: after. */
+Run *lanes_take(Eval *e, const Ast *call, const char **label);
 
 /* ---- fit.c: cells by themselves ---- */
 /* The cell types that a session fits: indices into info->cell.  0 after a diagnostic. */
