@@ -9,6 +9,9 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/LLJIT.h>
@@ -190,6 +193,14 @@ static bool link_object(LLVMOrcLLJITRef jit, LLVMMemoryBufferRef object, const c
     return ok;
 }
 
+/* Of what a compilation took, tens of megabytes lie in pieces that the C library would keep. */
+static void give_back(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 static char *plugin_object(const KModule *module, const CodeOptions *options, size_t *length, char **error)
 {
     Build build = {0};
@@ -207,6 +218,7 @@ static char *plugin_object(const KModule *module, const CodeOptions *options, si
         LLVMDisposeMemoryBuffer(object);
     }
     build_free(&build);
+    give_back();
     return bytes;
 }
 

@@ -1,7 +1,8 @@
 /* execute.c -- runs a lowered program step by step.
  *
  * A call owns one piece of memory: for each thread the stages' tables of pointers and its scratch buffers, and the
- * shared buffers (memory.c lays buffers out); the program keeps it for its next call (nothing in it outlives a call).
+ * shared buffers (memory.c lays buffers out); the program, or the pool if it is large, keeps it for the next call
+ * (nothing in it outlives a call).
  * Tables differ between threads in their scratch entries only.  A run of STAGE_SHARDS stages needs nothing of other
  * shards, so each shard goes through all of them before the next (its values stay in the cache).
  * A loop runs its stages turn after turn with some pointers moved; one of shards alone does so shard by shard.
@@ -303,20 +304,35 @@ static void *pages_take(size_t bytes) {
     return at;
 }
 
-static Spare *memory_take(Executable *it, size_t bytes) {
+static Spare *spare_new(size_t bytes, void *at) {
+    Spare *spare = at ? malloc(sizeof *spare) : NULL;
+    if (!spare) free(at);
+    else *spare = (Spare){bytes, at};
+    return spare;
+}
+
+/* What is large goes from program to program, by way of the pool. */
+static Spare *pool_spare(Pool *pool, size_t bytes) {
+    PoolMemory kept = pool_take(pool);
+    if (kept.bytes >= bytes) return spare_new(kept.bytes, kept.at);
+    free(kept.at);
+    return spare_new(bytes, pages_take(bytes));
+}
+
+static Spare *memory_take(Executable *it, size_t bytes, Pool *pool) {
     Spare *spare = NULL;
+    if (bytes >= HUGE_PAGE && pool) return pool_spare(pool, bytes);
     for (int i = 0; i < SPARES && !spare; i++) spare = __atomic_exchange_n(&it->spare[i], NULL, __ATOMIC_ACQ_REL);
     if (spare && spare->bytes >= bytes) return spare;
     spare_free(spare);
-    spare = malloc(sizeof *spare);
-    if (!spare) return NULL;
-    *spare = (Spare){bytes, pages_take(bytes)};
-    if (spare->at) return spare;
-    free(spare);
-    return NULL;
+    return spare_new(bytes, pages_take(bytes));
 }
 
-static void memory_give(Executable *it, Spare *spare) {
+static void memory_give(Executable *it, Spare *spare, Pool *pool) {
+    if (spare->bytes >= HUGE_PAGE && pool_give(pool, (PoolMemory){spare->bytes, spare->at})) {
+        free(spare);
+        return;
+    }
     for (int i = 0; i < SPARES && spare; i++) spare = __atomic_exchange_n(&it->spare[i], spare, __ATOMIC_ACQ_REL);
     spare_free(spare);
 }
@@ -334,7 +350,7 @@ static int execute_run(Program *program, void *block, const Feed *feed, int64_t 
     if (!memory_plan(it->lowered, r.batch, &r.plan)) return -1;
     lay_out(&r, to - from);
     size_t bytes = round_up(r.used + ALIGN, ALIGN);
-    Spare *spare = memory_take(it, bytes);
+    Spare *spare = memory_take(it, bytes, pool);
     r.memory = spare ? spare->at : NULL;
     if (spare) lay_out(&r, to - from);
     memory_plan_free(&r.plan);
@@ -349,7 +365,7 @@ static int execute_run(Program *program, void *block, const Feed *feed, int64_t 
             run_stages(&r);
         }
     }
-    memory_give(it, spare);
+    memory_give(it, spare, pool);
     return status;
 }
 

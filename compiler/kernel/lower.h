@@ -37,8 +37,9 @@ typedef enum EntryKind {
 } EntryKind;
 typedef struct Entry { EntryKind kind; int index; } Entry;
 /* Bytes: fixed + per_shard * shards of the batch + per_example * examples (rounded up to whole blocks of `lanes`; of
- * one shard at most if scratch); 64-byte aligned. */
-typedef struct Buffer { size_t fixed, per_example, per_shard; bool scratch; } Buffer;
+ * one shard at most if scratch); 64-byte aligned.  part, last_part: if not 0, the parts of the only stage that needs it
+ * in which it is needed; such buffers keep nothing from one block of examples to the next. */
+typedef struct Buffer { size_t fixed, per_example, per_shard; bool scratch; int part, last_part; } Buffer;
 
 /* Stages that are run again and again, turn after turn.  shards: all of them are STAGE_SHARDS, so that each shard may go
  * through all turns by itself. */

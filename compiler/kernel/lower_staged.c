@@ -202,12 +202,18 @@ static void number_stages(Staged *s) {
 
 /* ---- homes ---- */
 
-typedef struct Using { Staged *s; const Job *job; bool *outside; } Using;
+/* Of a value: whether another phase reads it; the last segment of its own stage that does, or -1 if another stage does. */
+typedef struct Use { bool outside; int segment; } Use;
+typedef struct Using { Staged *s; const Job *job; Use *use; } Using;
 
 static void use_read(void *data, Val v, bool same) {
     Using *u = data;
+    Use *use = &u->use[v];
+    int own = u->s->job_of[v];
     (void)same;
-    if (u->s->r.info[v].phase != u->job->phase) u->outside[v] = true;
+    if (u->s->r.info[v].phase != u->job->phase) use->outside = true;
+    if (own < 0 || u->job->kind != JOB_LANES || u->s->job.at[own].stage != u->job->stage) use->segment = -1;
+    else if (use->segment >= 0 && use->segment < u->job->segment) use->segment = u->job->segment;
 }
 
 /* What an element-wise value reads for the last time, at its own index alone: its place can be taken over. */
@@ -239,44 +245,74 @@ static bool can_take_over(Staged *s, const Job *job, Val u) {
     return h.reads && !h.bad;
 }
 
-typedef struct Candidates { Staged *s; const Job *job; const bool *outside; Val found; } Candidates;
+/* A value that only its own stage of lanes reads has room for one block: that stage goes through its segments block by
+ * block. */
+static bool is_local(const Staged *s, const Use *use, Val v) {
+    return s->job.at[s->job_of[v]].kind == JOB_LANES && use[v].segment >= 0 && !use[v].outside;
+}
+
+typedef struct Candidates { Staged *s; const Job *job; const Use *use; Val found; } Candidates;
 
 static void candidate_read(void *data, Val u, bool same) {
     Candidates *k = data;
-    if (!same || k->found || k->outside[u] != k->outside[k->job->v] || !k->s->r.info[u].stored) return;
-    if (can_take_over(k->s, k->job, u)) k->found = u;
+    if (!same || k->found || k->use[u].outside != k->use[k->job->v].outside || !k->s->r.info[u].stored) return;
+    if (!can_take_over(k->s, k->job, u)) return;
+    if (!is_local(k->s, k->use, u) || is_local(k->s, k->use, k->job->v)) k->found = u;
 }
 
 /* The value whose place v takes over, or 0. */
-static Val place_before(Staged *s, Val v, const bool *outside) {
+static Val place_before(Staged *s, Val v, const Use *use) {
     if (s->homes || s->job_of[v] < 0) return 0;
-    Candidates k = {s, &s->job.at[s->job_of[v]], outside, 0};
+    Candidates k = {s, &s->job.at[s->job_of[v]], use, 0};
     if (k.job->kind != JOB_LANES || !is_elementwise((Op)node_of(s, v)->op) || region_size(&s->r, v) < TAKEN_FROM) return 0;
     job_reads(s, k.job, candidate_read, &k);
     return k.found;
 }
 
-static void place_varying(Staged *s, Val v, const bool *outsides) {
+static void take_over(Staged *s, Val v, Val before, const Use *use) {
+    s->r.info[v].home = s->r.info[before].home;
+    Buffer *buffer = &s->plan->buffer.at[s->plan->entry.at[s->r.info[v].home.entry].index];
+    if (buffer->part && buffer->last_part < 1 + use[v].segment) buffer->last_part = 1 + use[v].segment;
+}
+
+static void place_varying(Staged *s, Val v, const Use *use) {
     Info *info = &s->r.info[v];
     int64_t size = region_size(&s->r, v);
     size_t bytes = (size_t)size * dtype_size((DType)node_of(s, v)->dtype);
-    bool outside = outsides[v];
-    Val before = place_before(s, v, outsides);
+    Val before = place_before(s, v, use);
     if (before) {
-        info->home = s->r.info[before].home;
-        return;
+        take_over(s, v, before, use);
+    } else if (is_local(s, use, v)) {
+        Buffer buffer = {.fixed = 1024 + bytes * (size_t)s->r.lanes, .scratch = true,
+                         .part = 1 + s->job.at[s->job_of[v]].segment, .last_part = 1 + use[v].segment};
+        info->home = (Home){.entry = plan_buffer(s->plan, buffer), .elem = s->r.lanes};
+    } else {
+        bool outside = use[v].outside;
+        info->home = (Home){.global = outside, .elem = s->r.lanes, .vec = size * s->r.lanes};
+        info->home.entry = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_example = bytes, .scratch = !outside});
     }
-    info->home = (Home){.global = outside, .elem = s->r.lanes, .vec = size * s->r.lanes};
-    info->home.entry = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_example = bytes, .scratch = !outside});
+}
+
+static Use *find_uses(Staged *s) {
+    Use *use = arena_array(s->plan->arena, Use, s->r.graph->node.len);
+    for (int j = 0; j < s->job.len; j++) {
+        const Job *job = &s->job.at[j];
+        if (s->job_of[job->v] == j) use[job->v].segment = job->segment;
+    }
+    for (int j = 0; j < s->job.len; j++) {
+        Using u = {s, &s->job.at[j], use};
+        job_reads(s, &s->job.at[j], use_read, &u);
+    }
+    for (int k = 0; k < s->r.graph->outputs.len; k++) {
+        Val v = s->r.graph->outputs.at[k].value;
+        use[v].segment = -1;
+        if (s->homes) use[v].outside = true;
+    }
+    return use;
 }
 
 static void place_all(Staged *s) {
-    bool *outside = arena_array(s->plan->arena, bool, s->r.graph->node.len);
-    for (int j = 0; j < s->job.len; j++) {
-        Using u = {s, &s->job.at[j], outside};
-        job_reads(s, &s->job.at[j], use_read, &u);
-    }
-    for (int k = 0; s->homes && k < s->r.graph->outputs.len; k++) outside[s->r.graph->outputs.at[k].value] = true;
+    const Use *use = find_uses(s);
     for (Val v = 1; v < (Val)s->r.graph->node.len; v++) {
         Info *info = &s->r.info[v];
         if (!info->live || (s->homes && node_of(s, v)->op == G_INPUT)) continue;
@@ -287,7 +323,7 @@ static void place_all(Staged *s) {
         if (is_summed(&s->r, v) && !is_outer_tiled(&s->r, v))
             info->partial = plan_buffer(s->plan, (Buffer){.fixed = 1024, .per_shard = sums});
         if (!info->stored) continue;
-        if (info->varies) place_varying(s, v, outside);
+        if (info->varies) place_varying(s, v, use);
         else info->home = (Home){.entry = plan_buffer(s->plan, (Buffer){.fixed = bytes + 1024}), .elem = 1};
     }
 }

@@ -1,6 +1,7 @@
 /* memory.c -- where the buffers of a program lie: two may lie in the same place if no stage needs both.
  *
- * A buffer is needed from the first stage that has it among its arguments to the last.  Shards go through a run of
+ * A buffer is needed from the first stage that has it among its arguments to the last; of those that one stage alone
+ * needs, in some of its parts, two may share a place as well.  Shards go through a run of
  * STAGE_SHARDS stages at different times, so one that all threads share is needed in the whole of such a run; scratch
  * buffers belong to the one shard that a thread is at.  What a stage of a loop needs is needed in all of the loop, and
  * so is what its moving pointers reach.  The largest are placed first, each in the lowest gap that is
@@ -11,7 +12,7 @@
 
 enum { ALIGN = 64 };
 
-typedef struct Room { size_t bytes; int first, last; bool scratch; int place; } Room;
+typedef struct Room { size_t bytes; int first, last, part, last_part; bool scratch, placed; } Room;
 
 static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -66,7 +67,10 @@ static void find_loop_lives(const Lowered *low, Room *room) {
     }
 }
 
-static bool meet(const Room *a, const Room *b) { return a->first <= b->last && b->first <= a->last; }
+static bool meet(const Room *a, const Room *b) {
+    if (a->part && b->part && a->first == b->first) return a->part <= b->last_part && b->part <= a->last_part;
+    return a->first <= b->last && b->first <= a->last;
+}
 
 /* placed: by rising offset. */
 static size_t lowest_gap(const Room *room, const size_t *offset, const int *placed, int n, int b) {
@@ -83,7 +87,7 @@ static size_t lowest_gap(const Room *room, const size_t *offset, const int *plac
 static int largest(const Room *room, int n) {
     int best = -1;
     for (int b = 0; b < n; b++)
-        if (!room[b].place && (best < 0 || room[b].bytes > room[best].bytes)) best = b;
+        if (!room[b].placed && (best < 0 || room[b].bytes > room[best].bytes)) best = b;
     return best;
 }
 
@@ -92,7 +96,7 @@ static void place_all(MemoryPlan *plan, Room *room, int *placed, int n) {
         int b = largest(room, n), i = k;
         size_t at = lowest_gap(room, plan->offset, placed, k, b);
         size_t *end = room[b].scratch ? &plan->scratch : &plan->shared;
-        room[b].place = 1;
+        room[b].placed = true;
         plan->offset[b] = at;
         if (at + room[b].bytes > *end) *end = at + room[b].bytes;
         for (; i > 0 && plan->offset[placed[i - 1]] > at; i--) placed[i] = placed[i - 1];
@@ -110,7 +114,8 @@ bool memory_plan(const Lowered *low, int64_t batch, MemoryPlan *plan) {
         return false;
     }
     for (int b = 0; b < low->buffers; b++)
-        room[b] = (Room){buffer_bytes(low, &low->buffer[b], batch), low->stages, -1, low->buffer[b].scratch, 0};
+        room[b] = (Room){buffer_bytes(low, &low->buffer[b], batch), low->stages, -1, low->buffer[b].part,
+                         low->buffer[b].last_part, low->buffer[b].scratch, false};
     find_lives(low, room);
     find_loop_lives(low, room);
     place_all(plan, room, (int *)(room + n), low->buffers);

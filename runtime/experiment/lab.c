@@ -94,7 +94,7 @@ Lab *lab_new(Session *session, const LabOptions *options) {
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&lab->lock, &recursive);
     pthread_mutexattr_destroy(&recursive);
-    if (options->threads > 1) lab->pool = pool_new(options->threads);
+    lab->pool = pool_new(options->threads);
     *lab->outside = (LabTurn){.lab = lab, .pool = lab->pool, .keep = arena};
     session->lab = (LabHooks){.state = lab, .loop = lab_loop, .check = lab_check};
     return lab;

@@ -228,7 +228,7 @@ static void loop_run(LoopWork *w) {
     bool lanes = loop_sample(w);
     if (lanes) loop_group(w, 0, 0);
     else loop_work(w, 0, 0);
-    w->parallel = x->lab->pool && !x->measures_time && !x->wide;
+    w->parallel = pool_threads(x->lab->pool) > 1 && !x->measures_time && !x->wide;
     Pool *pool = w->parallel ? x->lab->pool : NULL;
     if (lanes) pool_each(pool, (w->mine + GROUP - 1) / GROUP - 1, loop_group_rest, w);
     else pool_each(pool, w->mine - 1, loop_work_rest, w);

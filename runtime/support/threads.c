@@ -11,7 +11,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 enum { SPINS = 600, CACHE_LINE = 64, MAX_THREADS = 1024 };
@@ -38,6 +37,7 @@ struct Pool {
     atomic_int waiting;
     _Alignas(CACHE_LINE) atomic_int_fast64_t next;             /* of pool_each */
     Worker *worker;
+    PoolMemory memory;                                         /* under lock */
 };
 
 static inline void spin_pause(void) {
@@ -148,6 +148,22 @@ void pool_each(Pool *pool, int64_t count, void (*work)(void *, int, int64_t), vo
     for (int64_t i = 0; i < count; i++) work(data, 0, i);
 }
 
+static PoolMemory swap_memory(Pool *pool, PoolMemory memory) {
+    pthread_mutex_lock(&pool->lock);
+    PoolMemory old = pool->memory;
+    pool->memory = memory;
+    pthread_mutex_unlock(&pool->lock);
+    return old;
+}
+
+PoolMemory pool_take(Pool *pool) { return pool ? swap_memory(pool, (PoolMemory){0}) : (PoolMemory){0}; }
+
+bool pool_give(Pool *pool, PoolMemory memory) {
+    if (!pool) return false;
+    free(swap_memory(pool, memory).at);
+    return true;
+}
+
 int pool_threads(const Pool *pool) { return pool ? pool->threads : 1; }
 
 /* Starts workers 1 .. wanted - 1; all signals stay with the caller's threads. */
@@ -188,6 +204,7 @@ void pool_free(Pool *pool) {
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->start);
     pthread_cond_destroy(&pool->done);
+    free(pool->memory.at);
     free(pool->worker);
     free(pool);
 }

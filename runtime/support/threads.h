@@ -6,6 +6,8 @@
 #ifndef NIN_THREADS_H
 #define NIN_THREADS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct Pool Pool;
@@ -19,6 +21,11 @@ int pool_threads(const Pool *pool);                    /* 1 for NULL */
 void pool_run(Pool *pool, int64_t count, void (*work)(void *data, int thread, int64_t lo, int64_t hi), void *data);
 /* One index at a time, handed out in ascending order to whichever thread is free: for turns of unequal length. */
 void pool_each(Pool *pool, int64_t count, void (*work)(void *data, int thread, int64_t i), void *data);
+
+/* Memory that goes from one call to the next, whatever they run: what was given last, or nothing.  NULL: none. */
+typedef struct PoolMemory { size_t bytes; void *at; } PoolMemory;       /* at: from malloc or aligned_alloc */
+PoolMemory pool_take(Pool *pool);
+bool pool_give(Pool *pool, PoolMemory memory);         /* what was given before is freed; false for NULL: not taken */
 
 int threads_available(void);                           /* processors this process may use, at least 1 */
 

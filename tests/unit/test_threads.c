@@ -109,10 +109,27 @@ static void test_two_callers(void **state) {
     free(one), free(two);
 }
 
+static void test_memory(void **state) {
+    (void)state;
+    Pool *pool = pool_new(2);
+    PoolMemory one = {100, malloc(100)}, two = {200, malloc(200)};
+    assert_null(pool_take(pool).at);
+    assert_true(pool_give(pool, one));
+    assert_true(pool_give(pool, two));
+    PoolMemory got = pool_take(pool);
+    assert_ptr_equal(got.at, two.at);
+    assert_int_equal(got.bytes, 200);
+    assert_null(pool_take(pool).at);
+    assert_true(pool_give(pool, got));
+    pool_free(pool);
+    assert_false(pool_give(NULL, (PoolMemory){0}));
+    assert_null(pool_take(NULL).at);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ranges), cmocka_unit_test(test_many), cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_two_callers),
+        cmocka_unit_test(test_two_callers), cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }
