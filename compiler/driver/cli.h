@@ -25,7 +25,7 @@ typedef struct Cli {
     VEC(const char *) experiments, sets, data, where;
     const char *out, *cell, *stage, *net, *from, *tensorboard;
     const char *artifact, *emit, *output, *weights, *target, *target_cpu, *cc;        /* nin build, nin verify */
-    int seed, examples; bool seeded, quick;
+    int seed, examples, batch; bool seeded, quick;
     int argument;                                       /* 0: all */
     bool no_cache, quiet, latex, training, help, log_json, tsv, fmt_check;
     DiagStyle style;

@@ -71,7 +71,7 @@ static bool whole(const Cli *cli, const OptionRow *option, const char *text, int
 {
     char *end;
     long x = strtol(text, &end, 10);
-    if (*text && !*end && x >= least && x <= (option->id == OPT_EXAMPLES ? 1000000 : 4096)) {
+    if (*text && !*end && x >= least && x <= (option->id == OPT_EXAMPLES || option->id == OPT_BATCH ? 1000000 : 4096)) {
         *out = (int)x;
         return true;
     }
@@ -140,6 +140,8 @@ static bool option_count(Cli *cli, const OptionRow *option, const char *value)
         return whole(cli, option, value, 1, &cli->argument);
     if (option->id == OPT_EXAMPLES)
         return whole(cli, option, value, 1, &cli->examples);
+    if (option->id == OPT_BATCH)
+        return whole(cli, option, value, 1, &cli->batch);
     if (!whole(cli, option, value, 0, &n))
         return false;
     if (option->id == OPT_CHECKPOINT) {
@@ -173,7 +175,7 @@ static bool option_set(Cli *cli, const OptionRow *option, const char *value)
     case OPT_TENSORBOARD: cli->tensorboard = value; break;
     case OPT_SHARD: return shard(cli, value);
     case OPT_LOG: case OPT_PRECISION: case OPT_BACKEND: case OPT_OPT: case OPT_EMIT: return option_choose(cli, option, value);
-    case OPT_THREADS: case OPT_ARGUMENT: case OPT_EXAMPLES: case OPT_CHECKPOINT: case OPT_SEED:
+    case OPT_THREADS: case OPT_ARGUMENT: case OPT_EXAMPLES: case OPT_BATCH: case OPT_CHECKPOINT: case OPT_SEED:
         return option_count(cli, option, value);
     case OPT_CPU: cli->lab_options.code.cpu = value; break;
     case OPT_NO_CACHE: cli->no_cache = true; break;

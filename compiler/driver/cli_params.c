@@ -1,5 +1,5 @@
 /* cli_params.c -- nin params FILE: the parameters of the nets of a program, with the multiply-adds of one example that use
- * each of them and the memory that they take.
+ * each of them and the memory that they take, and what a prediction and a training step need.
  *
  * Shown are the nets bound to names at the top of the file and those defined there that need no brackets; or --net.
  * Nothing is trained and no data is read: the program is looked at as `nin check` does. */
@@ -36,7 +36,8 @@ static bool net_show(Cli *cli, LoadedModule *module, const char *name, bool must
     }
     const char *whole = known ? value_shown(&e, &net) : name;
     const char *title = strcmp(whole, name) ? arena_printf(cli->arena, "%s = %s", name, whole) : name;
-    const Table *table = known ? inspect_params(&e, &net, title, cli->precision) : NULL;
+    StepCase step = {&cli->lab_options.code, cli->batch ? cli->batch : USUAL_BATCH, cli->lab_options.threads};
+    const Table *table = known ? inspect_params(&e, &net, title, cli->precision, &step) : NULL;
     if (!table) {
         if (!must)
             diags_discard(diags, mark);

@@ -1,7 +1,7 @@
 /* inspect.c -- looking at nets and cells: inspect.h. */
 #include "driver/inspect.h"
 
-#include "kernel/lower.h"
+#include "kernel/memory.h"
 #include "pass/pass.h"
 
 const char *const stage_names[STAGES] = {"tokens", "ast", "graph", "grad", "kernel", "c", "llvm", "asm"};
@@ -155,7 +155,7 @@ static Datum shape_datum(Arena *arena, const Shape *shape)
 enum { PARAM_COLUMNS = 5 };
 static const char *const param_columns[PARAM_COLUMNS] = {"parameter", "shape", "numbers", "multiplies", "bytes"};
 
-static const Table *params_table(Arena *arena, const char *title, const Trace *trace, const Graph *graph)
+static const Table *params_table(Arena *arena, const char *title, const Trace *trace, const Graph *graph, const char *memory)
 {
     int n = trace->params.len;
     Count count = {arena_array(arena, int64_t, n + 1), 0};
@@ -174,15 +174,50 @@ static const Table *params_table(Arena *arena, const char *title, const Trace *t
         bytes += room;
         multiplies += count.of_param[i];
     }
-    const char **notes = arena_array(arena, const char *, 1);
+    const char **notes = arena_array(arena, const char *, 2);
     notes[0] = arena_printf(arena, "%lld parameters, %lld of them in cells; %lld bytes; %lld multiplications for one example, %lld of them by no parameter",
                             (long long)numbers, (long long)in_cells, (long long)bytes, (long long)multiplies, (long long)count.other);
+    notes[1] = memory;
     Table *table = arena_new_of(arena, Table);
-    *table = (Table){.title = title, .keys = 1, .columns = PARAM_COLUMNS, .rows = n, .name = param_columns, .at = at, .notes = notes, .note_count = 1};
+    *table = (Table){.title = title, .keys = 1, .columns = PARAM_COLUMNS, .rows = n, .name = param_columns, .at = at, .notes = notes, .note_count = memory ? 2 : 1};
     return table;
 }
 
-const Table *inspect_params(Eval *e, const Value *net, const char *title, DType precision)
+/* In MB; negative if it cannot be had. */
+static double step_memory(Eval *e, const Value *net, DType precision, const StepCase *step, bool training)
+{
+    Val y;
+    Target target;
+    const char *error = NULL;
+    int mark = diags_mark(e->diags);
+    Trace *trace = net_traced(e, net, precision, training, &y);
+    if (!trace || (training && !add_gradient(e, trace, y)) || !emit_target(step->options, &target, &error)) {
+        diags_discard(e->diags, mark);
+        return -1;
+    }
+    if (!training)
+        graph_output(trace->graph, OUT_ROWS, 0, "y", y);
+    const Graph *graph = pass_simplify(e->arena, graph_copy(e->arena, trace->graph));
+    const Lowered *lowered = lower(e->arena, graph, layout_of(e->arena, trace), 0, target);
+    return (double)memory_bytes(lowered, step->batch, lowered->neuron ? 1 : step->threads) / 1e6;
+}
+
+static const char *memory_note(Eval *e, const Value *net, DType precision, const StepCase *step)
+{
+    double predicts = step_memory(e, net, precision, step, false), trains = step_memory(e, net, precision, step, true);
+    if (predicts < 0)
+        return NULL;
+    Buf text = {0};
+    buf_printf(&text, "%.1f MB for a prediction", predicts);
+    if (trains >= 0)
+        buf_printf(&text, ", %.1f MB for the gradient of a training step", trains);
+    buf_printf(&text, ", in batches of %lld on %d thread%s, beside the parameters, their optimizer's state and the data",
+               (long long)step->batch, step->threads, step->threads == 1 ? "" : "s");
+    buf_put(&text, "", 1);
+    return buf_done(&text, e->arena);
+}
+
+const Table *inspect_params(Eval *e, const Value *net, const char *title, DType precision, const StepCase *step)
 {
     Val y;
     Value result;
@@ -193,7 +228,8 @@ const Table *inspect_params(Eval *e, const Value *net, const char *title, DType 
     if (!ok)
         return NULL;
     graph_output(trace->graph, OUT_VALUE, 0, "y", y);
-    return params_table(e->arena, title, trace, graph_copy(e->arena, trace->graph));
+    const char *memory = step ? memory_note(e, net, precision, step) : NULL;
+    return params_table(e->arena, title, trace, graph_copy(e->arena, trace->graph), memory);
 }
 
 /* ---- formulas ---- */

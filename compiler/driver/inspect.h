@@ -14,8 +14,12 @@ extern const char *const stage_names[STAGES];
  * output with respect to its parameters (GRAD, or training).  False after diagnostics, or with *error. */
 bool inspect_net(Eval *e, const Value *net, DumpStage stage, bool training, const CodeOptions *options, Buf *text, const char **error);
 
-/* A net's parameters: shapes, multiply-adds of one example, bytes.  NULL after diagnostics. */
-const Table *inspect_params(Eval *e, const Value *net, const char *title, DType precision);
+/* What a step is looked at for: code, examples of a batch, threads. */
+typedef struct StepCase { const CodeOptions *options; int64_t batch; int threads; } StepCase;
+enum { USUAL_BATCH = 100 };
+/* A net's parameters: shapes, multiply-adds of one example, bytes; with `step`, in a note, the memory that a prediction
+ * and a training step need beside parameters, the optimizer's state and data.  NULL after diagnostics. */
+const Table *inspect_params(Eval *e, const Value *net, const char *title, DType precision, const StepCase *step);
 
 /* d cell / d argument k (from 0) as a formula; k < 0: the cell itself.  NULL after diagnostics. */
 char *inspect_formula(Eval *e, const CellGraph *cell, int k, bool latex);

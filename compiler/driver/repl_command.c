@@ -176,7 +176,7 @@ static bool command_params(Repl *repl, const char *rest)
     if (command_open(repl, "params", rest, &args) && flag_is(repl, "params", &args, NULL) && one_arg(repl, "params", &args, "one net"))
         net = net_of(repl, "params", &args.at[0]);
     if (net)
-        table = inspect_params(&args.e, net, value_shown(&args.e, net), repl->session->precision);
+        table = inspect_params(&args.e, net, value_shown(&args.e, net), repl->session->precision, NULL);
     if (table) {
         TableStyle style = {.width = repl->options.width, .bold = repl->options.color};
         Buf text = {0};

@@ -496,7 +496,7 @@ static void show_net(Repl *repl, Eval *e, const Value *net)
 {
     Buf line = {0};
     int mark = diags_mark(&repl->session->diags);
-    const Table *table = is_ready(net->callable) ? inspect_params(e, net, NULL, repl->session->precision) : NULL;
+    const Table *table = is_ready(net->callable) ? inspect_params(e, net, NULL, repl->session->precision, NULL) : NULL;
     diags_discard(&repl->session->diags, mark);
     if (!table) {
         show_definition(repl, e, net);

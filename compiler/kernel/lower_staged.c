@@ -248,7 +248,7 @@ static bool can_take_over(Staged *s, const Job *job, Val u) {
 /* A value that only its own stage of lanes reads has room for one block: that stage goes through its segments block by
  * block. */
 static bool is_local(const Staged *s, const Use *use, Val v) {
-    return s->job.at[s->job_of[v]].kind == JOB_LANES && use[v].segment >= 0 && !use[v].outside;
+    return s->job_of[v] >= 0 && s->job.at[s->job_of[v]].kind == JOB_LANES && use[v].segment >= 0 && !use[v].outside;
 }
 
 typedef struct Candidates { Staged *s; const Job *job; const Use *use; Val found; } Candidates;

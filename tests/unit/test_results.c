@@ -114,6 +114,10 @@ static void test_params(void **state)
     o = child_run(c, "params", file, "--net", "mlp[20]", NULL);
     expect_status(&o, 0);
     expect_text(o.out, "parameters, 17 of them in cells");
+    expect_text(o.out, "in batches of 100 on ");
+    o = child_run(c, "params", file, "--net", "mlp[20]", "--batch", "1", "--threads", "1", NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "in batches of 1 on 1 thread, beside the parameters");
     o = child_run(c, "params", file, "--net", "open", NULL);
     expect_status(&o, 1);
     expect_text(o.err, "E0416");
