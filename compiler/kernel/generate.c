@@ -95,22 +95,20 @@ static bool is_constant(const Gen *g, KVal v) {
     return inst->op == K_INT || (inst->op == K_REAL && !isnan(inst->real));
 }
 
-/* select(a < b, b, select(a >= b, a, a + b)) */
+/* select(a < b, b, select(a >= b, a, a + b)): of the comparisons one is enough where b is a number, and a NaN passes as it is. */
 static KVal maximum(Gen *g, KVal a, KVal b) {
     if (!is_float(g, a)) return gen_select(g, gen_2(g, K_LT, a, b), b, a);
     if (is_constant(g, a)) return gen_select(g, gen_2(g, K_LE, b, a), a, b);
     if (is_constant(g, b)) return gen_select(g, gen_2(g, K_LT, a, b), b, a);
-    KVal rest = gen_select(g, gen_2(g, K_LE, b, a), a, gen_2(g, K_ADD, a, b));
-    return gen_select(g, gen_2(g, K_LT, a, b), b, rest);
+    return gen_select(g, gen_2(g, K_NE, b, b), b, gen_select(g, gen_2(g, K_LT, a, b), b, a));
 }
 
-/* select(b < a, b, select(b >= a, a, a + b)) */
+/* select(b < a, b, select(b >= a, a, a + b)), in the same way. */
 static KVal minimum(Gen *g, KVal a, KVal b) {
     if (!is_float(g, a)) return gen_select(g, gen_2(g, K_LT, b, a), b, a);
     if (is_constant(g, a)) return gen_select(g, gen_2(g, K_LE, a, b), a, b);
     if (is_constant(g, b)) return gen_select(g, gen_2(g, K_LT, b, a), b, a);
-    KVal rest = gen_select(g, gen_2(g, K_LE, a, b), a, gen_2(g, K_ADD, a, b));
-    return gen_select(g, gen_2(g, K_LT, b, a), b, rest);
+    return gen_select(g, gen_2(g, K_NE, b, b), b, gen_select(g, gen_2(g, K_LT, b, a), b, a));
 }
 
 /* ---- powers ---- */
