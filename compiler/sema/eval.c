@@ -399,6 +399,8 @@ bool eval_expr(Eval *e, const Ast *ast, Scope *scope, Value *out) {
 }
 
 bool eval_formula(Eval *e, const Formula *formula, const Name *names, const Value *values, int n, Value *out) {
+    for (int i = n - 1; formula->ast->kind == AST_NAME && i >= 0; i--)
+        if (names[i] == formula->ast->name) return *out = values[i], true;
     Scope *scope = scope_new(e->arena, formula->scope, SCOPE_FORMULA);
     for (int i = 0; i < n; i++) scope_bind(scope, names[i], &values[i], formula->ast->span);
     return eval_expr(e, formula->ast, scope, out);

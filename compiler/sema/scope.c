@@ -22,7 +22,7 @@ void scope_bind(Scope *scope, Name name, const Value *value, Span span) {
         return;
     }
     if (scope->len == scope->cap) {
-        int cap = scope->cap ? scope->cap * 2 : 8;
+        int cap = scope->cap ? scope->cap * 2 : 4;
         Local *at = arena_array(scope->arena, Local, cap);
         if (scope->len) memcpy(at, scope->at, sizeof *at * (size_t)scope->len);
         scope->at = at;

@@ -130,6 +130,7 @@ enum { GROUP = 32, SAMPLES = 48 };               /* turns whose trainings go sid
 typedef struct LoopWork {
     Eval *e; const Ast *loop; Scope *scope; const TurnList *list; Turn *turn; Diags *diags; bool *ok; Experiment *x; bool parallel;
     int *number, mine;                            /* the turns that this shard runs */
+    int *order;                                   /* in which groups of them begin */
     Row ***settled; int *rows;                    /* by turn: its rows, settled */
     volatile bool stop;
 } LoopWork;
@@ -219,7 +220,26 @@ static void loop_group(void *data, int thread, int64_t group) {
     }
 }
 
-static void loop_group_rest(void *data, int thread, int64_t group) { loop_group(data, thread, group + 1); }
+static void loop_group_rest(void *data, int thread, int64_t i) {
+    LoopWork *w = data;
+    loop_group(w, thread, w->order[i]);
+}
+
+/* The groups but the first; some from all over the loop come early, so that threads compile different programs. */
+static int groups_order(LoopWork *w) {
+    static const int early[] = {4, 2, 6, 1, 3, 5, 7};
+    int groups = (w->mine + GROUP - 1) / GROUP, n = 0;
+    bool *taken = arena_array(w->e->arena, bool, groups + 1);
+    w->order = arena_array(w->e->arena, int, groups + 1);
+    for (int k = 0; k < COUNT(early); k++) {
+        int group = (int)((int64_t)early[k] * groups / (COUNT(early) + 1));
+        if (group && !taken[group]) w->order[n++] = group;
+        taken[group] = true;
+    }
+    for (int group = 1; group < groups; group++)
+        if (!taken[group]) w->order[n++] = group;
+    return n;
+}
 
 /* The first turns alone tell whether trainings use the threads themselves. */
 static void loop_run(LoopWork *w) {
@@ -230,7 +250,7 @@ static void loop_run(LoopWork *w) {
     else loop_work(w, 0, 0);
     w->parallel = pool_threads(x->lab->pool) > 1 && !x->measures_time && !x->wide;
     Pool *pool = w->parallel ? x->lab->pool : NULL;
-    if (lanes) pool_each(pool, (w->mine + GROUP - 1) / GROUP - 1, loop_group_rest, w);
+    if (lanes) pool_each(pool, groups_order(w), loop_group_rest, w);
     else pool_each(pool, w->mine - 1, loop_work_rest, w);
 }
 
