@@ -2,7 +2,8 @@
  *
  * A *phase* is a stretch of the step between sums over the batch: even phases hold what does not vary from example to
  * example, odd ones what does, shard by shard.  In a phase, stored nodes are *jobs*, put into stages by level:
- *   odd:   LANES  all nests of a level, fused: for each block of examples, segment by segment
+ *   odd:   LANES  all nests of a level, fused: for each block of examples, segment by segment; reductions of whole
+ *                 examples in the nest that computes what they add (Job.with)
  *          TILE, MAP, PARTIAL, ROWS  one function each
  *   even:  ONCE   scalars and odd nests, one after the other
  *          WIDE   element-wise work on whole tensors (updates), 16 elements at a time, ranges of all tensors joined
@@ -10,6 +11,7 @@
  *          OUTER  large gradients of weights, tiles of all tensors joined
  *          JOIN   a convolution's gradient of weights: the sum of the shards', one function each
  *          MAP
+ * A value computed element by element lies where one lay that it reads for the last time.
  * A new slot value is written straight to the block if everything else has read the old one by then; the others are
  * copied by a last stage.  */
 #include "kernel/staged.h"

@@ -7,7 +7,7 @@
 #include "graph/lookup.h"
 
 typedef enum Way { SUM, GRID, BLOCKS } Way;
-enum { UNITS = 64, EXAMPLES = 192, NODES = 64, REPEATS = 400 };
+enum { UNITS = 64, EXAMPLES = 192, SIDE = 64, REPEATS = 400 };
 
 static Val pair(Net *n, double x) { return graph_broadcast(n->g, graph_const(n->g, DT_F32, x), shape_of(1, (int64_t)2)); }
 
@@ -26,7 +26,7 @@ static Val constant(Net *n, DType dtype, Shape shape, const void *data) {
 }
 
 static Val lookup(Net *n, const Val *x) {
-    enum { ALONG = NODES / 2, LEVEL = 1 };
+    enum { ALONG = SIDE / 2, LEVEL = 1 };
     int64_t each = lookup_values(2, LEVEL), all = ALONG * ALONG;
     float *values = arena_array(n->g->arena, float, all * each);
     int32_t *index = arena_array(n->g->arena, int32_t, all);
@@ -40,9 +40,9 @@ static Val lookup(Net *n, const Val *x) {
 
 static Net build(Bench *b, Way way, bool backward, bool crowd) {
     Net n = net_new(b);
-    Val table = way == GRID ? add_slot(&n, shape_of(2, (int64_t)NODES, (int64_t)NODES)) : 0, x[2], in[5], grad[3];
+    Val table = way == GRID ? add_slot(&n, shape_of(2, (int64_t)SIDE, (int64_t)SIDE)) : 0, x[2], in[5], grad[3];
     for (int k = 0; k < 2; k++) x[k] = argument(&n, crowd);
-    in[0] = table, in[1] = pair(&n, -1), in[2] = pair(&n, (NODES - 1) / 2.0), in[3] = x[0], in[4] = x[1];
+    in[0] = table, in[1] = pair(&n, -1), in[2] = pair(&n, (SIDE - 1) / 2.0), in[3] = x[0], in[4] = x[1];
     Val y = way == SUM ? graph_2(n.g, G_ADD, x[0], x[1])
                        : way == GRID ? graph_add(n.g, G_INTERPOLATE, in, 5, &(Attr){0}, NULL, (Span){0}) : lookup(&n, x);
     if (!backward) {
