@@ -130,6 +130,7 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 has_header = $(shell echo '\#include <$(1)>' | $(CC) -E - >/dev/null 2>&1 && echo $(2))
 $(BUILD)/bench/bench_matmul: PEER = $(call has_header,cblas.h,-DNIN_OPENBLAS -lopenblas)
 $(BUILD)/bench/bench_conv: PEER = $(call has_header,oneapi/dnnl/dnnl.h,-DNIN_ONEDNN -ldnnl)
+$(BUILD)/bench/compile: PEER = -Wl,--wrap=code_jit,--wrap=plan_get
 $(BUILD)/bench/%: tests/bench/%.c tests/bench/bench.h $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' $(LDFLAGS) -o $@ $< $(BUILD)/libnin.a $(PEER) $(LIBS)
