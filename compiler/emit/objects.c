@@ -1,6 +1,6 @@
 /* objects.c -- see objects.h.
  *
- * A file is "nin object 1\n", the SHA-256 of what follows (hex, newline), the number of parts, then for each part its
+ * An object's file is "nin object 1\n", the SHA-256 of what follows (hex, newline), the number of parts, then for each part its
  * number of functions, their numbers, its length, and padding up to a multiple of 8 before its bytes; numbers are u64 of
  * this machine.  It is written beside its name and renamed, so readers see whole files.  Its time says when it was last
  * used (to a day). */
@@ -133,19 +133,30 @@ static char *read_own(Arena *arena, const char *path, size_t *length, int *file)
     return at;
 }
 
-int objects_find(Arena *arena, const CodeOptions *options, const char *key, const KModule *module, ObjectPart *part, int most) {
-    const char *path = path_join(arena, options->objects, key);
-    size_t length = 0;
-    int file, parts = 0;
-    char hex[65], *bytes = read_own(arena, path, &length, &file);
+static void drop(const CodeOptions *options, const char *key) {
+    Arena *arena = arena_new();
+    unlink(path_join(arena, options->objects, key));
+    arena_free(arena);
+}
+
+const char *objects_bytes(Arena *arena, const CodeOptions *options, const char *key, size_t *length) {
+    int file;
+    char hex[65], *bytes = read_own(arena, path_join(arena, options->objects, key), length, &file);
     if (file >= 0) close(file);
-    if (!bytes) return 0;
-    sha256_hex(bytes + HEAD, length - HEAD, hex);
-    if (memcmp(bytes, magic, sizeof magic - 1) == 0 && memcmp(bytes + sizeof magic - 1, hex, 64) == 0) {
-        Reader r = {bytes + HEAD, length - HEAD, false};
-        parts = read_parts(arena, &r, module, part, most);
-    }
-    if (!parts) unlink(path);
+    if (!bytes) return NULL;
+    *length -= HEAD;
+    sha256_hex(bytes + HEAD, *length, hex);
+    if (memcmp(bytes, magic, sizeof magic - 1) == 0 && memcmp(bytes + sizeof magic - 1, hex, 64) == 0)
+        return bytes + HEAD;
+    drop(options, key);
+    return NULL;
+}
+
+int objects_find(Arena *arena, const CodeOptions *options, const char *key, const KModule *module, ObjectPart *part, int most) {
+    Reader r = {0};
+    r.at = objects_bytes(arena, options, key, &r.left);
+    int parts = r.at ? read_parts(arena, &r, module, part, most) : 0;
+    if (r.at && !parts) drop(options, key);
     return parts;
 }
 
@@ -187,8 +198,23 @@ static void evict(Arena *arena, const char *folder) {
 
 static void put_number(Buf *out, uint64_t x) { buf_put(out, (const char *)&x, sizeof x); }
 
+void objects_bytes_put(const CodeOptions *options, const char *key, const char *bytes, size_t length) {
+    Buf file = {0};
+    char hex[65], *error = NULL;
+    if (length > FILE_LIMIT - HEAD) return;
+    sha256_hex(bytes, length, hex);
+    buf_printf(&file, "%s%s\n", magic, hex);
+    buf_put(&file, bytes, length);
+    Arena *arena = arena_new();
+    if (folder_make(arena, options->objects, &error)
+        && file_write(arena, path_join(arena, options->objects, key), file.at, file.len, FILE_NO_SYNC, &error))
+        evict(arena, options->objects);
+    arena_free(arena);
+    buf_free(&file);
+}
+
 void objects_put(const CodeOptions *options, const char *key, const ObjectPart *part, int parts) {
-    Buf body = {0}, file = {0};
+    Buf body = {0};
     put_number(&body, (uint64_t)parts);
     for (int p = 0; p < parts; p++) {
         put_number(&body, (uint64_t)part[p].functions);
@@ -197,16 +223,6 @@ void objects_put(const CodeOptions *options, const char *key, const ObjectPart *
         buf_put(&body, part[p].bytes, part[p].length);
         buf_put(&body, "\0\0\0\0\0\0\0", (8 - part[p].length % 8) % 8);
     }
-    char hex[65];
-    sha256_hex(body.at, body.len, hex);
-    buf_printf(&file, "%s%s\n", magic, hex);
-    buf_put(&file, body.at, body.len);
-    Arena *arena = arena_new();
-    char *error = NULL;
-    if (file.len <= FILE_LIMIT && folder_make(arena, options->objects, &error)
-        && file_write(arena, path_join(arena, options->objects, key), file.at, file.len, FILE_NO_SYNC, &error))
-        evict(arena, options->objects);
-    arena_free(arena);
+    objects_bytes_put(options, key, body.at, body.len);
     buf_free(&body);
-    buf_free(&file);
 }

@@ -1,6 +1,6 @@
 /* objects.h -- the cache of compiled objects: files OBJECTS/KEY, one a module. */
-#ifndef NIN_OBJECTS_H
-#define NIN_OBJECTS_H
+#ifndef NIN_EMIT_OBJECTS_H
+#define NIN_EMIT_OBJECTS_H
 
 #include "emit/emit.h"
 
@@ -15,6 +15,11 @@ bool objects_key(const KModule *module, const CodeOptions *options, char key[65]
 int objects_find(Arena *arena, const CodeOptions *options, const char *key, const KModule *module, ObjectPart *part, int most);
 /* Keeps them.  Where that fails there is no cache, and no message.  The oldest files go beyond OBJECTS_LIMIT bytes. */
 void objects_put(const CodeOptions *options, const char *key, const ObjectPart *part, int parts);
+
+/* Other bytes under a key of their own in the same folder, kept, found and dropped in the same way; they begin at a multiple
+ * of 8.  NULL: not there, or damaged. */
+const char *objects_bytes(Arena *arena, const CodeOptions *options, const char *key, size_t *length);
+void objects_bytes_put(const CodeOptions *options, const char *key, const char *bytes, size_t length);
 
 #define OBJECTS_LIMIT ((uint64_t)128 << 20)
 

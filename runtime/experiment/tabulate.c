@@ -228,7 +228,7 @@ static const char *place_text(const Tabling *q) {
     return buf_done(&text, q->p->e->arena);
 }
 
-static void table_hashes(Strategy *s) {
+void table_hashes(Strategy *s) {
     s->table_hash = fnv1a(s->table->data, (size_t)shape_size(&s->table->shape) * dtype_size(s->table->dtype), FNV1A_START);
     s->index_hash = fnv1a(s->index->data, (size_t)shape_size(&s->index->shape) * 4, FNV1A_START);
 }
@@ -344,7 +344,7 @@ static bool search(Tabling *q) {
     return holds || refuse(q, "the cell is not Lipschitz on this box", "a smaller box");
 }
 
-static bool table_find(Eval *e, const Value *cell, int arguments, DType precision, Span span, Strategy *s) {
+bool table_find(Eval *e, const Value *cell, int arguments, DType precision, Span span, Strategy *s) {
     Prover p;
     bool ok = prover_make(e, cell, arguments, precision, false, span, &p);
     Tabling q = {.p = &p, .s = s, .k = arguments, .unit = precision == DT_F64 ? 0x1p-53 : 0x1p-24};
@@ -364,63 +364,5 @@ static bool table_find(Eval *e, const Value *cell, int arguments, DType precisio
     ok = ok && guess_rounding(&q) && search(&q);
     free(q.level);
     prover_free(&p);
-    return ok;
-}
-
-/* ---- tables that were made before ---- */
-
-typedef struct KeptTable { Arena *arena; Strategy strategy; } KeptTable;
-
-void kept_table_free(void *kept) { arena_free(((KeptTable *)kept)->arena); }
-
-static void *keep_nothing(void *data) { return data; }
-
-static const Tensor *tensor_copy(Arena *arena, const Tensor *from) {
-    Tensor *t = arena_new_of(arena, Tensor);
-    *t = *from;
-    t->data = arena_copy(arena, t->data, (size_t)shape_size(&t->shape) * dtype_size(t->dtype));
-    return t;
-}
-
-static void table_take(Arena *arena, const Strategy *from, Strategy *s) {
-    s->table = tensor_copy(arena, from->table);
-    s->index = tensor_copy(arena, from->index);
-    s->table_hash = from->table_hash;
-    s->index_hash = from->index_hash;
-    s->blocks = from->blocks;
-    s->bound = from->bound;
-    memcpy(s->scale, from->scale, sizeof s->scale);
-}
-
-/* The box in the working precision: nodes of a table must lie apart in it. */
-static bool box_round(Eval *e, int arguments, DType precision, Span span, Strategy *s) {
-    for (int j = 0; j < arguments; j++) {
-        if (precision == DT_F32) s->lo[j] = (float)s->lo[j], s->hi[j] = (float)s->hi[j];
-        double size = fmax(fabs(s->lo[j]), fabs(s->hi[j])), width = s->hi[j] - s->lo[j];
-        if (width >= 0x1p-20 * size && width >= 0x1p-80 && width <= 0x1p120) continue;
-        diag_add(e->diags, D_E0613, span, "a table over %g..%g has no room for its nodes in %s", s->lo[j], s->hi[j],
-                 dtype_name(precision));
-        return false;
-    }
-    return true;
-}
-
-bool table_make(Eval *e, const Value *cell, int arguments, DType precision, Span span, Strategy *s) {
-    if (!box_round(e, arguments, precision, span, s)) return false;
-    Cache *tables = lab_of(e)->tables;
-    Buf key = {0};
-    value_identity(cell, &key);
-    buf_printf(&key, " in %s by %s", dtype_name(precision), s->asked);
-    KeptTable *kept = cache_get(tables, key.at, key.len, keep_nothing, NULL);
-    bool ok = kept || table_find(e, cell, arguments, precision, span, s);
-    if (kept) table_take(e->arena, &kept->strategy, s);
-    else if (ok) {
-        Arena *arena = arena_new();
-        kept = arena_new_of(arena, KeptTable);
-        *kept = (KeptTable){.arena = arena, .strategy = *s};
-        table_take(arena, s, &kept->strategy);
-        if (cache_get(tables, key.at, key.len, keep_nothing, kept) != kept) kept_table_free(kept);
-    }
-    buf_free(&key);
     return ok;
 }

@@ -1,5 +1,5 @@
-/* tabulate.h -- tables with a proved error (strategy `tabulated`): shared by tabulate.c, which looks for their blocks, and
- * blocks.c, which proves and fills them.
+/* tabulate.h -- tables with a proved error (strategy `tabulated`): tables.c finds those that were made before, tabulate.c
+ * looks for their blocks, blocks.c proves and fills them.
  *
  * The box is cut into `blocks` blocks along each argument; block n has 2^level[n] cells along each (graph/lookup.h).
  * Places are measured in blocks, so cells are dyadic and exact in f64. */
@@ -25,6 +25,10 @@ typedef struct Tabling {
     double at[BOUND_ARGUMENTS];                /* where it failed */
 } Tabling;
 
+/* tabulate.c: looks for the table (E0614); gives its tensors' hashes. */
+bool table_find(Eval *e, const Value *cell, int arguments, DType precision, Span span, Strategy *s);
+void table_hashes(Strategy *s);
+/* blocks.c */
 double table_place(const Tabling *t, int j, double u);
 /* A value as it will be read, of a form at a point; *off: how far from the cell it may be. */
 double table_value(const Tabling *t, const double *form, double *off);
