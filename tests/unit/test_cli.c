@@ -323,6 +323,37 @@ static void test_strategies_noted(void **state)
     assert_string_equal(process_run(c->arena, argv, CHILD_TIME).out, "prelu by quadratic_fit\nprelu by tabulated\n");
 }
 
+/* A proved table is kept: found again as it is, made again with the same bytes where its file was damaged. */
+static void test_tables_kept(void **state)
+{
+    Child *c = *state;
+    static const char program[] =
+        "net one(x: f32[2]) -> f32[2] = prelu[0.25](x)\n"
+        "experiment e {\n"
+        "  record(b: replace(fresh(one, seed: 1), cells: tabulated[error: 0.01, over: [-4..4], outside: clamp]).hash)\n"
+        "  table(\"t\", by: b, n: count())\n"
+        "}\n";
+    const char *file = child_text(c, "kept.nin", program), *cache = child_path(c, "cache"), *out = child_path(c, "kept");
+    const char *at = path_join(c->arena, cache, "nin/objects");
+    const char *list[] = {"/bin/sh", "-c", arena_printf(c->arena, "cd %s && ls -i", at), NULL};
+    const char *sums[] = {"/bin/sh", "-c", arena_printf(c->arena, "cd %s && sha256sum *", at), NULL};
+    const char *damage[] = {"/bin/sh", "-c", arena_printf(c->arena, "cd %s && for f in *; do echo x >> $f; done", at), NULL};
+    const char *files[2], *bytes[2];
+    setenv("XDG_CACHE_HOME", cache, 1);
+    for (int turn = 0; turn < 3; turn++) {
+        Outcome o = child_run(c, "run", file, "--out", out, NULL);
+        expect_status(&o, RUN_OK);
+        if (turn < 2) files[turn] = process_run(c->arena, list, CHILD_TIME).out;
+        if (turn == 0) bytes[0] = process_run(c->arena, sums, CHILD_TIME).out;
+        if (turn == 1) process_run(c->arena, damage, CHILD_TIME);
+    }
+    bytes[1] = process_run(c->arena, sums, CHILD_TIME).out;
+    unsetenv("XDG_CACHE_HOME");
+    assert_true(strlen(bytes[0]) > 64);
+    assert_string_equal(files[0], files[1]);
+    assert_string_equal(bytes[0], bytes[1]);
+}
+
 /* ---- without the plugin: what needs no compiler works, what does says so ---- */
 
 static void test_no_compiler(void **state)
@@ -540,7 +571,8 @@ int main(void)
         cmocka_unit_test(test_looking_keeps_nothing),                  /* the first child: later ones may be larger */
         cmocka_unit_test(test_warned_once),
         cmocka_unit_test(test_use), cmocka_unit_test(test_mistyped), cmocka_unit_test(test_manual), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_text),
-        cmocka_unit_test(test_empty_panel), cmocka_unit_test(test_strategies_noted), cmocka_unit_test(test_corrupt), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
+        cmocka_unit_test(test_empty_panel), cmocka_unit_test(test_strategies_noted), cmocka_unit_test(test_tables_kept),
+        cmocka_unit_test(test_corrupt), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
         cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output), cmocka_unit_test(test_alone),
         cmocka_unit_test(test_interrupt),
     };
