@@ -248,6 +248,12 @@ static void compress(Writer *w, const KInst *i)
     buf_printf(w->out, "compress_%sx16(v%u, v%u, v%u);\n", kscalar_name(type_at(w, i->c).scalar), i->a, i->b, i->c);
 }
 
+static void prefetch(Writer *w, const KInst *i)
+{
+    indent(w);
+    buf_printf(w->out, "__builtin_prefetch(v%u, 0, 2);\n", i->a);
+}
+
 /* All next values are read before any carried variable is set. */
 static void end_turn(Writer *w, KVal end)
 {
@@ -288,6 +294,7 @@ static void statement(Writer *w, KVal at)
     case K_NOP: case K_CARRY: case K_NEXT: case K_LOCAL: return;
     case K_STORE: store(w, i); return;
     case K_COMPRESS: compress(w, i); return;
+    case K_PREFETCH: prefetch(w, i); return;
     case K_FOR: begin_loop(w, at); return;
     case K_END:
         end_turn(w, at);

@@ -331,6 +331,13 @@ static LLVMValueRef memory(Printer *p, const KInst *i, LLVMValueRef a, LLVMValue
         call(p, "llvm.masked.compressstore", &type, 1, args, 3);
         return NULL;
     }
+    if (i->op == K_PREFETCH) {
+        LLVMTypeRef type = LLVMPointerTypeInContext(p->cx, 0), i32 = LLVMInt32TypeInContext(p->cx);
+        LLVMValueRef read = LLVMConstInt(i32, 0, false), near = LLVMConstInt(i32, 2, false);
+        LLVMValueRef args[] = {a, read, near, LLVMConstInt(i32, 1, false)};
+        call(p, "llvm.prefetch", &type, 1, args, 4);
+        return NULL;
+    }
     if (i->op == K_OFFSET) {
         LLVMTypeRef i64 = LLVMInt64TypeInContext(p->cx), i8 = LLVMInt8TypeInContext(p->cx);
         LLVMTypeRef element = i->imm == 4 ? LLVMInt32TypeInContext(p->cx) : i->imm == 8 ? i64 : i8;

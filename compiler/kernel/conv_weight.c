@@ -31,6 +31,7 @@ typedef struct Weights {
     Ix low, high;                          /* places along the first axis */
     KVal begun;                            /* 0 for the first piece of a shard */
     KVal sums;                             /* the sum of dy by output feature, or 0 */
+    KVal ahead;                            /* pointer: a feature of the next panel of dy, at its first place; or 0 */
     Ix k[MAX_PLACES], row;
 } Weights;
 
@@ -156,6 +157,10 @@ static void weight_step(Weights *t, Ix example, Ix p, Ix input, KVal *acc) {
         KVal x = k_load(g->m, g->f, one, t->xs, ix_value(g, (Ix){from, row_offset(t, r)}));
         for (int j = 0; j < t->nv; j++) acc[r * t->nv + j] = gen_fma(g, x, dy[j], acc[r * t->nv + j]);
     }
+    if (t->ahead) {
+        KVal line = ix_value(g, ix_times(g, p, t->c->r->info[t->dy].home.elem));
+        k_prefetch(g->m, g->f, k_offset(g->m, g->f, (KScalar)type.scalar, t->ahead, line));
+    }
     if (accumulators(t) > t->mr * t->nv) acc[t->mr * t->nv] = gen_2(g, K_ADD, acc[t->mr * t->nv], dy[0]);
 }
 
@@ -219,6 +224,23 @@ static void start_rows(Weights *t, KVal at, KVal *acc) {
     end_all(t, acc);
 }
 
+/* The next panel's squares would wait for memory: its features come into the second cache while this one is worked on,
+ * one for each tile and example in turn.  Beyond the last feature lie those of the next block, or nothing. */
+static void look_ahead(Weights *t, Ix position, Ix row, Ix e) {
+    Ctx *c = t->c;
+    Gen *g = &c->g;
+    const Home *home = &c->r->info[t->dy].home;
+    int64_t tiles = (t->run + t->mr - 1) / t->mr, width = 16 * t->nv;
+    if (!c->r->info[t->dy].stored) return;
+    KVal next = least(g, ix_value(g, ix_plus(g, t->first, (Ix){0, width})), gen_i64(g, t->s.outs));
+    KVal tile = gen_2(g, K_DIV, ix_value(g, row), gen_i64(g, t->mr));
+    Ix turn = ix_plus(g, ix_times(g, ix_plus(g, ix_times(g, e, t->positions), position), tiles), (Ix){tile, 0});
+    KVal own = gen_2(g, K_REM, ix_value(g, turn), gen_i64(g, width));
+    Ix feature = ix_plus(g, ix_times(g, t->group, t->s.outs), (Ix){gen_2(g, K_ADD, next, own), 0});
+    KVal at = ix_value(g, home_index(c, home, ix_times(g, feature, t->s.places)));
+    t->ahead = k_offset(g->m, g->f, gen_scalar(t->dtype), ctx_entry(c, home->entry), at);
+}
+
 /* position: of the outer axes; row: first of mr. */
 static void weight_rows(Weights *t, Ix position, Ix row, int mr) {
     Gen *g = &t->c->g;
@@ -229,7 +251,9 @@ static void weight_rows(Weights *t, Ix position, Ix row, int mr) {
     start_rows(t, at, acc);
     Ix e = {k_for(g->m, g->f, t->from, t->to, 1), 0};
     carry_all(t, acc);
+    look_ahead(t, position, row, e);
     weight_axis(t, 0, e, (Ix){0, 0}, (Ix){0, 0}, acc);
+    t->ahead = 0;
     end_all(t, acc);
     for (int i = 0; i < mr * t->nv; i++) k_store(g->m, g->f, t->rest, ix_value(g, (Ix){at, 16 * i}), acc[i]);
     if (accumulators(t) > mr * t->nv) k_store(g->m, g->f, t->sums, sums_place(t), acc[mr * t->nv]);

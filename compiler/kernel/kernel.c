@@ -206,6 +206,11 @@ void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value)
     add(m, f, (KInst){.op = K_STORE, .type = NONE, .a = pointer, .b = index, .c = value});
 }
 
+void k_prefetch(KModule *m, KFunc *f, KVal pointer)
+{
+    add(m, f, (KInst){.op = K_PREFETCH, .type = NONE, .a = pointer});
+}
+
 void k_compress(KModule *m, KFunc *f, KVal pointer, KVal mask, KVal vector)
 {
     assert(same(k_type(f, pointer), KT(PTR)) && same(k_type(f, mask), KV(BOOL)));

@@ -72,6 +72,7 @@ KVal k_load(KModule *m, KFunc *f, KType type, KVal pointer, KVal index);
 KVal k_each(KModule *m, KFunc *f, KScalar type, KVal pointer, KVal numbers);      /* EACH */
 KVal k_quad(KModule *m, KFunc *f, KVal pointer, KVal numbers, int which);         /* QUAD */
 void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value);
+void k_prefetch(KModule *m, KFunc *f, KVal pointer);
 void k_compress(KModule *m, KFunc *f, KVal pointer, KVal mask, KVal vector);
 KVal k_local(KModule *m, KFunc *f, KScalar element, int64_t count);
 KVal k_data(KModule *m, KFunc *f, int data);

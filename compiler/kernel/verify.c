@@ -131,6 +131,8 @@ static bool check_memory(Verify *v, KVal at)
         return (is_scalar(type_of(v, i->a), KS_PTR) && same(type_of(v, i->b), KV(I32)) && type &&
                 i->type.scalar != KS_BOOL && i->imm >= 0 && i->imm < (quad ? 4 : 1)) || fail(v, at, "not elements at 16 places");
     }
+    if (i->op == K_PREFETCH)
+        return is_scalar(type_of(v, i->a), KS_PTR) || fail(v, at, "not a pointer");
     if (!is_scalar(type_of(v, i->a), KS_PTR) || !is_scalar(type_of(v, i->b), KS_I64))
         return fail(v, at, "not a pointer and an i64 index");
     if (i->op == K_STORE)

@@ -296,6 +296,8 @@ static void build_vectors(KModule *m)
     KVal some = k_2(m, f, K_LT, k_real(m, f, KV(F32), 0), k_load(m, f, KV(F32), w, zero));
     k_compress(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, 300)), some, lanes);
     k_compress(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, 402)), mask, k_cast(m, f, KV(F64), v));
+    k_prefetch(m, f, w);
+    k_prefetch(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, (int64_t)1 << 40)));      /* beyond all memory */
 }
 
 static void test_vectors(void **state)
@@ -331,12 +333,13 @@ static void test_verifier(void **state)
 {
     (void)state;
     Arena *arena = arena_new();
-    for (int plant = 0; plant < 14; plant++) {
+    for (int plant = 0; plant < 15; plant++) {
         KModule *m = kmodule_new(arena);
         KFunc *f = kfunc_new(m, "planted");
         KVal p = k_arg(m, f, 0), sum = reduction(m, f, p), lanes = k_lanes(m, f, KV(I32));
         k_store(m, f, p, k_int(m, f, KS_I64, 0), sum);
         k_compress(m, f, p, k_2(m, f, K_LT, lanes, lanes), lanes);
+        k_prefetch(m, f, p);
         assert_null(kernel_verify(m, arena));
         KInst *c = f->code.at;
         int at[K_COUNT] = {0};
@@ -357,6 +360,7 @@ static void test_verifier(void **state)
         case 11: c[at[K_STORE]].a = 0; break;
         case 12: c[at[K_COMPRESS]].b = at[K_LANES]; break;                  /* no mask */
         case 13: c[at[K_COMPRESS]].c = at[K_RESULT]; break;                 /* no vector */
+        case 14: c[at[K_PREFETCH]].a = at[K_LANES]; break;                  /* no pointer */
         default: break;
         }
         if (!kernel_verify(m, arena))
