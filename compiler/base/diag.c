@@ -104,3 +104,31 @@ void diags_discard(Diags *diags, int mark)
     while (diags->list.len > mark)
         diags->errors -= is_error(diags->list.at[--diags->list.len]->code);
 }
+
+static const char *text_keep(Arena *arena, const char *text)
+{
+    return text ? arena_copy(arena, text, strlen(text)) : NULL;
+}
+
+static Diag *diag_keep(Diags *diags, const Diag *from)
+{
+    Arena *arena = diags->arena;
+    Diag *diag = arena_new_of(arena, Diag);
+    *diag = (Diag){.code = from->code, .span = from->span, .owner = diags};
+    diag->message = text_keep(arena, from->message);
+    diag->hint = text_keep(arena, from->hint);
+    for (int i = 0; i < from->labels.len; i++)
+        vec_push(arena, &diag->labels, ((DiagLabel){from->labels.at[i].span, text_keep(arena, from->labels.at[i].text)}));
+    for (int i = 0; i < from->notes.len; i++)
+        vec_push(arena, &diag->notes, text_keep(arena, from->notes.at[i]));
+    for (int i = 0; i < from->fixes.len; i++)
+        vec_push(arena, &diag->fixes, ((DiagFix){from->fixes.at[i].span, text_keep(arena, from->fixes.at[i].replacement)}));
+    return diag;
+}
+
+void diags_take(Diags *to, const Diags *from)
+{
+    for (int i = 0; i < from->list.len; i++)
+        vec_push(to->arena, &to->list, diag_keep(to, from->list.at[i]));
+    to->errors += from->errors;
+}

@@ -49,6 +49,7 @@ void diag_hint(Diag *diag, const char *format, ...) NIN_PRINTF(2, 3);
 void diag_fix(Diag *diag, Span span, const char *replacement);
 int diags_mark(const Diags *diags);                            /* for speculative checks */
 void diags_discard(Diags *diags, int mark);                    /* forget all since the mark */
+void diags_take(Diags *to, const Diags *from);                 /* copies of all, in to's arena */
 
 const char *diag_name(DiagCode code);                          /* "E0401" */
 const char *diag_title(DiagCode code);

@@ -115,10 +115,9 @@ const char *keys_file(Arena *arena, const Value *key, int keys) {
     return buf_done(&name, arena);
 }
 
-static bool link_run(Experiment *x, Eval *e, const Row *row, const Run *run) {
+static bool link_run(Experiment *x, Eval *e, const Row *row, const char *hash) {
     const char *path = path_join(e->arena, x->folder, arena_printf(e->arena, "%s.safetensors", keys_file(e->arena, row->key, row->set->keys)));
-    const char *target = arena_printf(e->arena, "%s../../runs/%s/weights.safetensors", x->lab->options.shards ? "../" : "",
-                                      run_hash(run));
+    const char *target = arena_printf(e->arena, "%s../../runs/%s/weights.safetensors", x->lab->options.shards ? "../" : "", hash);
     const char *made = arena_printf(e->arena, "%s.tmp-%ld", path, (long)getpid());
     unlink(made);                                                        /* then all at once: another process may do the same now */
     if (symlink(target, made) == 0 && rename(made, path) == 0) return true;
@@ -136,11 +135,11 @@ static bool links_write(Experiment *x, Eval *e) {
                 if (value->kind != V_OBJECT || value->object->class != &model_class) continue;
                 const Model *model = (const Model *)value->object;
                 if (!model->run || !store_put(e, (Run *)(uintptr_t)model->run, true, x->ast->experiment.name_span)) continue;
-                if (!link_run(x, e, row, model->run)) return false;
+                if (!link_run(x, e, row, run_hash(model->run))) return false;
             }
         }
     for (int i = 0; i < x->linked.len; i++)
-        if (!link_run(x, e, x->linked.at[i].row, x->linked.at[i].run)) return false;
+        if (!link_run(x, e, x->linked.at[i].row, x->linked.at[i].hash)) return false;
     return true;
 }
 

@@ -31,7 +31,7 @@ struct Turn {
 };
 
 typedef struct SavedName { const char *name; Span span; } SavedName;
-typedef struct LinkedRun { const Row *row; const Run *run; } LinkedRun;
+typedef struct LinkedRun { const Row *row; const char *hash; } LinkedRun;
 typedef struct Experiment {
     Lab *lab; Arena *arena; LoadedModule *module; const Ast *ast; Name name;
     const char *folder;                           /* OUT/PROGRAM/EXPERIMENT */

@@ -151,11 +151,21 @@ static void turn_open(LoopWork *w, int i, TurnWork *t) {
     t->e.lab = &t->here;
 }
 
+/* What a turn has said outlives its memory. */
+static void turn_said(LoopWork *w, int i) {
+    Diags kept;
+    diags_init(&kept, w->x->arena, w->e->diags->sources);
+    pthread_mutex_lock(&w->x->lock);
+    diags_take(&kept, &w->diags[i]);
+    pthread_mutex_unlock(&w->x->lock);
+    w->diags[i] = kept;
+}
+
 static void turn_close(LoopWork *w, TurnWork *t) {
     int i = t->i;
     w->ok[i] = turn_run(&t->e, w->loop, w->scope, w->list, i, &w->turn[i]);
     if (!w->ok[i] || lab_interrupted(w->x->lab)) w->stop = true;
-    w->turn[i].keeps |= w->diags[i].list.len > 0;
+    turn_said(w, i);
     w->settled[i] = turn_settle(w->x, &w->turn[i], &w->rows[i]);
     experiment_progress(w->x);
 }
@@ -254,13 +264,6 @@ static void loop_run(LoopWork *w) {
     else pool_each(pool, w->mine - 1, loop_work_rest, w);
 }
 
-static void diags_take(Diags *to, const Diags *from) {
-    for (int i = 0; i < from->list.len; i++) {
-        vec_push(to->arena, &to->list, from->list.at[i]);
-        if (diag_severity(from->list.at[i]->code) == SEVERITY_ERROR) to->errors++;
-    }
-}
-
 static int shard_turns(const Lab *lab, Arena *arena, int n, int **out) {
     int shards = lab->options.shards ? lab->options.shards : 1, first = lab->options.shards ? lab->options.shard - 1 : 0, mine = 0;
     *out = arena_array(arena, int, n + 1);
@@ -289,7 +292,7 @@ static bool loop_parallel(Eval *e, const Ast *loop, Scope *scope, const TurnList
         Turn *turn = &w.turn[i];
         if (!turn->arena) { ok = false; continue; }                      /* never begun: stopped */
         ok &= w.ok[i];
-        if (turn->keeps) diags_take(e->diags, &w.diags[i]);              /* there are some only if it keeps */
+        diags_take(e->diags, &w.diags[i]);
         for (int r = 0; r < w.rows[i]; r++) row_add(x, w.settled[i][r]);
     }
     return ok;

@@ -154,10 +154,11 @@ Row *row_settle(Experiment *x, const Row *row) {
     if (turn->outer && turn->outer->outer) plain = false;                /* rows around it are found through its turn */
     Turn *top = turn;
     while (top->outer && top->outer->outer) top = top->outer;
-    if (!plain || row_around(row) || turn->runs.len) top->keeps = true;
+    if (!plain || row_around(row)) top->keeps = true;
     else copy->turn = NULL;
     if (turn->runs.len == 1) {
-        LinkedRun link = {copy, turn->runs.at[0]};
+        const char *hash = run_hash(turn->runs.at[0]);
+        LinkedRun link = {copy, arena_copy(x->arena, hash, strlen(hash))};
         vec_push(x->arena, &x->linked, link);
     }
     return copy;
