@@ -28,7 +28,7 @@ static const char magic[] = "nin object 1\n";
 /* ---- keys ---- */
 
 static void add_function(Sha256 *sha, const KFunc *f) {
-    uint64_t packed[64 * 3];
+    uint64_t packed[1024 * 3];
     int n = 0;
     sha256_add(sha, f->name, strlen(f->name) + 1);
     for (int i = 1; i < f->code.len; i++) {

@@ -36,6 +36,31 @@ static void test_sha256(void **state) {
     assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+/* Much at once goes another way: the same, whatever stands before and behind. */
+static void test_sha256_much(void **state) {
+    (void)state;
+    static uint8_t bytes[3 * 4096 + 200];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * i * 7 + i / 5);
+    for (size_t before = 0; before < 130; before += 13) {
+        char whole[65], parts[65];
+        size_t length = sizeof bytes - before;
+        Sha256 sha;
+        sha256_start(&sha);
+        sha256_add(&sha, bytes, before);
+        sha256_add(&sha, bytes + before, length);
+        sha256_end_hex(&sha, whole);
+        sha256_start(&sha);
+        for (size_t i = 0; i < sizeof bytes; i++) sha256_add(&sha, bytes + i, 1);
+        sha256_end_hex(&sha, parts);
+        assert_string_equal(whole, parts);
+    }
+    char hex[65];
+    static char many[1000000];
+    memset(many, 'a', sizeof many);
+    sha256_hex(many, sizeof many, hex);
+    assert_string_equal(hex, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
 typedef struct Desk { Arena *arena; char *folder; } Desk;
 
 static int setup(void **state) {
@@ -119,7 +144,7 @@ static void test_full(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_sha256), cmocka_unit_test(test_sha256_much),
         cmocka_unit_test_setup_teardown(test_write, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
