@@ -26,6 +26,7 @@ typedef struct Executable {
     const KernelFn *functions;
     void *owner;
     void (*free_owner)(void *);
+    struct Layout *layout[SPARES];             /* of calls that are over; taken and given back as spares are */
     struct Spare *spare[SPARES];               /* taken and given back atomically; NULL: in use or none */
 } Executable;
 
@@ -46,7 +47,7 @@ typedef struct Run {
     uint64_t *no_keys;
     void **buffer;                             /* [thread][buffer] */
     void **table;                              /* [thread][stage][argument] */
-    MemoryPlan plan;                           /* of the buffers */
+    MemoryPlan plan;                           /* of the buffers; the layout's */
     int *start, width;                         /* of each stage's table; of a thread's tables */
     double *series[COUNT(((Feed *)0)->series)];
     void *out_rows[COUNT(((Feed *)0)->out_rows)];
@@ -304,6 +305,32 @@ static void *pages_take(size_t bytes) {
     return at;
 }
 
+/* Where the buffers of a batch lie: kept from call to call. */
+typedef struct Layout { int64_t batch; MemoryPlan plan; } Layout;
+
+static void layout_free(Layout *layout) {
+    if (layout) memory_plan_free(&layout->plan);
+    free(layout);
+}
+
+static Layout *layout_take(Executable *it, int64_t batch) {
+    Layout *layout = NULL;
+    for (int i = 0; i < SPARES && !layout; i++) layout = __atomic_exchange_n(&it->layout[i], NULL, __ATOMIC_ACQ_REL);
+    if (layout && layout->batch == batch) return layout;
+    layout_free(layout);
+    layout = calloc(1, sizeof *layout);
+    if (!layout) return NULL;
+    layout->batch = batch;
+    if (memory_plan(it->lowered, batch, &layout->plan)) return layout;
+    layout_free(layout);
+    return NULL;
+}
+
+static void layout_give(Executable *it, Layout *layout) {
+    for (int i = 0; i < SPARES && layout; i++) layout = __atomic_exchange_n(&it->layout[i], layout, __ATOMIC_ACQ_REL);
+    layout_free(layout);
+}
+
 static Spare *spare_new(size_t bytes, void *at) {
     Spare *spare = at ? malloc(sizeof *spare) : NULL;
     if (!spare) free(at);
@@ -347,13 +374,15 @@ static int execute_run(Program *program, void *block, const Feed *feed, int64_t 
     r.per_epoch = r.batch ? (feed->examples + r.batch - 1) / r.batch : 1;
     r.shape[0] = from;
     r.shape[3] = feed->series_first;
-    if (!memory_plan(it->lowered, r.batch, &r.plan)) return -1;
+    Layout *layout = layout_take(it, r.batch);
+    if (!layout) return -1;
+    r.plan = layout->plan;
     lay_out(&r, to - from);
     size_t bytes = round_up(r.used + ALIGN, ALIGN);
     Spare *spare = memory_take(it, bytes, pool);
     r.memory = spare ? spare->at : NULL;
     if (spare) lay_out(&r, to - from);
-    memory_plan_free(&r.plan);
+    layout_give(it, layout);
     if (!spare) return -1;
     fill_tables(&r);
     int status = 0;
@@ -371,6 +400,7 @@ static int execute_run(Program *program, void *block, const Feed *feed, int64_t 
 
 static void execute_free(Program *program) {
     Executable *it = (Executable *)program;
+    for (int i = 0; i < SPARES; i++) layout_free(__atomic_exchange_n(&it->layout[i], NULL, __ATOMIC_ACQ_REL));
     for (int i = 0; i < SPARES; i++) spare_free(__atomic_exchange_n(&it->spare[i], NULL, __ATOMIC_ACQ_REL));
     if (it->free_owner) it->free_owner(it->owner);
     it->free_owner = NULL;
