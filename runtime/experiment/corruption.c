@@ -139,6 +139,7 @@ static bool corrupt_by_fn(const Request *r, const DataObject *data, const Images
     DataObject given = *data;
     given.affine = NULL;
     given.x.rows = raw;
+    given.x.source = NULL;
     given.wide[0] = given.wide[1] = NULL;
     given.raw = NULL;
     const NetInfo *info = net_info(e, r->with, &given.x, DT_F32, r->call->arg_spans[ARG_WITH]);

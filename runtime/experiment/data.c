@@ -1,6 +1,8 @@
 /* data.c -- data sets as values: examples written down, sampled from a function, or read from files; their parts.
  *
- * Rows are kept in f64 where a program wrote them, in f32 where a file did; the other precision is made on demand. */
+ * Rows are kept in f64 where a program wrote them, in f32 where a file did; the other precision is made on demand.  Those of
+ * a file are put into place, normalised, when they are first read: an attack on a thousand test images leaves the others
+ * as they lie in the file.  The address of a row is fixed from the start. */
 #include "experiment/train.h"
 #include "support/rng.h"
 #include "support/sha256.h"
@@ -25,8 +27,43 @@ static void *convert(Arena *arena, const Column *column, int64_t rows, DType to)
     return out;
 }
 
+/* ---- rows that are read when they are needed ---- */
+
+enum { PIECE = 1024 };
+typedef struct RowSource { DataColumn column; const Affine *affine; const uint32_t *row; int64_t first, count; float *out; bool *there; } RowSource;
+typedef struct Gather { RowSource *source; int64_t piece; } Gather;
+
+/* A batch of rows in pieces, on the threads that are free. */
+static void gather_piece(void *data, int thread, int64_t i) {
+    const Gather *g = data;
+    RowSource *s = g->source;
+    int64_t piece = g->piece + i, from = piece * PIECE, left = s->count - from;
+    (void)thread;
+    if (s->there[piece]) return;
+    column_gather_f32(&s->column, s->affine, s->row ? s->row + from : NULL, s->first + from, left < PIECE ? left : PIECE,
+                      s->out + from * shape_size(&s->column.shape));
+    s->there[piece] = true;
+}
+
+static void rows_ready(Lab *lab, const Column *c, int64_t n) {
+    RowSource *s = c->source;
+    if (!s || !n) return;
+    int64_t from = ((const float *)c->rows - s->out) / shape_size(&s->column.shape), first = from / PIECE, last = (from + n - 1) / PIECE;
+    pthread_mutex_lock(&lab->lock);
+    pool_each(lab->pool, last - first + 1, gather_piece, &(Gather){s, first});
+    pthread_mutex_unlock(&lab->lock);
+}
+
+Column column_later(Arena *arena, const DataColumn *column, const Affine *affine, const uint32_t *row, int64_t first, int64_t count, Shape shape) {
+    RowSource *s = arena_new_of(arena, RowSource);
+    float *out = arena_alloc(arena, sizeof(float) * (size_t)(count * shape_size(&column->shape)) + 64);
+    *s = (RowSource){*column, affine, row, first, count, out, arena_array(arena, bool, count / PIECE + 1)};
+    return (Column){DT_F32, shape, out, 0, s};
+}
+
 const void *data_rows(Lab *lab, const DataObject *data, int column, DType precision) {
     const Column *c = column ? &data->y : &data->x;
+    rows_ready(lab, c, data->size);
     if (c->dtype == DT_I32 || c->dtype == precision) return c->rows;
     DataObject *owner = (DataObject *)(uintptr_t)data;                          /* the cache of conversions */
     pthread_mutex_lock(&lab->lock);
@@ -106,7 +143,10 @@ static bool data_field(Eval *e, Object *self, Name field, Span span, Value *out)
     else if (strcmp(field, "classes") == 0) *out = value_int(data->y.classes);
     else if (strcmp(field, "tokens") == 0 && data->x.dtype == DT_I32) *out = value_int(data->x.classes);
     else if (strcmp(field, "size") == 0) *out = value_int(data->size);
-    else if (strcmp(field, "x") == 0 && data->known) *out = rows_value(e->arena, &data->x, data->size);
+    else if (strcmp(field, "x") == 0 && data->known) {
+        rows_ready(lab_of(e), &data->x, data->size);
+        *out = rows_value(e->arena, &data->x, data->size);
+    }
     else if (strcmp(field, "y") == 0 && data->known) *out = rows_value(e->arena, &data->y, data->size);
     else if (strcmp(field, "raw") == 0 && data->known && data->x.dtype != DT_I32) {
         Column raw = {DT_F32, data->x.shape, data_raw(lab_of(e), data), 0};

@@ -148,25 +148,10 @@ bool dataset_part_count(Eval *e, const Value *value, int64_t n, const char *what
     return ok;
 }
 
-/* Rows of a part in pieces, on the threads that are free. */
-enum { GATHER_ROWS = 1024 };
-typedef struct Gather { const DataColumn *column; const Affine *affine; const uint32_t *rows; int64_t first, count; float *out; } Gather;
-
-static void gather_piece(void *data, int thread, int64_t i) {
-    const Gather *g = data;
-    int64_t from = i * GATHER_ROWS, left = g->count - from, count = left < GATHER_ROWS ? left : GATHER_ROWS;
-    (void)thread;
-    column_gather_f32(g->column, g->affine, g->rows ? g->rows + from : NULL, g->first + from, count,
-                      g->out + from * shape_size(&g->column->shape));
-}
-
 static void gather_part(const Reading *r, const DataPart *part, const uint32_t *rows, int64_t first, int64_t count, DataObject *out) {
     Arena *arena = r->e->arena;
-    float *x = arena_alloc(arena, sizeof(float) * (size_t)(count * shape_size(&part->x.shape)) + 64);
-    Gather gather = {&part->x, r->affine, rows, first, count, x};
-    pool_each(lab_turn(r->e)->pool, (count + GATHER_ROWS - 1) / GATHER_ROWS, gather_piece, &gather);
     out->size = count;
-    out->x = (Column){DT_F32, r->shape, x, 0};
+    out->x = column_later(arena, &part->x, r->affine, rows, first, count, r->shape);
     if (r->set->classes) {
         int32_t *y = arena_alloc(arena, sizeof(int32_t) * (size_t)count + 64);
         for (int64_t i = 0; i < count; i++) y[i] = (int32_t)column_class(&part->y, rows ? (int64_t)rows[i] : first + i);
@@ -327,12 +312,10 @@ static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     const DatasetFacts *facts = request.file ? NULL : dataset_facts(request.name);
     request.present = e->mode == EVAL_CHECK && facts;                    /* a check needs the type, not the contents */
     *out = value_object(&data->object);
-    Arena *scratch = arena_new();                                         /* raw values: they are copied as given ones */
-    bool ok = dataset_read(scratch, &request, NULL, &set, &why, &error);
+    bool ok = dataset_read(e->arena, &request, NULL, &set, &why, &error);
     if (!ok) diag_add(e->diags, D_E0601, call->span, "%s", error);
     if (request.present) ok = (ok || why == DATASET_MISSING) && reading_facts(&r, facts);
     else ok = ok && reading_set(&r);
-    arena_free(scratch);
     return ok || eval_fail(out);
 }
 

@@ -86,7 +86,9 @@ void cache_free(Cache *cache);
 void *cache_get(Cache *cache, const char *key, size_t length, void *(*make)(void *data), void *data);
 
 /* ---- data (data.c) ---- */
-typedef struct Column { DType dtype; Shape shape; const void *rows; int64_t classes; } Column;    /* classes > 0: class[k], from 0 */
+/* classes > 0: class[k], from 0.  source: where rows come from that are put into place when they are first read (data_rows);
+ * NULL: they are there. */
+typedef struct Column { DType dtype; Shape shape; const void *rows; int64_t classes; struct RowSource *source; } Column;
 typedef struct NoiseSpec NoiseSpec;
 typedef struct DataObject {
     Object object;

@@ -145,7 +145,9 @@ typedef struct Metrics { double loss, accuracy; double measure[8]; } Metrics;
 bool model_metrics(Eval *e, const Model *model, const DataObject *data, const Value *loss, const Value *measures, int n,
                    Span span, Metrics *out);
 
-/* The rows of a column (0 = x, 1 = y) in the working precision; converted once and kept. */
+/* `count` rows of a file's column, row[0 .. count-1] (NULL: from `first` on), that are read when they are needed. */
+Column column_later(Arena *arena, const DataColumn *column, const Affine *affine, const uint32_t *row, int64_t first, int64_t count, Shape shape);
+/* The rows of a column (0 = x, 1 = y) in the working precision; converted once and kept.  The only way to them. */
 const void *data_rows(Lab *lab, const DataObject *data, int column, DType precision);
 /* Which of the map's features number i of an example belongs to; its raw value (of images k / 255: what was rounded on the way
  * is put right); all raw values, kept with the data. */
