@@ -6,8 +6,8 @@
  * steps backward: g = dy and the scales, in order; then, from the first axis to the last, b gets f * g and a gets
  * g - f * g (b: g and a: -g along an axis of the derivative).
  *
- * In a table of blocks (LOOKUP) i finds the block in the same way, at most n - 1; f times its cells along an axis is its
- * u.  A derivative is multiplied by the scale and then by the number of cells. */
+ * In a table of blocks (LOOKUP) i finds the block in the same way, at most n - 1; f times its cells along an axis is
+ * its u.  A derivative is multiplied by the scale and then by the number of cells. */
 #include "graph/eval.h"
 #include "graph/lookup.h"
 

@@ -3,7 +3,8 @@
  *
  * Reading: index work in lanes, then lane by lane a load of each corner; two f32 neighbours of the last axis come as
  * one load of 8 bytes, the four corners of a cell in a table of blocks as one of 16.  Nodes of one loop body that read
- * the same table at the same place (a value and its derivatives) share what was read: an Around, found by its operands while the region's stamp stands.
+ * the same table at the same place (a value and its derivatives) share what was read: an Around, found by its operands
+ * while the region's stamp stands.
  *
  * The adjoint: arguments and dy of 16 examples are first turned into point order (example, place, unit), each example's
  * points in a row of `stride` elements, without those that add nothing; then 16 points at a time: cells and terms in
@@ -176,7 +177,8 @@ static void cell_in_block(Gen *g, int k, KVal entry, Around *a, KVal *steps) {
     level = gen_2(g, K_AND, level, k_ints(g->m, g->f, whole, 15));
     *steps = gen_2(g, K_SHL, k_ints(g->m, g->f, whole, 1), level);
     a->cells = k_cast(g->m, g->f, type, *steps);
-    KVal one = k_real(g->m, g->f, type, 1), last = gen_2(g, K_SUB, a->cells, one), nodes = gen_2(g, K_ADD, a->cells, one);
+    KVal one = k_real(g->m, g->f, type, 1);
+    KVal last = gen_2(g, K_SUB, a->cells, one), nodes = gen_2(g, K_ADD, a->cells, one);
     for (int j = 0; j < k; j++) {
         KVal i = whole_of(g, gen_2(g, K_MUL, a->f[j], a->cells), last, &a->f[j]);
         place = place ? gen_fma(g, place, j == 1 && k == 3 ? a->cells : nodes, i) : i;

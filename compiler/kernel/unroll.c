@@ -31,7 +31,8 @@ static int64_t node_cost(const Graph *graph, Val v, int64_t examples, int64_t li
     const Node *node = graph_node(graph, v);
     double size = (double)shape_size(&node->shape), each = (double)op_cost((Op)node->op);
     double in = node->nin ? (double)shape_size(&graph_node(graph, graph_in(graph, v, 0))->shape) : 0;
-    if (node->op == G_INTERPOLATE || node->op == G_LOOKUP || node->op == G_BATCH_INTERPOLATE || node->op == G_BATCH_MAXIMUM) return limit;
+    if (node->op == G_INTERPOLATE || node->op == G_LOOKUP) return limit;
+    if (node->op == G_BATCH_INTERPOLATE || node->op == G_BATCH_MAXIMUM) return limit;
     if (node->op == G_SCAN) return limit;
     double count = node->batched || op_class((Op)node->op) == CLASS_BATCH ? (double)examples : 1;
     if (node->op == G_MAP) each = (double)unroll_cost(graph_attr(graph, v)->body, 1, limit);

@@ -129,7 +129,8 @@ static bool check_memory(Verify *v, KVal at)
     if (i->op == K_EACH || i->op == K_QUAD) {
         bool quad = i->op == K_QUAD, type = quad ? same(i->type, KV(F32)) : i->type.lanes == 16 && is_value(i->type);
         return (is_scalar(type_of(v, i->a), KS_PTR) && same(type_of(v, i->b), KV(I32)) && type &&
-                i->type.scalar != KS_BOOL && i->imm >= 0 && i->imm < (quad ? 4 : 1)) || fail(v, at, "not elements at 16 places");
+                i->type.scalar != KS_BOOL && i->imm >= 0 && i->imm < (quad ? 4 : 1)) ||
+               fail(v, at, "not elements at 16 places");
     }
     if (i->op == K_PREFETCH)
         return is_scalar(type_of(v, i->a), KS_PTR) || fail(v, at, "not a pointer");

@@ -1,15 +1,16 @@
 /* blocks.c -- the proof of a table of blocks, and its values (tabulate.h).
  *
- * With I the function that the table gives in real arithmetic and f the cell's, each block is proved by cutting it until
- * each piece is good:
- *   - a piece of whole cells: f lies within r of a linear function, so does each value but for its rounding `off`, and I
- *     reproduces linear functions; so |I - f| <= 2 r + off (whole_bound).
+ * With I the function that the table gives in real arithmetic and f the cell's, each block is proved by cutting it
+ * until each piece is good:
+ *   - a piece of whole cells: f lies within r of a linear function, so does each value but for its rounding `off`, and
+ *     I reproduces linear functions; so |I - f| <= 2 r + off (whole_bound).
  *   - a piece in one cell: I is linear but for small mixed terms, known; with the form of f
  *     |I - f| <= |c - c'| + |slope - slope'| + r + r' (cell_bound).
- * A bound well above all errors that were met is made closer by cutting further, within limits, so that what is proved is
- * no more than needed.  A piece whose middle is surely too far off, or that became too small, raises its block's level, and the block starts
- * again.  Rounding may put a place into the block beside: pieces at an inner border of a block reach beyond it by `edge`,
- * where I goes on linearly (so weights may leave 0 .. 1, by edge times the cells of a block). */
+ * A bound well above all errors that were met is made closer by cutting further, within limits, so that what is proved
+ * is no more than needed.  A piece whose middle is surely too far off, or that became too small, raises its block's
+ * level, and the block starts again.  Rounding may put a place into the block beside: pieces at an inner border of a
+ * block reach beyond it by `edge`, where I goes on linearly (so weights may leave 0 .. 1, by edge times the cells
+ * of a block). */
 #include "experiment/tabulate.h"
 
 #include <math.h>
@@ -24,7 +25,16 @@ typedef struct Piece {
 } Piece;
 
 typedef struct Round { double *middle, *half, *form, *place, *value; Piece *piece; int *need; } Round;
-typedef struct Proof { Tabling *t; Arena *arena; VEC(Piece) stack; Round r; int64_t next, pieces; double seen; ProofEnd end; } Proof;
+/* next: the first block that was not begun; seen: the largest error met. */
+typedef struct Proof {
+    Tabling *t;
+    Arena *arena;
+    VEC(Piece) stack;
+    Round r;
+    int64_t next, pieces;
+    double seen;
+    ProofEnd end;
+} Proof;
 
 double table_place(const Tabling *t, int j, double u) { return t->s->lo[j] + u / t->scale[j]; }
 
@@ -301,11 +311,13 @@ static bool fill_block(Filling *f, int64_t block) {
     return true;
 }
 
-/* Reading: u = (x - lo) scale is off by two roundings; what follows is exact but for one difference and one fma for each
- * axis. */
+/* Reading: u = (x - lo) scale is off by two roundings; what follows is exact but for one difference and one fma for
+ * each axis. */
 bool table_fill(Tabling *t, double *value, int32_t *index, double *off, double *reading) {
     Arena *arena = arena_new();
-    Filling f = {t, value, arena_array(arena, double, TABLE_CHUNK * t->k), arena_array(arena, double, TABLE_CHUNK *(t->k + 2)), 0, 0, 0};
+    Filling f = {.t = t, .value = value};
+    f.middle = arena_array(arena, double, TABLE_CHUNK * t->k);
+    f.form = arena_array(arena, double, TABLE_CHUNK *(t->k + 2));
     bool ok = true;
     int64_t at = 0;
     double rise[BOUND_ARGUMENTS] = {0}, most = 0, steepest = 0, sum = 0;

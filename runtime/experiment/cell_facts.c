@@ -181,16 +181,42 @@ static Program *timed_program(Eval *e, const Value *cell, int arity, Arena *aren
     return *block ? lab_program(e, arena, t->graph, layout, span) : NULL;
 }
 
-static void *timed_rows(Arena *arena, DType precision, int arity, const Strategy *box) {
-    int64_t n = (int64_t)TIMED_ROWS * arity * WIDTH;
-    void *rows = training_aligned(arena, (size_t)n * dtype_size(precision) + 64);
+static double drawn(uint64_t *bits) {
+    *bits = *bits * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (double)(*bits >> 11) * 0x1p-53;
+}
+
+/* sums[i]: the weights of the samples up to i. */
+static double *weight_sums(Arena *arena, const Samples *s) {
+    double *sums = arena_array(arena, double, s->n), sum = 0;
+    for (int64_t i = 0; i < s->n; i++) sums[i] = sum += s->weight ? s->weight[i] : 1;
+    return sums;
+}
+
+static int64_t sample_of(const double *sums, int64_t n, double u) {
+    int64_t lo = 0, hi = n - 1;
+    while (lo < hi) {
+        int64_t middle = lo + (hi - lo) / 2;
+        if (sums[middle] > u * sums[n - 1]) hi = middle;
+        else lo = middle + 1;
+    }
+    return lo;
+}
+
+/* Drawn evenly from the box; over a region, from the inputs that lie in it. */
+static void *timed_rows(Eval *e, Arena *arena, DType precision, int arity, const Strategy *box) {
+    void *rows = training_aligned(arena, (size_t)TIMED_ROWS * WIDTH * (size_t)arity * dtype_size(precision) + 64);
     uint64_t bits = 1;
-    for (int64_t i = 0; i < n; i++) {
-        int j = (int)(i / WIDTH % arity);
-        bits = bits * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        double x = box->lo[j] + (box->hi[j] - box->lo[j]) * (double)(bits >> 11) * 0x1p-53;
-        if (precision == DT_F64) ((double *)rows)[i] = x;
-        else ((float *)rows)[i] = (float)x;
+    Samples seen = {0};
+    if (box->region) samples_place(e, box, arity, &seen);
+    const double *sums = seen.n ? weight_sums(arena, &seen) : NULL;
+    for (int64_t i = 0; i < TIMED_ROWS * WIDTH; i++) {
+        int64_t at = sums ? sample_of(sums, seen.n, drawn(&bits)) : 0, to = i / WIDTH * arity * WIDTH + i % WIDTH;
+        for (int j = 0; j < arity; j++, to += WIDTH) {
+            double x = sums ? seen.x[j][at] : box->lo[j] + (box->hi[j] - box->lo[j]) * drawn(&bits);
+            if (precision == DT_F64) ((double *)rows)[to] = x;
+            else ((float *)rows)[to] = (float)x;
+        }
     }
     return rows;
 }
@@ -205,7 +231,7 @@ static bool time_calls(Eval *e, const Value *cell, int arity, const Strategy *bo
     *out = INFINITY;
     if (ok) {
         void *y = training_aligned(arena, (size_t)TIMED_ROWS * WIDTH * 8 + 64);
-        Feed feed = {.rows = {timed_rows(arena, precision, arity, box)},
+        Feed feed = {.rows = {timed_rows(e, arena, precision, arity, box)},
                      .examples = TIMED_ROWS,
                      .batch = TIMED_ROWS,
                      .out_rows = {y},

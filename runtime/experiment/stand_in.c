@@ -42,10 +42,14 @@ static void samples_of_region(Eval *e, const Region *r, Samples *out) {
     }
 }
 
-bool samples_take(Eval *e, const Value *cell, const Strategy *s, int arguments, Span span, Samples *out) {
+void samples_place(Eval *e, const Strategy *s, int arguments, Samples *out) {
     *out = (Samples){.arguments = arguments};
     if (s->region) samples_of_region(e, ((const RegionObject *)s->region)->region, out);
     else samples_of_box(e, s, out);
+}
+
+bool samples_take(Eval *e, const Value *cell, const Strategy *s, int arguments, Span span, Samples *out) {
+    samples_place(e, s, arguments, out);
     out->y = arena_array(e->arena, double, out->n + 1);
     return function_values(e, cell, arguments, (const double *const *)out->x, out->n, span, out->y);
 }

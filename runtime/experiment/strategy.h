@@ -29,6 +29,7 @@ bool strategy_read_callable(Eval *e, const Callable *c, int arity, const char *c
 /* ---- stand_in.c: fits ---- */
 /* The cell at the points of a fit: an even grid of its box, or the middles of a region's bins, weighed by their counts. */
 typedef struct Samples { int arguments; int64_t n; double *x[STRATEGY_ARGUMENTS], *y, *weight; } Samples;    /* weight NULL: 1 */
+void samples_place(Eval *e, const Strategy *s, int arguments, Samples *out);          /* without y */
 bool samples_take(Eval *e, const Value *cell, const Strategy *s, int arguments, Span span, Samples *out);
 /* s->coefficients and s->r2. */
 bool fit_samples(Eval *e, const Samples *samples, Strategy *s);

@@ -1,8 +1,8 @@
 /* tables.c -- tables that were made before: in this process, and in the folder of compiled objects.
  *
  * A file's key is the SHA-256 of the cell with its numbers, the precision, what was asked, the box and the compiler's
- * version.  Its bytes: blocks, values, the bound, 3 scales, the index, the values; numbers are u64 and f64 of this machine.
- * A file that is not whole or does not fit together is made again. */
+ * version.  Its bytes: blocks, values, the bound, 3 scales, the index, the values; numbers are u64 and f64 of this
+ * machine. A file that is not whole or does not fit together is made again. */
 #include "experiment/tabulate.h"
 
 #include "emit/objects.h"

@@ -4,12 +4,13 @@
  *
  *     |computed table - computed cell|  <=  |I - f|  +  what reading the table rounds  +  what the cell itself rounds
  *
- * The third is bounded by prover_rounding, the second when the table is filled, the first proved block by block (blocks.c).
- * How many blocks, and how fine each: the box is cut into 1, 3, 5 or 7 cells along each argument, and those into halves
- * again and again, wherever the multilinear function of a cell differs too much from the cell's value between its nodes.
- * A block is as fine as the finest cell in it needs; the number of blocks is the one, of all halvings of all four, that
- * needs the fewest bytes.  The proof makes blocks finer that still are not good enough.  What reading rounds, and what a
- * value is off, are guessed from a sample, and checked when the table is filled.  Nothing depends on the machine. */
+ * The third is bounded by prover_rounding, the second when the table is filled, the first proved block by block
+ * (blocks.c). How many blocks, and how fine each: the box is cut into 1, 3, 5 or 7 cells along each argument, and those
+ * into halves again and again, wherever the multilinear function of a cell differs too much from the cell's value
+ * between its nodes. A block is as fine as the finest cell in it needs; the number of blocks is the one, of all
+ * halvings of all four, that needs the fewest bytes.  The proof makes blocks finer that still are not good enough. 
+ * What reading rounds, and what a value is off, are guessed from a sample, and checked when the table is filled. 
+ * Nothing depends on the machine. */
 #include "experiment/tabulate.h"
 
 #include <math.h>
@@ -72,7 +73,8 @@ static double lattice_error(const Tabling *t, const double *form) {
         double sum = 0, corners = 0;
         for (int c = 0; c < n; c++) {           /* the corners around: an axis in the middle has both of its ends */
             bool fits = true;
-            for (int j = 0, a = i, b = c; j < t->k; j++, a /= 3, b /= 3) fits = fits && b % 3 != 1 && (a % 3 == 1 || a % 3 == b % 3);
+            for (int j = 0, a = i, b = c; j < t->k; j++, a /= 3, b /= 3)
+                fits = fits && b % 3 != 1 && (a % 3 == 1 || a % 3 == b % 3);
             if (!fits) continue;
             sum += table_value(t, form + c * (t->k + 2), &off);
             corners++;
@@ -141,7 +143,9 @@ static Cells all_cells(Looking *l) {
 
 /* Which cells are too large; the first depths are looked at everywhere, so that little is overlooked. */
 static bool grow(Tabling *t, Arena *arena, int m, int64_t most, Tree *tree) {
-    Looking l = {t, arena, m, 0, arena_array(arena, double, TABLE_CHUNK * t->k), arena_array(arena, double, TABLE_CHUNK *(t->k + 2))};
+    Looking l = {.t = t, .arena = arena, .m = m};
+    l.place = arena_array(arena, double, TABLE_CHUNK * t->k);
+    l.form = arena_array(arena, double, TABLE_CHUNK *(t->k + 2));
     Cells cells = all_cells(&l);
     *tree = (Tree){.m = m};
     int everywhere = t->k == 1 ? 64 : t->k == 2 ? 32 : 12, deep = t->k == 1 ? DEEP : t->k == 2 ? 16 : 12;
@@ -229,7 +233,8 @@ static const char *place_text(const Tabling *q) {
 }
 
 void table_hashes(Strategy *s) {
-    s->table_hash = fnv1a(s->table->data, (size_t)shape_size(&s->table->shape) * dtype_size(s->table->dtype), FNV1A_START);
+    size_t bytes = (size_t)shape_size(&s->table->shape) * dtype_size(s->table->dtype);
+    s->table_hash = fnv1a(s->table->data, bytes, FNV1A_START);
     s->index_hash = fnv1a(s->index->data, (size_t)shape_size(&s->index->shape) * 4, FNV1A_START);
 }
 

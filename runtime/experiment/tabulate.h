@@ -1,5 +1,5 @@
-/* tabulate.h -- tables with a proved error (strategy `tabulated`): tables.c finds those that were made before, tabulate.c
- * looks for their blocks, blocks.c proves and fills them.
+/* tabulate.h -- tables with a proved error (strategy `tabulated`): tables.c finds those that were made before,
+ * tabulate.c looks for their blocks, blocks.c proves and fills them.
  *
  * The box is cut into `blocks` blocks along each argument; block n has 2^level[n] cells along each (graph/lookup.h).
  * Places are measured in blocks, so cells are dyadic and exact in f64. */
