@@ -41,6 +41,21 @@ void arena_free(Arena *arena)
     free(arena);
 }
 
+void arena_join(Arena *into, Arena *from)
+{
+    Chunk *last = from->chunks;
+    while (last && last->next)
+        last = last->next;
+    if (last && into->chunks) {
+        last->next = into->chunks->next;
+        into->chunks->next = from->chunks;
+    } else if (last) {
+        into->chunks = from->chunks;
+    }
+    into->used += from->used;
+    free(from);
+}
+
 void arena_limit(Arena *arena, size_t bytes)
 {
     arena->limit = bytes;

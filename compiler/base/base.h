@@ -19,6 +19,7 @@
 typedef struct Arena Arena;
 Arena *arena_new(void);
 void arena_free(Arena *arena);
+void arena_join(Arena *into, Arena *from);             /* what `from` holds belongs to `into`; `from` is gone */
 void *arena_alloc(Arena *arena, size_t size);
 void arena_limit(Arena *arena, size_t bytes);          /* 0 = none; exceeding it counts as exhausted */
 void arena_on_exhausted(Arena *arena, void (*hook)(void *data), void *data);   /* must not return */

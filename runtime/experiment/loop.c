@@ -109,14 +109,39 @@ static Row **turn_settle(Experiment *x, Turn *turn, int *rows) {
     return settled;
 }
 
-/* Turns inside a turn, or in check mode: one after the other, in the same arena. */
+/* May what a turn inside a turn has computed go?  Its own rows are copied out; runs, messages, and what is no plain value stay. */
+static bool inner_settle(const Eval *e, const Turn *turn, int messages) {
+    bool plain = !turn->keeps && !turn->runs.len && e->diags->list.len == messages;
+    for (int k = 0; plain && k < turn->rows.len; k++) {
+        Row *row = turn->rows.at[k];
+        plain = row->turn == turn;
+        for (int i = 0; plain && i < row->set->keys; i++) row->key[i] = value_keep(turn->arena, &row->key[i], &plain);
+        for (int i = 0; plain && i < row->set->columns; i++) row->column[i] = value_keep(turn->arena, &row->column[i], &plain);
+    }
+    return plain;
+}
+
+/* One turn inside a turn, in memory that goes when it ends, unless something still points into it. */
+static bool inner_run(Eval *e, const Ast *loop, Scope *scope, const TurnList *list, int i, Turn *turn) {
+    if (e->mode == EVAL_CHECK) return turn_run(e, loop, scope, list, i, turn);
+    Arena *around = e->arena, *own = arena_new();
+    int messages = e->diags->list.len;
+    e->arena = own;
+    bool ok = turn_run(e, loop, scope, list, i, turn);
+    e->arena = around;
+    if (ok && inner_settle(e, turn, messages)) arena_free(own);
+    else arena_join(around, own);
+    return ok;
+}
+
+/* Turns inside a turn, or in check mode: one after the other. */
 static bool loop_inline(Eval *e, const Ast *loop, Scope *scope, const TurnList *list) {
     Turn *outer = lab_turn(e)->turn;
     bool ok = true;
     for (int i = 0; i < list->at.len && (ok || e->mode == EVAL_CHECK); i++) {
-        Turn *turn = arena_new_of(e->arena, Turn);
+        Turn *turn = arena_new_of(outer->arena, Turn);
         *turn = (Turn){.outer = outer, .experiment = outer->experiment, .arena = outer->arena, .number = outer->number};
-        ok &= turn_run(e, loop, scope, list, i, turn);
+        ok &= inner_run(e, loop, scope, list, i, turn);
         for (int k = 0; k < turn->rows.len; k++) vec_push(e->arena, &outer->rows, turn->rows.at[k]);
         outer->keeps |= turn->keeps;
     }

@@ -36,6 +36,25 @@ static void jump(void *data)
     longjmp(*(jmp_buf *)data, 1);
 }
 
+/* What was in one arena lives as long as the other, whichever of them is empty. */
+static void arena_join_moves_all(void **state)
+{
+    (void)state;
+    for (int full = 0; full < 4; full++) {
+        Arena *into = arena_new(), *from = arena_new();
+        char *a = full & 1 ? arena_copy(into, "into", 4) : NULL, *b = full & 2 ? arena_copy(from, "from", 4) : NULL;
+        char *large = full & 2 ? arena_alloc(from, 1 << 20) : NULL;
+        size_t used = arena_used(into) + arena_used(from);
+        arena_join(into, from);
+        assert_int_equal(arena_used(into), used);
+        for (int i = 0; i < 1000; i++) memset(arena_alloc(into, 100), 7, 100);
+        if (a) assert_string_equal(a, "into");
+        if (b) assert_string_equal(b, "from");
+        if (large) assert_int_equal(large[(1 << 20) - 1], 0);
+        arena_free(into);
+    }
+}
+
 static void arena_limit_calls_the_hook(void **state)
 {
     (void)state;
@@ -202,7 +221,8 @@ static void hashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arena_gives_zeroed_aligned_memory), cmocka_unit_test(arena_limit_calls_the_hook),
+        cmocka_unit_test(arena_gives_zeroed_aligned_memory), cmocka_unit_test(arena_join_moves_all),
+        cmocka_unit_test(arena_limit_calls_the_hook),
         cmocka_unit_test(vectors_grow), cmocka_unit_test(names_are_one_per_text), cmocka_unit_test(maps_keep_order),
         cmocka_unit_test(buffers_grow), cmocka_unit_test(numbers_read_back), cmocka_unit_test(distances),
         cmocka_unit_test(hashes),
