@@ -151,10 +151,9 @@ Row *row_settle(Experiment *x, const Row *row) {
     for (int i = 0; i < row->set->keys; i++) copy->key[i] = value_keep(x->arena, &row->key[i], &keys_plain);
     for (int i = 0; i < row->set->columns; i++) copy->column[i] = value_keep(x->arena, &row->column[i], &plain);
     Turn *turn = (Turn *)(uintptr_t)row->turn;
-    if (turn->outer && turn->outer->outer) plain = false;                /* rows around it are found through its turn */
     Turn *top = turn;
     while (top->outer && top->outer->outer) top = top->outer;
-    if (!plain || row_around(row)) top->keeps = true;
+    if (!plain || row_around(row)) top->keeps = true;                    /* rows around it are found through its turn */
     else copy->turn = NULL;
     if (turn->runs.len == 1) {
         const char *hash = run_hash(turn->runs.at[0]);
@@ -171,7 +170,8 @@ void row_add(Experiment *x, Row *settled) {
 
 bool row_around(const Row *row) {
     for (const Turn *turn = row->turn ? row->turn->outer : NULL; turn; turn = turn->outer)
-        if (turn->rows.len) return true;
+        for (int i = 0; i < turn->rows.len; i++)
+            if (turn->rows.at[i]->turn == turn) return true;             /* the others were recorded in turns inside it */
     return false;
 }
 

@@ -580,7 +580,9 @@ static void test_turns_keep_nothing(void **state)
         "experiment e(epochs: int = 3) {\n"
         "  for seed in 1..40 {\n"
         "    rule = session(learn: all, loss: mse, optimizer: adam[lr: 1e-3], batch: all, epochs: epochs)\n"
-        "    record(loss: train(wide, on: rows, with: rule, seed: seed).train_loss)\n"
+        "    for again in [false, true] {\n"
+        "      record(loss: train(wide, on: rows, with: rule, seed: seed).train_loss)\n"
+        "    }\n"
         "  }\n"
         "  table(\"t\", loss: mean(loss), n: count())\n"
         "}\n";
