@@ -9,7 +9,7 @@ WARN = -Wall -Wextra -Wshadow -Wswitch-enum -Wstrict-prototypes -Wmissing-protot
 CFLAGS = -std=gnu11 $(OPT) -g -ffp-contract=off -fvisibility=hidden -fPIC -pthread $(WARN) $(SANITIZE) \
          -Icompiler -Iruntime -Ilang -I. -I$(BUILD)/gen
 LDFLAGS = -pthread $(SANITIZE)
-LIBS = -ljansson -larchive -ljpeg -lz -ldl -lm
+LIBS = -ljansson -larchive -ljpeg -lpng -lz -ldl -lm
 
 LAYERS = base syntax graph pass sema kernel emit driver
 GEN = $(patsubst lang/%,$(BUILD)/gen/%.c,$(basename $(wildcard lang/lexer.re lang/grammar.y))) $(BUILD)/gen/stdlib.c $(BUILD)/gen/digits.c

@@ -3,7 +3,7 @@
 # further ones are named as arguments.
 # Says what it does; does nothing where nothing is missing.
 set -eu
-packages="gcc libc6-dev make re2c lemon llvm-19-dev libjansson-dev libarchive-dev libcurl4-openssl-dev libedit-dev zlib1g-dev libjpeg62-turbo-dev libcmocka-dev pkg-config gnuplot-nox $*"
+packages="gcc libc6-dev make re2c lemon llvm-19-dev libjansson-dev libarchive-dev libcurl4-openssl-dev libedit-dev zlib1g-dev libjpeg62-turbo-dev libpng-dev libcmocka-dev pkg-config gnuplot-nox $*"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
     echo "This is no Debian: the tools and libraries of these packages are needed: $packages"

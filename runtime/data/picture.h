@@ -1,7 +1,8 @@
 /* picture.h -- pictures in PNG and JPEG files as bytes of red, green and blue.
  *
- * A PNG may have any depth and type of colour but not be interlaced; depths above 8 lose their lower bits, transparency is
- * passed over.  Sizes are checked before anything of that size is allocated; every error is one line that begins with the path. */
+ * Through libpng and libjpeg.  A PNG may have any depth and type of colour; depths above 8 lose their lower bits,
+ * transparency is passed over.  Sizes are checked before anything of that size is allocated; every error is one line
+ * that begins with the path. */
 #ifndef NIN_PICTURE_H
 #define NIN_PICTURE_H
 
