@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 typedef enum JobKind { JOB_UNIT, JOB_FILE, JOB_TARGET, JOB_TRANSCRIPT, JOB_CODES } JobKind;
-typedef struct Job { JobKind kind; const char *path; pid_t pid; int fd; Buf answer; double started, seconds; } Job;
+typedef struct Job { JobKind kind; const char *path; pid_t pid; int fd; Buf answer; double started, seconds; bool done; } Job;
 typedef struct Runner { Arena *arena; Options options; VEC(Job) jobs; Report total; } Runner;
 
 static double now(void)
@@ -178,22 +179,29 @@ static bool start(Runner *r, Job *job)
     return job->pid > 0;
 }
 
-/* Reads the worker's answer to its end; then the worker is done. */
-static void finish(Runner *r, Job *job)
+/* Takes what a worker has to say now; true at its end: then it is gone, and the job is done. */
+static bool take(Job *job)
 {
     char chunk[4096];
-    int passed = 0, failed = 0, skips = 0, used = 0, status;
-    for (ssize_t n; (n = read(job->fd, chunk, sizeof chunk)) != 0;) {
-        if (n > 0)
-            buf_put(&job->answer, chunk, (size_t)n);
-        else if (errno != EINTR)
-            break;
-    }
+    int status;
+    ssize_t n = read(job->fd, chunk, sizeof chunk);
+    if (n > 0)
+        buf_put(&job->answer, chunk, (size_t)n);
+    if (n > 0 || (n < 0 && errno == EINTR))
+        return false;
     close(job->fd);
+    job->fd = -1;
     while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR)
         ;
     buf_put(&job->answer, "", 1);
     job->seconds = now() - job->started;
+    job->done = true;
+    return true;
+}
+
+static void show(Runner *r, const Job *job)
+{
+    int passed = 0, failed = 0, skips = 0, used = 0;
     if (sscanf(job->answer.at, "%d %d %d\n%n", &passed, &failed, &skips, &used) < 3) {
         printf("FAIL %s: its worker ended early\n", job->path);
         failed = 1;
@@ -208,18 +216,34 @@ static void finish(Runner *r, Job *job)
     fflush(stdout);
 }
 
+/* Waits for some worker of jobs first..next-1 to say something; how many ended. */
+static int hear(Runner *r, int first, int next)
+{
+    struct pollfd *fd = arena_array(r->arena, struct pollfd, next - first + 1);
+    int ended = 0;
+    for (int i = first; i < next; i++)
+        fd[i - first] = (struct pollfd){.fd = r->jobs.at[i].fd, .events = POLLIN};
+    if (poll(fd, (nfds_t)(next - first), -1) < 0)
+        return 0;
+    for (int i = first; i < next; i++)
+        if (fd[i - first].revents)
+            ended += take(&r->jobs.at[i]);
+    return ended;
+}
+
 /* At most `jobs` workers at a time; answers are printed in the order in which the jobs were found. */
 static void run_all(Runner *r)
 {
-    int next = 0;
-    for (int done = 0; done < r->jobs.len; done++) {
-        int running = next - done;
+    int next = 0, running = 0;
+    for (int shown = 0; shown < r->jobs.len;) {
         for (; next < r->jobs.len && running < r->options.jobs; next++, running++)
             if (!start(r, &r->jobs.at[next])) {
                 perror("nintest");
                 exit(1);
             }
-        finish(r, &r->jobs.at[done]);
+        running -= hear(r, shown, next);
+        for (; shown < next && r->jobs.at[shown].done; shown++)
+            show(r, &r->jobs.at[shown]);
     }
 }
 
