@@ -193,6 +193,8 @@ static const char **argv_of(Check *c, const char *command, int backend, int *n)
     if (backend >= 0) {
         argv[(*n)++] = backends[backend][0];
         argv[(*n)++] = backends[backend][1];
+        argv[(*n)++] = "--out";                                  /* one way's runs are not another's */
+        argv[(*n)++] = arena_printf(c->arena, "%s/way-%d", c->folder, backend);
     }
     argv[(*n)++] = c->file->path;
     return argv;
@@ -222,10 +224,11 @@ static void check_values(Check *c)
     for (int b = 0; b < BACKENDS; b++) {
         int n;
         const char **argv = argv_of(c, "eval", b, &n);
+        int before = n;
         for (int i = 0; i < c->file->directives.len; i++)
             if (run_directive(&c->file->directives.at[i]) && n < ARGV - 1)
                 argv[n++] = expression_of(c, &c->file->directives.at[i]);
-        if (n == 5)
+        if (n == before)
             return;
         Outcome o = process_run(c->arena, argv, c->timeout);
         if (o.status != 0) {
