@@ -183,7 +183,7 @@ static const Table *params_table(Arena *arena, const char *title, const Trace *t
     return table;
 }
 
-/* In MB; negative if it cannot be had. */
+/* In bytes; negative if it cannot be had. */
 static double step_memory(Eval *e, const Value *net, DType precision, const StepCase *step, bool training)
 {
     Val y;
@@ -199,7 +199,15 @@ static double step_memory(Eval *e, const Value *net, DType precision, const Step
         graph_output(trace->graph, OUT_ROWS, 0, "y", y);
     const Graph *graph = pass_simplify(e->arena, graph_copy(e->arena, trace->graph));
     const Lowered *lowered = lower(e->arena, graph, layout_of(e->arena, trace), 0, target);
-    return (double)memory_bytes(lowered, step->batch, lowered->neuron ? 1 : step->threads) / 1e6;
+    return (double)memory_bytes(lowered, step->batch, lowered->neuron ? 1 : step->threads);
+}
+
+static void put_bytes(Buf *out, double bytes)
+{
+    if (bytes < 1e5)
+        buf_printf(out, "%.1f kB", bytes / 1e3);
+    else
+        buf_printf(out, "%.1f MB", bytes / 1e6);
 }
 
 static const char *memory_note(Eval *e, const Value *net, DType precision, const StepCase *step)
@@ -208,9 +216,13 @@ static const char *memory_note(Eval *e, const Value *net, DType precision, const
     if (predicts < 0)
         return NULL;
     Buf text = {0};
-    buf_printf(&text, "%.1f MB for a prediction", predicts);
-    if (trains >= 0)
-        buf_printf(&text, ", %.1f MB for the gradient of a training step", trains);
+    put_bytes(&text, predicts);
+    buf_text(&text, " for a prediction");
+    if (trains >= 0) {
+        buf_text(&text, ", ");
+        put_bytes(&text, trains);
+        buf_text(&text, " for the gradient of a training step");
+    }
     buf_printf(&text, ", in batches of %lld on %d thread%s, beside the parameters, their optimizer's state and the data",
                (long long)step->batch, step->threads, step->threads == 1 ? "" : "s");
     buf_put(&text, "", 1);

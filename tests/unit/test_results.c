@@ -118,6 +118,7 @@ static void test_params(void **state)
     o = child_run(c, "params", file, "--net", "mlp[20]", "--batch", "1", "--threads", "1", NULL);
     expect_status(&o, 0);
     expect_text(o.out, "in batches of 1 on 1 thread, beside the parameters");
+    expect_text(o.out, " kB for a prediction, ");                      /* so little is no 0.0 MB */
     o = child_run(c, "params", file, "--net", "open", NULL);
     expect_status(&o, 1);
     expect_text(o.err, "E0416");
