@@ -35,7 +35,7 @@ typedef struct Cli {
     bool in_text;                                       /* stdin is a pipe or a file */
     bool in_terminal, out_terminal, err_terminal, color; int width;  /* of the terminal; 0: there is none */
     Session *session; Lab *lab;
-    Progress *progress; const char *progress_what; int64_t progress_done; pthread_mutex_t progress_lock;
+    Progress *progress; const char *progress_what; double progress_done; pthread_mutex_t progress_lock;
     double log_started, log_shown;                      /* --log json */
     const char *c_folder;                               /* of cli_scratch; removed at the end */
     VEC(ShownDiag) shown;                                   /* of this session */

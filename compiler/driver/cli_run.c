@@ -140,7 +140,7 @@ int command_run(Cli *cli)
             ok &= run_one(cli, module, module->experiments.at[i], &sets);
     ok &= cli_show(cli, stderr);
     if (cli_interrupted(NULL))
-        cli_error(cli, "interrupted: what was recorded is kept; trainings that had ended are found again by the next run");
+        cli_error(cli, "interrupted: what was recorded is kept; the next run finds trainings that had ended and goes on with the others");
     return cli_status(cli, ok && !cli_interrupted(NULL));
 }
 

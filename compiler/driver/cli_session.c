@@ -141,18 +141,18 @@ static void say(void *data, const char *text)
 }
 
 /* --log json: {"seconds":1.25,"what":"joint","done":12,"total":200,"detail":"train_loss 0.3"}, at most ten a second but the last. */
-static void log_progress(void *data, const char *what, int64_t done, int64_t total, const char *detail)
+static void log_progress(void *data, const char *what, double done, int64_t total, const char *detail)
 {
     Cli *cli = data;
     double now = seconds_now();
     pthread_mutex_lock(&cli->progress_lock);
     if (!cli->log_started)
         cli->log_started = now;
-    if (done == total || now - cli->log_shown >= 0.1) {
+    if (done >= (double)total || now - cli->log_shown >= 0.1) {
         Buf line = {0};
         buf_printf(&line, "{\"seconds\":%.3f,\"what\":", now - cli->log_started);
         json_text(&line, what);
-        buf_printf(&line, ",\"done\":%lld,\"total\":%lld,\"detail\":", (long long)done, (long long)total);
+        buf_printf(&line, ",\"done\":%.10g,\"total\":%lld,\"detail\":", done, (long long)total);
         json_text(&line, detail ? detail : "");
         buf_text(&line, "}\n");
         fwrite(line.at, 1, line.len, stderr);
@@ -162,7 +162,7 @@ static void log_progress(void *data, const char *what, int64_t done, int64_t tot
     pthread_mutex_unlock(&cli->progress_lock);
 }
 
-static void show_progress(void *data, const char *what, int64_t done, int64_t total, const char *detail)
+static void show_progress(void *data, const char *what, double done, int64_t total, const char *detail)
 {
     Cli *cli = data;
     double now = seconds_now();

@@ -255,7 +255,7 @@ static bool pieces_run(Eval *e, const Model *model, const DataObject *data, cons
     Feed feed = {.settings = settings, .keys = plan_keys(e, plan, &seeds, 0), .batch = piece};
     feed.out_rows[0] = arena_alloc(e->arena, row * (size_t)piece + 64);
     for (int64_t from = 0; from < data->size && !lab_interrupted(lab); from += piece) {
-        lab_progress_text(e, "inputs", from, data->size, "");
+        lab_progress_text(e, "inputs", (double)from, data->size, "");
         feed.examples = data->size - from < piece ? data->size - from : piece;
         for (int k = 0; k < 2; k++) feed.rows[k] = rows[k] + in[k] * (size_t)from;
         if (plan->program->run(plan->program, block, &feed, 0, 1, lab_turn(e)->pool)) return false;

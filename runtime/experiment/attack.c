@@ -340,7 +340,7 @@ static bool assault_progress(void *data, int attack, double share, double robust
     Assault *a = data;
     char detail[160];
     snprintf(detail, sizeof detail, "%s, robust accuracy so far %.4f", a->protocol->attack[attack].name, robust);
-    lab_progress_text(a->e, a->protocol->label, (int64_t)(1000 * (attack + share)), 1000 * a->attacks, detail);
+    lab_progress_text(a->e, a->protocol->label, attack + share, a->attacks, detail);
     return !lab_interrupted(lab_of(a->e));
 }
 

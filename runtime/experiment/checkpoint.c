@@ -3,7 +3,7 @@
  * OUT/runs/HASH/state is one flat file, little-endian, replaced as a whole: "NIN STATE\n", format and semantics (u32), then
  * fields that are numbers of 8 bytes or texts and blocks with their length before them, then the SHA-256 of all that.
  * It holds what steps depend on (the session's block, weights of the net, steps done, what stopping and choosing have
- * seen) and what the run returns (curve, snapshots).  Random numbers are functions of the step and need no state.
+ * seen), what the steps of an epoch that is under way have seen (series), and what the run returns (curve, snapshots).  Random numbers are functions of the step and need no state.
  *
  * OUT/runs/HASH/lock is held (flock) by the process that trains the run; others wait for it and take the result. */
 #include "experiment/state.h"
@@ -20,7 +20,7 @@ static const char magic[] = "NIN STATE\n";
 static const double EVERY = 2, LOOK_AGAIN = 0.05;                        /* seconds */
 
 typedef struct Checkpoint {
-    Bytes hash, asked, layout, net, block, best_block;
+    Bytes hash, asked, layout, net, block, best_block, series;
     int64_t session, part, done, since_lowest, stop;
     double best, lowest;
 } Checkpoint;
@@ -45,7 +45,17 @@ static Bytes layout_text(const Training *t) {
     return out;
 }
 
+/* Steps of the epoch that is under way. */
+static int64_t under_way(const Training *t) { return t->by_epoch ? t->done % t->per_epoch : 0; }
+
 /* ---- writing ---- */
+
+/* The series of those steps, one behind the other. */
+static void put_series(const Training *t, Buf *out) {
+    size_t size = sizeof(double) * (size_t)under_way(t);
+    put_int(out, (int64_t)size * t->plan->series);
+    for (int k = 0; k < t->plan->series && size; k++) buf_put(out, t->series[k] + (t->done - under_way(t) - t->series_from), size);
+}
 
 static void put_state(const Training *t, Buf *out) {
     const char *hash = t->r->chain[t->r->schedule.sessions];
@@ -58,6 +68,7 @@ static void put_state(const Training *t, Buf *out) {
     put_bytes(out, t->net->block, t->net->info->layout.size);
     put_bytes(out, t->block, size);
     put_bytes(out, t->best_block, t->s->best_measure ? size : 0);
+    put_series(t, out);
     const int64_t count[] = {t->number, t->part, t->done, t->since_lowest, t->stop};
     buf_put(out, count, sizeof count);
     put_real(out, t->best);
@@ -145,6 +156,7 @@ static bool state_take(Training *t, const char *path, Cursor *c) {
     s->net = take_bytes(c);
     s->block = take_bytes(c);
     s->best_block = take_bytes(c);
+    s->series = take_bytes(c);
     s->session = take_int(c);
     s->part = take_int(c);
     s->done = take_int(c);
@@ -207,6 +219,9 @@ bool checkpoint_restore(Training *t) {
     memcpy(t->block, s->block.at, size);
     if (s->best_block.length) memcpy(t->best_block, s->best_block.at, size);
     t->done = s->done;
+    int64_t n = under_way(t);
+    if (s->series.length != sizeof(double) * (size_t)(t->plan->series * n)) return refuse(t, D_R0103, state_path(t), "is damaged");
+    for (int k = 0; k < t->plan->series; k++) memcpy(t->series[k], s->series.at + sizeof(double) * (size_t)(k * n), sizeof(double) * (size_t)n);
     t->since_lowest = s->since_lowest;
     t->stop = s->stop;
     t->best = s->best;

@@ -58,23 +58,23 @@ void experiment_progress(Experiment *x) {
     x->turns_done++;
     int64_t done = x->turns_done, total = x->turns;
     pthread_mutex_unlock(&x->lock);
-    if (o->progress) o->progress(o->progress_data, x->name, done, total, "");
+    if (o->progress) o->progress(o->progress_data, x->name, (double)done, total, "");
 }
 
-void lab_progress_text(Eval *e, const char *what, int64_t done, int64_t total, const char *detail) {
+void lab_progress_text(Eval *e, const char *what, double done, int64_t total, const char *detail) {
     const LabOptions *o = &lab_of(e)->options;
     const LabTurn *here = lab_turn(e);
     if (o->progress && !(here->turn && !here->turn->experiment->wide)) o->progress(o->progress_data, what, done, total, detail);
 }
 
-void lab_progress(Eval *e, const char *session, int64_t epoch, int64_t epochs, const Curve *curve) {
+void lab_progress(Eval *e, const char *session, double done, int64_t epochs, const Curve *curve) {
     char detail[128] = "";
     int row = curve->rows - 1;
     double loss = curve_value(curve, "train_loss", row), accuracy = curve_value(curve, "valid_accuracy", row);
     if (isnan(accuracy)) accuracy = curve_value(curve, "test_accuracy", row);
     if (isnan(accuracy)) snprintf(detail, sizeof detail, "train_loss %.4g", loss);
     else snprintf(detail, sizeof detail, "train_loss %.4g, accuracy %.4f", loss, accuracy);
-    lab_progress_text(e, session, epoch, epochs, detail);
+    lab_progress_text(e, session, done, epochs, detail);
 }
 
 /* ---- links: KEYS.safetensors -> the run's weights ---- */
@@ -201,7 +201,7 @@ bool experiment_close(Experiment *x, Eval *e) {
         Diag *diag = diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "interrupted: %lld of %lld turns of %s are done",
                               (long long)x->turns_done, (long long)x->turns, x->name);
         if (x->folder && x->rows) diag_note(diag, "their %lld rows are in %s", (long long)x->rows, x->folder);
-        diag_hint(diag, "run the program again; trainings that were stored are found again");
+        diag_hint(diag, "run the program again: trainings that had ended are found again, others go on from their last state");
     }
     if (!x->folder) return true;
     bool written = links_write(x, e) && close_provenance(x, e);

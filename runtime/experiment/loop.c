@@ -192,7 +192,7 @@ static void turn_close(LoopWork *w, TurnWork *t) {
     if (!w->ok[i] || lab_interrupted(w->x->lab)) w->stop = true;
     turn_said(w, i);
     w->settled[i] = turn_settle(w->x, &w->turn[i], &w->rows[i]);
-    experiment_progress(w->x);
+    if (w->ok[i]) experiment_progress(w->x);
 }
 
 static void loop_work(void *data, int thread, int64_t i) {

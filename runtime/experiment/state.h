@@ -7,7 +7,7 @@
 
 #include "experiment/training.h"
 
-enum { STATE_FORMAT = 1 };
+enum { STATE_FORMAT = 2 };
 typedef struct Bytes { const char *at; size_t length; } Bytes;
 bool bytes_equal(Bytes a, Bytes b);
 

@@ -2,7 +2,7 @@
  *
  * The run's block holds weights, optimizer and layer states of the current session; between sessions the weights and
  * the net's own states go on.  The compiled loop is cut where the host must look: at every epoch if something is
- * evaluated or kept there, else at most every 100 ms.  Cuts never change a bit. */
+ * evaluated or kept there, and a few times a second.  Cuts never change a bit. */
 #include "experiment/state.h"
 #include "experiment/strategy.h"
 #include "support/rng.h"
@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+static const double CUT_SECONDS = 0.25;
+enum { FIRST_CUT = 16 };                         /* steps, before it is known how long one takes */
 
 double training_seconds(void) {
     struct timespec t;
@@ -316,14 +319,26 @@ static void judge(Training *t, int64_t epoch) {
     }
 }
 
-/* The steps of an epoch; one at a time where each is kept: those that end no epoch have the epoch -1. */
+/* Between two cuts of an epoch, and behind it: progress, the state, Ctrl-C. */
+static bool look_round(Training *t) {
+    lab_progress(t->e, t->s->name, (double)t->done / (double)t->per_epoch, t->s->epochs, &t->run->curve);
+    bool leaves = interrupted(t) && t->done < t->total;
+    return checkpoint_save(t, interrupted(t)) && (!leaves || leave(t));
+}
+
+/* The steps of an epoch, in cuts of about CUT_SECONDS; one at a time where each is kept: those that end no epoch have the epoch -1. */
 static bool run_epoch(Training *t, int64_t epoch) {
     int64_t to = epoch * t->per_epoch, steps;
-    t->series_from = t->done;
-    if (!keeps_steps(t)) return advance(t, to, &steps);
+    t->series_from = to - t->per_epoch;
     while (t->done < to && !t->stop) {
-        if (!advance(t, t->done + 1, &steps)) return false;
-        if (!t->stop) snapshot_add(t, t->done < to ? -1 : epoch);
+        double start = training_seconds();
+        int64_t most = keeps_steps(t) ? 1 : t->cut, left = to - t->done;
+        if (!advance(t, t->done + (most < left ? most : left), &steps)) return false;
+        if (keeps_steps(t) && !t->stop) snapshot_add(t, t->done < to ? -1 : epoch);
+        double seconds = training_seconds() - start;
+        if (seconds < CUT_SECONDS / 2 && t->cut < t->per_epoch) t->cut *= 2;
+        else if (seconds > 2 * CUT_SECONDS && t->cut > 1) t->cut /= 2;
+        if (t->done < to && !t->stop && !look_round(t)) return false;
     }
     return true;
 }
@@ -341,9 +356,7 @@ static bool run_epochs(Training *t) {
         if (!epoch_row(t, epoch, t->s->batch ? &m : NULL)) return false;
         judge(t, epoch);
         if (keeps(t, epoch)) snapshot_add(t, epoch);
-        lab_progress(t->e, t->s->name, epoch, t->s->epochs, &t->run->curve);
-        if (!checkpoint_save(t, interrupted(t))) return false;
-        if (interrupted(t) && epoch < t->s->epochs && !leave(t)) return false;
+        if (!look_round(t)) return false;
     }
     if (t->s->best_measure && t->best_block && isfinite(t->best)) memcpy(t->block, t->best_block, t->plan->program->layout.size);
     return true;
@@ -381,6 +394,7 @@ static bool session_cells(Training *t) {
 /* A session starts afresh: nothing seen, nothing done. */
 static bool part_start(Training *t) {
     t->done = 0;
+    t->cut = FIRST_CUT;
     t->since_lowest = 0;
     t->stop = false;
     t->best = t->s->best_measure && strstr(t->s->best_measure, "accuracy") ? -INFINITY : INFINITY;

@@ -181,8 +181,9 @@ double curve_value(const Curve *curve, const char *name, int row);        /* NaN
 void train_explain_divergence(Diag *diag, const TrainPlan *plan, const void *block, const Feed *feed, int64_t step);
 bool model_start(Eval *e, Model *model, const Value *start, Span span);   /* start: a model, or values by path: E0605 */
 /* On the way: done of total, where one turn runs at a time. */
-void lab_progress_text(Eval *e, const char *what, int64_t done, int64_t total, const char *detail);
-void lab_progress(Eval *e, const char *session, int64_t epoch, int64_t epochs, const Curve *curve);
+void lab_progress_text(Eval *e, const char *what, double done, int64_t total, const char *detail);
+/* done: epochs, the one at hand in part. */
+void lab_progress(Eval *e, const char *session, double done, int64_t epochs, const Curve *curve);
 /* ---- warnings while checking (warn.c) ---- */
 void warn_training(Eval *e, const NetInfo *info, const DataObject *data, const Value *loss, Span span);
 void warn_evaluation(Eval *e, const Model *model, const DataObject *data, Span span);

@@ -15,7 +15,7 @@ typedef struct Training {
     char *block, *before;                                                /* before: as the cut began */
     Value measure[7]; int measures;
     double *series[8]; int64_t series_from;                              /* the step that they begin with */
-    int64_t batch, per_epoch, total, done, most;                          /* most: steps of one cut */
+    int64_t batch, per_epoch, total, done, most, cut;                     /* most: steps that series hold; cut: steps between two looks round */
     uint32_t *order;
     double best; char *best_block;
     double lowest; int64_t since_lowest;
@@ -49,7 +49,7 @@ bool checkpoint_claim(Training *t);
 /* The saved middle of this session and part, if there is one, into t->block and the rest of t.  False after E0902. */
 bool checkpoint_restore(Training *t);
 int checkpoint_part(const Training *t);          /* the fitted cell that was under way, from 0 */
-/* After an epoch: saves the state if it is time (or now). */
+/* After a cut: saves the state if it is time (or now). */
 bool checkpoint_save(Training *t, bool now);
 bool checkpoint_session_end(Training *t);
 void checkpoint_release(Training *t, bool done);

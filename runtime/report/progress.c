@@ -19,9 +19,10 @@ struct Progress {
     pthread_mutex_t lock;
     bool running, drawn;
     char name[LONGEST], unit[24], detail[LONGEST];
-    int64_t total, done;
+    int64_t total;
+    double done;
     double start, shown, measured, rate;               /* shown: when last given; measured: when rate was updated */
-    int64_t measured_done;
+    double measured_done;
 };
 
 Progress *progress_new(ProgressMode mode, int width, ProgressOutput output, void *data) {
@@ -71,16 +72,16 @@ static void put_bar(Buf *out, double share) {
 
 /* "name  [bar]  120 of 400 trials  35/s  8 s left  detail" */
 static void put_line(Buf *out, const Progress *p, bool bar, bool detail) {
-    double share = p->total > 0 ? fmin(1, (double)p->done / (double)p->total) : 0;
+    double share = p->total > 0 ? fmin(1, p->done / (double)p->total) : 0;
     buf_text(out, p->name);
     if (bar && p->total > 0) buf_text(out, "  "), put_bar(out, share);
     buf_printf(out, "  %lld", (long long)p->done);
     if (p->total > 0) buf_printf(out, " of %lld", (long long)p->total);
     buf_printf(out, " %s", p->unit);
     put_rate(out, p);
-    if (p->total > p->done && p->rate > 0) {
+    if ((double)p->total > p->done && p->rate > 0) {
         buf_text(out, "  ");
-        put_time(out, (double)(p->total - p->done) / p->rate);
+        put_time(out, ((double)p->total - p->done) / p->rate);
         buf_text(out, " left");
     }
     if (detail && p->detail[0]) buf_printf(out, "  %s", p->detail);
@@ -111,7 +112,7 @@ static void draw(Progress *progress, Buf *out) {
 static void measure(Progress *progress, double now) {
     double passed = now - progress->measured;
     if (passed < REDRAW) return;
-    double rate = (double)(progress->done - progress->measured_done) / passed, kept = exp(-passed / MEMORY);
+    double rate = (progress->done - progress->measured_done) / passed, kept = exp(-passed / MEMORY);
     double age = progress->measured - progress->start, known = 1 - exp(-age / MEMORY);     /* weight of what was seen */
     progress->rate = (progress->rate * known * kept + rate * (1 - kept)) / (known * kept + 1 - kept);
     progress->measured = now, progress->measured_done = progress->done;
@@ -146,10 +147,11 @@ void progress_start(Progress *progress, double now, const char *name, const char
     pthread_mutex_unlock(&progress->lock);
 }
 
-void progress_update(Progress *progress, double now, int64_t done, const char *detail) {
+void progress_update(Progress *progress, double now, double done, const char *detail) {
     Buf out = {0};
     pthread_mutex_lock(&progress->lock);
     if (done > progress->done) progress->done = done;
+    if (now <= progress->start) progress->measured_done = progress->done;       /* done before: no rate comes of it */
     if (progress->running && progress->mode != PROGRESS_QUIET) {
         copy_text(progress->detail, sizeof progress->detail, detail);
         refresh(progress, now, &out);

@@ -18,8 +18,8 @@ void progress_width(Progress *progress, int width);    /* the terminal was resiz
 
 /* A piece of work of `total` units (0: not known), named "success_rate"; unit "trials". */
 void progress_start(Progress *progress, double now, const char *name, const char *unit, int64_t total);
-/* Fine to call at any rate.  detail: what is being done, or NULL. */
-void progress_update(Progress *progress, double now, int64_t done, const char *detail);
+/* Fine to call at any rate.  done: units, the one at hand in part.  detail: what is being done, or NULL. */
+void progress_update(Progress *progress, double now, double done, const char *detail);
 /* Clears the line (terminal), or says how long it took (plain). */
 void progress_finish(Progress *progress, double now, int64_t done);
 /* Whole lines of text that stay, above the progress line; shown in every mode. */

@@ -1,5 +1,5 @@
 /* test_resume.c -- a run that is stopped at any moment and called again ends in the same bits: kill -9 at random moments
- * (5 of them; 50 with NIN_LONG, as `make test-long` sets it), a state that cannot be written, states that are not this
+ * (5 of them; 50 with NIN_LONG, as `make test-long` sets it), in the middle of an epoch too, a state that cannot be written, states that are not this
  * run's, beginnings that other schedules share, two processes at once. */
 #define _GNU_SOURCE
 #include "child.h"
@@ -84,12 +84,9 @@ static bool killed_after(Child *c, const char *file, const char *out, double sec
 
 typedef struct Reference { const char *file, *records; double seconds; } Reference;
 
-static Reference reference(Child *c)
+static Reference reference_of(Child *c, const char *program)
 {
-    static Reference r;                                 /* made once */
-    if (r.records)
-        return r;
-    r.file = child_text(c, "study.nin", study);
+    Reference r = {.file = child_text(c, "study.nin", program)};
     const char *out = child_path(c, "reference");
     expect_status(&(Outcome[]){child_run(c, "run", r.file, "--out", out, "--threads", "1", NULL)}[0], 0);
     folder_clear(out);                                  /* its kernels are kept now: time what the runs to be killed take */
@@ -99,6 +96,14 @@ static Reference reference(Child *c)
     expect_status(&o, 0);
     r.records = records(c, out);
     folder_clear(out);
+    return r;
+}
+
+static Reference reference(Child *c)
+{
+    static Reference r;                                 /* made once */
+    if (!r.records)
+        r = reference_of(c, study);
     return r;
 }
 
@@ -138,6 +143,29 @@ static void test_kill(void **state)
         folder_clear(out);
     }
     print_message("%d of %d equal; %d killed under way, %d states left\n", trials, trials, killed, saved);
+}
+
+/* A session of one epoch: what is left behind is from the middle of it, and Ctrl-C does not wait for its end. */
+static void test_middle_of_epoch(void **state)
+{
+    Child *c = *state;
+    const char *program = strstr(study, "first =");
+    Reference r = reference_of(c, arena_printf(c->arena,
+        "%.*sonly = session(learn: all, loss: cross_entropy, optimizer: adam[lr: 5e-3], batch: 1, epochs: 1)\n"
+        "experiment e {\n"
+        "  for seed in 1..1 {\n"
+        "    run = train(mlp, on: digits, with: only, seed: seed)\n"
+        "    record(curve: run.curve, hash: run.model.hash)\n"
+        "  }\n"
+        "  table(\"t\", n: count())\n"
+        "}\n", (int)(program - study), study));
+    for (int i = 0; i < 3; i++) {
+        const char *left, *out = stopped_halfway(c, &r, "middle", &left);
+        Outcome o = child_run(c, "run", r.file, "--out", out, "--threads", "2", NULL);
+        expect_status(&o, 0);
+        assert_string_equal(records(c, out), r.records);
+        folder_clear(out);
+    }
 }
 
 static void test_full_disk(void **state)
@@ -183,7 +211,7 @@ static void test_other_states(void **state)
     assert_true(file_write(c->arena, left, later, length, FILE_NO_SYNC, &error));
     o = child_run(c, "run", r.file, "--out", out, NULL);
     expect_status(&o, 1);
-    expect_text(o.err, "semantics 9; this is format 1, semantics 1");
+    expect_text(o.err, "semantics 9; this is format 2, semantics 1");
     char *other = arena_copy(c->arena, bytes, length);
     other[26] ^= 1;                                     /* the run's hash, after its length */
     char hex[65];
@@ -244,7 +272,7 @@ static void test_two_processes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kill), cmocka_unit_test(test_full_disk), cmocka_unit_test(test_other_states),
+        cmocka_unit_test(test_middle_of_epoch), cmocka_unit_test(test_kill), cmocka_unit_test(test_full_disk), cmocka_unit_test(test_other_states),
         cmocka_unit_test(test_beginnings), cmocka_unit_test(test_two_processes),
     };
     return cmocka_run_group_tests(tests, child_open, child_close);
