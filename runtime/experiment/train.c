@@ -14,7 +14,7 @@
 #include <time.h>
 
 static const double CUT_SECONDS = 0.25;
-enum { FIRST_CUT = 16 };                         /* steps, before it is known how long one takes */
+enum { FIRST_CUT = 1 };                          /* steps, before it is known how long one takes */
 
 double training_seconds(void) {
     struct timespec t;
