@@ -358,17 +358,44 @@ static void note_lost(Figure *figure, const Range *range, const char *axis) {
                 (long long)range->lost, range->lost == 1 ? "" : "s", range->lost == 1 ? "has" : "have", axis);
 }
 
-/* On a log axis an area that begins at 0 or below begins at the axis' end. */
-static void fill_clip(Figure *figure) {
-    for (int p = 0; p < figure->count && figure->spec->y.log; p++) {
-        PanelPlot *plot = &figure->plots[p];
-        for (int k = 0; k < plot->layers.len; k++) {
-            Layer *layer = &plot->layers.at[k];
-            for (int64_t i = 0; layer->kind == LAYER_FILL && i < layer->rows; i++) {
-                double *at = (double *)(uintptr_t)layer->at + i * layer->columns;        /* made by add_layer */
-                if (at[1] <= 0 && at[2] > 0) at[1] = plot->y_lo;
-            }
+static double drawn(double v, bool log) { return log ? log10(v) : v; }
+static double undrawn(double v, bool log) { return log ? pow(10, v) : v; }
+
+/* Where a side of a fill between two of its rows crosses an end of an axis: shares of the way, ascending. */
+static int crossings(const PanelPlot *plot, const FigureSpec *spec, const double *a, const double *b, double share[6]) {
+    int n = 0;
+    for (int c = 0; c < 3; c++) {
+        bool log = c ? spec->y.log : spec->x.log;
+        double from = drawn(a[c], log), to = drawn(b[c], log);
+        const double ends[] = {c ? plot->y_lo : plot->x_lo, c ? plot->y_hi : plot->x_hi};
+        for (int k = 0; k < 2; k++) {
+            double t = (drawn(ends[k], log) - from) / (to - from);
+            if (t > 0 && t < 1) share[n++] = t;
         }
+    }
+    qsort(share, (size_t)n, sizeof *share, ascending);
+    return n;
+}
+
+/* gnuplot moves the points of an area that lie outside to the edge: so that its sides stay where they are, it gets a point
+ * wherever one of them crosses an end of an axis.  On a log axis an area that begins at 0 or below begins at the axis' end. */
+static void fill_clip(Figure *figure, const PanelPlot *plot, Layer *layer) {
+    const FigureSpec *spec = figure->spec;
+    const double *old = layer->at;
+    double *at = arena_array(figure->arena, double, 7 * 3 * layer->rows + 1), share[6];
+    layer->at = at;
+    for (int64_t i = 0, rows = layer->rows; i < rows; i++, old += 3) {
+        memcpy(at, old, 3 * sizeof *at);
+        if (spec->y.log && at[1] <= 0 && at[2] > 0) at[1] = plot->y_lo;
+        const double *a = at;
+        at += 3;
+        int n = i + 1 < rows ? crossings(plot, spec, a, old + 3, share) : 0;
+        for (int k = 0; k < n; k++, at += 3)
+            for (int c = 0; c < 3; c++) {
+                bool log = c ? spec->y.log : spec->x.log;
+                at[c] = undrawn(drawn(a[c], log) + share[k] * (drawn(old[3 + c], log) - drawn(a[c], log)), log);
+            }
+        layer->rows += n;
     }
 }
 
@@ -397,7 +424,9 @@ static void figure_ranges(Figure *figure) {
         PanelPlot *plot = &figure->plots[p];
         plot->x_lo = last->x_lo, plot->x_hi = last->x_hi, plot->y_lo = last->y_lo, plot->y_hi = last->y_hi;
     }
-    fill_clip(figure);
+    for (int p = 0; p < figure->count; p++)
+        for (int k = 0; k < figure->plots[p].layers.len; k++)
+            if (figure->plots[p].layers.at[k].kind == LAYER_FILL) fill_clip(figure, &figure->plots[p], &figure->plots[p].layers.at[k]);
 }
 
 /* Values that lie on both sides of 0, and not only just: colours from 0 on both sides, as far on one as on the other. */

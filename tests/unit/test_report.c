@@ -252,6 +252,22 @@ static void test_log_band(void **state) {
     assert_non_null(strstr(text_of(desk, path_of(desk, "log.plot/panel-1.tsv")), "1\t0.5\t2\n2\t0.25\t5\n3\t4\t12\n"));
 }
 
+/* A band's sides stay where they are where they leave the axes: a point stands at each crossing, of y and of x. */
+static void test_band_leaves(void **state) {
+    static const double x[] = {0, 2, 4}, y[] = {0.25, 1.5, 3}, lo[] = {0, 1, 2}, hi[] = {0.5, 2, 4};
+    const FigureSeries series = {"one", 0, STYLE_SOLID, x, y, lo, hi, 3};
+    const FigureMark marks[] = {{.kind = MARK_BAND, .series = &series, .count = 1}};
+    const FigurePanel panel = {0, 0, marks, 1};
+    FigureSpec spec = {.name = "leaves", .x = {.ranged = true, .lo = 0, .hi = 3}, .y = {.ranged = true, .lo = 0.25, .hi = 8}, .rows = 1,
+                       .columns = 1, .panels = &panel, .panel_count = 1};
+    Desk *desk = *state;
+    FigureResult result;
+    char *error = NULL;
+    assert_true(figure_write(desk->arena, desk->folder, &spec, &(FigureTools){.gnuplot = ""}, &result, &error));
+    assert_non_null(strstr(text_of(desk, path_of(desk, "leaves.plot/panel-1.tsv")),
+                           "0\t0\t0.5\n0.5\t0.25\t0.875\n2\t1\t2\n3\t1.5\t3\n4\t2\t4\n"));
+}
+
 static void test_gnuplot(void **state) {
     Desk *desk = *state;
     FigureResult result;
@@ -280,7 +296,7 @@ static void test_gnuplot(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_datum), TEST(test_table), TEST(test_progress), TEST(test_provenance),
-        TEST(test_contour), TEST(test_thinned), TEST(test_figure), TEST(test_log_band), TEST(test_gnuplot),
+        TEST(test_contour), TEST(test_thinned), TEST(test_figure), TEST(test_log_band), TEST(test_band_leaves), TEST(test_gnuplot),
     };
     return cmocka_run_group_tests_name("report", tests, NULL, NULL);
 }
