@@ -77,8 +77,6 @@ $(BUILD)/libnin.a: $(OBJ)
 	@rm -f $@
 	@echo "  AR $@"
 	@ar rcs $@ $^
-# At -O1 gcc leaves out vzeroupper, and every instruction of SSE behind these loops then waits: forty times slower.
-$(BUILD)/runtime/attack/loops_avx%.o: CFLAGS += -fexpensive-optimizations
 $(BUILD)/compiler/emit/objects.o: CFLAGS += -DNIN_LLVM='"$(shell $(LLVM_CONFIG) --version)"'
 $(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
 	$(CC) $(LDFLAGS) -shared -o $@ $^ $$($(LLVM_CONFIG) --ldflags --libs)
@@ -139,6 +137,9 @@ $(BUILD)/bench/%: tests/bench/%.c tests/bench/bench.h $(BUILD)/libnin.a | $(BUIL
 $(BUILD)/nintest: $(NINTEST) tests/nintest/nintest.h $(BUILD)/libnin.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(NINTEST) $(BUILD)/libnin.a $(LIBS)
 
+# At -O1 gcc leaves out vzeroupper, and every instruction of SSE behind these loops then waits: forty times slower.
+CFLAGS_loops_avx2 = -fexpensive-optimizations
+CFLAGS_loops_avx512 = -fexpensive-optimizations
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC $<"

@@ -3,7 +3,8 @@
  * OUT/runs/HASH/state is one flat file, little-endian, replaced as a whole: "NIN STATE\n", format and semantics (u32), then
  * fields that are numbers of 8 bytes or texts and blocks with their length before them, then the SHA-256 of all that.
  * It holds what steps depend on (the session's block, weights of the net, steps done, what stopping and choosing have
- * seen), what the steps of an epoch that is under way have seen (series), and what the run returns (curve, snapshots).  Random numbers are functions of the step and need no state.
+ * seen; series: what the steps of an epoch under way have seen) and what the run returns (curve, snapshots).  Random numbers
+ * are functions of the step and need no state.
  *
  * OUT/runs/HASH/lock is held (flock) by the process that trains the run; others wait for it and take the result. */
 #include "experiment/state.h"
@@ -54,7 +55,7 @@ static int64_t under_way(const Training *t) { return t->by_epoch ? t->done % t->
 static void put_series(const Training *t, Buf *out) {
     size_t size = sizeof(double) * (size_t)under_way(t);
     put_int(out, (int64_t)size * t->plan->series);
-    for (int k = 0; k < t->plan->series && size; k++) buf_put(out, t->series[k] + (t->done - under_way(t) - t->series_from), size);
+    for (int k = 0; k < t->plan->series && size; k++) buf_put(out, t->series[k], size);       /* they begin with the epoch */
 }
 
 static void put_state(const Training *t, Buf *out) {
@@ -221,7 +222,8 @@ bool checkpoint_restore(Training *t) {
     t->done = s->done;
     int64_t n = under_way(t);
     if (s->series.length != sizeof(double) * (size_t)(t->plan->series * n)) return refuse(t, D_R0103, state_path(t), "is damaged");
-    for (int k = 0; k < t->plan->series; k++) memcpy(t->series[k], s->series.at + sizeof(double) * (size_t)(k * n), sizeof(double) * (size_t)n);
+    size_t part = sizeof(double) * (size_t)n;
+    for (int k = 0; k < t->plan->series; k++) memcpy(t->series[k], s->series.at + (size_t)k * part, part);
     t->since_lowest = s->since_lowest;
     t->stop = s->stop;
     t->best = s->best;

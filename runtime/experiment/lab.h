@@ -31,7 +31,7 @@ typedef struct LabOptions {
     void (*say)(void *data, const char *text); void *say_data;           /* print(...), tables, notes; NULL: silent */
     /* How far a long piece of work is; called at most every 50 ms or so, from any thread.  NULL: silent */
     void (*progress)(void *data, const char *what, double done, int64_t total, const char *detail); void *progress_data;
-    double checkpoint;                            /* seconds between saved states of a run; 0: 2 s; below: at every epoch */
+    double checkpoint;                            /* seconds between saved states of a run; 0: 2 s; below: after every cut */
     int shard, shards;                            /* every shards-th turn of the outermost loops, from the shard-th; 0: all */
     bool pdf;                                     /* figures as PDF as well */
     bool explain;                                 /* list the defaults in force */

@@ -326,7 +326,13 @@ static bool look_round(Training *t) {
     return checkpoint_save(t, interrupted(t)) && (!leaves || leave(t));
 }
 
-/* The steps of an epoch, in cuts of about CUT_SECONDS; one at a time where each is kept: those that end no epoch have the epoch -1. */
+/* The next cut takes about CUT_SECONDS. */
+static void cut_adapt(Training *t, double seconds) {
+    if (seconds < CUT_SECONDS / 2 && t->cut < t->per_epoch) t->cut *= 2;
+    else if (seconds > 2 * CUT_SECONDS && t->cut > 1) t->cut /= 2;
+}
+
+/* The steps of an epoch that are left, in cuts; one at a time where each is kept: those that end no epoch have the epoch -1. */
 static bool run_epoch(Training *t, int64_t epoch) {
     int64_t to = epoch * t->per_epoch, steps;
     t->series_from = to - t->per_epoch;
@@ -335,9 +341,7 @@ static bool run_epoch(Training *t, int64_t epoch) {
         int64_t most = keeps_steps(t) ? 1 : t->cut, left = to - t->done;
         if (!advance(t, t->done + (most < left ? most : left), &steps)) return false;
         if (keeps_steps(t) && !t->stop) snapshot_add(t, t->done < to ? -1 : epoch);
-        double seconds = training_seconds() - start;
-        if (seconds < CUT_SECONDS / 2 && t->cut < t->per_epoch) t->cut *= 2;
-        else if (seconds > 2 * CUT_SECONDS && t->cut > 1) t->cut /= 2;
+        cut_adapt(t, training_seconds() - start);
         if (t->done < to && !t->stop && !look_round(t)) return false;
     }
     return true;

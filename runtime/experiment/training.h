@@ -15,7 +15,8 @@ typedef struct Training {
     char *block, *before;                                                /* before: as the cut began */
     Value measure[7]; int measures;
     double *series[8]; int64_t series_from;                              /* the step that they begin with */
-    int64_t batch, per_epoch, total, done, most, cut;                     /* most: steps that series hold; cut: steps between two looks round */
+    int64_t batch, per_epoch, total, done;
+    int64_t most, cut;                                                   /* steps that series hold; steps between two looks round */
     uint32_t *order;
     double best; char *best_block;
     double lowest; int64_t since_lowest;

@@ -83,8 +83,8 @@ static void bars_layer(Figure *figure, PanelPlot *plot, const FigureMark *mark, 
 }
 
 /* ---- distributions ---- */
-static double on_axis(const Figure *figure, double x) { return figure->spec->x.log ? log10(x) : x; }
-static double off_axis(const Figure *figure, double x) { return figure->spec->x.log ? pow(10, x) : x; }
+static double on_axis(const FigureAxis *axis, double x) { return axis->log ? log10(x) : x; }
+static double off_axis(const FigureAxis *axis, double x) { return axis->log ? pow(10, x) : x; }
 
 static int ascending(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -96,7 +96,7 @@ static double *values_of(Figure *figure, const FigureSeries *s, int64_t *n) {
     double *out = arena_array(figure->arena, double, s->n + 1);
     *n = 0;
     for (int64_t i = 0; i < s->n; i++) {
-        double x = on_axis(figure, s->x[i]);
+        double x = on_axis(&figure->spec->x, s->x[i]);
         if (isfinite(x)) out[(*n)++] = x;
     }
     qsort(out, (size_t)*n, sizeof *out, ascending);
@@ -148,7 +148,7 @@ static void hist_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark,
     style_as(figure, outline, s, mark, true);
     outline->rows = 0;
     for (int b = 0; b < bins->count; b++) {
-        double lo = bins->lo + b * bins->width, x[2] = {off_axis(figure, lo), off_axis(figure, lo + bins->width)};
+        double lo = bins->lo + b * bins->width, x[2] = {off_axis(&figure->spec->x, lo), off_axis(&figure->spec->x, lo + bins->width)};
         bool first = b == 0 || count[b - 1] == 0, last = b + 1 == bins->count || count[b + 1] == 0;
         for (int side = 0; side < 2; side++, fill += 3) fill[0] = x[side], fill[1] = 0, fill[2] = count[b];
         if (count[b] == 0) continue;
@@ -165,7 +165,7 @@ static void cdf_layer(Figure *figure, PanelPlot *plot, const FigureMark *mark, c
     style_as(figure, layer, s, mark, true);
     for (int64_t i = 0; i < n; i++)
         for (int up = 0; up < 2; up++) {
-            at[4 * i + 2 * up] = off_axis(figure, x[i]);
+            at[4 * i + 2 * up] = off_axis(&figure->spec->x, x[i]);
             at[4 * i + 2 * up + 1] = (double)(i + up) / (double)n;
         }
 }
@@ -358,18 +358,14 @@ static void note_lost(Figure *figure, const Range *range, const char *axis) {
                 (long long)range->lost, range->lost == 1 ? "" : "s", range->lost == 1 ? "has" : "have", axis);
 }
 
-static double drawn(double v, bool log) { return log ? log10(v) : v; }
-static double undrawn(double v, bool log) { return log ? pow(10, v) : v; }
-
 /* Where a side of a fill between two of its rows crosses an end of an axis: shares of the way, ascending. */
-static int crossings(const PanelPlot *plot, const FigureSpec *spec, const double *a, const double *b, double share[6]) {
+static int crossings(const PanelPlot *plot, const FigureAxis *const axis[3], const double *a, const double *b, double share[6]) {
     int n = 0;
     for (int c = 0; c < 3; c++) {
-        bool log = c ? spec->y.log : spec->x.log;
-        double from = drawn(a[c], log), to = drawn(b[c], log);
+        double from = on_axis(axis[c], a[c]), to = on_axis(axis[c], b[c]);
         const double ends[] = {c ? plot->y_lo : plot->x_lo, c ? plot->y_hi : plot->x_hi};
         for (int k = 0; k < 2; k++) {
-            double t = (drawn(ends[k], log) - from) / (to - from);
+            double t = (on_axis(axis[c], ends[k]) - from) / (to - from);
             if (t > 0 && t < 1) share[n++] = t;
         }
     }
@@ -377,25 +373,32 @@ static int crossings(const PanelPlot *plot, const FigureSpec *spec, const double
     return n;
 }
 
+/* On a log axis an area that begins at 0 or below begins at the axis' end. */
+static void fill_begin(const PanelPlot *plot, const FigureAxis *y, double *row) {
+    if (y->log && row[1] <= 0 && row[2] > 0) row[1] = plot->y_lo;
+}
+
 /* gnuplot moves the points of an area that lie outside to the edge: so that its sides stay where they are, it gets a point
- * wherever one of them crosses an end of an axis.  On a log axis an area that begins at 0 or below begins at the axis' end. */
+ * wherever one of them crosses an end of an axis. */
 static void fill_clip(Figure *figure, const PanelPlot *plot, Layer *layer) {
-    const FigureSpec *spec = figure->spec;
-    const double *old = layer->at;
-    double *at = arena_array(figure->arena, double, 7 * 3 * layer->rows + 1), share[6];
+    const FigureAxis *const axis[3] = {&figure->spec->x, &figure->spec->y, &figure->spec->y};
+    const double *row = layer->at;
+    int64_t rows = layer->rows;
+    double *at = arena_array(figure->arena, double, 7 * 3 * rows + 1), share[6], next[3];
     layer->at = at;
-    for (int64_t i = 0, rows = layer->rows; i < rows; i++, old += 3) {
-        memcpy(at, old, 3 * sizeof *at);
-        if (spec->y.log && at[1] <= 0 && at[2] > 0) at[1] = plot->y_lo;
-        const double *a = at;
+    for (int64_t i = 0; i < rows; i++, row += 3) {
+        const double *a = memcpy(at, row, sizeof next);
+        fill_begin(plot, axis[1], at);
         at += 3;
-        int n = i + 1 < rows ? crossings(plot, spec, a, old + 3, share) : 0;
+        if (i + 1 == rows) break;
+        fill_begin(plot, axis[1], memcpy(next, row + 3, sizeof next));
+        int n = crossings(plot, axis, a, next, share);
+        layer->rows += n;
         for (int k = 0; k < n; k++, at += 3)
             for (int c = 0; c < 3; c++) {
-                bool log = c ? spec->y.log : spec->x.log;
-                at[c] = undrawn(drawn(a[c], log) + share[k] * (drawn(old[3 + c], log) - drawn(a[c], log)), log);
+                double from = on_axis(axis[c], a[c]);
+                at[c] = off_axis(axis[c], from + share[k] * (on_axis(axis[c], next[c]) - from));
             }
-        layer->rows += n;
     }
 }
 

@@ -266,6 +266,15 @@ static void test_band_leaves(void **state) {
     assert_true(figure_write(desk->arena, desk->folder, &spec, &(FigureTools){.gnuplot = ""}, &result, &error));
     assert_non_null(strstr(text_of(desk, path_of(desk, "leaves.plot/panel-1.tsv")),
                            "0\t0\t0.5\n0.5\t0.25\t0.875\n2\t1\t2\n3\t1.5\t3\n4\t2\t4\n"));
+    static const double below[] = {1, -1, 1}, above[] = {2, 32, 2};              /* on a log axis, both ends at once: no gap */
+    const FigureSeries wide = {"one", 0, STYLE_SOLID, x, y, below, above, 3};
+    const FigureMark wide_marks[] = {{.kind = MARK_BAND, .series = &wide, .count = 1}};
+    const FigurePanel wide_panel = {0, 0, wide_marks, 1};
+    spec = (FigureSpec){.name = "wide", .y = {.log = true, .ranged = true, .lo = 0.25, .hi = 16}, .rows = 1, .columns = 1, .panels = &wide_panel, .panel_count = 1};
+    assert_true(figure_write(desk->arena, desk->folder, &spec, &(FigureTools){.gnuplot = ""}, &result, &error));
+    const char *points = text_of(desk, path_of(desk, "wide.plot/panel-1.tsv"));
+    assert_non_null(strstr(points, "0\t1\t2\n1.5\t"));
+    assert_null(strstr(points, "NaN"));
 }
 
 static void test_gnuplot(void **state) {
