@@ -82,7 +82,8 @@ static void exhausted(Arena *arena)
 /* Asks for large pages under a large chunk: hundreds of megabytes of examples cost seconds in page faults otherwise. */
 static void advise_huge(void *at, size_t size)
 {
-    uintptr_t from = ((uintptr_t)at + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, to = ((uintptr_t)at + size) / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t from = ((uintptr_t)at + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE,
+              to = ((uintptr_t)at + size) / HUGE_PAGE * HUGE_PAGE;
     if (size >= HUGE_FROM && from < to)
         madvise((void *)from, to - from, MADV_HUGEPAGE);                /* refused: no harm */
 }

@@ -118,11 +118,13 @@ static Diag *diag_keep(Diags *diags, const Diag *from)
     diag->message = text_keep(arena, from->message);
     diag->hint = text_keep(arena, from->hint);
     for (int i = 0; i < from->labels.len; i++)
-        vec_push(arena, &diag->labels, ((DiagLabel){from->labels.at[i].span, text_keep(arena, from->labels.at[i].text)}));
+        vec_push(arena, &diag->labels,
+                 ((DiagLabel){from->labels.at[i].span, text_keep(arena, from->labels.at[i].text)}));
     for (int i = 0; i < from->notes.len; i++)
         vec_push(arena, &diag->notes, text_keep(arena, from->notes.at[i]));
     for (int i = 0; i < from->fixes.len; i++)
-        vec_push(arena, &diag->fixes, ((DiagFix){from->fixes.at[i].span, text_keep(arena, from->fixes.at[i].replacement)}));
+        vec_push(arena, &diag->fixes,
+                 ((DiagFix){from->fixes.at[i].span, text_keep(arena, from->fixes.at[i].replacement)}));
     return diag;
 }
 

@@ -1,7 +1,7 @@
 /* build_machine.c -- machine code of an artifact in files: objects, libraries, programs, texts.
  *
- * Objects come from LLVM; archives, shared libraries and programs are made of them by the system's ar, compiler and linker,
- * in the folder for temporary files, and appear under their names when they are complete. */
+ * Objects come from LLVM; archives, shared libraries and programs are made of them by the system's ar, compiler and
+ * linker, in the folder for temporary files, and appear under their names when they are complete. */
 #include "driver/build.h"
 #include "emit/machine.h"
 #include "support/file.h"
@@ -11,7 +11,8 @@ static bool machine_bytes(Building *b, MachineForm form, Buf *out)
     Cli *cli = b->cli;
     const char *error = NULL;
     MachineTarget target = {cli->target, cli->target_cpu, form};
-    if (emit_machine(cli->arena, artifact_machine(cli->arena, &b->artifact), &target, cli->lab_options.code.plugin, out, &error))
+    if (emit_machine(cli->arena, artifact_machine(cli->arena, &b->artifact), &target, cli->lab_options.code.plugin, out,
+                     &error))
         return true;
     cli_error(cli, "%s", error);
     cli->at_fault = true;
@@ -41,8 +42,10 @@ static bool is_wasm(const Cli *cli) { return cli->target && strncmp(cli->target,
 /* The C compiler of the target: --cc, or gcc, or that of the triple. */
 static const char *compiler_for(Cli *cli)
 {
-    static const char *const known[][2] = {
-        {"aarch64", "aarch64-linux-gnu-gcc"}, {"riscv64", "riscv64-linux-gnu-gcc"}, {"armv7", "arm-linux-gnueabihf-gcc"}, {"thumb", "arm-none-eabi-gcc"}};
+    static const char *const known[][2] = {{"aarch64", "aarch64-linux-gnu-gcc"},
+                                           {"riscv64", "riscv64-linux-gnu-gcc"},
+                                           {"armv7", "arm-linux-gnueabihf-gcc"},
+                                           {"thumb", "arm-none-eabi-gcc"}};
     if (cli->cc)
         return cli->cc;
     for (int k = 0; cli->target && k < COUNT(known); k++)
@@ -59,7 +62,8 @@ static bool run_tool(Cli *cli, const char *const *argv)
         return true;
     cli->machine = true;
     if (status < 0)
-        cli_error(cli, "%s is not on this machine; it is needed for --emit %s", argv[0], cli->emit ? cli->emit : "this");
+        cli_error(cli, "%s is not on this machine; it is needed for --emit %s", argv[0],
+                  cli->emit ? cli->emit : "this");
     else
         cli_error(cli, "%s failed: %s", argv[0], tool_log(cli, log));
     return false;
@@ -118,7 +122,8 @@ static bool link_program(Building *b, const char *object, const char *out)
     bool ok = build_write(cli, path_join(cli->arena, folder, "artifact.h"), &header) && build_write(cli, c, &text);
     buf_free(&header);
     buf_free(&text);
-    const char *argv[] = {compiler_for(cli), "-std=c99", "-O2", "-I", folder, c, object, "-o", out, cli->target ? "-static" : NULL, NULL};
+    const char *argv[] = {
+        compiler_for(cli), "-std=c99", "-O2", "-I", folder, c, object, "-o", out, cli->target ? "-static" : NULL, NULL};
     return ok && run_tool(cli, argv);
 }
 
@@ -139,13 +144,16 @@ bool build_machine(Building *b, const char *kind, const char *path)
         return false;
     bool program = strcmp(kind, "executable") == 0, shared = strcmp(kind, "shared") == 0;
     if (program && (b->artifact.separate || is_wasm(cli))) {
-        cli_error(cli, is_wasm(cli) ? "a program needs an operating system; build shared for %s" : "a program holds its weights: weights: embedded%s",
+        cli_error(cli,
+                  is_wasm(cli) ? "a program needs an operating system; build shared for %s"
+                               : "a program holds its weights: weights: embedded%s",
                   is_wasm(cli) ? cli->target : "");
         cli->at_fault = true;
         return false;
     }
     const char *object = path_join(cli->arena, folder, "artifact.o"), *out = path_join(cli->arena, folder, "linked");
-    bool ok = build_object(b, object)
-              && (program ? link_program(b, object, out) : shared ? link_shared(b, object, out) : link_static(b, object, out));
+    bool ok = build_object(b, object) && (program  ? link_program(b, object, out)
+                                          : shared ? link_shared(b, object, out)
+                                                   : link_static(b, object, out));
     return ok && publish(b, out, path, program || shared);
 }

@@ -1,4 +1,5 @@
-/* build_main.c -- the C of --emit executable: rows of numbers, or an .npy file, on standard input; a line of answers each. */
+/* build_main.c -- the C of --emit executable: rows of numbers, or an .npy file, on standard input; a line of answers
+ * each. */
 #include <sys/stat.h>
 
 #include "driver/build.h"
@@ -45,7 +46,8 @@ void build_main(const Artifact *a, const char *header, Buf *out)
                     "        if (i == 0)\n            return 0;\n        if (i < %lld) {\n            fprintf(stderr, \"row %%ld has %%d of %lld numbers\\n\", row, i);\n"
                     "            return 1;\n        }\n        {\n            ",
                (long long)a->inputs, c_element(a->input_element), (long long)a->inputs, (long long)a->inputs);
-    buf_printf(out, "%s%s_predict(%s&work, x%s);\n", a->gives_class ? "const int32_t best = " : "", p, state, a->gives_values ? ", y" : "");
+    buf_printf(out, "%s%s_predict(%s&work, x%s);\n", a->gives_class ? "const int32_t best = " : "", p, state,
+               a->gives_values ? ", y" : "");
     if (a->gives_class)
         buf_printf(out, "            printf(\"%%ld%s\", (long)best);\n", a->gives_values ? " " : "");
     if (a->gives_values)

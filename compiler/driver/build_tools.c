@@ -17,7 +17,8 @@ int tool_run(Cli *cli, const char *const *argv, const char *in, const char *out,
     (void)cli;
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_addopen(&files, STDIN_FILENO, in ? in : "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&files, STDERR_FILENO, log ? log : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    posix_spawn_file_actions_addopen(&files, STDERR_FILENO, log ? log : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC,
+                                     0644);
     if (out)
         posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, out, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     else
@@ -62,7 +63,10 @@ bool build_write_bytes(Cli *cli, const char *path, const void *bytes, size_t len
     return false;
 }
 
-bool build_write(Cli *cli, const char *path, const Buf *text) { return build_write_bytes(cli, path, text->at, text->len); }
+bool build_write(Cli *cli, const char *path, const Buf *text)
+{
+    return build_write_bytes(cli, path, text->at, text->len);
+}
 
 /* ---- the report's numbers ---- */
 
@@ -92,7 +96,8 @@ static bool ends_with(const char *from, const char *to, const char *word)
     return (size_t)(to - from) >= n && strncmp(to - n, word, n) == 0;
 }
 
-/* The deepest function's stack and that of the kernel it calls: -fstack-usage, "file:line:col:name<TAB>bytes<TAB>static". */
+/* The deepest function's stack and that of the kernel it calls: -fstack-usage,
+ * "file:line:col:name<TAB>bytes<TAB>static". */
 static bool read_stack(Cli *cli, const char *su, ArtifactMeasure *m)
 {
     char *bytes, *error;
@@ -107,7 +112,8 @@ static bool read_stack(Cli *cli, const char *su, ArtifactMeasure *m)
         char *colon = tab;
         while (colon && colon > line && colon[-1] != ':')
             colon--;
-        bool own = colon && (ends_with(colon, tab, "_predict") || ends_with(colon, tab, "_loss") || ends_with(colon, tab, "_train_step"));
+        bool own = colon && (ends_with(colon, tab, "_predict") || ends_with(colon, tab, "_loss") ||
+                             ends_with(colon, tab, "_train_step"));
         int64_t *most = own ? &entry : &kernel;
         if (n > *most)
             *most = n;
@@ -132,9 +138,12 @@ void build_measure(Building *b, const char *cc)
     char upper[128];
     int n = 0;
     for (; b->artifact.prefix[n] && n < 120; n++)
-        upper[n] = (char)(b->artifact.prefix[n] >= 'a' && b->artifact.prefix[n] <= 'z' ? b->artifact.prefix[n] - 32 : b->artifact.prefix[n]);
+        upper[n] = (char)(b->artifact.prefix[n] >= 'a' && b->artifact.prefix[n] <= 'z' ? b->artifact.prefix[n] - 32
+                                                                                       : b->artifact.prefix[n]);
     upper[n] = 0;
-    const char *argv[] = {cc, "-std=c99", "-Os", "-fstack-usage", arena_printf(cli->arena, "-D%s_NO_SELFTEST", upper), "-c", c, "-o", o, NULL};
+    const char *argv[] = {
+        cc,   "-std=c99", "-Os", "-fstack-usage", arena_printf(cli->arena, "-D%s_NO_SELFTEST", upper), "-c", c,
+        "-o", o,          NULL};
     ArtifactMeasure m = {.compiler = tool_version(cli, cc)};
     bool ok = build_write(cli, c, &source) && build_write(cli, path_join(cli->arena, folder, "measure.h"), &header)
               && tool_run(cli, argv, NULL, NULL, log) == 0 && read_sizes(cli, o, log, &m) && read_stack(cli, su, &m);

@@ -16,7 +16,11 @@ enum { EXIT_DONE = 0, EXIT_PROGRAM = 1, EXIT_USAGE = 2, EXIT_MACHINE = 3 };
 struct Cli;
 typedef struct Command { const char *name, *arguments; int fewest, most; const char *help; int (*run)(struct Cli *cli); } Command;
 
-typedef struct ShownDiag { DiagCode code; Span span; const char *message; } ShownDiag;       /* a warning that was shown */
+typedef struct ShownDiag {
+    DiagCode code;
+    Span span;
+    const char *message;
+} ShownDiag; /* a warning that was shown */
 
 typedef struct Cli {
     Arena *arena;
@@ -78,8 +82,9 @@ void cli_interrupts_reset(bool prompt);
 int cli_interrupts_fd(void);
 
 /* ---- commands ---- */
-int command_run(Cli *cli), command_check(Cli *cli), command_test(Cli *cli), command_eval(Cli *cli), command_grad(Cli *cli),
-    command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli), command_results(Cli *cli), command_report(Cli *cli),
-    command_params(Cli *cli), command_build(Cli *cli), command_verify(Cli *cli), command_fmt(Cli *cli), command_repl(Cli *cli);
+int command_run(Cli *cli), command_check(Cli *cli), command_test(Cli *cli), command_eval(Cli *cli),
+    command_grad(Cli *cli), command_explain(Cli *cli), command_dump(Cli *cli), command_data(Cli *cli),
+    command_results(Cli *cli), command_report(Cli *cli), command_params(Cli *cli), command_build(Cli *cli),
+    command_verify(Cli *cli), command_fmt(Cli *cli), command_repl(Cli *cli);
 
 #endif

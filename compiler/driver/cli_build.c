@@ -11,8 +11,8 @@
 static bool makes_artifact(const Ast *item)
 {
     const Ast *value = item->kind == AST_BIND ? item->bind.value : NULL;
-    return value && value->kind == AST_CALL && value->call.of->kind == AST_NAME && strcmp(value->call.of->name, "artifact") == 0
-           && item->bind.pattern->kind == AST_NAME;
+    return value && value->kind == AST_CALL && value->call.of->kind == AST_NAME &&
+           strcmp(value->call.of->name, "artifact") == 0 && item->bind.pattern->kind == AST_NAME;
 }
 
 static const char *only_artifact(Cli *cli, const LoadedModule *module)
@@ -26,7 +26,9 @@ static const char *only_artifact(Cli *cli, const LoadedModule *module)
         }
     if (n == 1)
         return name;
-    cli_error(cli, n ? "%s has %d artifacts: say which one with --artifact" : "%s has no artifact: name a net with --net", cli->arguments.at[0], n);
+    cli_error(cli,
+              n ? "%s has %d artifacts: say which one with --artifact" : "%s has no artifact: name a net with --net",
+              cli->arguments.at[0], n);
     return NULL;
 }
 
@@ -66,7 +68,8 @@ static bool find_net(Building *b, LoadedModule *module, const char **prefix)
         return false;
     }
     const char *text = arena_printf(cli->arena, "fresh(%s, seed: %d)", cli->net, cli->seed);
-    if (!cli_evaluate(cli, &b->eval, module, "--net", text, &value) || value.kind != V_OBJECT || value.object->class != &model_class)
+    if (!cli_evaluate(cli, &b->eval, module, "--net", text, &value) || value.kind != V_OBJECT ||
+        value.object->class != &model_class)
         return false;
     Model *model = (Model *)value.object;
     if (cli->weights && !model_read(&b->eval, model->info, model->block, cli->weights, (Span){0}, false))
@@ -95,7 +98,8 @@ bool building_open(Building *b, Cli *cli)
     if (!artifact_make(&b->eval, b->spec, prefix, cli->session->arena, &b->artifact, &b->reference))
         return false;
     const char *slash = strrchr(cli->arguments.at[0], '/');
-    b->artifact.origin = arena_printf(cli->arena, "made by nin %s from %s", NIN_VERSION, slash ? slash + 1 : cli->arguments.at[0]);
+    b->artifact.origin = arena_printf(cli->arena, "made by nin %s from %s", NIN_VERSION,
+                                      slash ? slash + 1 : cli->arguments.at[0]);
     return true;
 }
 
@@ -103,7 +107,8 @@ void building_close(Building *b) { reference_free(&b->reference); }
 
 /* ---- what is made ---- */
 
-static const char *const kinds[] = {"c", "object", "shared", "static", "executable", "header", "llvm", "bitcode", "asm", NULL};
+static const char *const kinds[] = {"c",      "object", "shared",  "static", "executable",
+                                    "header", "llvm",   "bitcode", "asm",    NULL};
 static const char *const endings[] = {".c", ".o", ".so", ".a", "", ".h", ".ll", ".bc", ".s"};
 
 static int kind_of(const char *name)
@@ -128,7 +133,8 @@ void build_state(const Artifact *a, char *bytes)
     memset(bytes, 0, (size_t)a->state_bytes);
     for (int k = 0; k < a->fields; k++)
         if (a->field[k].in_state)
-            memcpy(bytes + a->field[k].offset, a->field[k].value, (size_t)(shape_size(&a->field[k].shape) * kscalar_bytes(a->field[k].element)));
+            memcpy(bytes + a->field[k].offset, a->field[k].value,
+                   (size_t)(shape_size(&a->field[k].shape) * kscalar_bytes(a->field[k].element)));
 }
 
 /* Weights that are loaded: the bytes of the state at the start. */
@@ -184,7 +190,8 @@ int command_build(Cli *cli)
     if (ok) {
         int kind = kind_of(cli->emit ? cli->emit : b.spec->emission);
         const char *cc = cli->cc ? cli->cc : "gcc";
-        const char *path = cli->output ? cli->output : arena_printf(cli->arena, "%s%s", b.artifact.prefix, endings[kind]);
+        const char *path = cli->output ? cli->output
+                                       : arena_printf(cli->arena, "%s%s", b.artifact.prefix, endings[kind]);
         if (kind == 0 || kind == 5)
             build_measure(&b, cc);
         ok = artifact_budget(&b.eval, b.spec, &b.artifact) && build_kind(&b, kind, path);

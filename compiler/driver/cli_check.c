@@ -34,10 +34,11 @@ int command_explain(Cli *cli)
         for (int i = 0; i < DIAG_COUNT; i++)
             names[i] = diag_name((DiagCode)i);
         const char *near = cli_near(code_name, names, DIAG_COUNT);
-        cli_error(cli, "no message has the code %s%s%s%s", cli->arguments.at[0], near ? "; did you mean " : "; a code is like E0401",
-                  near ? near : "", near ? "?" : "");
+        cli_error(cli, "no message has the code %s%s%s%s", cli->arguments.at[0],
+                  near ? "; did you mean " : "; a code is like E0401", near ? near : "", near ? "?" : "");
         return EXIT_USAGE;
     }
-    printf("%s, %s: %s\n\n%s\n", diag_name(code), severities[diag_severity(code)], diag_title(code), diag_explanation(code));
+    printf("%s, %s: %s\n\n%s\n", diag_name(code), severities[diag_severity(code)], diag_title(code),
+           diag_explanation(code));
     return EXIT_DONE;
 }

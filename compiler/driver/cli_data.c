@@ -1,6 +1,7 @@
 /* cli_data.c -- nin data list, path, verify, fetch: the data sets that have a name.
  *
- * Nothing is fetched by itself: only `nin data fetch` reaches for the network, and only for files whose SHA-256 is known. */
+ * Nothing is fetched by itself: only `nin data fetch` reaches for the network, and only for files whose SHA-256 is
+ * known. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -32,8 +33,8 @@ static int list_one(DataWork *work)
         where = place.archive ? place.path[0] : place.folder;
     else if (!facts->builtin)
         where = arena_printf(work->cli->arena, "not here; nin data fetch %s gets it", facts->name);
-    printf("%-14s %-12.*s %3d classes  %5lld for training, %5lld for testing  %s\n", facts->name, (int)shape.len, shape.at, facts->classes,
-           (long long)facts->train, (long long)facts->test, where);
+    printf("%-14s %-12.*s %3d classes  %5lld for training, %5lld for testing  %s\n", facts->name, (int)shape.len,
+           shape.at, facts->classes, (long long)facts->train, (long long)facts->test, where);
     buf_free(&shape);
     return EXIT_DONE;
 }
@@ -87,7 +88,8 @@ static void show_meter(void *data, uint64_t done, uint64_t total)
 static const char *proxy_for(const char *url)
 {
     bool secure = strncmp(url, "https:", 6) == 0;
-    const char *const names[] = {secure ? "https_proxy" : "http_proxy", secure ? "HTTPS_PROXY" : "all_proxy", "ALL_PROXY"};
+    const char *const names[] = {secure ? "https_proxy" : "http_proxy", secure ? "HTTPS_PROXY" : "all_proxy",
+                                 "ALL_PROXY"};
     for (int i = 0; i < COUNT(names); i++) {
         const char *value = getenv(names[i]);
         if (value && *value)
@@ -141,8 +143,13 @@ static int fetch_one(DataWork *work)
 
 /* ---- the command ---- */
 
-typedef struct DataVerb { const char *name; bool all; int (*one)(DataWork *work); } DataVerb;        /* all: without a name, every set */
-static const DataVerb verbs[] = {{"list", true, list_one}, {"path", false, path_one}, {"verify", true, verify_one}, {"fetch", false, fetch_one}};
+typedef struct DataVerb {
+    const char *name;
+    bool all;
+    int (*one)(DataWork *work);
+} DataVerb; /* all: without a name, every set */
+static const DataVerb verbs[] = {
+    {"list", true, list_one}, {"path", false, path_one}, {"verify", true, verify_one}, {"fetch", false, fetch_one}};
 
 static const DataVerb *verb_find(const Cli *cli)
 {
@@ -153,8 +160,8 @@ static const DataVerb *verb_find(const Cli *cli)
             return &verbs[i];
     }
     const char *near = cli_near(given, names, COUNT(verbs));
-    cli_error(cli, "`nin data` has no `%s`%s%s%s; it has list, path, verify and fetch", given, near ? "; did you mean `" : "", near ? near : "",
-              near ? "`?" : "");
+    cli_error(cli, "`nin data` has no `%s`%s%s%s; it has list, path, verify and fetch", given,
+              near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
     return NULL;
 }
 
@@ -174,7 +181,8 @@ static int all_sets(DataWork *work, const DataVerb *verb)
         KnownPlace place;
         char *error;
         work->set = known_set(*name);
-        if (verb->one == verify_one && !work->set->facts.builtin && !known_find(work->cli->arena, work->set, work->folders, &place, &error))
+        if (verb->one == verify_one && !work->set->facts.builtin &&
+            !known_find(work->cli->arena, work->set, work->folders, &place, &error))
             continue;
         int one = verb->one(work);
         status = one ? one : status;
@@ -199,7 +207,8 @@ int command_data(Cli *cli)
     for (int i = 1; i < cli->arguments.len; i++) {
         const char *name = cli->arguments.at[i], *near = cli_near(name, known, names_count(known));
         if (!(work.set = known_set(name))) {
-            cli_error(cli, "no data set is called %s%s%s%s", name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+            cli_error(cli, "no data set is called %s%s%s%s", name, near ? "; did you mean " : "", near ? near : "",
+                      near ? "?" : "");
             return EXIT_USAGE;
         }
     }

@@ -28,7 +28,8 @@ static bool stage_find(const Cli *cli, DumpStage *out)
     if (!cli->stage)
         cli_error(cli, "say which stage: --stage tokens, ast, graph, grad, kernel, c, llvm or asm");
     else
-        cli_error(cli, "there is no stage `%s`%s%s%s", cli->stage, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
+        cli_error(cli, "there is no stage `%s`%s%s%s", cli->stage, near ? "; did you mean `" : "", near ? near : "",
+                  near ? "`?" : "");
     return false;
 }
 

@@ -36,7 +36,10 @@ const char *cli_near(const char *name, const char *const *names, int n)
 
 /* ---- help ---- */
 
-static bool takes(const Command *command, const OptionRow *option) { return strchr(option->commands, letters[command - commands]); }
+static bool takes(const Command *command, const OptionRow *option)
+{
+    return strchr(option->commands, letters[command - commands]);
+}
 
 static int help_all(void)
 {
@@ -46,20 +49,22 @@ static int help_all(void)
         snprintf(left, sizeof left, "nin %s %s", c->name, c->arguments);
         printf("  %-27s %s\n", left, c->help);
     }
-    printf("  %-27s %s\n  %-27s %s\n", "nin COMMAND --help", "the options of a command", "nin --version", "which version this is");
+    printf("  %-27s %s\n  %-27s %s\n", "nin COMMAND --help", "the options of a command", "nin --version",
+           "which version this is");
     printf("\nExit codes: 0 done, 1 the program is at fault, 2 wrong use, 3 the machine is at fault.\n");
     return EXIT_DONE;
 }
 
 static int help_command(const Command *command)
 {
-    printf("usage: nin %s %s%s\n\n  %c%s.\n\noptions:\n", command->name, command->arguments, *command->arguments ? " [options]" : "[options]",
-           command->help[0] - 'a' + 'A', command->help + 1);
+    printf("usage: nin %s %s%s\n\n  %c%s.\n\noptions:\n", command->name, command->arguments,
+           *command->arguments ? " [options]" : "[options]", command->help[0] - 'a' + 'A', command->help + 1);
     for (int i = 0; i < COUNT(options); i++) {
         char left[64];
         if (!takes(command, &options[i]))
             continue;
-        snprintf(left, sizeof left, "--%s%s%s", options[i].name, options[i].value ? " " : "", options[i].value ? options[i].value : "");
+        snprintf(left, sizeof left, "--%s%s%s", options[i].name, options[i].value ? " " : "",
+                 options[i].value ? options[i].value : "");
         printf("  %-27s %s\n", left, options[i].help);
     }
     return EXIT_DONE;
@@ -174,7 +179,11 @@ static bool option_set(Cli *cli, const OptionRow *option, const char *value)
     case OPT_TSV: cli->tsv = true; break;
     case OPT_TENSORBOARD: cli->tensorboard = value; break;
     case OPT_SHARD: return shard(cli, value);
-    case OPT_LOG: case OPT_PRECISION: case OPT_BACKEND: case OPT_OPT: case OPT_EMIT: return option_choose(cli, option, value);
+    case OPT_LOG:
+    case OPT_PRECISION:
+    case OPT_BACKEND:
+    case OPT_OPT:
+    case OPT_EMIT: return option_choose(cli, option, value);
     case OPT_THREADS: case OPT_ARGUMENT: case OPT_EXAMPLES: case OPT_BATCH: case OPT_CHECKPOINT: case OPT_SEED:
         return option_count(cli, option, value);
     case OPT_CPU: cli->lab_options.code.cpu = value; break;
@@ -250,12 +259,14 @@ static bool arguments_read(Cli *cli, int argc, char **argv)
             only_arguments = true;
         else if (!only_arguments && strcmp(argv[i], "-h") == 0)
             cli->help = true;
-        else if (!only_arguments && strcmp(argv[i], "-o") == 0 && (cli->command->run == command_build || cli->command->run == command_report) && i + 1 < argc)
+        else if (!only_arguments && strcmp(argv[i], "-o") == 0 &&
+                 (cli->command->run == command_build || cli->command->run == command_report) && i + 1 < argc)
             cli->output = argv[++i];
         else if (!only_arguments && strncmp(argv[i], "--", 2) == 0) {
             if (!option_read(cli, argc, argv, &i))
                 return false;
-        } else if (!only_arguments && argv[i][0] == '-' && cli->command->run != command_eval && !(argv[i][1] == 0 && cli->command->run == command_fmt)) {
+        } else if (!only_arguments && argv[i][0] == '-' && cli->command->run != command_eval &&
+                   !(argv[i][1] == 0 && cli->command->run == command_fmt)) {
             cli_error(cli, "options begin with --; here is \"%s\"", argv[i]);
             return false;
         } else {

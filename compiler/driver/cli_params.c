@@ -1,5 +1,5 @@
-/* cli_params.c -- nin params FILE: the parameters of the nets of a program, with the multiply-adds of one example that use
- * each of them and the memory that they take, and what a prediction and a training step need.
+/* cli_params.c -- nin params FILE: the parameters of the nets of a program, with the multiply-adds of one example that
+ * use each of them and the memory that they take, and what a prediction and a training step need.
  *
  * Shown are the nets bound to names at the top of the file and those defined there that need no brackets; or --net.
  * Nothing is trained and no data is read: the program is looked at as `nin check` does. */

@@ -1,7 +1,7 @@
 /* cli_repl.c -- nin repl, and nin alone: the prompt on a terminal (libedit) or over a pipe.
  *
- * On a terminal lines are edited, completed with Tab and kept in a history file; Ctrl-C clears a line or stops what runs,
- * Ctrl-D leaves.  Over a pipe there is no prompt and no colour, and the exit code is 1 if an input failed. */
+ * On a terminal lines are edited, completed with Tab and kept in a history file; Ctrl-C clears a line or stops what
+ * runs, Ctrl-D leaves.  Over a pipe there is no prompt and no colour, and the exit code is 1 if an input failed. */
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
@@ -116,8 +116,9 @@ static void resize(Prompter *p)
         el_resize(p->edit);
 }
 
-/* Keys are not lost: from here to terminal_give_back the terminal hands over every key as it is typed, while a line is edited
- * and while an input is answered.  What was typed before is kept too; an end of input among it has become a NUL. */
+/* Keys are not lost: from here to terminal_give_back the terminal hands over every key as it is typed, while a line is
+ * edited and while an input is answered.  What was typed before is kept too; an end of input among it has become a
+ * NUL. */
 static void terminal_take(Prompter *p)
 {
     struct termios raw;
@@ -144,7 +145,8 @@ static bool readable(int fd, int milliseconds)
     return poll(&poll_fd, 1, milliseconds) > 0;
 }
 
-/* The terminal's answer to a question, from ESC to the letter that ends it, for a fifth of a second; other keys are kept. */
+/* The terminal's answer to a question, from ESC to the letter that ends it, for a fifth of a second; other keys are
+ * kept. */
 static void ask(Prompter *p, const char *question, char end, char *answer, size_t most)
 {
     size_t n = 0;
@@ -169,9 +171,11 @@ static Graphics graphics_look(Prompter *p)
 {
     const char *term = getenv("TERM"), *program = getenv("TERM_PROGRAM");
     char answer[128];
-    if (getenv("KITTY_WINDOW_ID") || (term && (strstr(term, "kitty") || strstr(term, "ghostty"))) || (program && strcmp(program, "WezTerm") == 0))
+    if (getenv("KITTY_WINDOW_ID") || (term && (strstr(term, "kitty") || strstr(term, "ghostty"))) ||
+        (program && strcmp(program, "WezTerm") == 0))
         return GRAPHICS_KITTY;
-    if (!term || (strncmp(term, "xterm", 5) && strncmp(term, "mlterm", 6) && strncmp(term, "foot", 4) && strncmp(term, "contour", 7)))
+    if (!term || (strncmp(term, "xterm", 5) && strncmp(term, "mlterm", 6) && strncmp(term, "foot", 4) &&
+                  strncmp(term, "contour", 7)))
         return GRAPHICS_TEXT;
     ask(p, "\033[c", 'c', answer, sizeof answer);
     return strstr(answer, ";4;") || strstr(answer, ";4c") ? GRAPHICS_SIXEL : GRAPHICS_TEXT;
@@ -246,7 +250,8 @@ static unsigned char complete(EditLine *edit, int key)
     return result;
 }
 
-/* A byte that was typed: 1, 0 at the end, -1 with EINTR after Ctrl-C, whenever since the last reset that was pressed. */
+/* A byte that was typed: 1, 0 at the end, -1 with EINTR after Ctrl-C, whenever since the last reset that was
+ * pressed. */
 static int byte_read(Prompter *p, char *out)
 {
     struct pollfd wait[2] = {{0, POLLIN, 0}, {cli_interrupts_fd(), POLLIN, 0}};

@@ -7,7 +7,8 @@
 
 int command_report(Cli *cli)
 {
-    const char *folder = cli->arguments.at[0], *path = cli->output ? cli->output : path_join(cli->arena, folder, "report.html");
+    const char *folder = cli->arguments.at[0],
+               *path = cli->output ? cli->output : path_join(cli->arena, folder, "report.html");
     PageOptions options = {cli->experiments.at, cli->experiments.len, NIN_VERSION};
     PageCounts counts;
     Buf page = {0};
@@ -21,7 +22,8 @@ int command_report(Cli *cli)
     }
     for (int i = 0; i < counts.notes.len; i++)
         cli_error(cli, "%s", counts.notes.at[i]);
-    printf("%s: %d experiment%s, %d figure%s, %d table%s\n", path, counts.experiments, counts.experiments == 1 ? "" : "s", counts.figures,
-           counts.figures == 1 ? "" : "s", counts.tables, counts.tables == 1 ? "" : "s");
+    printf("%s: %d experiment%s, %d figure%s, %d table%s\n", path, counts.experiments,
+           counts.experiments == 1 ? "" : "s", counts.figures, counts.figures == 1 ? "" : "s", counts.tables,
+           counts.tables == 1 ? "" : "s");
     return EXIT_DONE;
 }

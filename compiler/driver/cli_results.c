@@ -1,8 +1,9 @@
-/* cli_results.c -- nin results FOLDER: what experiments left, as tables again; nin results merge: shards into one folder.
+/* cli_results.c -- nin results FOLDER: what experiments left, as tables again; nin results merge: shards into one
+ * folder.
  *
- * An experiment's folder is FOLDER/PROGRAM/EXPERIMENT; that of a shard has shard-I-of-N below it, with shard.json: for each
- * line of records.jsonl its `record` (by place in the text) and its number, by which lines of all shards are put in the
- * order that one process would have given them. */
+ * An experiment's folder is FOLDER/PROGRAM/EXPERIMENT; that of a shard has shard-I-of-N below it, with shard.json: for
+ * each line of records.jsonl its `record` (by place in the text) and its number, by which lines of all shards are put
+ * in the order that one process would have given them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,8 +54,8 @@ static bool shard_lines(Merge *m, const Shard *s, json_t *places, int file)
         return damaged(m->cli, path);
     for (int i = 0; i < lines.list.len; i++) {
         json_t *place = json_array_get(places, (size_t)i);
-        ShardLine line = {json_integer_value(json_array_get(place, 0)), json_integer_value(json_array_get(place, 1)), i, s->number,
-                          lines.list.at[i]};
+        ShardLine line = {json_integer_value(json_array_get(place, 0)), json_integer_value(json_array_get(place, 1)), i,
+                          s->number, lines.list.at[i]};
         if (line.number % 2 == 0 && s->number > 1)                      /* recorded outside of loops: by each shard */
             continue;
         vec_push(m->cli->arena, &m->lines[file], line);
@@ -72,15 +73,19 @@ static bool shard_read(Merge *m, const char *folder)
         return false;
     }
     const char *hash = json_string_value(json_object_get(root, "program_sha256"));
-    Shard s = {(int)json_integer_value(json_object_get(root, "shard")), (int)json_integer_value(json_object_get(root, "of")),
-               hash ? arena_copy(m->cli->arena, hash, strlen(hash)) : "", folder, json_integer_value(json_object_get(root, "turns"))};
+    Shard s = {(int)json_integer_value(json_object_get(root, "shard")),
+               (int)json_integer_value(json_object_get(root, "of")),
+               hash ? arena_copy(m->cli->arena, hash, strlen(hash)) : "", folder,
+               json_integer_value(json_object_get(root, "turns"))};
     bool ok = true;
     for (int i = 0; ok && i < m->shards.len; i++) {
         const Shard *other = &m->shards.at[i];
-        ok = other->of == s.of && other->number != s.number && other->turns == s.turns && strcmp(other->program_hash, s.program_hash) == 0;
+        ok = other->of == s.of && other->number != s.number && other->turns == s.turns &&
+             strcmp(other->program_hash, s.program_hash) == 0;
         if (!ok)
-            cli_error(m->cli, "%s and %s are not shards of one run: shard %d of %d, shard %d of %d%s", other->folder, s.folder, other->number,
-                      other->of, s.number, s.of, strcmp(other->program_hash, s.program_hash) ? ", of different programs" : "");
+            cli_error(m->cli, "%s and %s are not shards of one run: shard %d of %d, shard %d of %d%s", other->folder,
+                      s.folder, other->number, other->of, s.number, s.of,
+                      strcmp(other->program_hash, s.program_hash) ? ", of different programs" : "");
     }
     for (int file = 0; ok && file < 2; file++)
         ok = shard_lines(m, &s, json_object_get(root, lists[file]), file);
@@ -105,7 +110,8 @@ static bool links_merge(Merge *m, const char *folder)
     Names names = folder_names(m->cli->arena, folder);
     for (int i = 0; i < names.list.len; i++) {
         char target[4096];
-        const char *at = path_join(m->cli->arena, folder, names.list.at[i]), *to = path_join(m->cli->arena, m->folder, names.list.at[i]);
+        const char *at = path_join(m->cli->arena, folder, names.list.at[i]),
+                   *to = path_join(m->cli->arena, m->folder, names.list.at[i]);
         ssize_t n = readlink(at, target, sizeof target - 1);
         if (n < 4 || strncmp(target, "../", 3) != 0)
             continue;
@@ -129,7 +135,8 @@ static bool merge_write(Merge *m)
         qsort(m->lines[file].at, (size_t)m->lines[file].len, sizeof *m->lines[file].at, by_place);
         for (int i = 0; i < m->lines[file].len; i++)
             buf_printf(&text, "%s\n", m->lines[file].at[i].text);
-        bool ok = file_write(m->cli->arena, path_join(m->cli->arena, m->folder, files[file]), text.at, text.len, FILE_SYNC, &error);
+        bool ok = file_write(m->cli->arena, path_join(m->cli->arena, m->folder, files[file]), text.at, text.len,
+                             FILE_SYNC, &error);
         buf_free(&text);
         if (!ok)
             return results_machine(m->cli, error) == EXIT_DONE;
@@ -138,7 +145,8 @@ static bool merge_write(Merge *m)
         if (!links_merge(m, m->shards.at[i].folder))
             return false;
     int of = m->shards.at[0].of;
-    printf("%s/%s: %d rows of %d of %d shards, in %s\n", m->program, m->experiment, m->lines[0].len, m->shards.len, of, m->folder);
+    printf("%s/%s: %d rows of %d of %d shards, in %s\n", m->program, m->experiment, m->lines[0].len, m->shards.len, of,
+           m->folder);
     return true;
 }
 
@@ -150,7 +158,7 @@ static bool run_copy(Cli *cli, const char *from, const char *to)
     Names names = folder_names(cli->arena, from);
     if (!folder_make(cli->arena, to, &error))
         return results_machine(cli, error) == EXIT_DONE;
-    for (int last = 0; last < 2; last++)                                /* the curve last: it says that the folder is whole */
+    for (int last = 0; last < 2; last++) /* the curve last: it says that the folder is whole */
         for (int i = 0; i < names.list.len; i++) {
             const char *name = names.list.at[i], *target = path_join(cli->arena, to, name);
             if ((strcmp(name, "curve.json") == 0) != last || strcmp(name, "lock") == 0 || file_exists(target))
@@ -167,7 +175,8 @@ static bool runs_merge(Cli *cli, const char *from, const char *to)
     const char *source = path_join(cli->arena, from, "runs"), *target = path_join(cli->arena, to, "runs");
     Names names = folder_names(cli->arena, source);
     for (int i = 0; i < names.list.len; i++)
-        if (!run_copy(cli, path_join(cli->arena, source, names.list.at[i]), path_join(cli->arena, target, names.list.at[i])))
+        if (!run_copy(cli, path_join(cli->arena, source, names.list.at[i]),
+                      path_join(cli->arena, target, names.list.at[i])))
             return false;
     return true;
 }
@@ -181,7 +190,8 @@ static bool merge_experiment(Cli *cli, const char *program, const char *experime
         const char *folder = path_join(cli->arena, path_join(cli->arena, cli->arguments.at[k], program), experiment);
         Names names = folder_names(cli->arena, folder);
         for (int i = 0; i < names.list.len; i++)
-            if (strncmp(names.list.at[i], "shard-", 6) == 0 && !shard_read(&m, path_join(cli->arena, folder, names.list.at[i])))
+            if (strncmp(names.list.at[i], "shard-", 6) == 0 &&
+                !shard_read(&m, path_join(cli->arena, folder, names.list.at[i])))
                 return false;
     }
     if (!m.shards.len)
@@ -238,7 +248,8 @@ static int results_merge(Cli *cli)
 static void notes_show(Cli *cli, const char *folder)
 {
     json_error_t error;
-    json_t *root = json_load_file(path_join(cli->arena, folder, "run.json"), 0, &error), *notes = json_object_get(root, "notes");
+    json_t *root = json_load_file(path_join(cli->arena, folder, "run.json"), 0, &error),
+           *notes = json_object_get(root, "notes");
     for (size_t i = 0; i < json_array_size(notes); i++)
         if (json_string_value(json_array_get(notes, i)))
             printf("%s\n", json_string_value(json_array_get(notes, i)));
@@ -298,7 +309,8 @@ static bool folder_show(Shown *s, const char *name, const char *folder)
         if (strncmp(parts.list.at[i], "shard-", 6) != 0)
             continue;
         s->experiments++;
-        ok = experiment_show(s->cli, arena_printf(arena, "%s/%s", name, parts.list.at[i]), path_join(arena, folder, parts.list.at[i]), &s->written);
+        ok = experiment_show(s->cli, arena_printf(arena, "%s/%s", name, parts.list.at[i]),
+                             path_join(arena, folder, parts.list.at[i]), &s->written);
     }
     return ok;
 }
@@ -325,7 +337,8 @@ int command_results(Cli *cli)
     if (!s.experiments)
         return results_machine(cli, arena_printf(cli->arena, "%s: no experiment has left results here", folder));
     if (cli->tensorboard && !s.written)
-        return results_machine(cli, arena_printf(cli->arena, "%s: no stored run is linked by an experiment here", folder));
+        return results_machine(cli,
+                               arena_printf(cli->arena, "%s: no stored run is linked by an experiment here", folder));
     if (cli->tensorboard)
         printf("%d runs, in %s\n", s.written, cli->tensorboard);
     return EXIT_DONE;

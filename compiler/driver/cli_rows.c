@@ -1,4 +1,5 @@
-/* cli_rows.c -- the rows that experiments recorded: as tables, as TSV or JSON, those that --where wants; seeds that are missing. */
+/* cli_rows.c -- the rows that experiments recorded: as tables, as TSV or JSON, those that --where wants; seeds that are
+ * missing. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -42,8 +42,8 @@ static bool experiments_exist(Cli *cli, const LoadedModule *module)
         if (found)
             continue;
         const char *near = cli_near(cli->experiments.at[i], names, module->experiments.len);
-        cli_error(cli, "there is no experiment `%s`%s%s%s", cli->experiments.at[i], near ? "; did you mean `" : "", near ? near : "",
-                  near ? "`?" : "");
+        cli_error(cli, "there is no experiment `%s`%s%s%s", cli->experiments.at[i], near ? "; did you mean `" : "",
+                  near ? near : "", near ? "`?" : "");
         return false;
     }
     return true;
@@ -99,8 +99,8 @@ static bool sets_fit(Cli *cli, const LoadedModule *module, const SetList *sets)
         if (found)
             continue;
         const char *near = cli_near(sets->at[i].name, names.at, names.len);
-        cli_error(cli, "no experiment that runs has a parameter `%s`%s%s%s", sets->at[i].name, near ? "; did you mean `" : "",
-                  near ? near : "", near ? "`?" : "");
+        cli_error(cli, "no experiment that runs has a parameter `%s`%s%s%s", sets->at[i].name,
+                  near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
         return false;
     }
     return true;
@@ -149,7 +149,8 @@ int command_run(Cli *cli)
 static void test_line(const Cli *cli, const char *path, const char *name, bool ok)
 {
     bool color = cli->color && cli->out_terminal;
-    printf("%s%s%s %s: %s\n", color ? ok ? "\033[32m" : "\033[31m" : "", ok ? "ok  " : "FAIL", color ? "\033[0m" : "", path, name);
+    printf("%s%s%s %s: %s\n", color ? ok ? "\033[32m" : "\033[31m" : "", ok ? "ok  " : "FAIL", color ? "\033[0m" : "",
+           path, name);
 }
 
 int command_test(Cli *cli)
@@ -183,7 +184,8 @@ int command_eval(Cli *cli)
         eval_init(&e, cli->session, cli->session->arena, &cli->session->diags, EVAL_RUN);
         LabTurn here = {.lab = cli->lab, .pool = cli->lab->pool, .keep = cli->session->arena};
         e.lab = &here;
-        bool known = cli_evaluate(cli, &e, module, arena_printf(cli->arena, "expression %d", i), cli->arguments.at[i], &value);
+        bool known = cli_evaluate(cli, &e, module, arena_printf(cli->arena, "expression %d", i), cli->arguments.at[i],
+                                  &value);
         if (known)
             value_show(&value, &text);
         ok &= cli_show(cli, stderr) && known;

@@ -140,7 +140,8 @@ static void say(void *data, const char *text)
     pthread_mutex_unlock(&cli->progress_lock);
 }
 
-/* --log json: {"seconds":1.25,"what":"joint","done":12,"total":200,"detail":"train_loss 0.3"}, at most ten a second but the last. */
+/* --log json: {"seconds":1.25,"what":"joint","done":12,"total":200,"detail":"train_loss 0.3"}, at most ten a second but
+ * the last. */
 static void log_progress(void *data, const char *what, double done, int64_t total, const char *detail)
 {
     Cli *cli = data;
@@ -178,7 +179,9 @@ static void show_progress(void *data, const char *what, double done, int64_t tot
 
 static void progress_open(Cli *cli)
 {
-    ProgressMode mode = cli->quiet || cli->log_json ? PROGRESS_QUIET : cli->err_terminal ? PROGRESS_TERMINAL : PROGRESS_PLAIN;
+    ProgressMode mode = cli->quiet || cli->log_json ? PROGRESS_QUIET
+                        : cli->err_terminal         ? PROGRESS_TERMINAL
+                                                    : PROGRESS_PLAIN;
     cli->progress = progress_new(mode, cli->width ? cli->width : 80, put_progress, cli);
     cli->lab_options.progress = cli->log_json ? log_progress : show_progress;
     cli->lab_options.progress_data = cli;
@@ -345,8 +348,8 @@ bool cli_show(Cli *cli, FILE *to)
             cli->at_fault |= diag_is_error(code);
     }
     if (diags->list.len || cli->style == DIAG_JSON) {
-        diags_render(diags, cli->style, cli->color && terminal, cli->width ? cli->width : 100, cli->style == DIAG_HUMAN ? MOST_SHOWN : 0,
-                     &text);
+        diags_render(diags, cli->style, cli->color && terminal, cli->width ? cli->width : 100,
+                     cli->style == DIAG_HUMAN ? MOST_SHOWN : 0, &text);
         if (cli->progress)
             progress_finish(cli->progress, seconds_now(), cli->progress_done);
         fflush(stdout);
@@ -376,7 +379,8 @@ bool cli_evaluate(Cli *cli, Eval *e, LoadedModule *module, const char *title, co
     if (!parsed || session->diags.errors > before)
         return false;
     if (parsed->items.len != 1) {
-        diag_add(&session->diags, D_E0201, (Span){source->base, source->base + source->length}, "here one expression is expected");
+        diag_add(&session->diags, D_E0201, (Span){source->base, source->base + source->length},
+                 "here one expression is expected");
         return false;
     }
     return eval_expr(e, parsed->items.at[0], module->scope, out);

@@ -1,5 +1,5 @@
-/* cli_tensorboard.c -- nin results FOLDER --tensorboard TO: TO/PROGRAM/EXPERIMENT/KEYS/events.out.tfevents.nin for each run that the
- * experiment links; a scalar SESSION/COLUMN at each epoch of its curve. */
+/* cli_tensorboard.c -- nin results FOLDER --tensorboard TO: TO/PROGRAM/EXPERIMENT/KEYS/events.out.tfevents.nin for each
+ * run that the experiment links; a scalar SESSION/COLUMN at each epoch of its curve. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -27,13 +27,15 @@ static json_t *linked_curve(Cli *cli, const char *folder, const char *link)
 
 static void put_curve(Cli *cli, json_t *curve, Buf *out)
 {
-    json_t *columns = json_object_get(curve, "columns"), *session = json_object_get(curve, "session"), *epoch = json_object_get(curve, "epoch");
+    json_t *columns = json_object_get(curve, "columns"), *session = json_object_get(curve, "session"),
+           *epoch = json_object_get(curve, "epoch");
     const char *name;
     json_t *column;
     events_begin(out);
     for (size_t row = 0; row < json_array_size(epoch); row++)
         json_object_foreach(columns, name, column) {
-            const char *text = json_string_value(json_array_get(column, row)), *label = json_string_value(json_array_get(session, row));
+            const char *text = json_string_value(json_array_get(column, row)),
+                       *label = json_string_value(json_array_get(session, row));
             double x = text ? strtod(text, NULL) : NAN;
             if (!isnan(x))
                 events_scalar(out, (double)row, json_integer_value(json_array_get(epoch, row)),
@@ -47,7 +49,8 @@ static bool run_write(Cli *cli, const char *to, json_t *curve)
     char *error = NULL;
     put_curve(cli, curve, &out);
     bool ok = folder_make(cli->arena, to, &error) &&
-              file_write(cli->arena, path_join(cli->arena, to, "events.out.tfevents.nin"), out.at, out.len, FILE_NO_SYNC, &error);
+              file_write(cli->arena, path_join(cli->arena, to, "events.out.tfevents.nin"), out.at, out.len,
+                         FILE_NO_SYNC, &error);
     buf_free(&out);
     return ok || results_machine(cli, error) == EXIT_DONE;
 }

@@ -1,7 +1,7 @@
 /* cli_verify.c -- nin verify: one model, built in every way, on the same inputs; its answers equal to the bit.
  *
- * Each way is a program of its own: the emitted text (or object file) with a main that reads inputs and writes answers as
- * they lie in memory.  The JIT's are what they are compared with.  NaN equals NaN whatever its bits. */
+ * Each way is a program of its own: the emitted text (or object file) with a main that reads inputs and writes answers
+ * as they lie in memory.  The JIT's are what they are compared with.  NaN equals NaN whatever its bits. */
 #include <stdlib.h>
 
 #include "driver/build.h"
@@ -25,8 +25,14 @@ typedef struct Verify {
 
 static const char *at(const Verify *v, const char *name) { return path_join(v->cli->arena, v->folder, name); }
 static size_t x_bytes(const Artifact *a) { return (size_t)a->inputs * (size_t)kscalar_bytes(a->input_element); }
-static size_t y_bytes(const Artifact *a) { return a->gives_values ? (size_t)a->outputs * (size_t)kscalar_bytes(a->output_element) : 0; }
-static size_t target_bytes(const Artifact *a) { return a->target_class ? 4 : (size_t)a->targets * (size_t)kscalar_bytes(a->output_element); }
+static size_t y_bytes(const Artifact *a)
+{
+    return a->gives_values ? (size_t)a->outputs * (size_t)kscalar_bytes(a->output_element) : 0;
+}
+static size_t target_bytes(const Artifact *a)
+{
+    return a->target_class ? 4 : (size_t)a->targets * (size_t)kscalar_bytes(a->output_element);
+}
 static bool learns(const Artifact *a) { return a->fn[ROLE_TRAIN].device != NULL; }
 
 /* ---- the program around each way ---- */
@@ -34,8 +40,10 @@ static bool learns(const Artifact *a) { return a->fn[ROLE_TRAIN].device != NULL;
 static void harness(const Artifact *a, Buf *out)
 {
     const char *p = a->prefix, *state = a->state_bytes ? "&state, " : "", *real = c_element(a->output_element);
-    buf_printf(out, "#include \"artifact.h\"\n#include <stdio.h>\n#include <stdlib.h>\n\n"
-                    "int main(int argc, char **argv)\n{\n    static %s_work work;\n    static %s x[%lld];\n", p, c_element(a->input_element), (long long)a->inputs);
+    buf_printf(out,
+               "#include \"artifact.h\"\n#include <stdio.h>\n#include <stdlib.h>\n\n"
+               "int main(int argc, char **argv)\n{\n    static %s_work work;\n    static %s x[%lld];\n",
+               p, c_element(a->input_element), (long long)a->inputs);
     if (a->state_bytes)
         buf_printf(out, "    static %s_state state;\n", p);
     if (a->gives_values)
@@ -46,7 +54,8 @@ static void harness(const Artifact *a, Buf *out)
     else if (a->state_bytes)
         buf_printf(out, "    %s_start(&state);\n", p);
     buf_printf(out, "    for (k = 0; k < n; k++) {\n        if (fread(x, sizeof x, 1, stdin) != 1)\n            return 3;\n        ");
-    buf_printf(out, "%s%s_predict(%s&work, x%s);\n", a->gives_class ? "const int32_t best = " : "", p, state, a->gives_values ? ", y" : "");
+    buf_printf(out, "%s%s_predict(%s&work, x%s);\n", a->gives_class ? "const int32_t best = " : "", p, state,
+               a->gives_values ? ", y" : "");
     if (a->gives_values)
         buf_text(out, "        fwrite(y, sizeof y, 1, stdout);\n");
     if (a->gives_class)
@@ -141,7 +150,8 @@ static bool compare(Verify *v, Way *w, const char *bytes, size_t length)
 {
     const Artifact *a = &v->b.artifact;
     size_t one = y_bytes(a) + (a->gives_class ? 4 : 0), n = (size_t)w->examples;
-    size_t steps = learns(a) ? (size_t)v->steps : 0, expected = one * n + steps * 8 + (learns(a) ? (size_t)a->state_bytes : 0);
+    size_t steps = learns(a) ? (size_t)v->steps : 0,
+           expected = one * n + steps * 8 + (learns(a) ? (size_t)a->state_bytes : 0);
     if (length != expected) {
         w->outcome = arena_printf(v->cli->arena, "%zu bytes of answers, not %zu", length, expected);
         return false;
@@ -177,8 +187,8 @@ static bool run_way(Verify *v, Way *w)
     char *bytes, *error;
     size_t length;
     const char *program = at(v, "program"), *out = at(v, "answers"), *log = at(v, "log");
-    const char *argv[] = {program, arena_printf(cli->arena, "%lld", (long long)w->examples), arena_printf(cli->arena, "%lld", (long long)v->steps),
-                          at(v, "artifact.weights"), NULL};
+    const char *argv[] = {program, arena_printf(cli->arena, "%lld", (long long)w->examples),
+                          arena_printf(cli->arena, "%lld", (long long)v->steps), at(v, "artifact.weights"), NULL};
     int status = tool_run(cli, argv, at(v, w->examples == v->examples ? "inputs" : "inputs-few"), out, log);
     if (!file_read(cli->arena, out, 0, &bytes, &length, &error))
         return false;
@@ -247,7 +257,8 @@ static void add_compiler(Verify *v, const char *cc)
             add_way(v, arena_printf(arena, "C, %s %s, hardware fma", cc, levels[k]), cc,
                     arena_printf(arena, "%s %s%s", strict, levels[k], host_is_x86() ? " -mfma" : ""), true);
         if (host_is_x86())
-            add_way(v, arena_printf(arena, "C, %s %s, own fma", cc, levels[k]), cc, arena_printf(arena, "%s %s", strict, levels[k]), false);
+            add_way(v, arena_printf(arena, "C, %s %s, own fma", cc, levels[k]), cc,
+                    arena_printf(arena, "%s %s", strict, levels[k]), false);
     }
 }
 
@@ -264,10 +275,14 @@ static bool show(Verify *v)
         ok &= w->ok;
     }
     const Artifact *a = &v->b.artifact;
-    const char *notes[1] = {learns(a) ? arena_printf(v->cli->arena, "train_step: %lld steps, losses and weights compared in each way", (long long)v->steps) : ""};
+    const char *notes[1] = {learns(a) ? arena_printf(v->cli->arena,
+                                                     "train_step: %lld steps, losses and weights compared in each way",
+                                                     (long long)v->steps)
+                                      : ""};
     Table table = {.title = arena_printf(v->cli->arena, "%s: every way to the bit", a->prefix), .keys = 1, .columns = COLUMNS, .rows = v->ways.len, .name = names,
                    .at = at_, .notes = notes, .note_count = learns(a)};
-    TableStyle style = {.width = v->cli->out_terminal ? v->cli->width : 0, .bold = v->cli->out_terminal && v->cli->color};
+    TableStyle style = {.width = v->cli->out_terminal ? v->cli->width : 0,
+                        .bold = v->cli->out_terminal && v->cli->color};
     Buf text = {0};
     table_text(&table, &style, &text);
     printf("%.*s", (int)text.len, text.at);
@@ -291,9 +306,10 @@ static bool prepare(Verify *v)
         build_state(a, bytes);
         buf_put(&weights, bytes, (size_t)a->state_bytes);
     }
-    bool ok = write_text(v, "artifact.h", &header) && write_text(v, "artifact.c", &source) && write_text(v, "main.c", &program)
-              && (!a->separate || write_text(v, "artifact.weights", &weights)) && write_inputs(v, "inputs", v->examples)
-              && write_inputs(v, "inputs-few", v->examples < EXAMPLES_SOFT ? v->examples : EXAMPLES_SOFT);
+    bool ok = write_text(v, "artifact.h", &header) && write_text(v, "artifact.c", &source) &&
+              write_text(v, "main.c", &program) && (!a->separate || write_text(v, "artifact.weights", &weights)) &&
+              write_inputs(v, "inputs", v->examples) &&
+              write_inputs(v, "inputs-few", v->examples < EXAMPLES_SOFT ? v->examples : EXAMPLES_SOFT);
     return ok;
 }
 
@@ -301,7 +317,8 @@ static bool verify(Verify *v)
 {
     if (!prepare(v))
         return false;
-    char *list = arena_copy(v->cli->arena, v->cli->cc ? v->cli->cc : "gcc,clang", strlen(v->cli->cc ? v->cli->cc : "gcc,clang"));
+    char *list = arena_copy(v->cli->arena, v->cli->cc ? v->cli->cc : "gcc,clang",
+                            strlen(v->cli->cc ? v->cli->cc : "gcc,clang"));
     for (char *cc; (cc = strsep(&list, ","));)
         add_compiler(v, cc);
     if (!v->ways.len) {

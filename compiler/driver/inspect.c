@@ -28,7 +28,8 @@ static bool add_gradient(Eval *e, Trace *trace, Val y)
 {
     Graph *g = trace->graph;
     int n = 0;
-    Val *wrt = arena_array(e->arena, Val, trace->params.len + 1), *out = arena_array(e->arena, Val, trace->params.len + 1);
+    Val *wrt = arena_array(e->arena, Val, trace->params.len + 1),
+        *out = arena_array(e->arena, Val, trace->params.len + 1);
     Val loss = graph_2(g, G_MUL, y, y);
     int rank = graph_node(g, loss)->shape.rank;
     if (rank)
@@ -61,8 +62,8 @@ static BlockLayout layout_of(Arena *arena, const Trace *trace)
 }
 
 /* From the graph on: kernels, C, LLVM's text, machine code. */
-static bool put_code(Arena *arena, DumpStage stage, const Graph *graph, BlockLayout layout, const CodeOptions *options, Buf *text,
-                     const char **error)
+static bool put_code(Arena *arena, DumpStage stage, const Graph *graph, BlockLayout layout, const CodeOptions *options,
+                     Buf *text, const char **error)
 {
     Target target = {.vector_bytes = 4, .registers = 16};
     if (stage != STAGE_C && !emit_target(options, &target, error))
@@ -77,7 +78,8 @@ static bool put_code(Arena *arena, DumpStage stage, const Graph *graph, BlockLay
     return true;
 }
 
-bool inspect_net(Eval *e, const Value *net, DumpStage stage, bool training, const CodeOptions *options, Buf *text, const char **error)
+bool inspect_net(Eval *e, const Value *net, DumpStage stage, bool training, const CodeOptions *options, Buf *text,
+                 const char **error)
 {
     Val y;
     training |= stage == STAGE_GRAD;
@@ -98,7 +100,8 @@ bool inspect_net(Eval *e, const Value *net, DumpStage stage, bool training, cons
 
 typedef struct Count { int64_t *of_param, other; } Count;
 
-/* The place in Trace.params that a value is a view of; -1: none.  shared: those of a MAP's shared operands, or a SCAN's whole ones. */
+/* The place in Trace.params that a value is a view of; -1: none.  shared: those of a MAP's shared operands, or a SCAN's
+ * whole ones. */
 static int param_of(const Graph *g, Val v, const int *shared)
 {
     const Node *node = graph_node(g, v);
@@ -109,7 +112,9 @@ static int param_of(const Graph *g, Val v, const int *shared)
     if (node->op != G_INPUT)
         return -1;
     const GraphInput *in = &g->inputs.at[graph_attr(g, v)->index];
-    return in->kind == IN_BLOCK ? in->index : (in->kind == IN_SHARED || in->kind == IN_WHOLE) && shared ? shared[in->index] : -1;
+    return in->kind == IN_BLOCK                                        ? in->index
+           : (in->kind == IN_SHARED || in->kind == IN_WHOLE) && shared ? shared[in->index]
+                                                                       : -1;
 }
 
 static void count_graph(Arena *arena, const Graph *g, int64_t times, const int *shared, Count *out)
@@ -131,7 +136,8 @@ static void count_graph(Arena *arena, const Graph *g, int64_t times, const int *
             int mapped = graph_attr(g, v)->mapped, *inner = arena_array(arena, int, node->nin + 1);
             for (int k = mapped; k < node->nin; k++)
                 inner[k - mapped] = param_of(g, graph_in(g, v, k), shared);
-            count_graph(arena, graph_attr(g, v)->body, times * shape_size(&graph_node(g, graph_in(g, v, 0))->shape), inner, out);
+            count_graph(arena, graph_attr(g, v)->body, times * shape_size(&graph_node(g, graph_in(g, v, 0))->shape),
+                        inner, out);
         } else if (node->op == G_SCAN) {
             const Attr *attr = graph_attr(g, v);
             int whole = attr->mapped + attr->index, *inner = arena_array(arena, int, node->nin + 1);
@@ -155,7 +161,8 @@ static Datum shape_datum(Arena *arena, const Shape *shape)
 enum { PARAM_COLUMNS = 5 };
 static const char *const param_columns[PARAM_COLUMNS] = {"parameter", "shape", "numbers", "multiplies", "bytes"};
 
-static const Table *params_table(Arena *arena, const char *title, const Trace *trace, const Graph *graph, const char *memory)
+static const Table *params_table(Arena *arena, const char *title, const Trace *trace, const Graph *graph,
+                                 const char *memory)
 {
     int n = trace->params.len;
     Count count = {arena_array(arena, int64_t, n + 1), 0};
@@ -167,7 +174,8 @@ static const Table *params_table(Arena *arena, const char *title, const Trace *t
         const ParamInfo *p = &trace->params.at[i];
         int64_t size = shape_size(&p->shape), room = size * (int64_t)dtype_size(p->dtype);
         const char *path = p->state ? arena_printf(arena, "%s (state)", p->path) : p->path;
-        Datum row[PARAM_COLUMNS] = {datum_text(path), shape_datum(arena, &p->shape), datum_int(size), datum_int(count.of_param[i]), datum_int(room)};
+        Datum row[PARAM_COLUMNS] = {datum_text(path), shape_datum(arena, &p->shape), datum_int(size),
+                                    datum_int(count.of_param[i]), datum_int(room)};
         memcpy(at + PARAM_COLUMNS * i, row, sizeof row);
         numbers += p->state ? 0 : size;
         in_cells += p->cell && !p->state ? size : 0;
@@ -223,7 +231,8 @@ static const char *memory_note(Eval *e, const Value *net, DType precision, const
         put_bytes(&text, trains);
         buf_text(&text, " for the gradient of a training step");
     }
-    buf_printf(&text, ", in batches of %lld on %d thread%s, beside the parameters, their optimizer's state and the data",
+    buf_printf(&text,
+               ", in batches of %lld on %d thread%s, beside the parameters, their optimizer's state and the data",
                (long long)step->batch, step->threads, step->threads == 1 ? "" : "s");
     buf_put(&text, "", 1);
     return buf_done(&text, e->arena);

@@ -10,9 +10,10 @@
 typedef enum DumpStage { STAGE_TOKENS, STAGE_AST, STAGE_GRAPH, STAGE_GRAD, STAGE_KERNEL, STAGE_C, STAGE_LLVM, STAGE_ASM, STAGES } DumpStage;
 extern const char *const stage_names[STAGES];
 
-/* GRAPH and later, of a net whose input is known: of its evaluation, or of the gradient of the sum of the squares of its
- * output with respect to its parameters (GRAD, or training).  False after diagnostics, or with *error. */
-bool inspect_net(Eval *e, const Value *net, DumpStage stage, bool training, const CodeOptions *options, Buf *text, const char **error);
+/* GRAPH and later, of a net whose input is known: of its evaluation, or of the gradient of the sum of the squares of
+ * its output with respect to its parameters (GRAD, or training).  False after diagnostics, or with *error. */
+bool inspect_net(Eval *e, const Value *net, DumpStage stage, bool training, const CodeOptions *options, Buf *text,
+                 const char **error);
 
 /* What a step is looked at for: code, examples of a batch, threads. */
 typedef struct StepCase { const CodeOptions *options; int64_t batch; int threads; } StepCase;

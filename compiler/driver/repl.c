@@ -111,7 +111,10 @@ void repl_resize(Repl *repl, int width, int height)
     repl->lab->options.width = repl->options.width;
 }
 
-size_t repl_bytes(const Repl *repl) { return prompt_bytes(repl->prompt) + arena_used(repl->arena) + arena_used(repl->lab->arena); }
+size_t repl_bytes(const Repl *repl)
+{
+    return prompt_bytes(repl->prompt) + arena_used(repl->arena) + arena_used(repl->lab->arena);
+}
 size_t repl_programs(const Repl *repl) { return lab_programs(repl->lab); }
 
 /* ---- is it complete? ---- */
@@ -241,7 +244,11 @@ static void say_loaded(Repl *repl, const char *path)
     }
     for (int i = 0; i < items->len; i++)
         if (items->at[i]->kind == AST_EXPERIMENT)
-            buf_printf(&line, "%s%s", blocks++ ? ", " : names ? "; to :run: " : "to :run: ", items->at[i]->experiment.name);
+            buf_printf(&line, "%s%s",
+                       blocks++ ? ", "
+                       : names  ? "; to :run: "
+                                : "to :run: ",
+                       items->at[i]->experiment.name);
     buf_put(&line, "", 1);
     repl_say(repl, "%s: %s\n", path, line.at);
     buf_free(&line);

@@ -4,8 +4,8 @@
  * parentheses) or a question (`?name`).  It is complete when the parser says so.  Names and their memory are those of
  * sema/prompt.h.  An error is answered like anything else: no input ends the prompt but :quit.
  *
- * Nothing here touches a terminal: text goes to `put`, lines come from the caller (cli_repl.c), and so do the files that
- * commands name (through support/file.h).  One thread. */
+ * Nothing here touches a terminal: text goes to `put`, lines come from the caller (cli_repl.c), and so do the files
+ * that commands name (through support/file.h).  One thread. */
 #ifndef NIN_REPL_H
 #define NIN_REPL_H
 

@@ -146,7 +146,8 @@ static bool command_type(Repl *repl, const char *rest)
 {
     CommandArgs args;
     Buf line = {0};
-    bool ok = command_open(repl, "type", rest, &args) && flag_is(repl, "type", &args, NULL) && one_arg(repl, "type", &args, "one expression");
+    bool ok = command_open(repl, "type", rest, &args) && flag_is(repl, "type", &args, NULL) &&
+              one_arg(repl, "type", &args, "one expression");
     if (ok) {
         show_type(repl, &args.e, &args.at[0], &line);
         repl_say(repl, "%.*s\n", (int)line.len, line.at);
@@ -173,7 +174,8 @@ static bool command_params(Repl *repl, const char *rest)
     CommandArgs args;
     const Value *net = NULL;
     const Table *table = NULL;
-    if (command_open(repl, "params", rest, &args) && flag_is(repl, "params", &args, NULL) && one_arg(repl, "params", &args, "one net"))
+    if (command_open(repl, "params", rest, &args) && flag_is(repl, "params", &args, NULL) &&
+        one_arg(repl, "params", &args, "one net"))
         net = net_of(repl, "params", &args.at[0]);
     if (net)
         table = inspect_params(&args.e, net, value_shown(&args.e, net), repl->session->precision, NULL);
@@ -194,7 +196,8 @@ static bool show_stage(Repl *repl, const char *name, const char *rest, DumpStage
     const Value *net = NULL;
     const char *error = NULL;
     Buf text = {0};
-    if (command_open(repl, name, rest, &args) && flag_is(repl, name, &args, flag) && one_arg(repl, name, &args, "one net"))
+    if (command_open(repl, name, rest, &args) && flag_is(repl, name, &args, flag) &&
+        one_arg(repl, name, &args, "one net"))
         net = net_of(repl, name, &args.at[0]);
     bool ok = net && inspect_net(&args.e, net, stage, args.flag != NULL, &repl->lab->options.code, &text, &error);
     if (error)
@@ -428,7 +431,8 @@ static bool set_word(Repl *repl, const char *name, const char *value, const char
     return false;
 }
 
-static const char *const on_off[] = {"off", "on"}, *const precisions[] = {"f32", "f64"}, *const graphics[] = {"text", "sixel", "kitty"};
+static const char *const on_off[] = {"off", "on"}, *const precisions[] = {"f32", "f64"},
+                         *const graphics[] = {"text", "sixel", "kitty"};
 
 static void show_settings(Repl *repl)
 {
@@ -591,7 +595,8 @@ ReplStatus command_input(Repl *repl, const char *text, bool last)
         found = &repl_commands[COUNT(repl_commands) - 2];
     ReplStatus status = REPL_FAILED;
     if (!found)
-        repl_error(repl, "there is no command `:%s`%s%s%s", name, near ? "; did you mean `:" : "; :help lists them", near ? near : "", near ? "`?" : "");
+        repl_error(repl, "there is no command `:%s`%s%s%s", name, near ? "; did you mean `:" : "; :help lists them",
+                   near ? near : "", near ? "`?" : "");
     else if (found->run == command_quit)
         status = REPL_QUIT;
     else

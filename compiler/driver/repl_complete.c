@@ -49,8 +49,8 @@ static bool known(Repl *repl, const char *name, PromptName *out)
 
 static void offer_names(Repl *repl, Words *w)
 {
-    static const char *const words[] = {"cell", "net", "fn", "experiment", "test", "use", "for", "if", "else", "param", "state",
-                                        "true", "false", "none", "and", "or", "not", "in"};
+    static const char *const words[] = {"cell",  "net",   "fn",   "experiment", "test", "use", "for", "if",  "else",
+                                        "param", "state", "true", "false",      "none", "and", "or",  "not", "in"};
     const Scope *scopes[] = {repl->prompt->module->scope, repl->session->prelude};
     PromptName name;
     for (int k = 0; k < COUNT(scopes); k++)

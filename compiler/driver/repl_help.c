@@ -118,7 +118,8 @@ bool help_show(Repl *repl, const char *text)
         put_name(repl, &name);
     } else if (!put_code(repl, word) && !put_command(repl, word)) {
         const char *near = near_name(repl, word);
-        repl_error(repl, "nothing is called `%s`%s%s%s", word, near ? "; did you mean `" : "", near ? near : "", near ? "`?" : "");
+        repl_error(repl, "nothing is called `%s`%s%s%s", word, near ? "; did you mean `" : "", near ? near : "",
+                   near ? "`?" : "");
     }
     repl_show_diags(repl);
     prompt_close(repl->prompt);

@@ -2,7 +2,8 @@
  *
  * What is drawn: cells, functions and models of one number as curves, of two as heat maps; runs as the course of their
  * losses; lists and tensors of numbers as curves over their index, or the second over the first where two are given;
- * tables of numbers as heat maps; records of columns (run.curve) as a curve for each.  In the terminal, or into a file (.svg, .png, .pdf) by the report's figures. */
+ * tables of numbers as heat maps; records of columns (run.curve) as a curve for each.  In the terminal, or into a file
+ * (.svg, .png, .pdf) by the report's figures. */
 #include "driver/repl_parts.h"
 
 #include <dirent.h>
@@ -80,8 +81,9 @@ static bool sample(Plot *p, const Value *f, const double *x, int n, Span span, d
     for (int i = 0; i < n; i++) {
         Value argument = value_real(x[i]), value;
         const Tensor *out;
-        bool ok = f->kind == V_OBJECT && f->object->class->call ? f->object->class->call(p->e, f->object, &argument, 1, span, &value)
-                                                                 : eval_call(p->e, f, &argument, 1, span, &value);
+        bool ok = f->kind == V_OBJECT && f->object->class->call
+                      ? f->object->class->call(p->e, f->object, &argument, 1, span, &value)
+                      : eval_call(p->e, f, &argument, 1, span, &value);
         if (!ok || !value_as_tensor(p->e, &value, DT_F64, span, &out))
             return false;
         y[i] = shape_size(&out->shape) ? *(const double *)out->data : NAN;
@@ -118,10 +120,13 @@ static bool add_function(Plot *p, const Value *f, const Ast *ast)
     if (arity == 2)
         return add_surface(p, f, ast);
     if (arity > 2)
-        repl_error(p->repl, "%s takes %d numbers: :plot draws functions of one or two; section(f, argument: %d, at: 0) fixes one",
-                   value_shown(p->e, f), arity, arity);
+        repl_error(
+            p->repl,
+            "%s takes %d numbers: :plot draws functions of one or two; section(f, argument: %d, at: 0) fixes one",
+            value_shown(p->e, f), arity, arity);
     else
-        repl_error(p->repl, "%s is no function of numbers; a model of it is: fresh(net, seed: 1)", value_shown(p->e, f));
+        repl_error(p->repl, "%s is no function of numbers; a model of it is: fresh(net, seed: 1)",
+                   value_shown(p->e, f));
     return false;
 }
 
@@ -182,7 +187,8 @@ static bool add_columns(Plot *p, const Value *record)
         return false;
     for (int i = 0; i < record->record->len; i++) {
         const Value *column = &record->record->at[i];
-        if (column == epoch || column->kind != V_TENSOR || !value_as_tensor(p->e, column, DT_F64, (Span){0}, &y) || y->shape.rank != 1)
+        if (column == epoch || column->kind != V_TENSOR || !value_as_tensor(p->e, column, DT_F64, (Span){0}, &y) ||
+            y->shape.rank != 1)
             continue;
         int64_t n = shape_size(&y->shape);
         double *index = arena_array(p->arena, double, n + 1);
@@ -209,9 +215,11 @@ static bool add(Plot *p, const Value *value, const Ast *ast)
         p->grid = (FigureGrid){s->nx, s->ny, s->x[0], s->x[s->nx - 1], s->y[0], s->y[s->ny - 1], s->z};
         return true;
     }
-    if (value->kind == V_CALLABLE || (value->kind == V_OBJECT && (value->object->class->call || value->object->class->arity)))
+    if (value->kind == V_CALLABLE ||
+        (value->kind == V_OBJECT && (value->object->class->call || value->object->class->arity)))
         return add_function(p, value, ast);
-    if (value->kind == V_LIST && value->list->len && (value->list->at[0].kind == V_CALLABLE || value->list->at[0].kind == V_OBJECT)) {
+    if (value->kind == V_LIST && value->list->len &&
+        (value->list->at[0].kind == V_CALLABLE || value->list->at[0].kind == V_OBJECT)) {
         for (int i = 0; i < value->list->len; i++)
             if (!add(p, &value->list->at[i], ast))
                 return false;
@@ -253,8 +261,10 @@ static bool labels_read(Plot *p, const CommandArgs *args)
         } else if (strcmp(args->label[i], "to") == 0 && args->at[i].kind == V_TEXT) {
             p->to = args->at[i].text;
         } else {
-            repl_error(p->repl, strcmp(args->label[i], "to") == 0 ? "to: takes the name of a file: to: \"%s.svg\""
-                                                                  : ":plot has no argument %s; it has over: and to:", args->label[i]);
+            repl_error(p->repl,
+                       strcmp(args->label[i], "to") == 0 ? "to: takes the name of a file: to: \"%s.svg\""
+                                                         : ":plot has no argument %s; it has over: and to:",
+                       args->label[i]);
             return false;
         }
     }
@@ -267,7 +277,8 @@ static void pair(Plot *p, int columns)
     if (columns != 2 || p->count != 2 || p->heat || p->series[0].n != p->series[1].n)
         return;
     p->x_title = p->series[0].label;
-    p->series[0] = (FigureSeries){.label = p->series[1].label, .x = p->series[0].y, .y = p->series[1].y, .n = p->series[1].n};
+    p->series[0] = (FigureSeries){
+        .label = p->series[1].label, .x = p->series[0].y, .y = p->series[1].y, .n = p->series[1].n};
     p->count = 1;
 }
 
@@ -301,7 +312,8 @@ static bool write_file(Plot *p, const FigureSpec *spec)
         repl_error(p->repl, "a plot is written as .svg, .png or .pdf: to: \"plot.svg\"");
         return false;
     }
-    char *folder = arena_printf(p->arena, "%.*s.nin-plot-XXXXXX", slash ? (int)(slash + 1 - p->to) : 0, p->to), *error = NULL;
+    char *folder = arena_printf(p->arena, "%.*s.nin-plot-XXXXXX", slash ? (int)(slash + 1 - p->to) : 0, p->to),
+         *error = NULL;
     FigureTools tools = {.pdf = pdf, .sync = FILE_NO_SYNC};
     FigureResult result = {0};
     if (!mkdtemp(folder)) {
@@ -322,7 +334,10 @@ static bool write_file(Plot *p, const FigureSpec *spec)
 
 static bool to_file(Plot *p)
 {
-    FigureMark mark = {.kind = p->heat ? MARK_HEAT : MARK_LINES, .series = p->series, .count = p->heat ? 0 : p->count, .grid = p->heat ? &p->grid : NULL};
+    FigureMark mark = {.kind = p->heat ? MARK_HEAT : MARK_LINES,
+                       .series = p->series,
+                       .count = p->heat ? 0 : p->count,
+                       .grid = p->heat ? &p->grid : NULL};
     FigurePanel panel = {.marks = &mark, .count = 1};
     FigureSpec spec = {.name = "plot", .x = {.title = p->x_title}, .y = {.title = p->y_title}, .rows = 1, .columns = 1, .panels = &panel, .panel_count = 1};
     return write_file(p, &spec);
@@ -332,8 +347,12 @@ static void to_terminal(Plot *p)
 {
     const ReplOptions *o = &p->repl->options;
     int height = o->height - 3 < 24 ? o->height - 3 : 24;
-    TerminalStyle style = {.width = o->width < 100 ? o->width : 100, .height = height, .color = o->color,
-                           .pixels = o->graphics == GRAPHICS_SIXEL ? PIXELS_SIXEL : o->graphics == GRAPHICS_KITTY ? PIXELS_KITTY : PIXELS_NONE};
+    TerminalStyle style = {.width = o->width < 100 ? o->width : 100,
+                           .height = height,
+                           .color = o->color,
+                           .pixels = o->graphics == GRAPHICS_SIXEL   ? PIXELS_SIXEL
+                                     : o->graphics == GRAPHICS_KITTY ? PIXELS_KITTY
+                                                                     : PIXELS_NONE};
     Buf text = {0};
     if (p->heat)
         terminal_heat(&p->grid, &style, &text);

@@ -144,7 +144,9 @@ static void list_size(const Value *value, Buf *out)
 static void show_plain(Repl *repl, const Value *value)
 {
     Buf whole = {0}, small = {0};
-    int64_t size = value->kind == V_TENSOR ? shape_size(&value->tensor->shape) : value->kind == V_LIST ? value->list->len : 0;
+    int64_t size = value->kind == V_TENSOR ? shape_size(&value->tensor->shape)
+                   : value->kind == V_LIST ? value->list->len
+                                           : 0;
     if (size <= 1000)
         value_show(value, &whole);
     if (size <= 1000 && text_columns(whole.at, whole.len) <= 2 * repl->options.width) {
@@ -236,7 +238,10 @@ static bool is_ready(const Callable *c)
     return true;
 }
 
-static void count_text(Buf *out, int64_t n, const char *what) { buf_printf(out, "%lld %s%s", (long long)n, what, n == 1 ? "" : "s"); }
+static void count_text(Buf *out, int64_t n, const char *what)
+{
+    buf_printf(out, "%lld %s%s", (long long)n, what, n == 1 ? "" : "s");
+}
 
 /* ", by grid[...]": how a model's cell is evaluated. */
 static void put_strategy(const Callable *c, Buf *out)
@@ -324,7 +329,8 @@ static void put_result(Repl *repl, const Value *fn, Buf *out)
         args[i] = sample(def->formal_types[i]);
     bool known = !loops && !def->builtin && !def->ast->def.type && is_ready(fn->callable) &&
                  eval_call(&check, fn, args, n, (Span){0}, &result);
-    if (known && result.kind != V_ABSTRACT && result.kind != V_NONE && result.kind != V_ERROR && result.kind != V_CALLABLE) {
+    if (known && result.kind != V_ABSTRACT && result.kind != V_NONE && result.kind != V_ERROR &&
+        result.kind != V_CALLABLE) {
         buf_text(out, " -> ");
         if (is_session(&result))
             buf_text(out, "session");
@@ -371,7 +377,8 @@ static void net_facts(Repl *repl, Eval *e, const Value *net, Buf *out)
     Value y;
     int mark = diags_mark(&repl->session->diags);
     net_type(repl, net->callable->def->ast, out);
-    Trace *trace = is_ready(net->callable) ? net_trace(e, net, repl->session->precision, false, NULL, 0, (Span){0}, &y) : NULL;
+    Trace *trace = is_ready(net->callable) ? net_trace(e, net, repl->session->precision, false, NULL, 0, (Span){0}, &y)
+                                           : NULL;
     if (!trace) {
         diags_discard(&repl->session->diags, mark);
         return;
@@ -414,7 +421,8 @@ void show_type(Repl *repl, Eval *e, const Value *value, Buf *out)
             buf_text(out, "list of numbers, ");
             shape_print(&t->shape, out);
         } else {
-            buf_printf(out, value->kind == V_LIST ? "list of %d" : "record of %d", value->kind == V_LIST ? value->list->len : value->record->len);
+            buf_printf(out, value->kind == V_LIST ? "list of %d" : "record of %d",
+                       value->kind == V_LIST ? value->list->len : value->record->len);
         }
         diags_discard(&repl->session->diags, mark);
     } else if (value->kind == V_OBJECT) {

@@ -1,9 +1,11 @@
-/* artifact.h -- what is built for a device: functions, weights, vectors of a self-test; printed as C, or as machine code.
+/* artifact.h -- what is built for a device: functions, weights, vectors of a self-test; printed as C, or as machine
+ * code.
  *
  * Three functions share one state and one workspace:  predict (x -> outputs),  loss (x, target -> a number) and
  * train_step (x, target -> new weights, the loss before).  Fields are the weights and states, by path; those that a
- * training step writes (or all, if the weights are loaded) lie in the state struct, the others are constants of the code.
- * The struct's fields stand in the order of falling element sizes, so its layout is the same in C and in machine code. */
+ * training step writes (or all, if the weights are loaded) lie in the state struct, the others are constants of the
+ * code. The struct's fields stand in the order of falling element sizes, so its layout is the same in C and in machine
+ * code. */
 #ifndef NIN_ARTIFACT_H
 #define NIN_ARTIFACT_H
 
@@ -89,8 +91,10 @@ const char *c_element(KScalar element);                  /* "float", "unsigned c
 
 /* The functions of a device, named; call_name[k] is the function of call k. */
 typedef struct CFunctions { const char **call_name; uint64_t needs; } CFunctions;
-/* data_number: by K_DATA's number, the constant nin_data_N.  arg_name(data, spot): how an argument is called if all calls of a function agree on it. */
-CFunctions c_functions(Arena *arena, const Device *device, const char *role, const int *data_number, const char *(*spot_name)(void *data, int spot),
-                       const char *(*call_label)(void *data, int call), void *data, Buf *out);
+/* data_number: by K_DATA's number, the constant nin_data_N.  arg_name(data, spot): how an argument is called if all
+ * calls of a function agree on it. */
+CFunctions c_functions(Arena *arena, const Device *device, const char *role, const int *data_number,
+                       const char *(*spot_name)(void *data, int spot), const char *(*call_label)(void *data, int call),
+                       void *data, Buf *out);
 
 #endif

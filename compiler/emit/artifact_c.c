@@ -33,7 +33,9 @@ static int64_t field_bytes(const ArtifactField *f) { return shape_size(&f->shape
 
 static int data_find(const Artifact *a, const ArtifactData *data) {
     int k = 0;
-    while (k < a->datas && (a->data[k].element != data->element || a->data[k].size != data->size || memcmp(a->data[k].bytes, data->bytes, (size_t)data->size))) k++;
+    while (k < a->datas && (a->data[k].element != data->element || a->data[k].size != data->size ||
+                            memcmp(a->data[k].bytes, data->bytes, (size_t)data->size)))
+        k++;
     return k;
 }
 
@@ -80,29 +82,33 @@ static bool has_loss(const Artifact *a) { return a->fn[ROLE_LOSS].device || a->f
 
 static void report(const Artifact *a, Buf *out) {
     const ArtifactMeasure *m = &a->measure;
-    buf_printf(out, " *\n *   constants   %lld bytes (without the self-test's)\n", (long long)artifact_constant_bytes(a));
+    buf_printf(out, " *\n *   constants   %lld bytes (without the self-test's)\n",
+               (long long)artifact_constant_bytes(a));
     if (has_state(a)) buf_printf(out, " *   state       %lld bytes\n", (long long)a->state_bytes);
     buf_printf(out, " *   workspace   %lld bytes\n", (long long)artifact_work_bytes(a));
     for (int r = 0; r < ROLES; r++)
         if (a->fn[r].device)
-            buf_printf(out, " *   %-11s %lld multiplications, those of multiply-adds among them\n", role_names[r], (long long)a->fn[r].device->multiplies);
+            buf_printf(out, " *   %-11s %lld multiplications, those of multiply-adds among them\n", role_names[r],
+                       (long long)a->fn[r].device->multiplies);
     if (m->compiler)
-        buf_printf(out, " *   code        %lld bytes, stack %lld bytes, as %s -Os makes it\n", (long long)m->code, (long long)m->stack, m->compiler);
+        buf_printf(out, " *   code        %lld bytes, stack %lld bytes, as %s -Os makes it\n", (long long)m->code,
+                   (long long)m->stack, m->compiler);
 }
 
 static void struct_field(Buf *out, KScalar element, const char *name, int64_t n, const char *comment) {
-    buf_printf(out, "    %s %s[%lld];%s%s%s\n", c_element(element), name, (long long)n, comment ? "  /* " : "", comment ? comment : "",
-               comment ? " */" : "");
+    buf_printf(out, "    %s %s[%lld];%s%s%s\n", c_element(element), name, (long long)n, comment ? "  /* " : "",
+               comment ? comment : "", comment ? " */" : "");
 }
 
 static void state_struct(const Artifact *a, Buf *out) {
-    buf_printf(out, "/* What learning changes%s. */\ntypedef struct %s_state {\n", a->separate ? ", and all other weights: the bytes of the file of weights" : "",
-               a->prefix);
+    buf_printf(out, "/* What learning changes%s. */\ntypedef struct %s_state {\n",
+               a->separate ? ", and all other weights: the bytes of the file of weights" : "", a->prefix);
     if (a->fn[ROLE_TRAIN].device) buf_text(out, "    int64_t step;  /* steps taken */\n");
     for (int width = 8; width > 0; width /= 2)
         for (int k = 0; k < a->fields; k++) {
             const ArtifactField *f = &a->field[k];
-            if (f->in_state && kscalar_bytes(f->element) == width) struct_field(out, f->element, f->name, shape_size(&f->shape), f->path);
+            if (f->in_state && kscalar_bytes(f->element) == width)
+                struct_field(out, f->element, f->name, shape_size(&f->shape), f->path);
         }
     buf_printf(out, "} %s_state;\n\n", a->prefix);
 }
@@ -113,7 +119,8 @@ static const char *work_member(KScalar s) {
 
 static void work_struct(const Artifact *a, Buf *out) {
     bool any = false;
-    buf_printf(out, "/* Memory for one call at a time; holds nothing between calls. */\ntypedef struct %s_work {\n", a->prefix);
+    buf_printf(out, "/* Memory for one call at a time; holds nothing between calls. */\ntypedef struct %s_work {\n",
+               a->prefix);
     static const KScalar order[] = {KS_F64, KS_I64, KS_F32, KS_I32, KS_BOOL};
     for (int k = 0; k < COUNT(order); k++) {
         int64_t n = artifact_work_elements(a, order[k]);
@@ -135,7 +142,8 @@ static void prototype(const Artifact *a, ArtifactRole role, Buf *out) {
     buf_printf(out, "%s %s_%s(", gives, a->prefix, role_names[role]);
     if (has_state(a)) buf_printf(out, "%s%s_state *state, ", role == ROLE_TRAIN ? "" : "const ", a->prefix);
     buf_printf(out, "%s_work *work, const %s x[%lld]", a->prefix, c_element(a->input_element), (long long)a->inputs);
-    if (role == ROLE_PREDICT && a->gives_values) buf_printf(out, ", %s y[%lld]", c_element(a->output_element), (long long)a->outputs);
+    if (role == ROLE_PREDICT && a->gives_values)
+        buf_printf(out, ", %s y[%lld]", c_element(a->output_element), (long long)a->outputs);
     if (role != ROLE_PREDICT) {
         buf_text(out, ", ");
         target_parameter(a, out);
@@ -146,8 +154,11 @@ static void prototype(const Artifact *a, ArtifactRole role, Buf *out) {
 static bool starts(const Artifact *a) { return has_state(a) && !a->separate; }
 
 static void prototypes(const Artifact *a, Buf *out) {
-    if (starts(a)) buf_printf(out, "/* The state that the artifact was made with. */\nvoid %s_start(%s_state *state);\n\n", a->prefix, a->prefix);
-    buf_printf(out, "/* %s%s%s of one example. */\n", a->gives_values ? "The outputs" : "", a->gives_values && a->gives_class ? ", and the number of the class, " : "",
+    if (starts(a))
+        buf_printf(out, "/* The state that the artifact was made with. */\nvoid %s_start(%s_state *state);\n\n",
+                   a->prefix, a->prefix);
+    buf_printf(out, "/* %s%s%s of one example. */\n", a->gives_values ? "The outputs" : "",
+               a->gives_values && a->gives_class ? ", and the number of the class, " : "",
                a->gives_class && !a->gives_values ? "The number of the class" : "");
     prototype(a, ROLE_PREDICT, out);
     buf_text(out, ";\n\n");
@@ -165,7 +176,8 @@ static void prototypes(const Artifact *a, Buf *out) {
                   "   were contracted), from 10 on the vectors.");
     if (starts(a)) buf_text(out, "  Leaves the state as start does.");
     buf_text(out, " */\n");
-    buf_printf(out, "int %s_selftest(%s%s%s%s_work *work);\n", a->prefix, has_state(a) ? a->prefix : "", has_state(a) ? "_state *state, " : "", "", a->prefix);
+    buf_printf(out, "int %s_selftest(%s%s%s%s_work *work);\n", a->prefix, has_state(a) ? a->prefix : "",
+               has_state(a) ? "_state *state, " : "", "", a->prefix);
 }
 
 void artifact_header(const Artifact *a, Buf *out) {
@@ -174,7 +186,9 @@ void artifact_header(const Artifact *a, Buf *out) {
     buf_printf(out, "/* %s.h -- %s\n", a->prefix, a->origin);
     for (int k = 0; k < a->note_count; k++) buf_printf(out, "%s%s\n", k ? " * " : " *\n * ", a->notes[k]);
     report(a, out);
-    buf_printf(out, " */\n#ifndef %s_H\n#define %s_H\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n", upper, upper);
+    buf_printf(
+        out, " */\n#ifndef %s_H\n#define %s_H\n\n#include <stdint.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n",
+        upper, upper);
     buf_printf(out, "#define %s_INPUTS %lld\n", upper, (long long)a->inputs);
     if (a->gives_values) buf_printf(out, "#define %s_OUTPUTS %lld\n", upper, (long long)a->outputs);
     if (a->gives_class) buf_printf(out, "#define %s_CLASSES %lld\n", upper, (long long)a->classes);
@@ -195,8 +209,10 @@ static void numbers(Buf *out, KScalar element, const void *data, int64_t n) {
         switch (element) {
         case KS_F32: ok = c_real(out, ((const float *)data)[i], true); break;
         case KS_F64: ok = c_real(out, ((const double *)data)[i], false); break;
-        case KS_I32: buf_printf(out, "%s%lld", ((const int32_t *)data)[i] == INT32_MIN ? "-2147483647 - " : "",
-                                ((const int32_t *)data)[i] == INT32_MIN ? 1LL : (long long)((const int32_t *)data)[i]); break;
+        case KS_I32:
+            buf_printf(out, "%s%lld", ((const int32_t *)data)[i] == INT32_MIN ? "-2147483647 - " : "",
+                       ((const int32_t *)data)[i] == INT32_MIN ? 1LL : (long long)((const int32_t *)data)[i]);
+            break;
         case KS_I64: buf_printf(out, "(int64_t)UINT64_C(%llu)", (unsigned long long)((const uint64_t *)data)[i]); break;
         case KS_BOOL: buf_printf(out, "%d", ((const unsigned char *)data)[i] != 0); break;
         case KS_VOID: case KS_PTR: break;
@@ -204,7 +220,10 @@ static void numbers(Buf *out, KScalar element, const void *data, int64_t n) {
         if (!ok) {
             double x = element == KS_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
             out->len = before;
-            buf_printf(out, "%s%s", i % 8 ? " " : "\n    ", x > 0 ? "NIN_INFINITY" : x < 0 ? "-NIN_INFINITY" : "NIN_NAN");
+            buf_printf(out, "%s%s", i % 8 ? " " : "\n    ",
+                       x > 0   ? "NIN_INFINITY"
+                       : x < 0 ? "-NIN_INFINITY"
+                               : "NIN_NAN");
         }
         buf_text(out, i + 1 < n ? "," : "");
     }
@@ -222,16 +241,19 @@ static void weights(const Artifact *a, Arena *arena, Buf *out) {
         const ArtifactField *f = &a->field[k];
         Buf shape = {0};
         shape_print(&f->shape, &shape);
-        const char *comment = arena_printf(arena, "%s %.*s%s", f->path, (int)shape.len, shape.at, f->in_state ? " at the start" : "");
+        const char *comment = arena_printf(arena, "%s %.*s%s", f->path, (int)shape.len, shape.at,
+                                           f->in_state ? " at the start" : "");
         buf_free(&shape);
-        constant(out, f->element, f->in_state ? arena_printf(arena, "start_%s", f->name) : f->name, comment, f->value, shape_size(&f->shape));
+        constant(out, f->element, f->in_state ? arena_printf(arena, "start_%s", f->name) : f->name, comment, f->value,
+                 shape_size(&f->shape));
     }
 }
 
 static void data_constants(const Artifact *a, Arena *arena, Buf *out) {
     for (int k = 0; k < a->datas; k++)
         if (a->data[k].element != KS_VOID)
-            constant(out, a->data[k].element, arena_printf(arena, "nin_data_%d", k), NULL, a->data[k].bytes, a->data[k].size / kscalar_bytes(a->data[k].element));
+            constant(out, a->data[k].element, arena_printf(arena, "nin_data_%d", k), NULL, a->data[k].bytes,
+                     a->data[k].size / kscalar_bytes(a->data[k].element));
 }
 
 static void role_constants(const Text *t, Buf *out) {
@@ -241,7 +263,8 @@ static void role_constants(const Text *t, Buf *out) {
         const Spot *p = &d->spot[k];
         const char *role = role_prefix[t->role];
         if (p->kind == SPOT_SETTINGS)
-            constant(out, KS_F64, arena_printf(t->arena, "%s_settings", role), "numbers of loss and optimizer", fn->settings, fn->setting_count);
+            constant(out, KS_F64, arena_printf(t->arena, "%s_settings", role), "numbers of loss and optimizer",
+                     fn->settings, fn->setting_count);
         if (p->kind == SPOT_KEYS)
             constant(out, p->element, arena_printf(t->arena, "%s_keys", role), "of random numbers", fn->keys,
                      (int64_t)fn->key_count * 8 / kscalar_bytes(p->element));
@@ -283,7 +306,8 @@ static const char *call_label(void *data, int number) {
     const Text *t = data;
     const ArtifactFn *fn = &t->a->fn[t->role];
     const DeviceCall *call = &fn->device->call[number];
-    const char *what = strncmp(call->what, "rows", 4) == 0 ? "rows" : identifier(t->arena, call->what, strlen(call->what));
+    const char *what = strncmp(call->what, "rows", 4) == 0 ? "rows"
+                                                           : identifier(t->arena, call->what, strlen(call->what));
     bool cell = strncmp(call->what, "map", 3) == 0;
     for (int k = 0; k < call->args; k++) {
         const Spot *p = &fn->device->spot[call->spot[k]];
@@ -345,7 +369,8 @@ static void entry(const Text *t, const CFunctions *functions, Buf *out) {
     prototype(a, t->role, out);
     buf_text(out, "\n{\n");
     if (t->role == ROLE_PREDICT && a->gives_class) buf_text(out, "    int32_t best = 0;\n");
-    if (t->role != ROLE_PREDICT) buf_printf(out, "    %s result = 0;\n", series ? "double" : c_element(a->output_element));
+    if (t->role != ROLE_PREDICT)
+        buf_printf(out, "    %s result = 0;\n", series ? "double" : c_element(a->output_element));
     if (has_state(a) && !uses_state(t)) buf_text(out, "    (void)state;\n");
     if (!uses_work(d)) buf_text(out, "    (void)work;\n");
     for (int c = 0; c < d->calls; c++) {
@@ -367,7 +392,8 @@ static void start(const Artifact *a, Buf *out) {
     if (a->fn[ROLE_TRAIN].device) buf_text(out, "    state->step = 0;\n");
     for (int k = 0; k < a->fields; k++)
         if (a->field[k].in_state)
-            buf_printf(out, "    memcpy(state->%s, start_%s, sizeof state->%s);\n", a->field[k].name, a->field[k].name, a->field[k].name);
+            buf_printf(out, "    memcpy(state->%s, start_%s, sizeof state->%s);\n", a->field[k].name, a->field[k].name,
+                       a->field[k].name);
     buf_text(out, "}\n");
 }
 
@@ -410,29 +436,35 @@ static void test_vectors(const Artifact *a, Buf *out) {
     if (a->gives_values) bit_constants(out, a->output_element, "test_y", a->vector_y, n * a->outputs);
     if (a->gives_class) constant(out, KS_I32, "test_class", NULL, a->vector_class, n);
     if (has_loss(a) && a->vector_loss) {
-        constant(out, a->target_class ? KS_I32 : a->output_element, "test_target", NULL, a->vector_target, n * (a->target_class ? 1 : a->targets));
+        constant(out, a->target_class ? KS_I32 : a->output_element, "test_target", NULL, a->vector_target,
+                 n * (a->target_class ? 1 : a->targets));
         bit_constants(out, KS_F32, "test_loss", a->vector_loss, n);
     }
 }
 
-static const char *target_text(const Artifact *a) { return a->target_class ? "test_target[k]" : "test_target + k * TARGETS"; }
+static const char *target_text(const Artifact *a) {
+    return a->target_class ? "test_target[k]" : "test_target + k * TARGETS";
+}
 
 static void selftest(const Text *t, bool fma, Buf *out) {
     const Artifact *a = t->a;
-    const char *state = has_state(a) ? "state, " : "", *bits = a->output_element == KS_F64 ? "test_bits64" : "test_bits";
+    const char *state = has_state(a) ? "state, " : "",
+               *bits = a->output_element == KS_F64 ? "test_bits64" : "test_bits";
     bool learns = a->fn[ROLE_TRAIN].device && a->vector_loss;
     buf_printf(out, "\n#ifndef %s_NO_SELFTEST\n", t->upper);
     test_vectors(a, out);
     if (learns || (a->gives_values && a->output_element == KS_F32)) buf_text(out, test_bits);
     if (a->gives_values && a->output_element == KS_F64) buf_text(out, test_bits64);
-    buf_printf(out, arithmetic_test, fma ? "    r = nin_fmaf(a, a, c);\n    if (!(r > tiny * half && r < more))\n        return 2;\n" : "");
-    buf_printf(out, "int %s_selftest(%s%s%s_work *work)\n{\n", a->prefix, has_state(a) ? a->prefix : "", has_state(a) ? "_state *state, " : "", a->prefix);
+    buf_printf(out, arithmetic_test,
+               fma ? "    r = nin_fmaf(a, a, c);\n    if (!(r > tiny * half && r < more))\n        return 2;\n" : "");
+    buf_printf(out, "int %s_selftest(%s%s%s_work *work)\n{\n", a->prefix, has_state(a) ? a->prefix : "",
+               has_state(a) ? "_state *state, " : "", a->prefix);
     if (a->gives_values) buf_printf(out, "    %s y[%s_OUTPUTS];\n", c_element(a->output_element), t->upper);
     buf_text(out, "    int k, bad = check_arithmetic();\n    if (bad != 0)\n        return bad;\n");
     if (starts(a)) buf_printf(out, "    %s_start(state);\n", a->prefix);
     buf_printf(out, "    for (k = 0; k < %d; k++) {\n", a->vectors);
-    buf_printf(out, "        %s%s_predict(%swork, test_x + k * %s_INPUTS%s);\n", a->gives_class ? "const int32_t best = " : "", a->prefix, state, t->upper,
-               a->gives_values ? ", y" : "");
+    buf_printf(out, "        %s%s_predict(%swork, test_x + k * %s_INPUTS%s);\n",
+               a->gives_class ? "const int32_t best = " : "", a->prefix, state, t->upper, a->gives_values ? ", y" : "");
     if (a->gives_class) buf_text(out, "        if (best != test_class[k])\n            return 10 + k;\n");
     if (a->gives_values)
         buf_printf(out, "        {\n            int i;\n            for (i = 0; i < %s_OUTPUTS; i++)\n"
@@ -446,7 +478,8 @@ static void selftest(const Text *t, bool fma, Buf *out) {
         buf_printf(out, ");\n        if (test_bits(loss) != test_loss[k])\n            return 1000 + k;\n    }\n");
         if (starts(a)) buf_printf(out, "    %s_start(state);\n", a->prefix);
     }
-    buf_printf(out, "    return 0;\n}\n\n#ifdef %s_MAIN\nint main(void)\n{\n    static %s_work work;\n", t->upper, a->prefix);
+    buf_printf(out, "    return 0;\n}\n\n#ifdef %s_MAIN\nint main(void)\n{\n    static %s_work work;\n", t->upper,
+               a->prefix);
     if (has_state(a)) buf_printf(out, "    static %s_state state;\n", a->prefix);
     buf_printf(out, "    return %s_selftest(%s&work);\n}\n#endif\n#endif\n", a->prefix, has_state(a) ? "&state, " : "");
 }
@@ -472,7 +505,8 @@ void artifact_source(const Artifact *a, const char *header, Buf *out) {
         if (!a->fn[r].device) continue;
         t.role = (ArtifactRole)r;
         role_constants(&t, &constants);
-        CFunctions functions = c_functions(arena, a->fn[r].device, role_prefix[r], a->fn[r].data, spot_name, call_label, &t, &kernels);
+        CFunctions functions = c_functions(arena, a->fn[r].device, role_prefix[r], a->fn[r].data, spot_name, call_label,
+                                           &t, &kernels);
         needs |= functions.needs;
         entry(&t, &functions, &entries);
     }

@@ -1,7 +1,7 @@
 /* artifact_machine.c -- an artifact's functions as calls of its kernels, for machine code.
  *
- * Parameters stand as in the header: state (if there is one), work, x, and y or the target.  The self-test calls them on the
- * vectors and compares words; a small kernel does that, `lo` being the number to give back. */
+ * Parameters stand as in the header: state (if there is one), work, x, and y or the target.  The self-test calls them
+ * on the vectors and compares words; a small kernel does that, `lo` being the number to give back. */
 #include "emit/artifact.h"
 #include "emit/machine.h"
 
@@ -24,7 +24,9 @@ static int add_constant(Maker *m, const void *bytes, int64_t size) {
     return m->constant.len - 1;
 }
 
-static MachinePointer pointer(MachineBase base, int index, int64_t offset) { return (MachinePointer){base, index, offset}; }
+static MachinePointer pointer(MachineBase base, int index, int64_t offset) {
+    return (MachinePointer){base, index, offset};
+}
 
 /* ---- kernels of all roles in one module ---- */
 
@@ -49,7 +51,8 @@ static void make_compare(Maker *m) {
     KFunc *f = kfunc_new(to, "compare");
     m->compare = to->func.len - 1;
     KVal a = k_arg(to, f, 0), b = k_arg(to, f, 1), status = k_arg(to, f, 2), zero = k_int(to, f, KS_I64, 0);
-    KVal number = k_cast(to, f, KT(I32), k_lo(to, f)), none = k_int(to, f, KS_I32, 0), start = k_load(to, f, KT(I32), status, zero);
+    KVal number = k_cast(to, f, KT(I32), k_lo(to, f)), none = k_int(to, f, KS_I32, 0),
+         start = k_load(to, f, KT(I32), status, zero);
     KVal i = k_for(to, f, zero, k_hi(to, f), 1);
     KVal carried = k_carry(to, f, start);
     KVal differs = k_2(to, f, K_NE, k_load(to, f, KT(I32), a, i), k_load(to, f, KT(I32), b, i));
@@ -65,7 +68,8 @@ static void make_compare(Maker *m) {
 static int64_t work_offset(const Artifact *a, KScalar element) {
     static const KScalar order[] = {KS_F64, KS_I64, KS_F32, KS_I32, KS_BOOL};
     int64_t at = 0;
-    for (int k = 0; k < COUNT(order) && order[k] != element; k++) at += artifact_work_elements(a, order[k]) * kscalar_bytes(order[k]);
+    for (int k = 0; k < COUNT(order) && order[k] != element; k++)
+        at += artifact_work_elements(a, order[k]) * kscalar_bytes(order[k]);
     return at;
 }
 
@@ -85,7 +89,9 @@ static MachinePointer spot_pointer(Maker *m, ArtifactRole role, const Spot *p) {
         if (role == ROLE_PREDICT && p->index == 0 && m->a->gives_values) return pointer(BASE_PARAM, x_param(m) + 1, 0);
         return pointer(BASE_LOCAL, 1, 0);
     case SPOT_SERIES: return pointer(BASE_LOCAL, 1, 0);
-    case SPOT_WORK: return pointer(BASE_PARAM, work_param(m), work_offset(m->a, p->element) + p->offset * kscalar_bytes(p->element));
+    case SPOT_WORK:
+        return pointer(BASE_PARAM, work_param(m),
+                       work_offset(m->a, p->element) + p->offset * kscalar_bytes(p->element));
     case SPOT_STEP: return pointer(BASE_PARAM, 0, 0);
     case SPOT_SETTINGS: return pointer(BASE_CONSTANT, add_constant(m, fn->settings, 8 * fn->setting_count), 0);
     case SPOT_KEYS: return pointer(BASE_CONSTANT, add_constant(m, fn->keys, 8 * fn->key_count), 0);
@@ -98,7 +104,11 @@ static void role_function(Maker *m, ArtifactRole role) {
     const Artifact *a = m->a;
     const Device *d = a->fn[role].device;
     bool series = false;
-    MachineFn fn = {.name = arena_printf(m->arena, "%s_%s", a->prefix, names[role]), .params = x_param(m) + 1, .locals = 2, .local = {8, 8}, .result = -1};
+    MachineFn fn = {.name = arena_printf(m->arena, "%s_%s", a->prefix, names[role]),
+                    .params = x_param(m) + 1,
+                    .locals = 2,
+                    .local = {8, 8},
+                    .result = -1};
     for (int k = 0; k < d->spots; k++) series |= d->spot[k].kind == SPOT_SERIES;
     fn.call = arena_array(m->arena, MachineCall, d->calls + 1);
     for (int c = 0; c < d->calls; c++) {
@@ -136,7 +146,8 @@ static void start_function(Maker *m) {
     char *bytes = arena_alloc(m->arena, (size_t)a->state_bytes + 1);
     for (int k = 0; k < a->fields; k++)
         if (a->field[k].in_state)
-            memcpy(bytes + a->field[k].offset, a->field[k].value, (size_t)(shape_size(&a->field[k].shape) * kscalar_bytes(a->field[k].element)));
+            memcpy(bytes + a->field[k].offset, a->field[k].value,
+                   (size_t)(shape_size(&a->field[k].shape) * kscalar_bytes(a->field[k].element)));
     m->start = add_constant(m, bytes, a->state_bytes);
     MachineFn fn = {.name = arena_printf(m->arena, "%s_start", a->prefix), .params = 1, .calls = 1, .result = -1};
     fn.call = arena_array(m->arena, MachineCall, 1);
@@ -168,9 +179,11 @@ static void test_vector(Maker *m, Test *t, int k) {
     call.arg[call.args++] = pointer(BASE_CONSTANT, t->x, x);
     if (a->gives_values) call.arg[call.args++] = pointer(BASE_LOCAL, 1, 0);
     t->fn->call[t->fn->calls++] = call;
-    if (a->gives_class) compare_words(m, t->fn, pointer(BASE_LOCAL, 2, 0), pointer(BASE_CONSTANT, t->best, 4 * k), 1, 10 + k);
+    if (a->gives_class)
+        compare_words(m, t->fn, pointer(BASE_LOCAL, 2, 0), pointer(BASE_CONSTANT, t->best, 4 * k), 1, 10 + k);
     if (a->gives_values)
-        compare_words(m, t->fn, pointer(BASE_LOCAL, 1, 0), pointer(BASE_CONSTANT, t->y, y), a->outputs * kscalar_bytes(a->output_element) / 4, 10 + k);
+        compare_words(m, t->fn, pointer(BASE_LOCAL, 1, 0), pointer(BASE_CONSTANT, t->y, y),
+                      a->outputs * kscalar_bytes(a->output_element) / 4, 10 + k);
 }
 
 static void test_step(Maker *m, Test *t, int k) {
@@ -180,14 +193,16 @@ static void test_step(Maker *m, Test *t, int k) {
     call.arg[0] = pointer(BASE_PARAM, 0, 0);
     call.arg[1] = pointer(BASE_PARAM, work_param(m), 0);
     call.arg[2] = pointer(BASE_CONSTANT, t->x, k * a->inputs * kscalar_bytes(a->input_element));
-    call.arg[3] = pointer(BASE_CONSTANT, t->target, k * (a->target_class ? 4 : a->targets * kscalar_bytes(a->output_element)));
+    call.arg[3] = pointer(BASE_CONSTANT, t->target,
+                          k * (a->target_class ? 4 : a->targets * kscalar_bytes(a->output_element)));
     t->fn->call[t->fn->calls++] = call;
     compare_words(m, t->fn, pointer(BASE_LOCAL, 2, 0), pointer(BASE_CONSTANT, t->loss, 4 * k), 1, 1000 + k);
 }
 
 static void test_function(Maker *m) {
     const Artifact *a = m->a;
-    bool learns = a->fn[ROLE_TRAIN].device && a->vector_loss && a->output_element == KS_F32, starts = has_state(m) && !a->separate;
+    bool learns = a->fn[ROLE_TRAIN].device && a->vector_loss && a->output_element == KS_F32,
+         starts = has_state(m) && !a->separate;
     int64_t n = a->vectors, outputs = a->outputs * kscalar_bytes(a->output_element);
     MachineFn fn = {.name = arena_printf(m->arena, "%s_selftest", a->prefix), .params = has_state(m) + 1, .locals = 3,
                     .local = {8, outputs > 8 ? outputs : 8, 8}, .result = 0, .kept = KS_I32, .given = KS_I32};
@@ -198,7 +213,8 @@ static void test_function(Maker *m) {
     if (starts) fn.call[fn.calls++] = copy_start(m);
     for (int k = 0; k < n; k++) test_vector(m, &t, k);
     if (learns) {
-        t.target = add_constant(m, a->vector_target, n * (a->target_class ? 4 : a->targets * kscalar_bytes(a->output_element)));
+        t.target = add_constant(m, a->vector_target,
+                                n * (a->target_class ? 4 : a->targets * kscalar_bytes(a->output_element)));
         t.loss = add_constant(m, a->vector_loss, 4 * n);
         for (int k = 0; k < n; k++) test_step(m, &t, k);
         if (starts) fn.call[fn.calls++] = copy_start(m);
@@ -213,8 +229,10 @@ MachineCode *artifact_machine(Arena *arena, const Artifact *a) {
     m.field_constant = arena_array(arena, int, a->fields + 1);
     for (int k = 0; k < a->fields; k++)
         if (!a->field[k].in_state)
-            m.field_constant[k] = add_constant(&m, a->field[k].value, shape_size(&a->field[k].shape) * kscalar_bytes(a->field[k].element));
-    for (int k = 0; k < a->datas; k++) vec_push(arena, &code->module->data, ((KData){a->data[k].bytes, (size_t)a->data[k].size}));
+            m.field_constant[k] = add_constant(&m, a->field[k].value,
+                                               shape_size(&a->field[k].shape) * kscalar_bytes(a->field[k].element));
+    for (int k = 0; k < a->datas; k++)
+        vec_push(arena, &code->module->data, ((KData){a->data[k].bytes, (size_t)a->data[k].size}));
     for (int r = 0; r < ROLES; r++)
         if (a->fn[r].device) merge(&m, (ArtifactRole)r);
     make_compare(&m);

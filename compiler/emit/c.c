@@ -318,8 +318,8 @@ static void locals(Writer *w)
         if (i->op != K_LOCAL)
             continue;
         indent(w);
-        buf_printf(w->out, "double local_%u[%lld]; char *v%u = (char *)local_%u;\n", at, (long long)(i->imm + 7) / 8, at,
-                   at);
+        buf_printf(w->out, "double local_%u[%lld]; char *v%u = (char *)local_%u;\n", at, (long long)(i->imm + 7) / 8,
+                   at, at);
     }
 }
 

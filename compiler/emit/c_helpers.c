@@ -1,8 +1,9 @@
 /* c_helpers.c -- the routines that emitted C carries with it, each printed only if something needs it.
  *
- * fma: the machine's where a builtin is sure to become its instruction, else correctly rounded by our own.  In single precision
- * the product is exact in double, and the sum is rounded to odd there; in double precision all is done in integers.
- * sqrt: the machine's instruction, else digit by digit.  Integers wrap; x / 0 = x mod 0 = 0; float to integer saturates. */
+ * fma: the machine's where a builtin is sure to become its instruction, else correctly rounded by our own.  In single
+ * precision the product is exact in double, and the sum is rounded to odd there; in double precision all is done in
+ * integers. sqrt: the machine's instruction, else digit by digit.  Integers wrap; x / 0 = x mod 0 = 0; float to integer
+ * saturates. */
 #include "emit/artifact.h"
 
 #define BIT(id) (UINT64_C(1) << HELP_##id)

@@ -128,7 +128,8 @@ static int count_parts(const KModule *module, const CodeOptions *options)
 }
 
 /* The parts of a module as objects, by the plugin. */
-static int objects_make(Arena *arena, const KModule *module, const CodeOptions *options, ObjectPart *object, const char **error)
+static int objects_make(Arena *arena, const KModule *module, const CodeOptions *options, ObjectPart *object,
+                        const char **error)
 {
     const LlvmPlugin *plugin = load_plugin(arena, options->plugin, error);
     if (!plugin)
@@ -167,8 +168,8 @@ static const char *const *part_symbols(Arena *arena, const KModule *module, cons
     return symbol;
 }
 
-static bool part_link(Arena *arena, const KModule *module, const CodeOptions *options, const ObjectPart *part, Code *code,
-                      int number, const char **error)
+static bool part_link(Arena *arena, const KModule *module, const CodeOptions *options, const ObjectPart *part,
+                      Code *code, int number, const char **error)
 {
     KernelFn *functions = arena_array(arena, KernelFn, part->functions + 1);
     const char *const *symbol = part_symbols(arena, module, part);
@@ -177,7 +178,8 @@ static bool part_link(Arena *arena, const KModule *module, const CodeOptions *op
         code->plugin = load_plugin(arena, options->plugin, error);
         if (!code->plugin)
             return false;
-        code->jitted[number] = code->plugin->link(part->bytes, part->length, symbol, functions, part->functions, &message);
+        code->jitted[number] = code->plugin->link(part->bytes, part->length, symbol, functions, part->functions,
+                                                  &message);
         if (!code->jitted[number]) {
             take_error(arena, message, error);
             return false;
@@ -189,8 +191,8 @@ static bool part_link(Arena *arena, const KModule *module, const CodeOptions *op
     return true;
 }
 
-static Code *parts_link(Arena *arena, const KModule *module, const CodeOptions *options, const ObjectPart *part, int parts,
-                        const char **error)
+static Code *parts_link(Arena *arena, const KModule *module, const CodeOptions *options, const ObjectPart *part,
+                        int parts, const char **error)
 {
     Code *code = code_new(module);
     bool ok = true;
@@ -254,7 +256,8 @@ bool emit_llvm(Arena *arena, const KModule *module, const CodeOptions *options, 
     return true;
 }
 
-bool emit_machine(Arena *arena, const MachineCode *code, const MachineTarget *target, const char *path, Buf *out, const char **error)
+bool emit_machine(Arena *arena, const MachineCode *code, const MachineTarget *target, const char *path, Buf *out,
+                  const char **error)
 {
     const LlvmPlugin *plugin = well_formed(arena, code->module, error) ? load_plugin(arena, path, error) : NULL;
     if (!plugin)

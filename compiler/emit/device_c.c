@@ -1,7 +1,7 @@
 /* device_c.c -- kernels of a device as C that can be read: typed arrays, loops, names.
  *
- * A value that is used once is written where it is used, unless that would move a load over a store, a computation into a
- * loop, or a product into a sum: products are statements of their own.  Integers whose bounds are known to fit are
+ * A value that is used once is written where it is used, unless that would move a load over a store, a computation into
+ * a loop, or a product into a sum: products are statements of their own.  Integers whose bounds are known to fit are
  * int32_t and plain operators; others wrap through helpers. */
 #include "emit/artifact.h"
 
@@ -62,7 +62,8 @@ static void find_slim(Fn *w) {
         Range r = w->range[v];
         if (!is_whole(i->type)) continue;
         bool slim = r.known && r.lo >= INT32_MIN && r.hi <= INT32_MAX && i->op != K_BITCAST && i->op != K_LOAD;
-        if (i->op == K_CONVERT) slim &= is_whole(at(w, i->a)->type) && (at(w, i->a)->type.scalar == KS_I32 || w->slim[i->a]);
+        if (i->op == K_CONVERT)
+            slim &= is_whole(at(w, i->a)->type) && (at(w, i->a)->type.scalar == KS_I32 || w->slim[i->a]);
         else if (i->op == K_SELECT) slim &= w->slim[i->b] && w->slim[i->c];
         else for (int k = 0; k < n; k++) slim &= k == 0 ? w->slim[i->a] || at(w, i->a)->type.scalar == KS_I32
                                                         : w->slim[i->b] || at(w, i->b)->type.scalar == KS_I32;
@@ -79,7 +80,9 @@ static void count_uses(Fn *w) {
     }
 }
 
-static bool is_leaf(const KInst *i) { return i->op == K_INT || i->op == K_REAL || i->op == K_ARG || i->op == K_FOR || i->op == K_CARRY; }
+static bool is_leaf(const KInst *i) {
+    return i->op == K_INT || i->op == K_REAL || i->op == K_ARG || i->op == K_FOR || i->op == K_CARRY;
+}
 
 /* What must not lie between a value and the place where it is written. */
 static bool crosses(const Fn *w, KVal from, KVal to, bool stores) {
@@ -109,7 +112,8 @@ static bool goes_inline(const Fn *w, KVal v, KVal user, KVal pos) {
     const KInst *i = at(w, v), *u = at(w, user);
     if (i->op == K_FOR || i->op == K_CARRY || i->op == K_RESULT || i->op == K_LOCAL) return false;
     if (i->op == K_INT || i->op == K_REAL || i->op == K_ARG || i->op == K_OFFSET || i->op == K_DATA) return true;
-    if (plain_integer(w, v) && is_leaf(at(w, i->a)) && (kop_operands((KOp)i->op) < 2 || is_leaf(at(w, i->b)))) return true;
+    if (plain_integer(w, v) && is_leaf(at(w, i->a)) && (kop_operands((KOp)i->op) < 2 || is_leaf(at(w, i->b))))
+        return true;
     if (w->uses[v] != 1 || (u->op == K_NEXT && carries_of(w, user) > 1)) return false;
     if (plain_integer(w, v)) return true;
     if (i->op == K_MUL && is_float(i->type) && (u->op == K_ADD || u->op == K_SUB)) return false;
@@ -249,7 +253,10 @@ static void element(Fn *w, KVal pointer, KVal index) {
 }
 
 static void unary(Fn *w, const KInst *i, int level) {
-    static const CHelperId of[] = {[K_ABS] = HELP_ABSF, [K_SQRT] = HELP_SQRTF, [K_FLOOR] = HELP_FLOORF, [K_CEIL] = HELP_CEILF,
+    static const CHelperId of[] = {[K_ABS] = HELP_ABSF,
+                                   [K_SQRT] = HELP_SQRTF,
+                                   [K_FLOOR] = HELP_FLOORF,
+                                   [K_CEIL] = HELP_CEILF,
                                    [K_ROUND] = HELP_ROUNDF};
     if (i->op == K_NEG) {
         buf_text(w->out, level >= LEVEL_UNARY ? "(-" : "-");
@@ -271,8 +278,8 @@ static void choice(Fn *w, const KInst *i, int level) {
 }
 
 static void computed(Fn *w, KVal v, int level) {
-    static const char *const signs[] = {[K_LT] = "<", [K_LE] = "<=", [K_EQ] = "==", [K_NE] = "!=", [K_AND] = "&", [K_OR] = "|",
-                                        [K_XOR] = "^"};
+    static const char *const signs[] = {
+        [K_LT] = "<", [K_LE] = "<=", [K_EQ] = "==", [K_NE] = "!=", [K_AND] = "&", [K_OR] = "|", [K_XOR] = "^"};
     const KInst *i = at(w, v);
     int op = i->op;
     if (op == K_INT) int_text(w, i->type, i->imm);
@@ -304,7 +311,9 @@ static void expression(Fn *w, KVal v, int level) {
 
 static void indent(Fn *w) { buf_printf(w->out, "%*s", 4 * w->depth, ""); }
 
-static void name_value(Fn *w, KVal v, const char *stem) { w->name[v] = arena_printf(w->arena, "%s%d", stem, ++w->numbers); }
+static void name_value(Fn *w, KVal v, const char *stem) {
+    w->name[v] = arena_printf(w->arena, "%s%d", stem, ++w->numbers);
+}
 
 static void begin_loop(Fn *w, KVal loop) {
     static const char *const names[] = {"i", "j", "k", "l", "m", "n"};
@@ -316,7 +325,8 @@ static void begin_loop(Fn *w, KVal loop) {
         expression(w, at(w, c)->a, LEVEL_ANY);
         buf_text(w->out, ";\n");
     }
-    const char *name = w->name[loop] = w->loops < COUNT(names) ? names[w->loops] : arena_printf(w->arena, "i%d", w->loops);
+    const char *name = w->name[loop] = w->loops < COUNT(names) ? names[w->loops]
+                                                               : arena_printf(w->arena, "i%d", w->loops);
     indent(w);
     buf_printf(w->out, "for (%s %s = ", w->slim[loop] ? "int32_t" : "int64_t", name);
     expression(w, i->a, LEVEL_ANY);
@@ -398,7 +408,8 @@ static void locals(Fn *w) {
     }
 }
 
-static void function(Arena *arena, const Device *d, int number, const int *data_number, const char *name, const char **arg, int args, CFunctions *all, Buf *out) {
+static void function(Arena *arena, const Device *d, int number, const int *data_number, const char *name,
+                     const char **arg, int args, CFunctions *all, Buf *out) {
     const KFunc *f = d->module->func.at[number];
     int n = f->code.len + 1;
     Fn w = {.arena = arena, .out = out, .d = d, .f = f, .arg = arg, .data_number = data_number, .depth = 1};
@@ -426,7 +437,8 @@ static void function(Arena *arena, const Device *d, int number, const int *data_
 }
 
 /* Names of arguments: what all calls agree on and no other argument has. */
-static const char **argument_names(Arena *arena, const Device *d, int number, const char *(*spot_name)(void *, int), void *data, int *args) {
+static const char **argument_names(Arena *arena, const Device *d, int number, const char *(*spot_name)(void *, int),
+                                   void *data, int *args) {
     const char **name = NULL;
     for (int c = 0; c < d->calls; c++) {
         const DeviceCall *call = &d->call[c];
@@ -457,8 +469,9 @@ static const char *unused_name(Arena *arena, const char *base, const char **take
     return name;
 }
 
-CFunctions c_functions(Arena *arena, const Device *d, const char *role, const int *data_number, const char *(*spot_name)(void *data, int spot),
-                       const char *(*call_label)(void *data, int call), void *data, Buf *out) {
+CFunctions c_functions(Arena *arena, const Device *d, const char *role, const int *data_number,
+                       const char *(*spot_name)(void *data, int spot), const char *(*call_label)(void *data, int call),
+                       void *data, Buf *out) {
     CFunctions all = {.call_name = arena_array(arena, const char *, d->calls + 1)};
     int n = d->module->func.len;
     const char **taken = arena_array(arena, const char *, n + 1);
@@ -466,7 +479,8 @@ CFunctions c_functions(Arena *arena, const Device *d, const char *role, const in
         int first = 0, args = 0;
         while (d->call[first].func != k) first++;
         const char **arg = argument_names(arena, d, k, spot_name, data, &args);
-        const char *name = taken[k] = unused_name(arena, arena_printf(arena, "%s_%s", role, call_label(data, first)), taken, k);
+        const char *name = taken[k] = unused_name(arena, arena_printf(arena, "%s_%s", role, call_label(data, first)),
+                                                  taken, k);
         for (int c = 0; c < d->calls; c++)
             if (d->call[c].func == k) all.call_name[c] = name;
         buf_text(out, "\n");

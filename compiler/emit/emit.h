@@ -1,7 +1,8 @@
 /* emit.h -- the two printers of kernel IR, and machine code in memory.
  *
  * Only emit/llvm*.c include <llvm-c/...>; they are linked into a shared object of their own, libnin-llvm.so, which
- * code_jit loads (dlopen) when something is first compiled that is not among the kept objects.  Nothing here decides anything: the kernel IR has. */
+ * code_jit loads (dlopen) when something is first compiled that is not among the kept objects.  Nothing here decides
+ * anything: the kernel IR has. */
 #ifndef NIN_EMIT_H
 #define NIN_EMIT_H
 

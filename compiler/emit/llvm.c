@@ -265,7 +265,8 @@ static void numbers(Printer *p, LLVMValueRef vector, LLVMValueRef *out)
     for (int k = 0; k < 16; k++) mask[k] = LLVMConstInt(i32, (unsigned)k, false);
     for (int h = 0; h < 2; h++) {
         LLVMValueRef half = LLVMBuildShuffleVector(p->b, vector, vector, LLVMConstVector(mask + 8 * h, 8), "");
-        LLVMValueRef store = LLVMBuildStore(p->b, half, address(p, i32, at, LLVMConstInt(i64, 8u * (unsigned)h, false)));
+        LLVMValueRef store = LLVMBuildStore(p->b, half,
+                                            address(p, i32, at, LLVMConstInt(i64, 8u * (unsigned)h, false)));
         LLVMSetVolatile(store, true);
     }
     for (int e = 0; e < 16; e++) {
@@ -281,14 +282,14 @@ static LLVMValueRef each(Printer *p, const KInst *i, LLVMValueRef a, LLVMValueRe
     LLVMTypeRef i1 = LLVMInt1TypeInContext(p->cx), i32 = LLVMInt32TypeInContext(p->cx),
                 i64 = LLVMInt64TypeInContext(p->cx), type = type_of(p, i->type);
     LLVMValueRef number = LLVMBuildZExt(p->b, b, LLVMVectorType(i64, 16), "");
-    LLVMValueRef in[] = {LLVMBuildGEP2(p->b, scalar_type(p, i->type.scalar), a, &number, 1, ""), LLVMConstInt(i32, 4, false),
-                         LLVMConstAllOnes(LLVMVectorType(i1, 16)), LLVMGetPoison(type)};
+    LLVMValueRef in[] = {LLVMBuildGEP2(p->b, scalar_type(p, i->type.scalar), a, &number, 1, ""),
+                         LLVMConstInt(i32, 4, false), LLVMConstAllOnes(LLVMVectorType(i1, 16)), LLVMGetPoison(type)};
     LLVMTypeRef types[] = {type, LLVMTypeOf(in[0])};
     return call(p, "llvm.masked.gather", types, 2, in, 4);
 }
 
-/* Sixteen vectors of four as four of sixteen: those of lanes r, r + 4, r + 8, r + 12 joined.  The QUADs of a cell follow
- * each other and share them. */
+/* Sixteen vectors of four as four of sixteen: those of lanes r, r + 4, r + 8, r + 12 joined.  The QUADs of a cell
+ * follow each other and share them. */
 static void quad_rows(Printer *p, const KInst *i, LLVMValueRef a, LLVMValueRef b)
 {
     LLVMTypeRef i32 = LLVMInt32TypeInContext(p->cx), f32 = LLVMFloatTypeInContext(p->cx);

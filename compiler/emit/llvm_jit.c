@@ -222,7 +222,8 @@ static char *plugin_object(const KModule *module, const CodeOptions *options, si
     return bytes;
 }
 
-static Jitted *plugin_link(const char *object, size_t length, const char *const *symbol, KernelFn *functions, int n, char **error)
+static Jitted *plugin_link(const char *object, size_t length, const char *const *symbol, KernelFn *functions, int n,
+                           char **error)
 {
     LLVMOrcLLJITRef jit = make_jit(error);
     if (!jit)

@@ -1,8 +1,9 @@
 /* llvm_machine.c -- an artifact as an object file or text, for this machine or another.
  *
- * To the module of kernels (llvm.c) it adds the constants and the functions of the header, which fill the kernels' tables and
- * call them; kernels are internal, so they are inlined and specialised.  Where a processor has no fused multiply-add, fma of
- * f32 is a function of its own, in double with rounding to odd; what else would become a call of the C library is refused. */
+ * To the module of kernels (llvm.c) it adds the constants and the functions of the header, which fill the kernels'
+ * tables and call them; kernels are internal, so they are inlined and specialised.  Where a processor has no fused
+ * multiply-add, fma of f32 is a function of its own, in double with rounding to odd; what else would become a call of
+ * the C library is refused. */
 #include "emit/llvm.h"
 
 #include <stdlib.h>
@@ -13,8 +14,8 @@
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
 
-/* What is known of machines.  cpu: its name, NULL for any that begins with nothing else of this arch; the first of an arch
- * is the one that is meant when none is named. */
+/* What is known of machines.  cpu: its name, NULL for any that begins with nothing else of this arch; the first of an
+ * arch is the one that is meant when none is named. */
 typedef struct Machine {
     const char *arch, *cpu, *features, *abi;
     bool fma32, fma64, rounds, sqrt32, sqrt64;
@@ -103,7 +104,8 @@ static LLVMTargetMachineRef target_machine(const char *triple, const Machine *ma
     LLVMTargetMachineOptionsSetCPU(options, machine->cpu);
     LLVMTargetMachineOptionsSetFeatures(options, machine->features);
     LLVMTargetMachineOptionsSetCodeGenOptLevel(options, LLVMCodeGenLevelDefault);
-    LLVMTargetMachineOptionsSetRelocMode(options, strncmp(triple, "thumb", 5) == 0 || strncmp(triple, "wasm", 4) == 0 ? LLVMRelocStatic : LLVMRelocPIC);
+    LLVMTargetMachineOptionsSetRelocMode(
+        options, strncmp(triple, "thumb", 5) == 0 || strncmp(triple, "wasm", 4) == 0 ? LLVMRelocStatic : LLVMRelocPIC);
     if (machine->abi)
         LLVMTargetMachineOptionsSetABI(options, machine->abi);
     LLVMTargetMachineRef made = LLVMCreateTargetMachineWithOptions(target, triple, options);
@@ -121,8 +123,8 @@ static LLVMTypeRef i32(const Printer *p) { return LLVMInt32TypeInContext(p->cx);
 static LLVMTypeRef ptr(const Printer *p) { return LLVMPointerTypeInContext(p->cx, 0); }
 static LLVMValueRef number(const Printer *p, int64_t x) { return LLVMConstInt(i64(p), (unsigned long long)x, true); }
 
-/* The product is exact in double; the sum is rounded to odd there: where it is inexact and even, the neighbour on the side
- * of what was lost is taken. */
+/* The product is exact in double; the sum is rounded to odd there: where it is inexact and even, the neighbour on the
+ * side of what was lost is taken. */
 static LLVMValueRef odd_sum(Printer *p, LLVMValueRef product, LLVMValueRef c)
 {
     LLVMBuilderRef b = p->b;
@@ -134,7 +136,8 @@ static LLVMValueRef odd_sum(Printer *p, LLVMValueRef product, LLVMValueRef c)
     LLVMValueRef finite = LLVMBuildICmp(b, LLVMIntNE, exponent, number(p, 2047), "");
     LLVMValueRef even = LLVMBuildICmp(b, LLVMIntEQ, LLVMBuildAnd(b, bits, number(p, 1), ""), number(p, 0), "");
     LLVMValueRef inexact = LLVMBuildFCmp(b, LLVMRealONE, lost, zero, "");
-    LLVMValueRef away = LLVMBuildICmp(b, LLVMIntEQ, LLVMBuildFCmp(b, LLVMRealOGT, lost, zero, ""), LLVMBuildFCmp(b, LLVMRealOGT, sum, zero, ""), "");
+    LLVMValueRef away = LLVMBuildICmp(b, LLVMIntEQ, LLVMBuildFCmp(b, LLVMRealOGT, lost, zero, ""),
+                                      LLVMBuildFCmp(b, LLVMRealOGT, sum, zero, ""), "");
     LLVMValueRef moved = LLVMBuildAdd(b, bits, LLVMBuildSelect(b, away, number(p, 1), number(p, -1), ""), "");
     LLVMValueRef move = LLVMBuildAnd(b, LLVMBuildAnd(b, finite, even, ""), inexact, "");
     return LLVMBuildBitCast(b, LLVMBuildSelect(b, move, moved, bits, ""), f64(p), "");
@@ -169,11 +172,15 @@ static bool supported(Printer *p, char **error)
     LLVMValueRef fma = LLVMGetNamedFunction(p->mod, "llvm.fma.f32");
     if (fma && !m->fma32)
         soft_fma(p, fma);
-    return refuse(p, "llvm.fma.f64", m->fma64, "fma of double", error) && refuse(p, "llvm.sqrt.f32", m->sqrt32, "square roots", error)
-           && refuse(p, "llvm.sqrt.f64", m->sqrt64, "square roots of double", error) && refuse(p, "llvm.floor.f32", m->rounds, "floor", error)
-           && refuse(p, "llvm.floor.f64", m->rounds, "floor", error) && refuse(p, "llvm.ceil.f32", m->rounds, "ceil", error)
-           && refuse(p, "llvm.ceil.f64", m->rounds, "ceil", error) && refuse(p, "llvm.rint.f32", m->rounds, "rounding", error)
-           && refuse(p, "llvm.rint.f64", m->rounds, "rounding", error);
+    return refuse(p, "llvm.fma.f64", m->fma64, "fma of double", error) &&
+           refuse(p, "llvm.sqrt.f32", m->sqrt32, "square roots", error) &&
+           refuse(p, "llvm.sqrt.f64", m->sqrt64, "square roots of double", error) &&
+           refuse(p, "llvm.floor.f32", m->rounds, "floor", error) &&
+           refuse(p, "llvm.floor.f64", m->rounds, "floor", error) &&
+           refuse(p, "llvm.ceil.f32", m->rounds, "ceil", error) &&
+           refuse(p, "llvm.ceil.f64", m->rounds, "ceil", error) &&
+           refuse(p, "llvm.rint.f32", m->rounds, "rounding", error) &&
+           refuse(p, "llvm.rint.f64", m->rounds, "rounding", error);
 }
 
 /* ---- constants and functions ---- */
@@ -211,8 +218,10 @@ static void declare(Printer *p, int k)
 
 static LLVMValueRef address(Printer *p, const MachinePointer *at)
 {
-    LLVMValueRef base = at->base == BASE_PARAM ? LLVMGetParam(p->current, (unsigned)at->index)
-                        : at->base == BASE_CONSTANT ? p->constant[at->index] : p->local[at->index], offset = number(p, at->offset);
+    LLVMValueRef base = at->base == BASE_PARAM      ? LLVMGetParam(p->current, (unsigned)at->index)
+                        : at->base == BASE_CONSTANT ? p->constant[at->index]
+                                                    : p->local[at->index],
+                 offset = number(p, at->offset);
     return at->offset ? LLVMBuildGEP2(p->b, LLVMInt8TypeInContext(p->cx), base, &offset, 1, "") : base;
 }
 
@@ -252,7 +261,8 @@ static void call_entry(Printer *p, const MachineCall *c)
         args[k] = address(p, &c->arg[k]);
     if (f->by_value)
         args[f->params] = LLVMBuildLoad2(p->b, i32(p), args[f->params], "");
-    LLVMValueRef result = LLVMBuildCall2(p->b, p->type[c->func], p->fn[c->func], args, (unsigned)(f->params + f->by_value), "");
+    LLVMValueRef result = LLVMBuildCall2(p->b, p->type[c->func], p->fn[c->func], args,
+                                         (unsigned)(f->params + f->by_value), "");
     if (c->result >= 0)
         LLVMBuildStore(p->b, result, p->local[c->result]);
 }
@@ -301,7 +311,8 @@ static void attributes(Printer *p)
     LLVMAttributeRef a[] = {
         LLVMCreateEnumAttribute(p->cx, LLVMGetEnumAttributeKindForName("nounwind", 8), 0),
         LLVMCreateStringAttribute(p->cx, "target-cpu", 10, p->machine->cpu, (unsigned)strlen(p->machine->cpu)),
-        LLVMCreateStringAttribute(p->cx, "target-features", 15, p->machine->features, (unsigned)strlen(p->machine->features)),
+        LLVMCreateStringAttribute(p->cx, "target-features", 15, p->machine->features,
+                                  (unsigned)strlen(p->machine->features)),
     };
     for (LLVMValueRef f = LLVMGetFirstFunction(p->mod); f; f = LLVMGetNextFunction(f))
         for (int k = 0; k < COUNT(a) && LLVMCountBasicBlocks(f); k++)
@@ -346,7 +357,8 @@ static char *emit(Printer *p, LLVMTargetMachineRef machine, MachineForm form, si
     }
     if (form == FORM_BITCODE) {
         buffer = LLVMWriteBitcodeToMemoryBuffer(p->mod);
-    } else if (LLVMTargetMachineEmitToMemoryBuffer(machine, p->mod, form == FORM_ASM ? LLVMAssemblyFile : LLVMObjectFile, &message, &buffer)) {
+    } else if (LLVMTargetMachineEmitToMemoryBuffer(
+                   machine, p->mod, form == FORM_ASM ? LLVMAssemblyFile : LLVMObjectFile, &message, &buffer)) {
         llvm_error(error, "LLVM: %s", message);
         LLVMDisposeMessage(message);
         return NULL;
@@ -376,7 +388,8 @@ static bool optimise(Printer *p, LLVMTargetMachineRef machine, char **error)
     return false;
 }
 
-static char *printed(Printer *p, LLVMTargetMachineRef machine, const char *triple, MachineForm form, size_t *length, char **error)
+static char *printed(Printer *p, LLVMTargetMachineRef machine, const char *triple, MachineForm form, size_t *length,
+                     char **error)
 {
     p->cx = LLVMContextCreate();
     p->mod = llvm_module(p->cx, p->code->module, p->machine->cpu, p->machine->features);
@@ -402,7 +415,8 @@ char *llvm_machine(const MachineCode *code, const MachineTarget *target, size_t 
 {
     initialize();
     char *own = LLVMGetDefaultTargetTriple(), *out = NULL;
-    char *triple = LLVMNormalizeTargetTriple(target->triple ? target->triple : own);    /* "-none-eabihf": an environment */
+    char *triple = LLVMNormalizeTargetTriple(target->triple ? target->triple
+                                                            : own); /* "-none-eabihf": an environment */
     const Machine *machine = find_machine(triple, target->cpu, error);
     LLVMTargetMachineRef made = machine ? target_machine(triple, machine, error) : NULL;
     if (made) {

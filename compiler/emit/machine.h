@@ -1,7 +1,7 @@
 /* machine.h -- an artifact as machine code: its kernels, constants and the functions of its header, told to the plugin.
  *
- * A function has pointers as parameters, and perhaps a last i32 by value.  Its body is a list of calls; their pointers are
- * parameters, constants, or locals of the function, with an offset in bytes. */
+ * A function has pointers as parameters, and perhaps a last i32 by value.  Its body is a list of calls; their pointers
+ * are parameters, constants, or locals of the function, with an offset in bytes. */
 #ifndef NIN_MACHINE_H
 #define NIN_MACHINE_H
 
@@ -24,7 +24,8 @@ typedef struct MachineFn {
     bool by_value;                         /* and an i32, kept in local 0 */
     int64_t local[MACHINE_LOCALS]; int locals;     /* bytes, zero at the start */
     MachineCall *call; int calls;
-    int result; KScalar kept, given;       /* the local that is given back, its type, the type it is given as; -1: nothing */
+    int result;
+    KScalar kept, given; /* the local that is given back, its type, the type it is given as; -1: nothing */
     bool counts;                           /* adds 1 to the i64 that parameter 0 points to */
 } MachineFn;
 
@@ -39,6 +40,7 @@ typedef enum MachineForm { FORM_OBJECT, FORM_ASM, FORM_LLVM, FORM_BITCODE } Mach
 typedef struct MachineTarget { const char *triple, *cpu; MachineForm form; } MachineTarget;
 
 /* The bytes of an object file or a text, appended to out. */
-bool emit_machine(Arena *arena, const MachineCode *code, const MachineTarget *target, const char *plugin, Buf *out, const char **error);
+bool emit_machine(Arena *arena, const MachineCode *code, const MachineTarget *target, const char *plugin, Buf *out,
+                  const char **error);
 
 #endif

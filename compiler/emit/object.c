@@ -46,7 +46,8 @@ static bool read_header(Object *o) {
         || !inside(o, head->e_shoff, (uint64_t)o->sections * sizeof(Elf64_Shdr))) return false;
     o->section = (const Elf64_Shdr *)(const void *)(o->bytes + head->e_shoff);
     for (int i = 0; i < o->sections; i++)
-        if (o->section[i].sh_type != SHT_NOBITS && !inside(o, o->section[i].sh_offset, o->section[i].sh_size)) return false;
+        if (o->section[i].sh_type != SHT_NOBITS && !inside(o, o->section[i].sh_offset, o->section[i].sh_size))
+            return false;
     return true;
 }
 
@@ -54,7 +55,8 @@ static bool read_symbols(Object *o) {
     for (int i = 0; i < o->sections; i++) {
         const Elf64_Shdr *s = &o->section[i];
         if (s->sh_type != SHT_SYMTAB) continue;
-        if (o->symbol || s->sh_entsize != sizeof(Elf64_Sym) || s->sh_link >= (unsigned)o->sections || s->sh_offset % 8) return false;
+        if (o->symbol || s->sh_entsize != sizeof(Elf64_Sym) || s->sh_link >= (unsigned)o->sections || s->sh_offset % 8)
+            return false;
         const Elf64_Shdr *names = &o->section[s->sh_link];
         o->symbol = (const Elf64_Sym *)(const void *)(o->bytes + s->sh_offset);
         o->symbols = s->sh_size / sizeof(Elf64_Sym);
@@ -74,7 +76,8 @@ static bool place_sections(Object *o) {
     for (int i = 0; i < o->sections; i++) {
         const Elf64_Shdr *s = &o->section[i];
         o->place[i] = SIZE_MAX;
-        if (s->sh_flags & SHF_ALLOC && s->sh_size && (s->sh_type == SHT_NOBITS || s->sh_flags & (SHF_WRITE | SHF_TLS))) return false;
+        if (s->sh_flags & SHF_ALLOC && s->sh_size && (s->sh_type == SHT_NOBITS || s->sh_flags & (SHF_WRITE | SHF_TLS)))
+            return false;
         if (!wanted(s)) continue;
         uint64_t align = s->sh_addralign ? s->sh_addralign : 1;
         if (align > 4096 || align & (align - 1)) return false;
@@ -126,7 +129,8 @@ static bool relocate(Object *o, const Elf64_Shdr *target, size_t base, const Elf
     uint32_t type = ELF64_R_TYPE(r->r_info);
     bool indirect = type == R_X86_64_GOTPCREL || type == R_X86_64_GOTPCRELX || type == R_X86_64_REX_GOTPCRELX;
     size_t width = type == R_X86_64_64 || type == R_X86_64_PC64 ? 8 : 4, place;
-    if (!indirect && type != R_X86_64_64 && type != R_X86_64_PC64 && type != R_X86_64_PC32 && type != R_X86_64_PLT32) return false;
+    if (!indirect && type != R_X86_64_64 && type != R_X86_64_PC64 && type != R_X86_64_PC32 && type != R_X86_64_PLT32)
+        return false;
     if (target->sh_size < width || r->r_offset > target->sh_size - width || ELF64_R_SYM(r->r_info) >= o->symbols
         || !symbol_place(o, &o->symbol[ELF64_R_SYM(r->r_info)], indirect, &place)) return false;
     char *at = o->map + base + r->r_offset;
@@ -163,7 +167,8 @@ static KernelFn find_function(const Object *o, const char *name) {
 
 static bool fill(Object *o, const char *const *symbol, KernelFn *functions, int n) {
     for (int i = 0; i < o->sections; i++)
-        if (o->place[i] != SIZE_MAX) memcpy(o->map + o->place[i], o->bytes + o->section[i].sh_offset, o->section[i].sh_size);
+        if (o->place[i] != SIZE_MAX)
+            memcpy(o->map + o->place[i], o->bytes + o->section[i].sh_offset, o->section[i].sh_size);
     fill_table(o);
     if (!relocate_all(o) || mprotect(o->map, o->size, PROT_READ | PROT_EXEC)) return false;
     for (int k = 0; k < n; k++)

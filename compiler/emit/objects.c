@@ -1,9 +1,9 @@
 /* objects.c -- see objects.h.
  *
- * An object's file is "nin object 1\n", the SHA-256 of what follows (hex, newline), the number of parts, then for each part its
- * number of functions, their numbers, its length, and padding up to a multiple of 8 before its bytes; numbers are u64 of
- * this machine.  It is written beside its name and renamed, so readers see whole files.  Its time says when it was last
- * used (to a day). */
+ * An object's file is "nin object 1\n", the SHA-256 of what follows (hex, newline), the number of parts, then for each
+ * part its number of functions, their numbers, its length, and padding up to a multiple of 8 before its bytes; numbers
+ * are u64 of this machine.  It is written beside its name and renamed, so readers see whole files.  Its time says when
+ * it was last used (to a day). */
 #define _GNU_SOURCE
 #include "emit/objects.h"
 
@@ -33,7 +33,8 @@ static void add_function(Sha256 *sha, const KFunc *f) {
     sha256_add(sha, f->name, strlen(f->name) + 1);
     for (int i = 1; i < f->code.len; i++) {
         const KInst *k = &f->code.at[i];
-        packed[n++] = (uint64_t)k->op | (uint64_t)k->type.scalar << 8 | (uint64_t)k->type.lanes << 16 | (uint64_t)k->a << 32;
+        packed[n++] = (uint64_t)k->op | (uint64_t)k->type.scalar << 8 | (uint64_t)k->type.lanes << 16 |
+                      (uint64_t)k->a << 32;
         packed[n++] = (uint64_t)k->b | (uint64_t)k->c << 32;
         packed[n++] = (uint64_t)k->imm;
         if (n < COUNT(packed) && i + 1 < f->code.len) continue;
@@ -49,9 +50,9 @@ bool objects_key(const KModule *module, const CodeOptions *options, char key[65]
         buf_free(&text);
         return false;
     }
-    buf_printf(&text, "LLVM %s, generator %lld %lld.%09ld, -O%d %d\n%d functions, %d data\n", NIN_LLVM, (long long)plugin.st_size,
-               (long long)plugin.st_mtim.tv_sec, plugin.st_mtim.tv_nsec, options->opt_level, options->neuron, module->func.len,
-               module->data.len);
+    buf_printf(&text, "LLVM %s, generator %lld %lld.%09ld, -O%d %d\n%d functions, %d data\n", NIN_LLVM,
+               (long long)plugin.st_size, (long long)plugin.st_mtim.tv_sec, plugin.st_mtim.tv_nsec, options->opt_level,
+               options->neuron, module->func.len, module->data.len);
     Sha256 sha;
     sha256_start(&sha);
     sha256_add(&sha, magic, sizeof magic);
@@ -152,7 +153,8 @@ const char *objects_bytes(Arena *arena, const CodeOptions *options, const char *
     return NULL;
 }
 
-int objects_find(Arena *arena, const CodeOptions *options, const char *key, const KModule *module, ObjectPart *part, int most) {
+int objects_find(Arena *arena, const CodeOptions *options, const char *key, const KModule *module, ObjectPart *part,
+                 int most) {
     Reader r = {0};
     r.at = objects_bytes(arena, options, key, &r.left);
     int parts = r.at ? read_parts(arena, &r, module, part, most) : 0;
@@ -169,7 +171,8 @@ static int by_use(const void *a, const void *b) {
     return x->used < y->used ? -1 : x->used > y->used ? 1 : strcmp(x->name, y->name);
 }
 
-/* Beyond the limit, the longest unused go until three quarters of it are left.  So do what writers that died have left. */
+/* Beyond the limit, the longest unused go until three quarters of it are left.  So do what writers that died have
+ * left. */
 static void evict(Arena *arena, const char *folder) {
     VEC(Kept) kept = {0};
     uint64_t total = 0;
@@ -177,7 +180,9 @@ static void evict(Arena *arena, const char *folder) {
     if (!dir) return;
     for (struct dirent *entry; (entry = readdir(dir));) {
         struct stat st;
-        if (entry->d_name[0] == '.' || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode)) continue;
+        if (entry->d_name[0] == '.' || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
+            !S_ISREG(st.st_mode))
+            continue;
         Kept one = {.used = st.st_mtime, .size = (uint64_t)st.st_size};
         if (strlen(entry->d_name) != 64) {
             if (time(NULL) - st.st_mtime > A_DAY) unlinkat(dirfd(dir), entry->d_name, 0);

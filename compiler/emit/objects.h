@@ -12,12 +12,13 @@ typedef struct ObjectPart { int *number; int functions; const char *bytes; size_
 bool objects_key(const KModule *module, const CodeOptions *options, char key[65]);
 /* A module's parts, at most `most`, in the arena; 0 if they are not there, or not whole (then the file goes).  Files of
  * other users, or that others may write, are not looked at. */
-int objects_find(Arena *arena, const CodeOptions *options, const char *key, const KModule *module, ObjectPart *part, int most);
+int objects_find(Arena *arena, const CodeOptions *options, const char *key, const KModule *module, ObjectPart *part,
+                 int most);
 /* Keeps them.  Where that fails there is no cache, and no message.  The oldest files go beyond OBJECTS_LIMIT bytes. */
 void objects_put(const CodeOptions *options, const char *key, const ObjectPart *part, int parts);
 
-/* Other bytes under a key of their own in the same folder, kept, found and dropped in the same way; they begin at a multiple
- * of 8.  NULL: not there, or damaged. */
+/* Other bytes under a key of their own in the same folder, kept, found and dropped in the same way; they begin at a
+ * multiple of 8.  NULL: not there, or damaged. */
 const char *objects_bytes(Arena *arena, const CodeOptions *options, const char *key, size_t *length);
 void objects_bytes_put(const CodeOptions *options, const char *key, const char *bytes, size_t length);
 

@@ -14,8 +14,10 @@ typedef struct Jitted Jitted;
 typedef struct LlvmPlugin {
     size_t size, instructions;      /* sizeof(LlvmPlugin), K_COUNT: a plugin of another build is refused */
     /* All: NULL, and *error (malloc) on failure.  The CPU of the options is one of emit/cpu.h. */
-    char *(*object)(const KModule *module, const CodeOptions *options, size_t *length, char **error);   /* 16-byte aligned */
-    Jitted *(*link)(const char *object, size_t length, const char *const *symbol, KernelFn *functions, int n, char **error);
+    char *(*object)(const KModule *module, const CodeOptions *options, size_t *length,
+                    char **error); /* 16-byte aligned */
+    Jitted *(*link)(const char *object, size_t length, const char *const *symbol, KernelFn *functions, int n,
+                    char **error);
     void (*release)(Jitted *code);
     char *(*text)(const KModule *module, const CodeOptions *options, bool assembly, char **error);
     char *(*machine)(const MachineCode *code, const MachineTarget *target, size_t *length, char **error);

@@ -21,9 +21,9 @@
  *   IN_SLICE k       the turn's part of operand carries + k, along its first axis (one part for each turn);
  *   IN_SLICE_BACK k  the same from the last part to the first
  *   IN_WHOLE k       operand carries + slices + k, in every turn
- * and its outputs, numbered for PROJ as they stand: first OUT_CARRY 0, 1, ... (carry k for the next turn, of the carry's
- * type; PROJ: after the last turn), then any OUT_STACK and OUT_STACK_BACK (PROJ: the turns' values along a new first axis,
- * in order or the last turn first).  Bodies of SCANs hold no random numbers and no step's inputs.
+ * and its outputs, numbered for PROJ as they stand: first OUT_CARRY 0, 1, ... (carry k for the next turn, of the
+ * carry's type; PROJ: after the last turn), then any OUT_STACK and OUT_STACK_BACK (PROJ: the turns' values along a new
+ * first axis, in order or the last turn first).  Bodies of SCANs hold no random numbers and no step's inputs.
  *
  * Semantics to the bit: lang/reference.md, "The order of arithmetic"; graph/eval*.c is the oracle. */
 #ifndef NIN_GRAPH_H
@@ -42,7 +42,7 @@ typedef enum Op {
 typedef enum OpClass { CLASS_LEAF, CLASS_UNARY, CLASS_BINARY, CLASS_TERNARY, CLASS_VIEW, CLASS_REDUCE,
                        CLASS_BATCH, CLASS_CONTRACT, CLASS_REGION } OpClass;
 
-enum { MAX_RANK = 6, MAX_PLACES = MAX_RANK - 3, SHARD = 32 };   /* SHARD: examples per shard (S of semantics version 1) */
+enum { MAX_RANK = 6, MAX_PLACES = MAX_RANK - 3, SHARD = 32 }; /* SHARD: examples per shard (S of semantics version 1) */
 
 typedef struct Shape { int rank; int64_t dim[MAX_RANK]; } Shape;
 int64_t shape_size(const Shape *shape);

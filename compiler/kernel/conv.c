@@ -145,7 +145,8 @@ typedef struct Weight {
     KVal met;                              /* whether all axes so far meet; 0: they do */
 } Weight;
 
-/* The places of the result that may meet the input at a position of the kernel: 0 <= p * stride + back < size * dilation. */
+/* The places of the result that may meet the input at a position of the kernel: 0 <= p * stride + back < size *
+ * dilation. */
 static void weight_bounds(Weight *s, int axis, KVal *from, KVal *to) {
     Gen *g = &s->c->g;
     const Window *w = s->s.window;

@@ -39,7 +39,8 @@ int conv_pack_weights(Region *r, Val v) {
     size_t bytes = (size_t)(s.groups * s.outs * chain) * dtype_size((DType)node->dtype);
     int entry = plan_buffer(r->plan, (Buffer){.fixed = bytes + 1024});
     KVal o = k_for(g.m, g.f, k_lo(g.m, g.f), k_hi(g.m, g.f), 1), outs = gen_i64(&g, s.outs), rows = gen_i64(&g, mr);
-    KVal own = gen_2(&g, K_REM, o, outs), row = gen_2(&g, K_REM, own, rows), base = gen_2(&g, K_SUB, o, row), step = rows;
+    KVal own = gen_2(&g, K_REM, o, outs), row = gen_2(&g, K_REM, own, rows), base = gen_2(&g, K_SUB, o, row),
+         step = rows;
     if (whole < s.outs) {                  /* the last tile has fewer rows */
         KVal last = gen_2(&g, K_LE, gen_i64(&g, whole), own);
         step = gen_select(&g, last, gen_i64(&g, s.outs - whole), rows);

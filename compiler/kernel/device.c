@@ -20,7 +20,8 @@ typedef struct Maker {
 /* ---- dead code ---- */
 
 static bool is_pure(int op) {
-    return op != K_NOP && op != K_STORE && op != K_FOR && op != K_CARRY && op != K_NEXT && op != K_END && op != K_RESULT;
+    return op != K_NOP && op != K_STORE && op != K_FOR && op != K_CARRY && op != K_NEXT && op != K_END &&
+           op != K_RESULT;
 }
 
 static void sweep(Arena *arena, KFunc *f) {
@@ -53,7 +54,8 @@ static int64_t result_size(const Maker *m, int index) {
 static int64_t input_size(const Maker *m, int index) {
     const Graph *g = m->low->graph;
     for (int k = 0; k < g->inputs.len; k++)
-        if (g->inputs.at[k].kind == IN_ROWS && g->inputs.at[k].index == index) return shape_size(&g->inputs.at[k].shape) * m->examples;
+        if (g->inputs.at[k].kind == IN_ROWS && g->inputs.at[k].index == index)
+            return shape_size(&g->inputs.at[k].shape) * m->examples;
     return 0;
 }
 
@@ -69,7 +71,8 @@ static int64_t plain_copy(const KFunc *f, int *from, int *to) {
     }
     if (!loop || !load || !store || code + store->c != load) return 0;
     KVal index = (KVal)(loop - code);
-    if (load->b != index || store->b != index || loop->imm != 1 || code[loop->a].op != K_INT || code[loop->a].imm || code[loop->b].op != K_INT)
+    if (load->b != index || store->b != index || loop->imm != 1 || code[loop->a].op != K_INT || code[loop->a].imm ||
+        code[loop->b].op != K_INT)
         return 0;
     if (code[load->a].op != K_ARG || code[store->a].op != K_ARG) return 0;
     *from = (int)code[load->a].imm;
@@ -107,7 +110,8 @@ static void drop_copies(Maker *m) {
         if (a->kind == ENTRY_ROWS && is_buffer(m, to) && n == input_size(m, a->index) && stages_writing(m, to) == 1) {
             m->alias[to] = from;
             m->func[s] = NULL;
-        } else if (is_buffer(m, from) && b->kind == ENTRY_OUT_ROWS && n == result_size(m, b->index) && stages_writing(m, to) == 1) {
+        } else if (is_buffer(m, from) && b->kind == ENTRY_OUT_ROWS && n == result_size(m, b->index) &&
+                   stages_writing(m, to) == 1) {
             m->alias[from] = to;
             m->func[s] = NULL;
         }
@@ -125,7 +129,8 @@ static int64_t declared(const Maker *m, const Entry *entry, KScalar element) {
     case ENTRY_OUT_ROWS: return result_size(m, entry->index);
     case ENTRY_BUFFER: case ENTRY_SCRATCH: {
         const Buffer *b = &low->buffer[entry->index];
-        size_t bytes = b->fixed + b->per_shard * (size_t)((examples + SHARD - 1) / SHARD) + b->per_example * (size_t)rows;
+        size_t bytes = b->fixed + b->per_shard * (size_t)((examples + SHARD - 1) / SHARD) +
+                       b->per_example * (size_t)rows;
         return (int64_t)bytes / kscalar_bytes(element);
     }
     case ENTRY_ORDER: case ENTRY_SETTINGS: case ENTRY_KEYS: case ENTRY_SERIES: case ENTRY_SHAPE: case ENTRY_TURN: return 1;
@@ -226,8 +231,9 @@ static bool same_code(const KFunc *a, const KFunc *b) {
     if (a->code.len != b->code.len) return false;
     for (int i = 1; i < a->code.len; i++) {
         const KInst *x = &a->code.at[i], *y = &b->code.at[i];
-        if (x->op != y->op || x->type.scalar != y->type.scalar || x->type.lanes != y->type.lanes || x->a != y->a || x->b != y->b ||
-            x->c != y->c || x->imm != y->imm) return false;
+        if (x->op != y->op || x->type.scalar != y->type.scalar || x->type.lanes != y->type.lanes || x->a != y->a ||
+            x->b != y->b || x->c != y->c || x->imm != y->imm)
+            return false;
     }
     return true;
 }
@@ -250,7 +256,8 @@ static int64_t count_multiplies(const KFunc *f) {
             depth++;
         }
         if (i->op == K_END && depth) depth--;
-        if ((i->op == K_MUL || i->op == K_FMA) && (i->type.scalar == KS_F32 || i->type.scalar == KS_F64)) total += times[depth] * i->type.lanes;
+        if ((i->op == K_MUL || i->op == K_FMA) && (i->type.scalar == KS_F32 || i->type.scalar == KS_F64))
+            total += times[depth] * i->type.lanes;
     }
     return total;
 }

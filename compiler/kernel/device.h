@@ -2,8 +2,8 @@
  *
  * Every stage becomes a *call* of a function that is specialised to it: ranges, batch size and order are constants,
  * loops of one turn are gone, copies of the input and of the results too.  What a call is given are *spots*: weights,
- * input, results, and stretches of a workspace, which holds an array for each element type; stretches whose lives do not
- * overlap share memory.  Requires: lowered for Target.vectors = false.  All indices are proved to lie inside. */
+ * input, results, and stretches of a workspace, which holds an array for each element type; stretches whose lives do
+ * not overlap share memory.  Requires: lowered for Target.vectors = false.  All indices are proved to lie inside. */
 #ifndef NIN_DEVICE_H
 #define NIN_DEVICE_H
 

@@ -1,7 +1,7 @@
 /* device_range.c -- bounds of integers in a kernel, and what its pointers point to.
  *
- * One pass over the code in order: operands come first, a loop's index lies between its bounds.  Values that are carried
- * from turn to turn, and what is read from memory, are unknown. */
+ * One pass over the code in order: operands come first, a loop's index lies between its bounds.  Values that are
+ * carried from turn to turn, and what is read from memory, are unknown. */
 #include "kernel/device.h"
 
 static bool whole(KType t) { return t.lanes == 1 && (t.scalar == KS_I32 || t.scalar == KS_I64); }
@@ -41,7 +41,8 @@ static Range binary(int op, Range a, Range b) {
     case K_MUL: return product(a, b);
     case K_DIV: return fixed && b.lo > 0 ? bounds(a.lo / b.lo, a.hi / b.lo) : (Range){0};
     case K_REM: return fixed && b.lo > 0 && a.lo >= 0 ? (Range){0, a.hi < b.lo ? a.hi : b.lo - 1, true} : (Range){0};
-    case K_SHR: case K_SAR: return fixed && b.lo >= 0 && b.lo < 31 && a.lo >= 0 ? bounds(a.lo >> b.lo, a.hi >> b.lo) : (Range){0};
+    case K_SHR:
+    case K_SAR: return fixed && b.lo >= 0 && b.lo < 31 && a.lo >= 0 ? bounds(a.lo >> b.lo, a.hi >> b.lo) : (Range){0};
     case K_AND: return fixed && b.lo >= 0 ? (Range){0, b.lo, true} : (Range){0};
     default: return (Range){0};
     }
@@ -68,7 +69,9 @@ static Range range_of(const KFunc *f, const KInst *i, const Range *of) {
     case K_SELECT: return least_or_most(f, i, of, &r) ? r : joined(of[i->b], of[i->c]);
     case K_CONVERT:
         if (!whole(f->code.at[i->a].type)) return r;
-        r = of[i->a].known ? of[i->a] : f->code.at[i->a].type.scalar == KS_I32 ? (Range){INT32_MIN, INT32_MAX, true} : r;
+        r = of[i->a].known                           ? of[i->a]
+            : f->code.at[i->a].type.scalar == KS_I32 ? (Range){INT32_MIN, INT32_MAX, true}
+                                                     : r;
         break;
     default:
         if (kop_operands((KOp)i->op) != 2) return r;

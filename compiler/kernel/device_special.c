@@ -1,5 +1,5 @@
-/* device_special.c -- a stage's function with its range, batch size and order known: constants folded, loops of one turn
- * opened, those of none dropped.
+/* device_special.c -- a stage's function with its range, batch size and order known: constants folded, loops of one
+ * turn opened, those of none dropped.
  *
  * A walk over the source that appends to a new function; map[source value] = new value.  Only integers are folded:
  * what is computed in floating point stays as it is. */
@@ -141,14 +141,16 @@ static void open_loop(Special *s, KVal loop, KVal end, int64_t lo, bool turns) {
 
 static void keep_loop(Special *s, KVal loop, KVal end) {
     const KInst *code = s->f->code.at;
-    KVal body = loop + 1, next = end, at = s->map[loop] = k_for(s->m, s->to, s->map[code[loop].a], s->map[code[loop].b], code[loop].imm);
+    KVal body = loop + 1, next = end,
+         at = s->map[loop] = k_for(s->m, s->to, s->map[code[loop].a], s->map[code[loop].b], code[loop].imm);
     for (; code[body].op == K_CARRY; body++) s->map[body] = k_carry(s->m, s->to, s->map[code[body].a]);
     while (code[next - 1].op == K_NEXT) next--;
     walk(s, body, next);
     for (KVal n = next; n < end; n++) k_next(s->m, s->to, s->map[code[n].a]);
     k_end(s->m, s->to);
     for (KVal r = end + 1; r < (KVal)s->f->code.len && code[r].op == K_RESULT; r++)
-        s->map[r] = append(s, (KInst){.op = K_RESULT, .type = code[r].type, .a = at + 1 + (KVal)code[r].imm, .imm = code[r].imm});
+        s->map[r] = append(
+            s, (KInst){.op = K_RESULT, .type = code[r].type, .a = at + 1 + (KVal)code[r].imm, .imm = code[r].imm});
 }
 
 static KVal walk_loop(Special *s, KVal loop) {
@@ -193,7 +195,8 @@ static void walk(Special *s, KVal from, KVal to) {
 
 KFunc *special_stage(KModule *module, const Lowered *low, const Stage *stage, int64_t examples) {
     const KFunc *f = low->module->func.at[stage->func];
-    Special s = {.f = f, .m = module, .to = kfunc_new(module, f->name), .low = low, .stage = stage, .examples = examples};
+    Special s = {
+        .f = f, .m = module, .to = kfunc_new(module, f->name), .low = low, .stage = stage, .examples = examples};
     s.map = arena_array(module->arena, KVal, f->code.len + 1);
     bool range = stage->split == STAGE_RANGE || stage->split == STAGE_TILES;
     s.hi = stage->split == STAGE_SHARDS ? (examples + SHARD - 1) / SHARD : range ? stage->count : 1;

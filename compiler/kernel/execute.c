@@ -221,7 +221,8 @@ static void work_turns(void *data, int thread, int64_t lo, int64_t hi) {
     for (int64_t shard = lo; shard < hi; shard++) {
         for (int64_t at = 0; at < r->loop->turns; at++) {
             set_turn(r, r->loop, at, thread);
-            for (int s = r->loop->first; s < r->loop->first + r->loop->stages; s++) call(r, s, thread, shard, shard + 1);
+            for (int s = r->loop->first; s < r->loop->first + r->loop->stages; s++)
+                call(r, s, thread, shard, shard + 1);
         }
     }
 }

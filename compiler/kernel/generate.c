@@ -95,7 +95,8 @@ static bool is_constant(const Gen *g, KVal v) {
     return inst->op == K_INT || (inst->op == K_REAL && !isnan(inst->real));
 }
 
-/* select(a < b, b, select(a >= b, a, a + b)): of the comparisons one is enough where b is a number, and a NaN passes as it is. */
+/* select(a < b, b, select(a >= b, a, a + b)): of the comparisons one is enough where b is a number, and a NaN passes as
+ * it is. */
 static KVal maximum(Gen *g, KVal a, KVal b) {
     if (!is_float(g, a)) return gen_select(g, gen_2(g, K_LT, a, b), b, a);
     if (is_constant(g, a)) return gen_select(g, gen_2(g, K_LE, b, a), a, b);

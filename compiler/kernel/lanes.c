@@ -1,5 +1,5 @@
-/* lanes.c -- trials side by side: blocks, settings and keys go into arrays whose last axis is the trial, series come back
- * out of such arrays.  Lanes without a trial repeat the last one.
+/* lanes.c -- trials side by side: blocks, settings and keys go into arrays whose last axis is the trial, series come
+ * back out of such arrays.  Lanes without a trial repeat the last one.
  *
  * The steps are cut so that the series of a cut stay in the cache; the packed blocks stay as they are between cuts. */
 #include "kernel/lanes.h"

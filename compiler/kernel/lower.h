@@ -41,11 +41,11 @@ typedef struct Entry { EntryKind kind; int index; } Entry;
  * in which it is needed; such buffers keep nothing from one block of examples to the next. */
 typedef struct Buffer { size_t fixed, per_example, per_shard; bool scratch; int part, last_part; } Buffer;
 
-/* Stages that are run again and again, turn after turn.  shards: all of them are STAGE_SHARDS, so that each shard may go
- * through all turns by itself. */
+/* Stages that are run again and again, turn after turn.  shards: all of them are STAGE_SHARDS, so that each shard may
+ * go through all turns by itself. */
 typedef struct StageLoop { int first, stages; int64_t turns; bool shards; } StageLoop;
-/* A pointer that moves: in turn t the entry `first` if t is 0, else `odd` or `even` by t, plus stride bytes for each turn
- * before it (back: for each turn after it). */
+/* A pointer that moves: in turn t the entry `first` if t is 0, else `odd` or `even` by t, plus stride bytes for each
+ * turn before it (back: for each turn after it). */
 typedef struct Moving { int loop, first, odd, even; int64_t stride; bool back; } Moving;
 
 typedef struct Lowered {
@@ -68,8 +68,9 @@ Lowered *lower(Arena *arena, const Graph *graph, BlockLayout layout, int64_t exa
 
 /* What may differ between trials that run at once, by slot (as a call begins) and by setting; keys always may. */
 typedef struct Lanes { const bool *slot, *setting; int slots, settings; } Lanes;
-/* A neuron-sized training loop with a trial in each lane: one kernel whose memory has [trials] as its last axis wherever
- * trials differ -- slots by Lowered.slot_varies, all settings, keys as [key][word 0, 1][trials] of i32, series as
+/* A neuron-sized training loop with a trial in each lane: one kernel whose memory has [trials] as its last axis
+ * wherever trials differ -- slots by Lowered.slot_varies, all settings, keys as [key][word 0, 1][trials] of i32, series
+ * as
  * [step][trials] -- and rows and order shared.  Every trial gets the bits of the program of `lower`.
  * NULL if the program is of the other way, or writes rows. */
 Lowered *lower_lanes(Arena *arena, const Graph *graph, BlockLayout layout, int64_t examples, Target target,

@@ -204,7 +204,8 @@ static void number_stages(Staged *s) {
 
 /* ---- homes ---- */
 
-/* Of a value: whether another phase reads it; the last segment of its own stage that does, or -1 if another stage does. */
+/* Of a value: whether another phase reads it; the last segment of its own stage that does, or -1 if another stage
+ * does. */
 typedef struct Use { bool outside; int segment; } Use;
 typedef struct Using { Staged *s; const Job *job; Use *use; } Using;
 
@@ -235,8 +236,9 @@ static void heir_read(void *data, Val v, bool same) {
 
 static bool can_take_over(Staged *s, const Job *job, Val u) {
     const Node *from = node_of(s, u), *to = node_of(s, job->v);
-    if (s->job_of[u] < 0 || !s->r.info[u].varies || from->dtype != to->dtype || from->op == G_PROJ || from->op == G_SCAN ||
-        shape_size(&from->shape) != shape_size(&to->shape)) return false;
+    if (s->job_of[u] < 0 || !s->r.info[u].varies || from->dtype != to->dtype || from->op == G_PROJ ||
+        from->op == G_SCAN || shape_size(&from->shape) != shape_size(&to->shape))
+        return false;
     Heir h = {.s = s, .job = job, .v = u};
     h.reader = job;
     job_reads(s, job, heir_read, &h);
@@ -266,7 +268,8 @@ static void candidate_read(void *data, Val u, bool same) {
 static Val place_before(Staged *s, Val v, const Use *use) {
     if (s->homes || s->job_of[v] < 0) return 0;
     Candidates k = {s, &s->job.at[s->job_of[v]], use, 0};
-    if (k.job->kind != JOB_LANES || !is_elementwise((Op)node_of(s, v)->op) || region_size(&s->r, v) < TAKEN_FROM) return 0;
+    if (k.job->kind != JOB_LANES || !is_elementwise((Op)node_of(s, v)->op) || region_size(&s->r, v) < TAKEN_FROM)
+        return 0;
     job_reads(s, k.job, candidate_read, &k);
     return k.found;
 }

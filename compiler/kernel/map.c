@@ -6,8 +6,8 @@
  * If nothing is summed, points may be taken in any order: the blocks of the operands are read as they are.  Otherwise
  * the operands are first turned into point order (example, place, unit), and sums take the block's points in order
  * (map_sums.c).  A body that suits it has elements in lanes instead (map_rows.c): nothing is turned for its sums.
- * Many points that are no batch are *spread*: a stage computes them, in any order, and keeps what is summed; another takes
- * the sums, each one chain over all points.  Threads share both. */
+ * Many points that are no batch are *spread*: a stage computes them, in any order, and keeps what is summed; another
+ * takes the sums, each one chain over all points.  Threads share both. */
 #include "kernel/map.h"
 
 enum { BLOCK_VECTORS = 3, DENSE_FROM = 1024 };
@@ -136,7 +136,8 @@ static void find_late(MapGen *m) {
 
 /* ---- points in memory ---- */
 
-/* Where a vector of the shard's lies: vectors follow each other from block to block, but in a turn's part of a stack. */
+/* Where a vector of the shard's lies: vectors follow each other from block to block, but in a turn's part of a
+ * stack. */
 static KVal vector_at(MapGen *m, Val v, KVal vector) {
     Gen *g = &m->c.g;
     Home home = m->r->info[v].home;
@@ -491,7 +492,8 @@ static void spread_arrays(MapGen *m) {
     if (m->zeros >= 0) m->count = plan_buffer(m->plan, (Buffer){.fixed = sizeof(int64_t)});
 }
 
-/* A share of the points that take part, for the stage's lo .. hi of `blocks`; the first of them tells the sums how many. */
+/* A share of the points that take part, for the stage's lo .. hi of `blocks`; the first of them tells the sums how
+ * many. */
 static void range_of_some(MapGen *m, int64_t blocks, KVal *from, KVal *to) {
     Gen *g = &m->c.g;
     KVal one = gen_i64(g, 1), all = gen_i64(g, blocks);

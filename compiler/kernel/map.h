@@ -31,7 +31,7 @@ typedef struct MapGen {
     Val map;
     const Graph *body;
     int mapped, vectors;
-    int zeros;                             /* the operand whose zeros leave a point out, or -1; then all outputs are sums */
+    int zeros; /* the operand whose zeros leave a point out, or -1; then all outputs are sums */
     bool points, varies;                   /* points: in point order; varies: a batch of them */
     bool rows;                             /* map_rows.c: elements in lanes */
     bool dense;                            /* operands that do not vary, 16 elements at a time, in any order */

@@ -300,7 +300,8 @@ void map_add_sums(MapGen *m) {
 
 /* ---- parts of the sums of a spread MAP ---- */
 
-/* The parts base ... base + tiles - 1: row tiles of a stripe of columns of a large sum.  Or one: a group of small sums. */
+/* The parts base ... base + tiles - 1: row tiles of a stripe of columns of a large sum.  Or one: a group of small
+ * sums. */
 typedef struct Parts { const SumOut *s; int64_t base, tiles, column; int mr, nv; SumTile tile[MAX_SUM_TILE]; int n; } Parts;
 typedef VEC(Parts) PartList;
 
@@ -339,7 +340,8 @@ static Held held(MapGen *m, const Parts *p, int64_t from, int64_t to) {
     KVal lo = gen_2(g, K_SUB, k_lo(g->m, g->f), gen_i64(g, p->base));
     KVal hi = gen_2(g, K_SUB, k_hi(g->m, g->f), gen_i64(g, p->base));
     KVal first = gen_i64(g, from), last = gen_i64(g, to);
-    return (Held){gen_select(g, gen_2(g, K_LT, lo, first), first, lo), gen_select(g, gen_2(g, K_LT, last, hi), last, hi)};
+    return (Held){gen_select(g, gen_2(g, K_LT, lo, first), first, lo),
+                  gen_select(g, gen_2(g, K_LT, last, hi), last, hi)};
 }
 
 static void take_part(MapGen *m, const Parts *p) {

@@ -13,8 +13,8 @@ static const Shape *shape_at(const Ctx *c, Val v) { return &node_of(c, v)->shape
 
 bool is_nest_elementwise(const Region *r, Val v) {
     Op op = (Op)graph_node(r->graph, v)->op;
-    return is_elementwise(op) || op == G_OUTER || is_table(op) || op == G_BROADCAST || op == G_RESHAPE || op == G_TRANSPOSE ||
-           op == G_SLICE || op == G_CONST || op == G_TABLE || op == G_IOTA || is_summed(r, v) ||
+    return is_elementwise(op) || op == G_OUTER || is_table(op) || op == G_BROADCAST || op == G_RESHAPE ||
+           op == G_TRANSPOSE || op == G_SLICE || op == G_CONST || op == G_TABLE || op == G_IOTA || is_summed(r, v) ||
            (op == G_INPUT && (r->body || !r->info[v].varies));
 }
 
@@ -126,8 +126,8 @@ static KVal partials_in_memory(const Partials *s) {
 /* A reduction done in a nest: its partials in memory, that of the feature at hand in a register. */
 typedef struct Along { Val v; Partials p; KVal memory, at, acc; } Along;
 
-/* Roots of one shape; axes `known` are written out, so that their index is known; axes behind the first `behind` are places of
- * one feature of the reductions. */
+/* Roots of one shape; axes `known` are written out, so that their index is known; axes behind the first `behind` are
+ * places of one feature of the reductions. */
 typedef struct Roots {
     const Val *root;
     int n;

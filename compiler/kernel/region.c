@@ -173,8 +173,8 @@ static bool made_of_one(const Region *r, Val v, int64_t size, int *ops, Val *bas
 static bool computed_again(const Region *r, Val v) {
     Val base = 0;
     int ops = AGAIN_OPS;
-    return !r->body && r->lanes == 16 && r->info[v].varies && region_size(r, v) >= AGAIN_FROM && is_cheap(op_of(r, v)) &&
-           made_of_one(r, v, region_size(r, v), &ops, &base);
+    return !r->body && r->lanes == 16 && r->info[v].varies && region_size(r, v) >= AGAIN_FROM &&
+           is_cheap(op_of(r, v)) && made_of_one(r, v, region_size(r, v), &ops, &base);
 }
 
 /* ---- PADs that are read in place: by nests that take the axes it pads one index at a time ---- */

@@ -72,10 +72,11 @@ static inline bool is_table(Op op) { return op == G_INTERPOLATE || op == G_LOOKU
 bool is_flat_view(const Region *r, Val v);       /* same elements in the same order */
 bool is_summed(const Region *r, Val v);          /* a sum over the batch: BATCH_* or PROJ of a summed output */
 bool is_joined(const Region *r, Val v);          /* one whose shards' sums a stage of its own adds up */
-uint32_t region_padded(const Region *r, Val v);  /* axes that inline PADs at or below v pad: a nest has to know its index */
+uint32_t region_padded(const Region *r,
+                       Val v); /* axes that inline PADs at or below v pad: a nest has to know its index */
 Val region_base(const Region *r, Val v);         /* below flat views */
-/* Calls for each stored node or input that computing `root` reads; same: at the same element, through no view (of a whole
- * reduction: that it adds as it comes to it).
+/* Calls for each stored node or input that computing `root` reads; same: at the same element, through no view (of a
+ * whole reduction: that it adds as it comes to it).
  * For a sum over the batch: what its shards' sums read. */
 void region_reads(const Region *r, Val root, void (*read)(void *data, Val v, bool same), void *data);
 void region_reads_summed(const Region *r, Val root, void (*read)(void *data, Val v, bool same), void *data);
@@ -146,7 +147,7 @@ KVal chain(Gen *g, int n, const KVal *counts, KVal acc, ChainAdd add, void *data
 typedef struct ConvShape {
     const Window *window;
     int axes;
-    const int64_t *kernel, *size, *result;                        /* by place axis: of the kernel, the input, the result */
+    const int64_t *kernel, *size, *result; /* by place axis: of the kernel, the input, the result */
     int64_t groups, outs, each, taps, inputs, places;             /* outs, each: output, input features of a group */
 } ConvShape;
 ConvShape conv_shape(const Region *r, Val v);                     /* of a CONV or BATCH_CONV */

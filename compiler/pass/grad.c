@@ -34,7 +34,8 @@ void ad_want(Ad *ad, Val v) {
 
 void ad_spread(Ad *ad) {
     for (Val v = 1; v <= ad->top; v++)
-        for (int i = v == ad->held ? graph_node(ad->g, v)->nin : 0; i < graph_node(ad->g, v)->nin && !(ad->mark[v] & AD_ACTIVE); i++)
+        for (int i = v == ad->held ? graph_node(ad->g, v)->nin : 0;
+             i < graph_node(ad->g, v)->nin && !(ad->mark[v] & AD_ACTIVE); i++)
             ad->mark[v] |= ad->mark[graph_in(ad->g, v, i)] & AD_ACTIVE;
 }
 

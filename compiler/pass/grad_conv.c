@@ -1,5 +1,6 @@
-/* grad_conv.c -- derivative rules of convolutions.  With D the dilation and s the stride of y, the input's gradient is a
- * convolution of dy by the reversed kernel whose features are exchanged, with stride D, dilation s, pad k - 1 - pad. */
+/* grad_conv.c -- derivative rules of convolutions.  With D the dilation and s the stride of y, the input's gradient is
+ * a convolution of dy by the reversed kernel whose features are exchanged, with stride D, dilation s, pad k - 1 -
+ * pad. */
 #include "pass/grad.h"
 
 #define A ad_in(ad, 0)

@@ -18,7 +18,8 @@ bool pass_grad_held(Graph *graph, Val y, Val seed, const Val *wrt, int n, Val he
  * them.  The list stands in pass/simplify.c, each with its test.  Ensures: graph_verify holds; outputs in order. */
 Graph *pass_simplify(Arena *arena, const Graph *graph);
 
-/* Between which numbers each node's elements lie, by node; for warnings (range.c).  mapped: of a body's inputs, or NULL. */
+/* Between which numbers each node's elements lie, by node; for warnings (range.c).  mapped: of a body's inputs, or
+ * NULL. */
 typedef struct Range { double lo, hi; } Range;
 Range *pass_range(Arena *arena, const Graph *graph, const Range *mapped);
 

@@ -57,7 +57,8 @@ static Val behind_views(const Graph *g, Val v) {
 /* x / sum(x), x not below zero: a share. */
 static bool is_share(const Ranges *r, Val v) {
     Val x = graph_in(r->g, v, 0), total = behind_views(r->g, graph_in(r->g, v, 1));
-    return r->at[x].lo >= 0 && graph_node(r->g, total)->op == G_SUM && behind_views(r->g, graph_in(r->g, total, 0)) == behind_views(r->g, x);
+    return r->at[x].lo >= 0 && graph_node(r->g, total)->op == G_SUM &&
+           behind_views(r->g, graph_in(r->g, total, 0)) == behind_views(r->g, x);
 }
 
 static Range range_leaf(const Ranges *r, Val v) {

@@ -257,7 +257,8 @@ static void rebuild_scan(Round *r, Val v) {
         int at = input->index, carry = input->kind == IN_CARRY ? number[at] : 0;
         if (input->kind != IN_CARRY) at += attr->mapped;
         if (input->kind == IN_WHOLE) at += attr->index;
-        body.renamed[b] = scan_input(&body, &r->s, input, r->renamed[graph_in(r->from, v, at)], carry, &slices, &wholes);
+        body.renamed[b] = scan_input(&body, &r->s, input, r->renamed[graph_in(r->from, v, at)], carry, &slices,
+                                     &wholes);
     }
     rebuild(&body);
     r->plan[v].port = arena_array(r->s.scratch, int, from->outputs.len);

@@ -18,8 +18,9 @@ static bool picture(Eval *e, const BuiltinCall *call, Picture *p, Value *out)
     if (s->rank < 2 || s->rank > 3) {
         Buf text = { 0 };
         shape_print(s, &text);
-        Diag *diag = eval_diag(e, D_E0403, call->arg_spans[0], "%s takes images, f32[rows, columns] or f32[maps, rows, columns]; this is f32%.*s",
-                               name, (int)text.len, text.at);
+        Diag *diag = eval_diag(e, D_E0403, call->arg_spans[0],
+                               "%s takes images, f32[rows, columns] or f32[maps, rows, columns]; this is f32%.*s", name,
+                               (int)text.len, text.at);
         diag_hint(diag, "give the data the shape of images, as shape: [1, 28, 28], and flatten(x) in the net");
         buf_free(&text);
         return eval_fail(out);
@@ -67,7 +68,8 @@ static Val kept(Picture *p, Val inside, Val x)
 {
     Graph *g = p->g;
     Shape shape = graph_type(g, x).shape;
-    if (!p->flat) inside = graph_broadcast(g, graph_reshape(g, inside, shape_of(3, (int64_t)1, p->rows, p->columns)), shape);
+    if (!p->flat)
+        inside = graph_broadcast(g, graph_reshape(g, inside, shape_of(3, (int64_t)1, p->rows, p->columns)), shape);
     return graph_3(g, G_SELECT, inside, x, graph_broadcast(g, graph_const(g, p->dtype, 0), shape));
 }
 
@@ -109,7 +111,8 @@ bool builtin_pad_crop(Eval *e, const BuiltinCall *call, Value *out)
     Val row = graph_2(p.g, G_ADD, places_of(&p, 0), graph_2(p.g, G_SUB, down, number(&p, n)));
     Val column = graph_2(p.g, G_ADD, places_of(&p, 1), graph_2(p.g, G_SUB, right, number(&p, n)));
     Val zero = number(&p, 0);
-    Val inside = graph_2(p.g, G_AND, between(&p, row, zero, number(&p, p.rows)), between(&p, column, zero, number(&p, p.columns)));
+    Val inside = graph_2(p.g, G_AND, between(&p, row, zero, number(&p, p.rows)),
+                         between(&p, column, zero, number(&p, p.columns)));
     *out = trace_value(kept(&p, inside, moved(&p, row, column)));
     return true;
 }

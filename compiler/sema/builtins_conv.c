@@ -29,7 +29,8 @@ static bool window_of(Eval *e, const BuiltinCall *call, int axes, Window *out)
 /* The result's shape; a reason if the kernel does not fit. */
 static const char *conv_result(const Window *window, const Shape *w, const Shape *x, Shape *out)
 {
-    if (w->rank != x->rank + 1 || x->rank < 2) return "a kernel [maps, features, ...] slides over x[features, ...places]";
+    if (w->rank != x->rank + 1 || x->rank < 2)
+        return "a kernel [maps, features, ...] slides over x[features, ...places]";
     if (x->rank - 1 > MAX_PLACES) return "at most three place axes";
     *out = *x;
     out->dim[0] = w->dim[0];

@@ -305,8 +305,10 @@ bool builtin_steepest(Eval *e, const BuiltinCall *call, Value *out)
     Value slope = call->args[0], norm = call->args[1], size;
     if (builtin_absorbs(call, out)) return out->kind != V_ERROR;
     Calc k = { e, call->span, true };
-    if (norm.kind == V_CHOICE && !strcmp(norm.choice, "linf")) return eval_op(e, G_SIGN, &slope, 1, call->span, out) || eval_fail(out);
-    if (norm.kind != V_CHOICE || strcmp(norm.choice, "l2")) return arg_fail(e, call, 1, out, D_E0312, "the norm is linf or l2");
+    if (norm.kind == V_CHOICE && !strcmp(norm.choice, "linf"))
+        return eval_op(e, G_SIGN, &slope, 1, call->span, out) || eval_fail(out);
+    if (norm.kind != V_CHOICE || strcmp(norm.choice, "l2"))
+        return arg_fail(e, call, 1, out, D_E0312, "the norm is linf or l2");
     if (!length_of(&k, call, slope, &size)) return eval_fail(out);
     return calc_done(&k, calc(&k, G_DIV, slope, calc(&k, G_ADD, size, value_real(1e-12))), out);
 }

@@ -219,7 +219,8 @@ static bool derivative_call(Eval *e, Object *self, const Value *args, int n, Spa
     Shape shape = SHAPE0;
     CellGraph graph;
     Val dx = 0;
-    if (n != d->arity || n > MAX_RANK) return eval_cell_on(e, &(Value){.kind = V_OBJECT, .object = self}, args, n, span, out);
+    if (n != d->arity || n > MAX_RANK)
+        return eval_cell_on(e, &(Value){.kind = V_OBJECT, .object = self}, args, n, span, out);
     for (int i = 0; i < n; i++) {
         if (args[i].kind == V_ABSTRACT) return *out = value_abstract(NULL), true;
         if (!derivative_column(e, &args[i], dtype, span, &t[i], &shape)) return false;
@@ -228,7 +229,8 @@ static bool derivative_call(Eval *e, Object *self, const Value *args, int n, Spa
     for (int i = 0; i < n; i++) {
         char *column = arena_alloc(e->arena, (size_t)rows * dtype_size(dtype) + 1);
         size_t size = dtype_size(dtype);
-        for (int64_t r = 0; r < rows; r++) memcpy(column + (size_t)r * size, (char *)t[i]->data + (t[i]->shape.rank ? (size_t)r * size : 0), size);
+        for (int64_t r = 0; r < rows; r++)
+            memcpy(column + (size_t)r * size, (char *)t[i]->data + (t[i]->shape.rank ? (size_t)r * size : 0), size);
         columns[i] = column;
     }
     if (!cell_graph(e, &d->cell, dtype, span, &graph)) return false;

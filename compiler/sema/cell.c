@@ -217,7 +217,8 @@ int trace_uses(const Trace *trace, const char *path, const CellUse **uses) {
     return 0;
 }
 
-/* The strategy by which this call is made; NULL: exactly.  Cells that learn nothing, and cells inside cells, are exact. */
+/* The strategy by which this call is made; NULL: exactly.  Cells that learn nothing, and cells inside cells, are
+ * exact. */
 static bool strategy_of(Eval *e, const Callable *c, Instance *instance, int n, Span span, const Strategy **out) {
     const Trace *t = e->trace;
     *out = NULL;

@@ -35,7 +35,11 @@ typedef struct BuiltinCall { const Value *settings; int settings_len; const Valu
 } BuiltinCall;
 typedef bool (*BuiltinFn)(Eval *e, const BuiltinCall *call, Value *out);
 /* ready, or NULL: asked before the arguments are evaluated; true if the result of this call is there already. */
-typedef struct BuiltinRow { const char *name; BuiltinFn fn; bool (*ready)(Eval *e, const Ast *call, Value *out); } BuiltinRow;
+typedef struct BuiltinRow {
+    const char *name;
+    BuiltinFn fn;
+    bool (*ready)(Eval *e, const Ast *call, Value *out);
+} BuiltinRow;
 /* numbers, tensors, distributions, cells: sema/builtins_*.c; ends with NULL */
 extern const BuiltinRow builtins_core[];
 extern const BuiltinRow builtins_sema[];          /* count, match, gradient, derivative, text: sema/builtins_sema.c */

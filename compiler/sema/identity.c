@@ -36,7 +36,8 @@ static void write_weights(const Writer *w, const ValueRecord *weights) {
 static void write_callable(const Writer *w, const Callable *c) {
     buf_text(w->out, c->type_name ? c->type_name : c->def->name);
     if (c->type_name && c->type_name != c->def->name) buf_printf(w->out, "=%s", c->def->name);
-    if (c->def->version) buf_printf(w->out, "%c%llx%c", VERSION_OPEN, (unsigned long long)c->def->version, VERSION_CLOSE);
+    if (c->def->version)
+        buf_printf(w->out, "%c%llx%c", VERSION_OPEN, (unsigned long long)c->def->version, VERSION_CLOSE);
     if (c->copy) buf_printf(w->out, "#%d", c->copy);
     if (c->weights) write_weights(w, c->weights);
     for (int i = 0; c->settings && i < c->settings_len; i++) {

@@ -83,8 +83,8 @@ bool eval_module_field(Eval *e, struct LoadedModule *module, Name field, Span sp
 
 /* ---- loops that become scans (loop_scan.c) ---- */
 typedef struct ScanTry ScanTry;
-/* What an attempt said: told after all (scan_tell) where the loop written out fails without a word of its own, since what
- * failed was evaluated once, in the attempt. */
+/* What an attempt said: told after all (scan_tell) where the loop written out fails without a word of its own, since
+ * what failed was evaluated once, in the attempt. */
 typedef struct LostDiags { VEC(Diag *) list; int errors; } LostDiags;
 bool scan_loop(Eval *e, const Ast *loop, const Value *over, Scope *scope, LostDiags *lost);   /* false: write it out */
 void scan_tell(Eval *e, const LostDiags *lost);
@@ -105,7 +105,7 @@ bool value_is_traced(const Value *value);           /* V_NODE, or a list with on
 bool value_is_known_tensor(const Value *value);    /* V_TENSOR, or a list of numbers (nested) */
 bool eval_matmul(Eval *e, const Value *w, const Value *x, const Value *init, Span span, Value *out);
 
-enum { PROBED = 1000 };                            /* from here on: inputs that stand for parameters per place, while probing */
+enum { PROBED = 1000 }; /* from here on: inputs that stand for parameters per place, while probing */
 /* ---- instances (instance.c): layers and cell types of a trace ---- */
 typedef struct CellForm { bool known, map, places /* parameters per layer, feature or unit */; const Graph *body; struct SharedParam *shared; int shared_len; } CellForm;
 typedef struct InstanceCount { Name name; bool bound; int count; } InstanceCount;
@@ -119,7 +119,8 @@ typedef struct Instance {
     Name cell_type; const char *key; CellForm form;                  /* cells: at the root */
     const Ast *place; int place_made;                                /* per layer/feature/unit: where it is applied */
     const ValueRecord *weights; const Callable *cell;
-    int box; VEC(CellUse) uses;                                      /* of an automatic grid: its state; its calls, or those watched */
+    int box;
+    VEC(CellUse) uses; /* of an automatic grid: its state; its calls, or those watched */
 } Instance;
 Instance *instance_new(Trace *trace, Instance *parent);
 Instance *instance_mention(Trace *trace);                            /* unnamed, under the body being traced */

@@ -3,7 +3,8 @@
  * names_check (declared in session.h)
  * requires  the module parsed; the modules it uses loaded (Session.modules, by dotted path)
  *           at a prompt (LoadedModule.prompt): the names of the scope stand beside those of the items
- * ensures   E0301 E0302 E0305 E0306 E0312 E0316 E0506 E0507 E0509 E0801 E0802, W0315 W0505 W0510 W0807 W0812, N0304 in the
+ * ensures   E0301 E0302 E0305 E0306 E0312 E0316 E0506 E0507 E0509 E0801 E0802, W0315 W0505 W0510 W0807 W0812, N0304 in
+ * the
  *           session's diagnostics, each unknown name once for each definition; true if there was no error
  * does not  bind anything: scopes are the evaluator's; shapes, settings and values are checked there */
 #ifndef NIN_NAMES_H

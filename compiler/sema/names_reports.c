@@ -17,8 +17,8 @@ static bool is_report(const char *name) { return !strcmp(name, "table") || !strc
 
 /* ---- W0812 ---- */
 
-/* What a recorded value is: does it come from the test set (run.test_accuracy, accuracy(model, on: mnist.test)), and is it one of
- * which more is better, or less?  A measure of neither kind may be either. */
+/* What a recorded value is: does it come from the test set (run.test_accuracy, accuracy(model, on: mnist.test)), and is
+ * it one of which more is better, or less?  A measure of neither kind may be either. */
 typedef struct Measured { bool test, up, down; } Measured;
 
 static void measured_word(Measured *m, const char *word)
@@ -61,7 +61,8 @@ static void check_choice(Reports *r, const Ast *call)
     const Ast *column = call->call.args[0].value;
     const Measured *m = map_get(&r->test_columns, column->name);
     if (!m || !is_best(called(call), m)) return;
-    diag_hint(diag_add(r->diags, D_W0812, call->span, "this chooses the best by the test set, of which `%s` is a measure", column->name),
+    diag_hint(diag_add(r->diags, D_W0812, call->span,
+                       "this chooses the best by the test set, of which `%s` is a measure", column->name),
               "choose by a measure on the validation set, such as valid_accuracy");
 }
 
@@ -134,7 +135,8 @@ void names_reports(Diags *diags, Arena *arena, const Module *module)
     }
     for (int i = 0; experiments && i < module->items.len; i++) {
         const Ast *ast = module->items.at[i];
-        if (ast->kind == AST_DEF && ast->def.what == DEF_CELL) check_cell(diags, module, ast, ast->def.name, ast->def.name_span);
+        if (ast->kind == AST_DEF && ast->def.what == DEF_CELL)
+            check_cell(diags, module, ast, ast->def.name, ast->def.name_span);
         if (ast->kind == AST_ALIAS) check_cell(diags, module, ast, ast->alias.name, ast->alias.name_span);
     }
 }

@@ -25,10 +25,11 @@ static const char *const choices_units[] = { "network", "pixels", NULL };
 static const char *const choices_answers[] = { "logits", "class", NULL };
 static const char *const choices_storage[] = { "embedded", "separate", NULL };
 static const char *const choices_mode[] = { "evaluation", "training", NULL };
-static const struct { const char *type; const char *const *members; } choice_types[] = {
-    { "scope", choices_scope }, { "norm", choices_norm }, { "order", choices_order }, { "axis_scale", choices_scale }, { "outside", choices_outside },
-    { "measure", choices_measure }, { "emission", choices_emission }, { "units", choices_units },
-    { "answers", choices_answers }, { "storage", choices_storage }, { "mode", choices_mode } };
+static const struct { const char *type; const char *const *members;
+} choice_types[] = {{"scope", choices_scope},       {"norm", choices_norm},       {"order", choices_order},
+                    {"axis_scale", choices_scale},  {"outside", choices_outside}, {"measure", choices_measure},
+                    {"emission", choices_emission}, {"units", choices_units},     {"answers", choices_answers},
+                    {"storage", choices_storage},   {"mode", choices_mode}};
 
 static bool listed(const char *const *list, const char *name)
 {

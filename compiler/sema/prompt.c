@@ -175,7 +175,8 @@ static void sweep(Prompt *p) {
     for (int i = 0; i < top->len; i++)
         if (top->value[i]) item_mark(((const Binding *)top->value[i])->item);
     for (int i = 0; i < p->items.len; i++)
-        if (has_block(p->items.at[i], &p->module->experiments) || has_block(p->items.at[i], &p->module->tests)) item_mark(p->items.at[i]);
+        if (has_block(p->items.at[i], &p->module->experiments) || has_block(p->items.at[i], &p->module->tests))
+            item_mark(p->items.at[i]);
     for (int i = 0; i < p->items.len; i++) {
         PromptItem *item = p->items.at[i];
         if (item->marked || item->dead) continue;
@@ -214,7 +215,8 @@ static void version_set(Prompt *p, Definition *def) {
         Buf text = {0};
         buf_printf(&text, "%s %lld ", b->name, (long long)(b->item ? b->item->number : 0));
         if (is_late(b)) buf_text(&text, sources_text(p->session->sources, scratch, b->ast->span));
-        else if (b->state[EVAL_RUN] == BINDING_DONE && b->value[EVAL_RUN].kind != V_CALLABLE) value_identity(&b->value[EVAL_RUN], &text);
+        else if (b->state[EVAL_RUN] == BINDING_DONE && b->value[EVAL_RUN].kind != V_CALLABLE)
+            value_identity(&b->value[EVAL_RUN], &text);
         hash = fnv1a(text.at, text.len, hash);
         buf_free(&text);
     }
@@ -312,7 +314,8 @@ static void freeze_scope(const Freeze *f, const Frozen *frozen) {
     const Map *library = &f->p->session->prelude->top;
     Scope *scope = scope_new(b->item->arena, f->p->module->scope, SCOPE_MODULE);
     scope->path = f->p->module->scope->path;
-    for (int i = 0; i < frozen->reach.list.len; i++) map_put(&scope->top, frozen->reach.list.at[i]->name, frozen->reach.list.at[i]);
+    for (int i = 0; i < frozen->reach.list.len; i++)
+        map_put(&scope->top, frozen->reach.list.at[i]->name, frozen->reach.list.at[i]);
     for (int i = 0; i < f->replaced.len; i++) {                /* a name that was the library's */
         Name name = f->replaced.value[i];
         if (!map_get(&scope->top, name) && map_get(library, name)) map_put(&scope->top, name, map_get(library, name));
@@ -345,7 +348,8 @@ static void freeze_end(Freeze *f) {
         s->item = item;
         eval_init(&e, s, s->arena, &s->diags, EVAL_CHECK);
         map_put(&p->module->scope->top, b->name, NULL);
-        bind_known(s, p->module->scope, b->name, b->span, b->ast, definition_value(&e, b->ast, p->module->scope, false));
+        bind_known(s, p->module->scope, b->name, b->span, b->ast,
+                   definition_value(&e, b->ast, p->module->scope, false));
         PromptItem *source = item_of(b);
         PromptItem **holds = arena_array(item->arena, PromptItem *, item->holds_len + 1);
         for (int k = 0; k < item->holds_len; k++) holds[k] = item->holds[k];
@@ -478,7 +482,8 @@ static bool statement_value(Eval *e, const Ast *ast, Scope *scope, Value *out) {
                                                 pattern_name(ast->bind.pattern), out);
     }
     if (ast->kind != AST_FOR) return eval_expr(e, ast, scope_new(e->arena, scope, SCOPE_BLOCK), out);
-    Ast block = {.kind = AST_BLOCK, .span = ast->span, .depth = ast->depth, .block = {(Ast *[]){(Ast *)(uintptr_t)ast}, 1}};
+    Ast block = {
+        .kind = AST_BLOCK, .span = ast->span, .depth = ast->depth, .block = {(Ast *[]){(Ast *)(uintptr_t)ast}, 1}};
     Value ignored;
     return eval_block(e, &block, scope_new(e->arena, scope, SCOPE_BLOCK), &ignored);
 }
@@ -501,7 +506,8 @@ static bool bind_value(Prompt *p, Eval *e, const Ast *ast, const Value *value) {
     if (!eval_pattern(e, ast->bind.pattern, value, names)) return false;
     hold_late(p);
     if (!value_is_plain(value)) hold_reached(p, p->open, ast->bind.value);
-    for (int i = 0; i < names->len; i++) prompt_bind(p, names->at[i].name, names->at[i].span, ast->bind.value, &names->at[i].value);
+    for (int i = 0; i < names->len; i++)
+        prompt_bind(p, names->at[i].name, names->at[i].span, ast->bind.value, &names->at[i].value);
     versions_set(p);
     return true;
 }
@@ -512,7 +518,9 @@ static bool block_keep(Prompt *p, const Ast *ast) {
     bool experiment = ast->kind == AST_EXPERIMENT;
     for (int i = 0; i < (experiment ? m->experiments.len : m->tests.len); i++) {
         const Ast **at = experiment ? &m->experiments.at[i] : &m->tests.at[i];
-        if (strcmp(experiment ? (*at)->experiment.name : (*at)->test.name, experiment ? ast->experiment.name : ast->test.name)) continue;
+        if (strcmp(experiment ? (*at)->experiment.name : (*at)->test.name,
+                   experiment ? ast->experiment.name : ast->test.name))
+            continue;
         *at = ast;
         return true;
     }
@@ -536,7 +544,8 @@ bool prompt_item(Prompt *p, Eval *e, const Ast *ast, Value *out) {
     if (ast->kind == AST_USE) return define_use(p, ast) && names_known(p, &m);
     if (!names_known(p, &m)) return false;
     if (ast->kind == AST_DEF || ast->kind == AST_ALIAS) return define(p, &m, ast);
-    if (ast->kind == AST_EXPERIMENT || ast->kind == AST_TEST) return definition_checks(p, &m, ast) && block_keep(p, ast);
+    if (ast->kind == AST_EXPERIMENT || ast->kind == AST_TEST)
+        return definition_checks(p, &m, ast) && block_keep(p, ast);
     if (ast->kind == AST_ERROR || !statement_checks(p, ast)) return false;
     if (!statement_value(e, ast, p->module->scope, out)) return false;
     if (any_error(&p->session->diags)) return false;
@@ -549,7 +558,8 @@ typedef VEC(Name) NameList;
 
 static void pattern_names(Arena *arena, const Ast *pattern, NameList *out) {
     if (pattern->kind == AST_NAME) vec_push(arena, out, pattern->name);
-    for (int i = 0; pattern->kind == AST_LIST && i < pattern->list.len; i++) pattern_names(arena, pattern->list.args[i].value, out);
+    for (int i = 0; pattern->kind == AST_LIST && i < pattern->list.len; i++)
+        pattern_names(arena, pattern->list.args[i].value, out);
 }
 
 static NameList names_of(Arena *arena, const AstList *items) {

@@ -5,10 +5,10 @@
  *
  * A definition refers to others by name.  When a name is replaced, the definitions that use it are made anew, so that
  * they see the new one; what they were before goes on in values that were computed from them (a model, a cell in a
- * list), with a *frozen* scope of its own that has the names as they were.  So a value is what it was when it was computed:
- * its item *holds* all items that the names in its text reached then.  When an input is closed, items that no name and no
- * held value reaches are dead; dead ones are freed together, after `forget` had the laboratory drop what it compiled
- * from them.  Plain values (numbers, texts, tensors, lists of these) hold nothing.
+ * list), with a *frozen* scope of its own that has the names as they were.  So a value is what it was when it was
+ * computed: its item *holds* all items that the names in its text reached then.  When an input is closed, items that no
+ * name and no held value reaches are dead; dead ones are freed together, after `forget` had the laboratory drop what it
+ * compiled from them.  Plain values (numbers, texts, tensors, lists of these) hold nothing.
  *
  * Definitions carry a version (Definition.version), so that what is compiled or stored under a definition's identity
  * is not found under that of another with its name. */
@@ -21,7 +21,7 @@ typedef struct PromptItem {
     Arena *arena; int64_t number, last;           /* last: the input that evaluated one of its bindings last */
     const Source *source; const Module *parsed;
     struct PromptItem **holds; int holds_len;     /* NULL: its values are plain, or it has none */
-    bool file;                                    /* a program that was loaded: its bindings are evaluated on first use */
+    bool file; /* a program that was loaded: its bindings are evaluated on first use */
     bool derived;                                 /* definitions made anew: holds[] are the items of their trees */
     bool marked, dead;
 } PromptItem;

@@ -32,8 +32,8 @@ void strategy_text(const Strategy *s, Buf *out) {
     buf_text(out, s->asked);
     if (!s->table) return;
     long long blocks = shape_size(&s->index->shape);
-    buf_printf(out, " with %lld values in %lld block%s, proved to %.3g", (long long)shape_size(&s->table->shape), blocks,
-               blocks == 1 ? "" : "s", s->bound);
+    buf_printf(out, " with %lld values in %lld block%s, proved to %.3g", (long long)shape_size(&s->table->shape),
+               blocks, blocks == 1 ? "" : "s", s->bound);
 }
 
 const Strategy *strategies_find(const Strategies *strategies, const char *cell) {

@@ -6,7 +6,8 @@
  *
  *   grid    the cell at nodes[k] of its box, once a step; calls interpolate (INTERPOLATE), gradients go through it
  *           to arguments and parameters.  axes 0: the box is the state `box` of the cell, f32[arity, 2]: trace_boxes.
- *   table   LOOKUP in constant values and their index of blocks; the cell's parameters are kept and not used, but outside the box if exact
+ *   table   LOOKUP in constant values and their index of blocks; the cell's parameters are kept and not used, but
+ *   outside the box if exact
  *   fit     a polynomial, or the quotient of two, whose coefficients are the cell's parameter `fit` */
 #ifndef NIN_STRATEGY_H
 #define NIN_STRATEGY_H

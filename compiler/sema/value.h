@@ -67,7 +67,7 @@ struct ObjectClass {
     int (*arity)(const Object *self);
     /* An operation on args, of which args[self] is this object and the others are known numbers: log(surface). */
     bool (*elementwise)(Eval *e, Op op, const Value *args, int n, int self, Span span, Value *out);
-    Object *(*keep)(Arena *arena, const Object *self);                    /* a copy that shares no memory; NULL: it cannot be had */
+    Object *(*keep)(Arena *arena, const Object *self); /* a copy that shares no memory; NULL: it cannot be had */
 };
 
 /* Types as values: f32[64], list[int], cell, class[10], data, rate ... */
@@ -94,7 +94,7 @@ typedef struct Definition {                       /* a cell, net or fn of a modu
     const TypeValue *result_type;                 /* or NULL */
     const struct BuiltinRow *row;                 /* of a builtin; NULL: its name is not registered */
     bool has_state;                               /* a fn with `state`: an instance of its own wherever it is used */
-    uint64_t version;                             /* at a prompt, where definitions are replaced: prompt_version; else 0 */
+    uint64_t version; /* at a prompt, where definitions are replaced: prompt_version; else 0 */
 } Definition;
 struct Callable {
     const Definition *def;
@@ -106,7 +106,8 @@ struct Callable {
     struct Instance *instance;                    /* inside a trace: the one layer that a name in a body holds */
     /* A trained cell: its parameters by path below the cell ("dense[1].w"); or NULL. */
     const ValueRecord *weights;
-    /* A cell of a model: its fields beyond its own.  Without weights (checking) its value is abstract.  NULL: no model's. */
+    /* A cell of a model: its fields beyond its own.  Without weights (checking) its value is abstract.  NULL: no
+     * model's. */
     Object *parts;
     const struct Strategies *strategies;          /* how its learned cells are evaluated (strategy.h); NULL: exactly */
 };

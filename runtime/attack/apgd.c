@@ -1,8 +1,8 @@
-/* apgd.c -- Auto-PGD: steps along the gradient with momentum, halved where the loss stops rising (Croce and Hein 2020, section 3;
- * for l1, Croce and Hein 2021: sparse steps without momentum).
+/* apgd.c -- Auto-PGD: steps along the gradient with momentum, halved where the loss stops rising (Croce and Hein 2020,
+ * section 3; for l1, Croce and Hein 2021: sparse steps without momentum).
  *
- * The window of the first check is 0.22 steps, of the next ones shorter by 0.03 down to 0.06; in l1 all are 0.04.  Losses are
- * kept in a ring of `steps` entries that starts at 0, so the first check compares the first loss with 0. */
+ * The window of the first check is 0.22 steps, of the next ones shorter by 0.03 down to 0.06; in l1 all are 0.04.
+ * Losses are kept in a ring of `steps` entries that starts at 0, so the first check compares the first loss with 0. */
 #include "attack/live.h"
 
 #include <math.h>
@@ -15,7 +15,8 @@ typedef struct State {
     Ball ball;
     Attacked out;
     int n_points, iteration, count, window, window_less, window_least;
-    void *current, *previous, *slope, *best, *best_slope, *sample;       /* columns; sample: of several, the gradient at hand */
+    void *current, *previous, *slope, *best, *best_slope,
+        *sample; /* columns; sample: of several, the gradient at hand */
     double *scratch;                                                      /* of each thread: 5 rows of f64 */
     double *history;                                                      /* [points, steps] */
     double *best_value, *check_value, *step, *topk, *sparse;              /* [points] */
@@ -63,7 +64,8 @@ static void step_l1(const Ball *b, double step, double topk, Walk w) {
 static void step_point(const State *s, int64_t k, double a, Walk w) {
     const Live *l = &s->live;
     double step = s->step[l->at[k]];
-    void *x = live_at(l, l->clean, k), *g = live_at(l, s->slope, k), *current = live_at(l, s->current, k), *previous = live_at(l, s->previous, k);
+    void *x = live_at(l, l->clean, k), *g = live_at(l, s->slope, k), *current = live_at(l, s->current, k),
+         *previous = live_at(l, s->previous, k);
     if (s->ball.norm == NORM_LINF) {
         l->rows->ascend(&s->ball, step, a, w.n, x, g, current, previous);
         return;
@@ -82,7 +84,8 @@ static void step_points(void *data, int thread, int64_t lo, int64_t hi) {
     const State *s = data;
     int64_t n = s->live.run->victim->inputs;
     double *at = s->scratch + 5 * thread * n;
-    for (int64_t k = lo; k < hi; k++) step_point(s, k, s->iteration ? 0.75 : 1, (Walk){at, at + n, at + 2 * n, at + 3 * n, at + 4 * n, n});
+    for (int64_t k = lo; k < hi; k++)
+        step_point(s, k, s->iteration ? 0.75 : 1, (Walk){at, at + n, at + 2 * n, at + 3 * n, at + 4 * n, n});
 }
 
 /* ---- looking at where the points are ---- */
@@ -103,7 +106,8 @@ static void add_sample(State *s, int sample) {
 /* Value, class and gradient at s->current. */
 static bool look_around(State *s, int iteration) {
     Live *l = &s->live;
-    uint32_t turn = l->run->run * (uint32_t)(s->o->steps + 1) * (uint32_t)s->o->samples + (uint32_t)(iteration * s->o->samples);
+    uint32_t turn = l->run->run * (uint32_t)(s->o->steps + 1) * (uint32_t)s->o->samples +
+                    (uint32_t)(iteration * s->o->samples);
     for (int sample = 0; sample < s->o->samples; sample++) {
         if (!live_slope(l, s->o->loss, turn + (uint32_t)sample, s->sample)) return false;
         if (s->sample != s->slope) add_sample(s, sample);
@@ -182,7 +186,8 @@ static void after_step(State *s) {
     }
     if (!check) return;
     s->count = 0;
-    if (s->ball.norm != NORM_L1) s->window = s->window - s->window_less > s->window_least ? s->window - s->window_less : s->window_least;
+    if (s->ball.norm != NORM_L1)
+        s->window = s->window - s->window_less > s->window_least ? s->window - s->window_less : s->window_least;
 }
 
 /* ---- a run ---- */
@@ -252,7 +257,8 @@ static bool steps(State *s) {
 /* What was best, of all points: none has left. */
 static void give_best(const State *s) {
     int64_t n = s->live.run->victim->inputs;
-    for (int64_t k = 0; s->o->best && k < s->n_points; k++) live_read(&s->live, live_at(&s->live, s->best, k), s->o->best + k * n);
+    for (int64_t k = 0; s->o->best && k < s->n_points; k++)
+        live_read(&s->live, live_at(&s->live, s->best, k), s->o->best + k * n);
     if (s->o->best_value) memcpy(s->o->best_value, s->best_value, (size_t)s->n_points * sizeof(double));
 }
 
@@ -265,7 +271,11 @@ static void columns(State *s) {
 
 bool attack_apgd(const AttackRun *run, const Apgd *options, Points points, Attacked out) {
     size_t n = (size_t)points.n, scratch = 5 * (size_t)run->victim->inputs * (size_t)pool_threads(run->pool);
-    State s = {.o = options, .ball = run->ball, .out = out, .n_points = (int)points.n, .watched = run->look != NULL || options->best};
+    State s = {.o = options,
+               .ball = run->ball,
+               .out = out,
+               .n_points = (int)points.n,
+               .watched = run->look != NULL || options->best};
     double *block = calloc(n * ((size_t)options->steps + 6) + scratch + 1, sizeof *block);
     bool *flags = calloc(n + 1, sizeof *flags), ok = block && flags && live_open(&s.live, run, points, options->aim, 5);
     if (ok) {
@@ -273,7 +283,8 @@ bool attack_apgd(const AttackRun *run, const Apgd *options, Points points, Attac
         s.scratch = block;
         s.history = block + scratch;
         double *at = s.history + n * (size_t)options->steps;
-        double **numbers[] = {&s.best_value, &s.step, &s.topk, &s.sparse, &s.check_value};     /* check_value: and as many behind it */
+        double **numbers[] = {&s.best_value, &s.step, &s.topk, &s.sparse,
+                              &s.check_value}; /* check_value: and as many behind it */
         for (int i = 0; i < COUNT(numbers); i++, at += n) *numbers[i] = at;
         s.reduced = flags;
         ok = start(&s) && steps(&s);

@@ -1,14 +1,14 @@
 /* attack.h -- adversarial attacks on a classifier: APGD, FAB, Square, PGD, and ensembles of them.
  *
- * Sources: Croce and Hein, ICML 2020 (APGD, the losses DLR and targeted DLR, the ensemble AutoAttack); Croce and Hein, ICML
- * 2020 (FAB); Andriushchenko et al., ECCV 2020 (Square); Croce and Hein, ICML 2021 (APGD for l1); Madry et al., ICLR 2018
- * (PGD); Goodfellow et al., ICLR 2015 (FGSM).
+ * Sources: Croce and Hein, ICML 2020 (APGD, the losses DLR and targeted DLR, the ensemble AutoAttack); Croce and Hein,
+ * ICML 2020 (FAB); Andriushchenko et al., ECCV 2020 (Square); Croce and Hein, ICML 2021 (APGD for l1); Madry et al.,
+ * ICLR 2018 (PGD); Goodfellow et al., ICLR 2015 (FGSM).
  *
- * A victim gives logits, and the input gradient of a loss; nothing else of it is known.  Points are rows of `inputs` numbers
- * in the units of the box, attacked one by one: what happens to a point depends on the victim, the point, its number and
- * the seed alone, not on the other points or on threads.  All arithmetic here is f64; for a victim that computes in
- * f32 points are rounded to it before it sees them.  A point that is fooled is finished at once, where nothing can
- * change any more. */
+ * A victim gives logits, and the input gradient of a loss; nothing else of it is known.  Points are rows of `inputs`
+ * numbers in the units of the box, attacked one by one: what happens to a point depends on the victim, the point, its
+ * number and the seed alone, not on the other points or on threads.  All arithmetic here is f64; for a victim that
+ * computes in f32 points are rounded to it before it sees them.  A point that is fooled is finished at once, where
+ * nothing can change any more. */
 #ifndef NIN_ATTACK_H
 #define NIN_ATTACK_H
 
@@ -23,21 +23,22 @@ typedef enum AttackLoss {
     ATTACK_DIFFERENCE          /* z_aim - z_y */
 } AttackLoss;
 
-/* x: [n, inputs]; y, aim: [n] classes from 0; z: [n, classes]; value: [n]; dx: [n, inputs].  x and dx: of f32 if `f32`, else
- * of f64, with 64 bytes behind them that may be read and written.  turn: names the random numbers of a victim that draws
- * some.  False: it could not be computed (out of memory, interrupted). */
+/* x: [n, inputs]; y, aim: [n] classes from 0; z: [n, classes]; value: [n]; dx: [n, inputs].  x and dx: of f32 if `f32`,
+ * else of f64, with 64 bytes behind them that may be read and written.  turn: names the random numbers of a victim that
+ * draws some.  False: it could not be computed (out of memory, interrupted). */
 typedef struct Victim {
     void *data;
     int classes;
     int64_t inputs;
-    int planes, height, width;                   /* inputs = planes * height * width; an input without places: 1, 1, n */
+    int planes, height, width; /* inputs = planes * height * width; an input without places: 1, 1, n */
     bool f32, random;
     bool (*logits)(void *data, const void *x, int64_t n, uint32_t turn, double *z);
-    bool (*slope)(void *data, AttackLoss loss, const void *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn,
-                  double *z, double *value, void *dx);
-    /* What attack `which` of the protocol, of kind KIND_OWN, makes of points with these numbers: out [n, inputs]; both of f64.
-     * NULL: none. */
-    bool (*change)(void *data, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n, double *out);
+    bool (*slope)(void *data, AttackLoss loss, const void *x, const int32_t *y, const int32_t *aim, int64_t n,
+                  uint32_t turn, double *z, double *value, void *dx);
+    /* What attack `which` of the protocol, of kind KIND_OWN, makes of points with these numbers: out [n, inputs]; both
+     * of f64. NULL: none. */
+    bool (*change)(void *data, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n,
+                   double *out);
 } Victim;
 /* At rows of f64. */
 bool victim_logits(const Victim *v, const double *x, int64_t n, uint32_t turn, double *z);
@@ -67,7 +68,8 @@ typedef struct AttackRun {
     AttackDraws draws;
     Pool *pool;
     uint32_t run;                                /* number of this run of the attack: restarts, targets */
-    /* Looks on after every iteration, with the points' values then; or NULL.  No point is finished early while it looks. */
+    /* Looks on after every iteration, with the points' values then; or NULL.  No point is finished early while it
+     * looks. */
     void (*look)(void *data, int iteration, const double *value, const double *step);
     void *look_data;
 } AttackRun;
@@ -96,7 +98,8 @@ bool attack_own(const AttackRun *run, int which, Points points, Attacked out);
 /* ---- project.c ---- */
 /* u into the ball around x and into the box, in place. */
 void ball_project(const Ball *ball, const double *x, double *u, int64_t n);
-/* d: the smallest change of t, lo <= t + d <= hi, that has <w, t + d> = b; as far as the box lets it.  scratch: [2 n]. */
+/* d: the smallest change of t, lo <= t + d <= hi, that has <w, t + d> = b; as far as the box lets it.  scratch: [2
+ * n]. */
 void plane_project(const Ball *box, const double *t, const double *w, double b, int64_t n, double *scratch, double *d);
 double norm_of(AttackNorm norm, const double *d, int64_t n);
 /* What rounding n numbers of 0..1 to f32 may add to a change. */
@@ -114,23 +117,24 @@ typedef struct AttackSpec {
 typedef struct Protocol { const AttackSpec *attack; int attacks; Ball ball; bool individual; } Protocol;
 
 typedef struct AttackReport {
-    double clean, *after;                        /* accuracies; after[i]: of points that all attacks up to i left right */
+    double clean, *after; /* accuracies; after[i]: of points that all attacks up to i left right */
     int done;                                    /* attacks that ran */
     bool *robust; double *adv;                   /* by point: the fooling point, else the clean one */
     double largest;                              /* change, in the norm */
 } AttackReport;
 /* Where an ensemble is: in which attack, in which of its runs (restarts, targets), before which point. */
 typedef struct AttackPlace { int attack, run; int64_t next; } AttackPlace;
-/* progress: attack, share of it that is done, robust accuracy so far; false ends the attack (*out holds what is known). */
-/* restore: fills *place and the report with what was reached before; false: nothing.  reached: they may be kept, and must
- * be if `now`.  Either may be NULL. */
+/* progress: attack, share of it that is done, robust accuracy so far; false ends the attack (*out holds what is
+ * known). */
+/* restore: fills *place and the report with what was reached before; false: nothing.  reached: they may be kept, and
+ * must be if `now`.  Either may be NULL. */
 typedef struct AttackWatch {
     void *data;
     bool (*progress)(void *data, int attack, double share, double robust);
     bool (*restore)(void *data, AttackPlace *place, AttackReport *report);
     void (*reached)(void *data, const AttackPlace *place, const AttackReport *report, bool now);
 } AttackWatch;
-bool attack_ensemble(Arena *arena, const Victim *victim, const Protocol *protocol, Pool *pool, uint64_t seed, Points points,
-                     const AttackWatch *watch, AttackReport *out);
+bool attack_ensemble(Arena *arena, const Victim *victim, const Protocol *protocol, Pool *pool, uint64_t seed,
+                     Points points, const AttackWatch *watch, AttackReport *out);
 
 #endif

@@ -1,18 +1,19 @@
-/* ensemble.c -- attacks one after the other: each gets the clean points that all before it left right (AutoAttack's procedure).
+/* ensemble.c -- attacks one after the other: each gets the clean points that all before it left right (AutoAttack's
+ * procedure).
  *
- * Accuracies are over all points.  A point that is wrong from the start is never attacked.  Targeted runs take as aim the
- * class with the r-th largest logit at the clean point, r = 2, 3, ...
+ * Accuracies are over all points.  A point that is wrong from the start is never attacked.  Targeted runs take as aim
+ * the class with the r-th largest logit at the clean point, r = 2, 3, ...
  *
  * Points go in batches, and batches to threads, a batch from its start to its end on one: a batch changes no result, so
- * their size suits the threads.  A victim that draws random numbers draws them by the place in a batch: there the size is
- * always the same. */
+ * their size suits the threads.  A victim that draws random numbers draws them by the place in a batch: there the size
+ * is always the same. */
 #include "attack/attack.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 128, LEAST_BATCH = 16, WAVE = 4 };          /* WAVE: batches of a thread between two looks at the watch */
+enum { BATCH = 128, LEAST_BATCH = 16, WAVE = 4 }; /* WAVE: batches of a thread between two looks at the watch */
 
 typedef struct Stage {
     const Victim *victim;
@@ -67,17 +68,22 @@ typedef struct Batch {
 static bool run_once(const Stage *s, Batch *b, int run, int restart) {
     const AttackSpec *o = s->spec;
     AttackKey key = s->key;
-    AttackRun r = {.victim = s->victim, .ball = s->ball, .draws = attack_draws(&key), .pool = s->pool, .run = (uint32_t)run};
+    AttackRun r = {
+        .victim = s->victim, .ball = s->ball, .draws = attack_draws(&key), .pool = s->pool, .run = (uint32_t)run};
     Points points = {b->x, b->y, b->number, b->n};
     Attacked out = {b->fooled, b->adv};
     switch (o->kind) {
     case KIND_FGSM: return attack_pgd(&r, &(Pgd){o->loss, 1, s->ball.eps, false}, points, out);
     case KIND_PGD: return attack_pgd(&r, &(Pgd){o->loss, o->steps, o->step, true}, points, out);
-    case KIND_APGD: return attack_apgd(&r, &(Apgd){.loss = o->loss, .steps = o->steps, .samples = o->samples}, points, out);
+    case KIND_APGD:
+        return attack_apgd(&r, &(Apgd){.loss = o->loss, .steps = o->steps, .samples = o->samples}, points, out);
     case KIND_APGD_TARGETED:
-        return attack_apgd(&r, &(Apgd){.loss = ATTACK_DLR_TARGETED, .steps = o->steps, .samples = o->samples, .aim = b->aim}, points, out);
+        return attack_apgd(
+            &r, &(Apgd){.loss = ATTACK_DLR_TARGETED, .steps = o->steps, .samples = o->samples, .aim = b->aim}, points,
+            out);
     case KIND_FAB: return attack_fab(&r, &(Fab){.steps = o->steps, .random_start = restart > 0}, points, out);
-    case KIND_FAB_TARGETED: return attack_fab(&r, &(Fab){.steps = o->steps, .random_start = restart > 0, .aim = b->aim}, points, out);
+    case KIND_FAB_TARGETED:
+        return attack_fab(&r, &(Fab){.steps = o->steps, .random_start = restart > 0, .aim = b->aim}, points, out);
     case KIND_SQUARE: return attack_square(&r, &(Square){o->queries, NULL}, points, out);
     case KIND_OWN: return attack_own(&r, s->number, points, out);
     }
@@ -90,13 +96,19 @@ static bool run_stages(const Stage *s, Batch *b, int run) {
     AttackKey key = s->key;
     int64_t inputs = s->victim->inputs;
     int third = (int)ceil(0.3 * o->steps), steps[3] = {third, third, o->steps - 2 * third};
-    double *best = malloc((size_t)(b->n * inputs + 1) * sizeof *best), *value = malloc((size_t)(b->n + 1) * sizeof *value);
+    double *best = malloc((size_t)(b->n * inputs + 1) * sizeof *best),
+           *value = malloc((size_t)(b->n + 1) * sizeof *value);
     bool ok = best && value;
     for (int stage = 0; ok && stage < 3; stage++) {
         Ball ball = s->ball;
         ball.eps *= 3 - stage;
-        AttackRun r = {.victim = s->victim, .ball = ball, .draws = attack_draws(&key), .pool = s->pool, .run = (uint32_t)(3 * run + stage)};
-        for (int64_t i = 0; stage && i < b->n; i++) ball_project(&ball, b->x + i * inputs, b->from + i * inputs, inputs);
+        AttackRun r = {.victim = s->victim,
+                       .ball = ball,
+                       .draws = attack_draws(&key),
+                       .pool = s->pool,
+                       .run = (uint32_t)(3 * run + stage)};
+        for (int64_t i = 0; stage && i < b->n; i++)
+            ball_project(&ball, b->x + i * inputs, b->from + i * inputs, inputs);
         memset(b->fooled, 0, sizeof b->fooled);
         Apgd apgd = {.loss = o->kind == KIND_APGD_TARGETED ? ATTACK_DLR_TARGETED : o->loss, .steps = steps[stage], .samples = o->samples,
                      .start = stage ? b->from : NULL, .aim = b->aim, .best = stage < 2 ? best : NULL, .best_value = stage < 2 ? value : NULL};
@@ -166,7 +178,8 @@ typedef struct Wave { const Stage *stage; Batch *batch; int run, restart; } Wave
 static void wave_batch(void *data, int thread, int64_t i) {
     Wave *w = data;
     Batch *b = &w->batch[i];
-    bool staged = w->stage->ball.norm == NORM_L1 && (w->stage->spec->kind == KIND_APGD || w->stage->spec->kind == KIND_APGD_TARGETED);
+    bool staged = w->stage->ball.norm == NORM_L1 &&
+                  (w->stage->spec->kind == KIND_APGD || w->stage->spec->kind == KIND_APGD_TARGETED);
     (void)thread;
     b->ok = staged ? run_stages(w->stage, b, w->run) : run_once(w->stage, b, w->run, w->restart);
 }
@@ -186,8 +199,10 @@ static bool stage_runs(Stage *s, Batch *batch, int waves, int rank, int restart,
         for (int i = 0; i < n; i++)
             if (!batch[i].ok || !batch_take(s, &batch[i])) return false;
         if (s->watch && s->watch->progress)
-            s->stopped = !s->watch->progress(s->watch->data, s->number, done + share * (double)next / (double)s->all.n, robust_share(s));
-        if (s->watch && s->watch->reached) s->watch->reached(s->watch->data, &(AttackPlace){s->number, w.run, next}, s->report, s->stopped);
+            s->stopped = !s->watch->progress(s->watch->data, s->number, done + share * (double)next / (double)s->all.n,
+                                             robust_share(s));
+        if (s->watch && s->watch->reached)
+            s->watch->reached(s->watch->data, &(AttackPlace){s->number, w.run, next}, s->report, s->stopped);
     }
     return true;
 }
@@ -223,13 +238,14 @@ static bool clean_look(const Victim *v, Points points, double *z, AttackReport *
         int64_t n = points.n - lo < BATCH ? points.n - lo : BATCH;
         if (!victim_logits(v, points.x + lo * v->inputs, n, (uint32_t)(lo / BATCH), z + lo * v->classes)) return false;
     }
-    for (int64_t i = 0; i < points.n; i++) right += out->robust[i] = best_class(z + i * v->classes, v->classes) == points.y[i];
+    for (int64_t i = 0; i < points.n; i++)
+        right += out->robust[i] = best_class(z + i * v->classes, v->classes) == points.y[i];
     out->clean = points.n ? (double)right / (double)points.n : 0;
     return true;
 }
 
-bool attack_ensemble(Arena *arena, const Victim *victim, const Protocol *protocol, Pool *pool, uint64_t seed, Points points,
-                     const AttackWatch *watch, AttackReport *out) {
+bool attack_ensemble(Arena *arena, const Victim *victim, const Protocol *protocol, Pool *pool, uint64_t seed,
+                     Points points, const AttackWatch *watch, AttackReport *out) {
     size_t rows = (size_t)(points.n * victim->inputs);
     *out = (AttackReport){.after = arena_array(arena, double, protocol->attacks + 1), .robust = arena_array(arena, bool, points.n + 1),
                           .adv = arena_array(arena, double, rows + 1)};
@@ -264,7 +280,8 @@ bool attack_ensemble(Arena *arena, const Victim *victim, const Protocol *protoco
         out->largest = s.report->largest;
         for (int64_t k = 0; k < points.n; k++) all[k] = all[k] && s.report->robust[k];
         out->done++;
-        if (watch && watch->reached) watch->reached(watch->data, &(AttackPlace){i + 1, 0, 0}, out, i + 1 == protocol->attacks);
+        if (watch && watch->reached)
+            watch->reached(watch->data, &(AttackPlace){i + 1, 0, 0}, out, i + 1 == protocol->attacks);
     }
     return true;
 }

@@ -1,8 +1,8 @@
 /* fab.c -- Fast Adaptive Boundary: the smallest change that fools, by projections on the linearised decision boundary
  * (Croce and Hein 2020, algorithm 1; alpha at most 0.1, extrapolation 1.05, backward steps of 0.9).
  *
- * A step projects two points on one plane, the one at hand and the clean one.  In linf both are done at once: a projection
- * is known by its level and by the room of each number, so that no change is ever written out. */
+ * A step projects two points on one plane, the one at hand and the clean one.  In linf both are done at once: a
+ * projection is known by its level and by the room of each number, so that no change is ever written out. */
 #include "attack/live.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ typedef struct State {
     Live live;
     const Fab *o;
     Attacked out;
-    void *plane, *slope;                 /* columns: w of the chosen boundary; of the class at hand (targeted: the same) */
+    void *plane, *slope; /* columns: w of the chosen boundary; of the class at hand (targeted: the same) */
     double *offset, *ratio, *norm;       /* [points] */
     double *scratch;
 } State;
@@ -58,7 +58,8 @@ static bool linearise(State *s, uint32_t turn) {
 /* ---- a step ---- */
 
 /* x1 = (1 - alpha) (x1 + 1.05 d1) + alpha (x + 1.05 d2), in the box. */
-static void combine(const Ball *ball, double alpha, const double *x, const double *d1, const double *d2, int64_t n, double *x1) {
+static void combine(const Ball *ball, double alpha, const double *x, const double *d1, const double *d2, int64_t n,
+                    double *x1) {
     for (int64_t i = 0; i < n; i++) {
         double u = (1 - alpha) * (x1[i] + FAB_BEYOND * d1[i]) + alpha * (x[i] + FAB_BEYOND * d2[i]);
         x1[i] = u < ball->lo ? ball->lo : u > ball->hi ? ball->hi : u;
@@ -75,7 +76,8 @@ static double alpha_of(double a1, double a2) {
 static void move_wide(const Live *l, void *x1, const void *x, const void *w, double offset, double *at) {
     const Ball *ball = &l->run->ball;
     int64_t n = l->run->victim->inputs;
-    double *x1_wide = at, *x_wide = at + n, *w_wide = at + 2 * n, *d1 = at + 3 * n, *d2 = at + 4 * n, *scratch = at + 5 * n;
+    double *x1_wide = at, *x_wide = at + n, *w_wide = at + 2 * n, *d1 = at + 3 * n, *d2 = at + 4 * n,
+           *scratch = at + 5 * n;
     live_read(l, x1, x1_wide);
     live_read(l, x, x_wide);
     live_read(l, w, w_wide);

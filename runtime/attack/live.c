@@ -49,7 +49,9 @@ void *live_column(Live *l) {
     return l->column[l->columns++] = column;
 }
 
-bool live_logits(Live *l, uint32_t turn) { return l->n == 0 || l->run->victim->logits(l->run->victim->data, l->x, l->n, turn, l->z); }
+bool live_logits(Live *l, uint32_t turn) {
+    return l->n == 0 || l->run->victim->logits(l->run->victim->data, l->x, l->n, turn, l->z);
+}
 
 bool live_slope(Live *l, AttackLoss loss, uint32_t turn, void *dx) {
     const Victim *v = l->run->victim;
@@ -82,7 +84,9 @@ void live_drop(Live *l, const bool *done) {
     l->n = kept;
 }
 
-void live_each(Live *l, void (*work)(void *data, int thread, int64_t lo, int64_t hi), void *data) { pool_run(l->run->pool, l->n, work, data); }
+void live_each(Live *l, void (*work)(void *data, int thread, int64_t lo, int64_t hi), void *data) {
+    pool_run(l->run->pool, l->n, work, data);
+}
 
 bool victim_logits(const Victim *v, const double *x, int64_t n, uint32_t turn, double *z) {
     if (!v->f32) return v->logits(v->data, x, n, turn, z);

@@ -1,7 +1,9 @@
-/* live.h -- the points of a run that still have to be looked at, side by side for the victim, and what an attack keeps of them.
+/* live.h -- the points of a run that still have to be looked at, side by side for the victim, and what an attack keeps
+ * of them.
  *
- * Whatever has a row of `inputs` numbers for each point is a column: row k belongs to live point k, and rows move up where
- * points are left out.  Rows of columns have the victim's precision.  Single numbers stay where they are, by at[k]. */
+ * Whatever has a row of `inputs` numbers for each point is a column: row k belongs to live point k, and rows move up
+ * where points are left out.  Rows of columns have the victim's precision.  Single numbers stay where they are, by
+ * at[k]. */
 #ifndef NIN_ATTACK_LIVE_H
 #define NIN_ATTACK_LIVE_H
 

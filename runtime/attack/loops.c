@@ -4,7 +4,8 @@
 
 #if defined(__x86_64__) && !defined(__clang__)
 const Loops *attack_loops(void) {
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) return &loops_avx512;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        return &loops_avx512;
     return __builtin_cpu_supports("avx2") ? &loops_avx2 : &loops_baseline;
 }
 #else

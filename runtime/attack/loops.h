@@ -1,4 +1,5 @@
-/* loops.h -- the loops over the numbers of a point, compiled for several instruction sets: the machine takes the best it has.
+/* loops.h -- the loops over the numbers of a point, compiled for several instruction sets: the machine takes the best
+ * it has.
  *
  * All arithmetic is f64; rows have a victim's precision: the loops of rows stand in pairs, [0] for f64, [1] for f32. */
 #ifndef NIN_ATTACK_LOOPS_H
@@ -10,9 +11,11 @@ typedef struct RowLoops {
     void (*read)(const void *row, double *out, int64_t n);
     void (*write)(const double *x, void *row, int64_t n);
     /* APGD's step in linf along the signs of g, with momentum: current moves, previous is where it was. */
-    void (*ascend)(const Ball *ball, double step, double a, int64_t n, const void *x, const void *g, void *current, void *previous);
+    void (*ascend)(const Ball *ball, double step, double a, int64_t n, const void *x, const void *g, void *current,
+                   void *previous);
     /* FAB's step in linf, in place of x1; scratch: 3 rows of f64. */
-    void (*approach)(const Ball *ball, int64_t n, const void *w, const void *x, double offset, double *scratch, void *x1);
+    void (*approach)(const Ball *ball, int64_t n, const void *w, const void *x, double offset, double *scratch,
+                     void *x1);
     /* d = x1 - x, and its norm; x1 = x + part d. */
     double (*change)(AttackNorm norm, int64_t n, const void *x1, const void *x, double *d);
     void (*draw_back)(double part, int64_t n, const void *x, const double *d, void *x1);

@@ -1,4 +1,5 @@
-/* loops_body.h -- the loops of loops.h for the instruction set that the file which includes this is compiled for; LOOPS names the table. */
+/* loops_body.h -- the loops of loops.h for the instruction set that the file which includes this is compiled for; LOOPS
+ * names the table. */
 #include "attack/lanes.h"
 #include "attack/loops.h"
 
@@ -44,7 +45,8 @@ LANES_FN void sides_part(Filling *f, const double *t, const double *w, Sides s, 
 
 /* Fills the sides; gives sum |w| m. */
 static double sides_loop(const Ball *box, const double *t, const double *w, double sign, Sides s) {
-    Filling f = {lanes_all(sign), lanes_all(box->lo), lanes_all(box->hi), lanes_all(box->norm == NORM_L2 ? 1e-8 : 0), lanes_all(0)};
+    Filling f = {lanes_all(sign), lanes_all(box->lo), lanes_all(box->hi), lanes_all(box->norm == NORM_L2 ? 1e-8 : 0),
+                 lanes_all(0)};
 #define BODY(i, left) sides_part(&f, t, w, s, i, left)
     LANES_EACH(s.n, BODY);
 #undef BODY
@@ -55,7 +57,8 @@ static double sides_loop(const Ball *box, const double *t, const double *w, doub
 typedef struct Reach { Lanes level, full, slope; } Reach;
 
 LANES_FN void reach_part(bool l2, Reach *r, const double *weight, const double *room, int64_t left) {
-    Lanes w = lanes_load_f64(weight, left), m = lanes_load_f64(room, left), zero = lanes_all(0), g = l2 ? lanes_mul(r->level, w) : r->level;
+    Lanes w = lanes_load_f64(weight, left), m = lanes_load_f64(room, left), zero = lanes_all(0),
+          g = l2 ? lanes_mul(r->level, w) : r->level;
     r->full = lanes_add(r->full, lanes_if_most(m, g, lanes_mul(w, m), zero));
     r->slope = lanes_add(r->slope, lanes_if_most(m, g, zero, l2 ? lanes_mul(w, w) : w));
 }
@@ -93,8 +96,10 @@ static double level_loop(bool l2, Sides s, double c) {
     return l2 ? level_from(true, s, c, lanes_tree(weight)) : level_from(false, s, c, lanes_tree(weight));
 }
 
-LANES_FN void moves_part(bool l2, const double *w, Lanes side, Lanes level, Sides s, double *d, int64_t i, int64_t left) {
-    Lanes v = lanes_mul(lanes_load_f64(w + i, left), side), g = l2 ? lanes_mul(level, lanes_load_f64(s.w + i, left)) : level;
+LANES_FN void moves_part(bool l2, const double *w, Lanes side, Lanes level, Sides s, double *d, int64_t i,
+                         int64_t left) {
+    Lanes v = lanes_mul(lanes_load_f64(w + i, left), side),
+          g = l2 ? lanes_mul(level, lanes_load_f64(s.w + i, left)) : level;
     Lanes move = lanes_min(g, lanes_load_f64(s.m + i, left));
     lanes_store_f64(d + i, left, lanes_by_sign(v, lanes_sub(lanes_all(0), move), move));
 }

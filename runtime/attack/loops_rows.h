@@ -1,7 +1,9 @@
-/* loops_rows.h -- RowLoops for rows of Real; included by loops_body.h for f64 and for f32, with Real, LOAD, STORE and ROWS(name)
- * defined. */
+/* loops_rows.h -- RowLoops for rows of Real; included by loops_body.h for f64 and for f32, with Real, LOAD, STORE and
+ * ROWS(name) defined. */
 
-LANES_FN void ROWS(read_part)(const Real *row, double *out, int64_t left) { lanes_store_f64(out, left, LOAD(row, left)); }
+LANES_FN void ROWS(read_part)(const Real *row, double *out, int64_t left) {
+    lanes_store_f64(out, left, LOAD(row, left));
+}
 
 static void ROWS(read)(const void *row, double *out, int64_t n) {
     const Real *from = row;
@@ -22,10 +24,15 @@ static void ROWS(write)(const double *x, void *row, int64_t n) {
 /* ---- APGD ---- */
 
 /* First the ball, then the box: a clean point may lie outside of a box that was chosen wrongly. */
-typedef struct ROWS(Ascent) { Lanes eps, lo, hi, step, back, part, rest; const Real *x, *g; Real *current, *previous; } ROWS(Ascent);
+typedef struct ROWS(Ascent) {
+    Lanes eps, lo, hi, step, back, part, rest;
+    const Real *x, *g;
+    Real *current, *previous;
+} ROWS(Ascent);
 
 LANES_FN void ROWS(ascend_part)(const ROWS(Ascent) *a, int64_t i, int64_t left) {
-    Lanes x = LOAD(a->x + i, left), lo = lanes_sub(x, a->eps), hi = lanes_add(x, a->eps), c = LOAD(a->current + i, left);
+    Lanes x = LOAD(a->x + i, left), lo = lanes_sub(x, a->eps), hi = lanes_add(x, a->eps),
+          c = LOAD(a->current + i, left);
     Lanes momentum = lanes_sub(c, LOAD(a->previous + i, left));
     Lanes v = lanes_add(c, lanes_by_sign(LOAD(a->g + i, left), a->step, a->back));
     v = lanes_min(lanes_max(lanes_min(lanes_max(v, lo), hi), a->lo), a->hi);
@@ -34,7 +41,8 @@ LANES_FN void ROWS(ascend_part)(const ROWS(Ascent) *a, int64_t i, int64_t left) 
     STORE(a->current + i, left, lanes_min(lanes_max(lanes_min(lanes_max(v, lo), hi), a->lo), a->hi));
 }
 
-static void ROWS(ascend)(const Ball *b, double step, double a, int64_t n, const void *x, const void *g, void *current, void *previous) {
+static void ROWS(ascend)(const Ball *b, double step, double a, int64_t n, const void *x, const void *g, void *current,
+                         void *previous) {
     const ROWS(Ascent) all = {lanes_all(b->eps), lanes_all(b->lo), lanes_all(b->hi), lanes_all(step), lanes_all(-step), lanes_all(a), lanes_all(1 - a),
                               x, g, current, previous};
 #define BODY(i, left) ROWS(ascend_part)(&all, i, left)
@@ -55,7 +63,10 @@ LANES_FN void ROWS(dots_part)(ROWS(Dots) *d, const Real *w, const Real *x1, cons
 
 /* The rooms of two points on the side where w times the sign sends them: |w| in `size`, the rooms in m; sums of |w| and
  * |w| m, and the largest m. */
-typedef struct ROWS(Rooms) { double *size, *m[2]; Lanes down[2], up[2], sign[2], back[2], weight, sum[2], most[2]; } ROWS(Rooms);
+typedef struct ROWS(Rooms) {
+    double *size, *m[2];
+    Lanes down[2], up[2], sign[2], back[2], weight, sum[2], most[2];
+} ROWS(Rooms);
 
 LANES_FN void ROWS(rooms_part)(ROWS(Rooms) *r, const Real *w, const Real *x1, const Real *x, int64_t i, int64_t left) {
     Lanes v = LOAD(w + i, left), size = lanes_abs(v), at[2] = {LOAD(x1 + i, left), LOAD(x + i, left)};
@@ -71,7 +82,8 @@ LANES_FN void ROWS(rooms_part)(ROWS(Rooms) *r, const Real *w, const Real *x1, co
 #undef POINT
 }
 
-/* x1 = (1 - alpha) (x1 + beyond d1) + alpha (x + beyond d2) in the box; d: against the sign of w times sign, by level or room. */
+/* x1 = (1 - alpha) (x1 + beyond d1) + alpha (x + beyond d2) in the box; d: against the sign of w times sign, by level
+ * or room. */
 typedef struct ROWS(Mix) { Lanes rest, part, lo, hi, far, level[2], to[2], back[2]; const double *m[2]; } ROWS(Mix);
 
 LANES_FN Lanes ROWS(beyond)(const ROWS(Mix) *x, int k, Lanes v, int64_t i, int64_t left) {
@@ -81,12 +93,13 @@ LANES_FN Lanes ROWS(beyond)(const ROWS(Mix) *x, int k, Lanes v, int64_t i, int64
 
 LANES_FN void ROWS(mix_part)(const ROWS(Mix) *a, const Real *w, const Real *x, Real *x1, int64_t i, int64_t left) {
     Lanes v = LOAD(w + i, left), d1 = ROWS(beyond)(a, 0, v, i, left), d2 = ROWS(beyond)(a, 1, v, i, left);
-    Lanes u = lanes_add(lanes_mul(a->rest, lanes_add(LOAD(x1 + i, left), d1)), lanes_mul(a->part, lanes_add(LOAD(x + i, left), d2)));
+    Lanes u = lanes_add(lanes_mul(a->rest, lanes_add(LOAD(x1 + i, left), d1)),
+                        lanes_mul(a->part, lanes_add(LOAD(x + i, left), d2)));
     STORE(x1 + i, left, lanes_min(lanes_max(u, a->lo), a->hi));
 }
 
-static void ROWS(mix)(const Ball *b, double alpha, const double *sign, const double *level, double *const *m, int64_t n, const Real *w, const Real *x,
-                      Real *x1) {
+static void ROWS(mix)(const Ball *b, double alpha, const double *sign, const double *level, double *const *m, int64_t n,
+                      const Real *w, const Real *x, Real *x1) {
     const ROWS(Mix) all = {lanes_all(1 - alpha), lanes_all(alpha), lanes_all(b->lo), lanes_all(b->hi), lanes_all(FAB_BEYOND),
                            {lanes_all(level[0]), lanes_all(level[1])}, {lanes_all(sign[0]), lanes_all(sign[1])},
                            {lanes_all(-sign[0]), lanes_all(-sign[1])}, {m[0], m[1]}};
@@ -95,7 +108,8 @@ static void ROWS(mix)(const Ball *b, double alpha, const double *sign, const dou
 #undef BODY
 }
 
-static ROWS(Rooms) ROWS(rooms)(const Ball *b, const double *sign, double *scratch, int64_t n, const Real *w, const Real *x1, const Real *x) {
+static ROWS(Rooms) ROWS(rooms)(const Ball *b, const double *sign, double *scratch, int64_t n, const Real *w,
+                               const Real *x1, const Real *x) {
     Lanes zero = lanes_all(0);
     ROWS(Rooms) r = {.size = scratch, .m = {scratch + n, scratch + 2 * n}, .weight = zero, .sum = {zero, zero}, .most = {zero, zero}};
     for (int k = 0; k < 2; k++) {
@@ -110,7 +124,8 @@ static ROWS(Rooms) ROWS(rooms)(const Ball *b, const double *sign, double *scratc
     return r;
 }
 
-static void ROWS(approach)(const Ball *b, int64_t n, const void *plane, const void *clean, double offset, double *scratch, void *point) {
+static void ROWS(approach)(const Ball *b, int64_t n, const void *plane, const void *clean, double offset,
+                           double *scratch, void *point) {
     const Real *w = plane, *x = clean;
     Real *x1 = point;
     ROWS(Dots) d = {lanes_all(0), lanes_all(0)};

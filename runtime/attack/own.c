@@ -10,7 +10,8 @@ bool attack_own(const AttackRun *run, int which, Points points, Attacked out) {
     bool ok = changed && v->change && live_open(&live, run, points, NULL, 0);
     if (ok) {
         ok = points.n == 0 || v->change(v->data, which, points.x, points.y, points.number, points.n, changed);
-        for (int64_t k = 0; ok && k < points.n; k++) live_write(&live, live_at(&live, live.x, k), changed + k * v->inputs);
+        for (int64_t k = 0; ok && k < points.n; k++)
+            live_write(&live, live_at(&live, live.x, k), changed + k * v->inputs);
         ok = ok && live_logits(&live, run->run);
         for (int64_t k = 0; ok && k < points.n; k++)
             if (live_fooled(&live, k)) live_take(&live, k, out);

@@ -1,5 +1,5 @@
-/* pgd.c -- projected gradient descent with steps of one size (Madry et al. 2018); from the clean point with one step of size
- * eps it is FGSM (Goodfellow et al. 2015).  A point counts as fooled if any iterate fools. */
+/* pgd.c -- projected gradient descent with steps of one size (Madry et al. 2018); from the clean point with one step of
+ * size eps it is FGSM (Goodfellow et al. 2015).  A point counts as fooled if any iterate fools. */
 #include "attack/live.h"
 
 #include <math.h>

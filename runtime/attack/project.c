@@ -72,7 +72,8 @@ void ball_project(const Ball *b, const double *x, double *u, int64_t n) {
     }
 }
 
-/* ---- a hyperplane (weights below 1e-8 do not count in l2 and l1): moves d_i = -sign(w_i) s_i, 0 <= s_i <= m_i (the room), sum |w_i| s_i = c ---- */
+/* ---- a hyperplane (weights below 1e-8 do not count in l2 and l1): moves d_i = -sign(w_i) s_i, 0 <= s_i <= m_i (the
+ * room), sum |w_i| s_i = c ---- */
 
 typedef struct Order { double w; int64_t i; } Order;
 static int by_weight(const void *a, const void *b) {

@@ -1,11 +1,12 @@
-/* square.c -- Square Attack: random search with square windows on the margin z_y - max of the others (Andriushchenko et al. 2020).
+/* square.c -- Square Attack: random search with square windows on the margin z_y - max of the others (Andriushchenko et
+ * al. 2020).
  *
- * Windows and signs are drawn for each point.  The side shrinks by a fixed schedule that is not rescaled to the budget; a
- * window's offset is floor(u (side of the image - side)), so that the last one is never drawn, as in the reference.
+ * Windows and signs are drawn for each point.  The side shrinks by a fixed schedule that is not rescaled to the budget;
+ * a window's offset is floor(u (side of the image - side)), so that the last one is never drawn, as in the reference.
  *
- * Where an input has the sign already that a window gives it, or stands at the edge of the box, nothing changes; a proposal
- * that is the point itself cannot be better, so the victim is not asked (one that draws random numbers is).  A point
- * then goes on to its next proposal at once: points of a batch are at different queries. */
+ * Where an input has the sign already that a window gives it, or stands at the edge of the box, nothing changes; a
+ * proposal that is the point itself cannot be better, so the victim is not asked (one that draws random numbers is).  A
+ * point then goes on to its next proposal at once: points of a batch are at different queries. */
 #include "attack/live.h"
 #include "attack/rows.h"
 
@@ -30,8 +31,11 @@ typedef struct State {
 } State;
 
 static double share_of_side(int query) {
-    static const struct { int until; double p; } plan[] = {{10, 0.8}, {50, 0.4}, {200, 0.2}, {500, 0.1}, {1000, 0.05}, {2000, 0.025},
-                                                           {4000, 0.0125}, {6000, 0.00625}, {8000, 0.8 / 256}};
+    static const struct {
+        int until;
+        double p;
+    } plan[] = {{10, 0.8},     {50, 0.4},      {200, 0.2},      {500, 0.1},       {1000, 0.05},
+                {2000, 0.025}, {4000, 0.0125}, {6000, 0.00625}, {8000, 0.8 / 256}};
     for (int i = 0; i < COUNT(plan); i++)
         if (query <= plan[i].until) return plan[i].p;
     return 0.8 / 512;
@@ -56,7 +60,8 @@ static void pile(AttackNorm norm, int rows, int columns, double *out) {
     int cy = rows / 2, cx = columns / 2, n = cy > cx ? cy : cx;
     for (int i = 0; i < rows * columns; i++) out[i] = 0;
     for (int j = 0; j <= n; j++) {
-        double weight = norm == NORM_L2 ? 1.0 / ((j + 1) * (j + 1)) : 1.0 / ((double)(j + 1) * (j + 1) * (j + 1) * (j + 1));
+        double weight = norm == NORM_L2 ? 1.0 / ((j + 1) * (j + 1))
+                                        : 1.0 / ((double)(j + 1) * (j + 1) * (j + 1) * (j + 1));
         for (int y = cy - j; y <= cy + j; y++)
             for (int x = cx - j; x <= cx + j; x++)
                 if (y >= 0 && x >= 0 && y < rows && x < columns) out[y * columns + x] += weight;
@@ -78,7 +83,9 @@ static void bump(AttackNorm norm, int side, bool turn, double *out, double *half
         for (int x = 0; x < side; x++) out[y * side + x] = turn ? half[x * side + y] : half[y * side + x];
 }
 
-static bool inside(Window w, int y, int x) { return y >= w.row && y < w.row + w.side && x >= w.column && x < w.column + w.side; }
+static bool inside(Window w, int y, int x) {
+    return y >= w.row && y < w.row + w.side && x >= w.column && x < w.column + w.side;
+}
 
 /* The norm of d in the windows (b may be NULL), of plane c; in l2 of the squares, not the root. */
 static double part_size(const State *s, const double *d, int c, Window a, const Window *b) {
@@ -110,25 +117,30 @@ static void bounded(const State *s, const double *x, double *d, double *out) {
 }
 
 /* The second window is emptied; the first one's change and a new bump share what is free. */
-static void move_bump(const State *s, int side, const double *x, const double *current, const double *draw, double *d, double *out) {
+static void move_bump(const State *s, int side, const double *x, const double *current, const double *draw, double *d,
+                      double *out) {
     int h = s->p.height, w = s->p.width;
     int64_t n = s->live.run->victim->inputs;
     bool l2 = s->ball.norm == NORM_L2;
-    Window a = {(int)(draw[0] * (h - side)), (int)(draw[1] * (w - side)), side}, b = {(int)(draw[2] * (h - side)), (int)(draw[3] * (w - side)), side};
+    Window a = {(int)(draw[0] * (h - side)), (int)(draw[1] * (w - side)), side},
+           b = {(int)(draw[2] * (h - side)), (int)(draw[3] * (w - side)), side};
     double *shape = d + n, *fresh = shape + side * side, eps = s->ball.eps;
     for (int64_t i = 0; i < n; i++) d[i] = current[i] - x[i];
     double size = norm_of(s->ball.norm, d, n), left = l2 ? fmax(eps * eps - size * size, 0) : fmax(eps - size, 0);
     bump(s->ball.norm, side, draw[4] >= 0.5, shape, fresh);
     for (int c = 0; c < s->p.planes; c++) {
-        double own = part_size(s, d, c, a, NULL), both = part_size(s, d, c, a, &b), total = 0, sign = sign_of(draw[5 + c]);
+        double own = part_size(s, d, c, a, NULL), both = part_size(s, d, c, a, &b), total = 0,
+               sign = sign_of(draw[5 + c]);
         if (l2) own = sqrt(own);
         for (int i = 0; i < side * side; i++) {
             fresh[i] = shape[i] * sign + d[(c * h + a.row + i / side) * w + a.column + i % side] / (1e-12 + own);
             total += l2 ? fresh[i] * fresh[i] : fabs(fresh[i]);
         }
-        double scale = l2 ? sqrt(left / s->p.planes + both) / (1e-12 + sqrt(total)) : s->p.planes * (left / s->p.planes + both) / (1e-12 + total);
+        double scale = l2 ? sqrt(left / s->p.planes + both) / (1e-12 + sqrt(total))
+                          : s->p.planes * (left / s->p.planes + both) / (1e-12 + total);
         for (int y = b.row; y < b.row + side; y++) memset(d + (c * h + y) * w + b.column, 0, (size_t)side * sizeof *d);
-        for (int i = 0; i < side * side; i++) d[(c * h + a.row + i / side) * w + a.column + i % side] = fresh[i] * scale;
+        for (int i = 0; i < side * side; i++)
+            d[(c * h + a.row + i / side) * w + a.column + i % side] = fresh[i] * scale;
     }
     bounded(s, x, d, out);
 }
@@ -228,7 +240,8 @@ static bool propose_wide(const State *s, int64_t k, int query, const double *dra
 static void propose(void *data, int thread, int64_t lo, int64_t hi) {
     State *s = data;
     const AttackRun *run = s->live.run;
-    double *scratch = s->scratch + thread * (6 * run->victim->inputs + MOST_DRAWS), *draw = scratch + 6 * run->victim->inputs;
+    double *scratch = s->scratch + thread * (6 * run->victim->inputs + MOST_DRAWS),
+           *draw = scratch + 6 * run->victim->inputs;
     for (int64_t k = lo; k < hi; k++) {
         int64_t row = s->live.at[k];
         for (bool changed = false; !changed && !s->over[row];) {
@@ -239,7 +252,8 @@ static void propose(void *data, int thread, int64_t lo, int64_t hi) {
             }
             uint32_t turn = run->run * (uint32_t)(s->o->queries + 1) + (uint32_t)query;
             run->draws.fill(run->draws.data, false, s->live.points.number[row], turn, draws_of(s, query), draw);
-            changed = s->ball.norm == NORM_LINF ? propose_linf(s, k, query, draw) : propose_wide(s, k, query, draw, scratch);
+            changed = s->ball.norm == NORM_LINF ? propose_linf(s, k, query, draw)
+                                                : propose_wide(s, k, query, draw, scratch);
             changed |= s->together;
             if (s->o->used) s->o->used[row]++;
         }
@@ -295,7 +309,11 @@ bool TYPED(attack_square)(const AttackRun *run, const Square *options, Points po
 bool TYPED(attack_square)(const AttackRun *run, const Square *options, Points points, Attacked out) {
     const Victim *v = run->victim;
     size_t n = (size_t)points.n, inputs = (size_t)v->inputs, threads = (size_t)pool_threads(run->pool);
-    State s = {.o = options, .ball = run->ball, .out = out, .p = {v->planes, v->height, v->width}, .together = run->look || v->random};
+    State s = {.o = options,
+               .ball = run->ball,
+               .out = out,
+               .p = {v->planes, v->height, v->width},
+               .together = run->look || v->random};
     if (draws_of(&s, 0) > MOST_DRAWS) return false;
     double *block = calloc(n + threads * (6 * inputs + MOST_DRAWS) + 1, sizeof *block);
     s.window = calloc(n + 1, sizeof *s.window);

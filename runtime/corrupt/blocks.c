@@ -41,7 +41,8 @@ void gauss(Corruptor *c, double *a, int channels, double sigma, Border border, d
             gauss_line(b + y * wide * channels + k, a + y * wide * channels + k, wide, channels, w, r, border);
 }
 
-/* Crop ceil(n / factor) in the middle, enlarge to round(crop * factor), crop n in the middle: where output i is read. */
+/* Crop ceil(n / factor) in the middle, enlarge to round(crop * factor), crop n in the middle: where output i is
+ * read. */
 typedef struct Zoom { int first, count; double step; int offset; } Zoom;
 static Zoom zoom_axis(int n, double factor) {
     int crop = (int)ceil(n / factor), large = (int)nearbyint(crop * factor);
@@ -70,9 +71,10 @@ void clip_zoom(const Corruptor *c, const double *a, int channels, double factor,
     }
 }
 
-/* out(x, y) = sum_i k_i a(x + dx_i, y + dy_i), i = 0 .. 2 ceil(radius), at the nearest pixels; 16-bit rounding, then the
- * truncation to 8 bits. */
-void motion(const Corruptor *c, const uint8_t *a, int channels, double radius, double sigma, double angle, uint8_t *out) {
+/* out(x, y) = sum_i k_i a(x + dx_i, y + dy_i), i = 0 .. 2 ceil(radius), at the nearest pixels; 16-bit rounding, then
+ * the truncation to 8 bits. */
+void motion(const Corruptor *c, const uint8_t *a, int channels, double radius, double sigma, double angle,
+            uint8_t *out) {
     int h = c->o.height, w = c->o.width, taps = 2 * (int)ceil(radius) + 1, dx[MOST_TAPS], dy[MOST_TAPS];
     double k[MOST_TAPS], total = 0, radians = angle * (3.14159265358979323846 / 180);
     for (int i = 0; i < taps; i++) {
@@ -86,7 +88,10 @@ void motion(const Corruptor *c, const uint8_t *a, int channels, double radius, d
             for (int ch = 0; ch < channels; ch++) {
                 double sum = 0;
                 for (int i = 0; i < taps; i++)
-                    sum += k[i] * a[(border_at(BORDER_EDGE, y + dy[i], h) * w + border_at(BORDER_EDGE, x + dx[i], w)) * channels + ch];
+                    sum +=
+                        k[i] *
+                        a[(border_at(BORDER_EDGE, y + dy[i], h) * w + border_at(BORDER_EDGE, x + dx[i], w)) * channels +
+                          ch];
                 *out++ = (uint8_t)floor(floor(257 * sum + 0.5) / 257);
             }
 }
@@ -98,7 +103,10 @@ void correlate(const Corruptor *c, const double *a, int channels, const double k
             for (int ch = 0; ch < channels; ch++) {
                 double sum = 0;
                 for (int i = 0; i < 9; i++)
-                    sum += kernel[i] * a[(border_at(border, y + i / 3 - 1, h) * w + border_at(border, x + i % 3 - 1, w)) * channels + ch];
+                    sum +=
+                        kernel[i] *
+                        a[(border_at(border, y + i / 3 - 1, h) * w + border_at(border, x + i % 3 - 1, w)) * channels +
+                          ch];
                 *out++ = sum;
             }
 }

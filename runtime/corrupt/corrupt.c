@@ -71,7 +71,8 @@ static const Cdf *cdf_of(Corruptor *c, double mean) {
     if (cdf->n && cdf->mean == mean) return cdf;
     double sum[MOST], p = nin_exp_f64(-mean);
     int n = 0;
-    for (sum[n++] = p; n < MOST && (n <= mean || sum[n - 1] + p > sum[n - 1]); n++) sum[n] = sum[n - 1] + (p *= mean / n);
+    for (sum[n++] = p; n < MOST && (n <= mean || sum[n - 1] + p > sum[n - 1]); n++)
+        sum[n] = sum[n - 1] + (p *= mean / n);
     *cdf = (Cdf){mean, n, arena_array(c->arena, double, n)};
     memcpy(cdf->sum, sum, (size_t)n * sizeof *sum);
     return cdf;
@@ -99,7 +100,8 @@ static double stream_draw(void *data, DrawKind kind, double a, double b) {
     case DRAW_BELOW: return floor(a * u);
     case DRAW_POISSON: return poisson(s->corruptor, a, u);
     case DRAW_NORMAL: {
-        double r = sqrt(-2 * nin_log_f64(u + 0x1p-53)), z = r * nin_cos_f64(2 * 3.14159265358979323846 * uniform53(w[2], w[3]));
+        double r = sqrt(-2 * nin_log_f64(u + 0x1p-53)),
+               z = r * nin_cos_f64(2 * 3.14159265358979323846 * uniform53(w[2], w[3]));
         return a + b * z;
     }
     }

@@ -1,9 +1,10 @@
 /* corrupt.h -- the image corruptions of CIFAR-10-C: 15 common ones and 4 more, in 5 severities.
  *
  * Source: Hendrycks and Dietterich, ICLR 2019, with the parameters of their CIFAR-10 set.  An image is bytes [height,
- * width, channels], channels 1 or 3 (RGB), each side 16 or longer; the result is truncated to bytes as theirs is.  Sizes
- * other than 32x32 take the same numbers, but for pixelate, whose smaller side is in proportion.  Grey images are corrupted
- * as one channel: colours that a corruption adds count by their luminance, and there is no saturation to change.
+ * width, channels], channels 1 or 3 (RGB), each side 16 or longer; the result is truncated to bytes as theirs is.
+ * Sizes other than 32x32 take the same numbers, but for pixelate, whose smaller side is in proportion.  Grey images are
+ * corrupted as one channel: colours that a corruption adds count by their luminance, and there is no saturation to
+ * change.
  *
  * Random numbers come from CorruptDraws in a stated order, so that a recorded run can be replayed. */
 #ifndef NIN_CORRUPT_H
@@ -42,8 +43,8 @@ Corruptor *corruptor_new(Arena *arena, const CorruptOptions *options);
 void corrupt_image(Corruptor *c, CorruptDraws draws, const uint8_t *in, uint8_t *out);
 
 /* The draws of example `example` of a corruption: key (seed, "corrupt", severity, its name, 0); draw number i takes the
- * words 4i .. 4i+3 of step 0.  Uniforms have 53 bits (first two words); normals are Box-Muller in f64; a Poisson number is
- * the least k whose distribution function is above the uniform. */
+ * words 4i .. 4i+3 of step 0.  Uniforms have 53 bits (first two words); normals are Box-Muller in f64; a Poisson number
+ * is the least k whose distribution function is above the uniform. */
 typedef struct CorruptStream { uint64_t key; uint32_t example, next; Corruptor *corruptor; } CorruptStream;
 CorruptStream corrupt_stream(Corruptor *c, uint64_t seed, uint32_t example);
 CorruptDraws corrupt_draws(CorruptStream *stream);

@@ -12,11 +12,14 @@
 /* ---- elastic transform ---- */
 
 /* The inverse of the affine map that takes three points near the corners to where they were drawn to. */
-typedef struct AffineMap { double m[6]; } AffineMap;                   /* x' = m0 x + m1 y + m2, y' = m3 x + m4 y + m5 */
+typedef struct AffineMap {
+    double m[6];
+} AffineMap; /* x' = m0 x + m1 y + m2, y' = m3 x + m4 y + m5 */
 
 /* Of three points from -> to: differences from the last one give the linear part. */
 static AffineMap affine_of(const double from[3][2], const double to[3][2]) {
-    double a = from[0][0] - from[2][0], b = from[0][1] - from[2][1], d = from[1][0] - from[2][0], e = from[1][1] - from[2][1];
+    double a = from[0][0] - from[2][0], b = from[0][1] - from[2][1], d = from[1][0] - from[2][0],
+           e = from[1][1] - from[2][1];
     double det = a * e - b * d;
     AffineMap map;
     for (int k = 0; k < 2; k++) {
@@ -39,7 +42,8 @@ static AffineMap map_inverse(AffineMap f) {
 
 static double bilinear(const Corruptor *c, const double *a, int y, int x, double fy, double fx, Border border, int k) {
     int h = c->o.height, w = c->o.width, n = c->o.channels;
-    int y0 = border_at(border, y, h), y1 = border_at(border, y + 1, h), x0 = border_at(border, x, w), x1 = border_at(border, x + 1, w);
+    int y0 = border_at(border, y, h), y1 = border_at(border, y + 1, h), x0 = border_at(border, x, w),
+        x1 = border_at(border, x + 1, w);
     return a[(y0 * w + x0) * n + k] * (1 - fy) * (1 - fx) + a[(y0 * w + x1) * n + k] * (1 - fy) * fx
          + a[(y1 * w + x0) * n + k] * fy * (1 - fx) + a[(y1 * w + x1) * n + k] * fy * fx;
 }
@@ -49,7 +53,8 @@ static void warp_affine(const Corruptor *c, const double *a, AffineMap inverse, 
     const double *m = inverse.m;
     for (int y = 0; y < c->o.height; y++)
         for (int x = 0; x < c->o.width; x++) {
-            long fx = lrint(1024 * m[0] * x) + lrint(1024 * (m[1] * y + m[2])) + 16, fy = lrint(1024 * m[3] * x) + lrint(1024 * (m[4] * y + m[5])) + 16;
+            long fx = lrint(1024 * m[0] * x) + lrint(1024 * (m[1] * y + m[2])) + 16,
+                 fy = lrint(1024 * m[3] * x) + lrint(1024 * (m[4] * y + m[5])) + 16;
             fx >>= 5;
             fy >>= 5;
             for (int k = 0; k < c->o.channels; k++)
@@ -65,7 +70,8 @@ static void displacement(Corruptor *c, double *field) {
 
 void corrupt_elastic_transform(Corruptor *c, uint8_t *out) {
     int h = c->o.height, w = c->o.width, n = c->o.channels;
-    double y = h / 2, x = w / 2, s = (h < w ? h : w) / 3, from[3][2] = {{x + s, y + s}, {x + s, y - s}, {x - s, y - s}}, to[3][2];
+    double y = h / 2, x = w / 2, s = (h < w ? h : w) / 3, from[3][2] = {{x + s, y + s}, {x + s, y - s}, {x - s, y - s}},
+           to[3][2];
     double *warped = c->plane[0], *dx = c->plane[1], *dy = c->plane[2];
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 2; k++) to[i][k] = (float)(from[i][k] + draw(c, DRAW_UNIFORM, -c->p[2], c->p[2]));
@@ -77,13 +83,15 @@ void corrupt_elastic_transform(Corruptor *c, uint8_t *out) {
         for (int column = 0; column < w; column++, i++) {
             double py = row + dy[i], px = column + dx[i], iy = floor(py), ix = floor(px);
             for (int k = 0; k < n; k++)
-                out[i * n + k] = byte_of_f32((float)bilinear(c, warped, (int)iy, (int)ix, py - iy, px - ix, BORDER_REFLECT, k));
+                out[i * n + k] = byte_of_f32(
+                    (float)bilinear(c, warped, (int)iy, (int)ix, py - iy, px - ix, BORDER_REFLECT, k));
         }
 }
 
 /* ---- pixelate ---- */
 
-/* One axis of a box-filter resize, in -> out, of `lines` lines: whole pixels with equal weights, in 22-bit fixed point. */
+/* One axis of a box-filter resize, in -> out, of `lines` lines: whole pixels with equal weights, in 22-bit fixed
+ * point. */
 static void box_line(const uint8_t *in, int n, int from, uint8_t *out, int to, int into) {
     double scale = (double)n / to, support = scale > 1 ? scale : 1;
     for (int j = 0; j < to; j++) {
@@ -150,7 +158,8 @@ static void jpeg_encode(const Corruptor *c, struct jpeg_compress_struct *z, unsi
     jpeg_finish_compress(z);
 }
 
-static void jpeg_decode(const Corruptor *c, struct jpeg_decompress_struct *z, const unsigned char *file, unsigned long size, uint8_t *out) {
+static void jpeg_decode(const Corruptor *c, struct jpeg_decompress_struct *z, const unsigned char *file,
+                        unsigned long size, uint8_t *out) {
     jpeg_create_decompress(z);
     jpeg_mem_src(z, file, size);
     jpeg_read_header(z, TRUE);

@@ -29,14 +29,18 @@ int border_at(Border border, int i, int n);
 static inline double clip01(double x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
 static inline uint8_t byte_of(double x) { return (uint8_t)(255 * clip01(x)); }
 static inline uint8_t byte_of_f32(float x) { return (uint8_t)(255.0f * (x < 0 ? 0 : x > 1 ? 1 : x)); }
-static inline double draw(Corruptor *c, DrawKind kind, double a, double b) { return c->draws.draw(c->draws.data, kind, a, b); }
+static inline double draw(Corruptor *c, DrawKind kind, double a, double b)
+{
+    return c->draws.draw(c->draws.data, kind, a, b);
+}
 
 /* Separable, axis 0 then axis 1; sum in the order centre, then pairs from the outermost inwards; sigma 0: unchanged. */
 void gauss(Corruptor *c, double *a, int channels, double sigma, Border border, double truncate);
 /* Crop the middle and enlarge it, bilinear; out may not be a. */
 void clip_zoom(const Corruptor *c, const double *a, int channels, double factor, double *out);
 /* Along one direction from each pixel; angle in degrees; bytes [height, width, channels]; out may not be a. */
-void motion(const Corruptor *c, const uint8_t *a, int channels, double radius, double sigma, double angle, uint8_t *out);
+void motion(const Corruptor *c, const uint8_t *a, int channels, double radius, double sigma, double angle,
+            uint8_t *out);
 void correlate(const Corruptor *c, const double *a, int channels, const double kernel[9], Border border, double *out);
 
 /* Each reads c->in and c->x and writes bytes. */

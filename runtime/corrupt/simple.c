@@ -34,16 +34,18 @@ void corrupt_gaussian_blur(Corruptor *c, uint8_t *out) {
     for (int i = 0; i < c->numbers; i++) out[i] = byte_of(c->x[i]);
 }
 
-/* A disc on a grid, its edge smoothed by a 3x3 Gaussian: with these radii it fits in 5x5, and what is not zero in f32 in
- * 3x3 but for the corners of radius 1.5. */
+/* A disc on a grid, its edge smoothed by a 3x3 Gaussian: with these radii it fits in 5x5, and what is not zero in f32
+ * in 3x3 but for the corners of radius 1.5. */
 void corrupt_defocus_blur(Corruptor *c, uint8_t *out) {
     double radius = c->p[0], sigma = c->p[1], disc[7][7] = {{0}}, kernel[7][7] = {{0}}, total = 0;
     for (int y = -2; y <= 2; y++)
         for (int x = -2; x <= 2; x++) total += disc[y + 3][x + 3] = x * x + y * y <= radius * radius;
-    double side = nin_exp_f64(-1 / (2 * sigma * sigma)), g[3] = {side / (1 + 2 * side), 1 / (1 + 2 * side), side / (1 + 2 * side)};
+    double side = nin_exp_f64(-1 / (2 * sigma * sigma)),
+           g[3] = {side / (1 + 2 * side), 1 / (1 + 2 * side), side / (1 + 2 * side)};
     for (int y = 1; y < 6; y++)
         for (int x = 1; x < 6; x++)
-            for (int i = 0; i < 9; i++) kernel[y][x] += disc[y + i / 3 - 1][x + i % 3 - 1] / total * g[i / 3] * g[i % 3];
+            for (int i = 0; i < 9; i++)
+                kernel[y][x] += disc[y + i / 3 - 1][x + i % 3 - 1] / total * g[i / 3] * g[i % 3];
     int h = c->o.height, w = c->o.width, n = c->o.channels;
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++)
@@ -51,7 +53,8 @@ void corrupt_defocus_blur(Corruptor *c, uint8_t *out) {
                 double sum = 0;
                 for (int i = 0; i < 49; i++) {
                     if (kernel[i / 7][i % 7] == 0) continue;
-                    int row = border_at(BORDER_REFLECT101, y + i / 7 - 3, h), column = border_at(BORDER_REFLECT101, x + i % 7 - 3, w);
+                    int row = border_at(BORDER_REFLECT101, y + i / 7 - 3, h),
+                        column = border_at(BORDER_REFLECT101, x + i % 7 - 3, w);
                     sum += (float)kernel[i / 7][i % 7] * c->x[(row * w + column) * n + ch];
                 }
                 *out++ = byte_of(sum);
@@ -109,7 +112,8 @@ static Hsv hsv_of(const double *rgb) {
 }
 
 static void rgb_of(Hsv a, double *rgb) {
-    double sector = floor(6 * a.h), f = 6 * a.h - sector, p = a.v * (1 - a.s), q = a.v * (1 - f * a.s), t = a.v * (1 - (1 - f) * a.s);
+    double sector = floor(6 * a.h), f = 6 * a.h - sector, p = a.v * (1 - a.s), q = a.v * (1 - f * a.s),
+           t = a.v * (1 - (1 - f) * a.s);
     const double by[6][3] = {{a.v, t, p}, {q, a.v, p}, {p, a.v, t}, {p, q, a.v}, {t, p, a.v}, {a.v, p, q}};
     memcpy(rgb, by[(int)sector % 6], 3 * sizeof *rgb);
 }

@@ -14,7 +14,8 @@ typedef struct Slope { int gx, gy, size; } Slope;
 static Slope slope_at(const Corruptor *c, const uint8_t *a, int y, int x) {
     int h = c->o.height, w = c->o.width, p[3][3];
     if (y < 0 || x < 0 || y >= h || x >= w) return (Slope){0, 0, 0};
-    for (int i = 0; i < 9; i++) p[i / 3][i % 3] = a[border_at(BORDER_EDGE, y + i / 3 - 1, h) * w + border_at(BORDER_EDGE, x + i % 3 - 1, w)];
+    for (int i = 0; i < 9; i++)
+        p[i / 3][i % 3] = a[border_at(BORDER_EDGE, y + i / 3 - 1, h) * w + border_at(BORDER_EDGE, x + i % 3 - 1, w)];
     int gx = p[0][2] + 2 * p[1][2] + p[2][2] - p[0][0] - 2 * p[1][0] - p[2][0];
     int gy = p[2][0] + 2 * p[2][1] + p[2][2] - p[0][0] - 2 * p[0][1] - p[0][2];
     return (Slope){gx, gy, abs(gx) + abs(gy)};
@@ -35,7 +36,9 @@ static void find_edges(const Corruptor *c, const uint8_t *a, uint8_t *edge) {
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
             Slope s = slope_at(c, a, y, x);
-            edge[y * w + x] = s.size <= LOW || !is_ridge(c, a, y, x, s) ? EDGE_NONE : s.size > HIGH ? EDGE_STRONG : EDGE_WEAK;
+            edge[y * w + x] = s.size <= LOW || !is_ridge(c, a, y, x, s) ? EDGE_NONE
+                              : s.size > HIGH                           ? EDGE_STRONG
+                                                                        : EDGE_WEAK;
         }
     for (bool more = true; more;) {
         more = false;
@@ -56,8 +59,8 @@ static void find_edges(const Corruptor *c, const uint8_t *a, uint8_t *edge) {
 
 static void distances(const Corruptor *c, const uint8_t *edge, double *out) {
     enum { STRAIGHT = 65536, DIAGONAL = 91750, KNIGHT = 143976, FAR = 1 << 29 };
-    static const int steps[8][3] = {{-2, -1, KNIGHT}, {-2, 1, KNIGHT}, {-1, -2, KNIGHT}, {-1, -1, DIAGONAL}, {-1, 0, STRAIGHT},
-                                    {-1, 1, DIAGONAL}, {-1, 2, KNIGHT}, {0, -1, STRAIGHT}};
+    static const int steps[8][3] = {{-2, -1, KNIGHT},  {-2, 1, KNIGHT},   {-1, -2, KNIGHT}, {-1, -1, DIAGONAL},
+                                    {-1, 0, STRAIGHT}, {-1, 1, DIAGONAL}, {-1, 2, KNIGHT},  {0, -1, STRAIGHT}};
     int h = c->o.height, w = c->o.width;
     for (int i = 0; i < h * w; i++) out[i] = edge[i] == EDGE_STRONG ? 0 : FAR;
     for (int pass = 0; pass < 2; pass++) {

@@ -8,8 +8,8 @@ static double luminance(const double *x, int channels) {
     return channels == 1 ? x[0] : .299 * x[0] + .587 * x[1] + .114 * x[2];
 }
 
-/* Flakes: normal noise, zoomed, cut below a threshold, blurred along a drawn direction; they and themselves turned by half
- * are added to the whitened image. */
+/* Flakes: normal noise, zoomed, cut below a threshold, blurred along a drawn direction; they and themselves turned by
+ * half are added to the whitened image. */
 void corrupt_snow(Corruptor *c, uint8_t *out) {
     const double *p = c->p;
     double *noise = c->plane[0], *layer = c->plane[1], mix = p[6];
@@ -20,7 +20,8 @@ void corrupt_snow(Corruptor *c, uint8_t *out) {
     for (int i = 0; i < c->pixels; i++) flakes[i] = layer[i] < p[3] ? 0 : byte_of(layer[i]);
     motion(c, flakes, 1, p[4], p[5], draw(c, DRAW_UNIFORM, -135, -45), blurred);
     for (int i = 0; i < c->pixels; i++) {
-        double white = luminance(c->x + i * n, n) * 1.5 + 0.5, snow = blurred[i] / 255.0 + blurred[c->pixels - 1 - i] / 255.0;
+        double white = luminance(c->x + i * n, n) * 1.5 + 0.5,
+               snow = blurred[i] / 255.0 + blurred[c->pixels - 1 - i] / 255.0;
         for (int k = 0; k < n; k++) {
             double x = c->x[i * n + k];
             out[i * n + k] = byte_of(mix * x + (1 - mix) * fmax(x, white) + snow);
@@ -30,9 +31,13 @@ void corrupt_snow(Corruptor *c, uint8_t *out) {
 
 /* ---- frost ---- */
 
-/* Means and deviations (RGB) of the published textures at a fifth of their size; the second and third are one picture. */
-static const double frost_like[5][6] = {{77, 149, 166, 27, 16, 15}, {201, 205, 214, 21, 22, 23}, {201, 205, 214, 21, 22, 23},
-                                        {138, 153, 166, 29, 29, 30}, {112, 123, 135, 44, 43, 42}};
+/* Means and deviations (RGB) of the published textures at a fifth of their size; the second and third are one
+ * picture. */
+static const double frost_like[5][6] = {{77, 149, 166, 27, 16, 15},
+                                        {201, 205, 214, 21, 22, 23},
+                                        {201, 205, 214, 21, 22, 23},
+                                        {138, 153, 166, 29, 29, 30},
+                                        {112, 123, 135, 44, 43, 42}};
 
 /* Two fifths of the variance is white noise, the rest noise blurred by a Gaussian of 8 pixels. */
 static void frost_drawn(Corruptor *c, double *texture) {
@@ -58,7 +63,8 @@ static void frost_taken(Corruptor *c, double *texture) {
     for (int y = 0; y < c->o.height; y++)
         for (int x = 0; x < c->o.width; x++)
             for (int k = 0; k < 3; k++)
-                texture[3 * (y * c->o.width + x) + k] = t->rgb[3 * ((5 * (top + y) + 2) * t->width + 5 * (left + x) + 2) + k];
+                texture[3 * (y * c->o.width + x) + k] =
+                    t->rgb[3 * ((5 * (top + y) + 2) * t->width + 5 * (left + x) + 2) + k];
 }
 
 void corrupt_frost(Corruptor *c, uint8_t *out) {

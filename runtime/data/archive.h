@@ -24,7 +24,8 @@ int archive_next(ArchiveReader *reader, char **error);
 /* All of the current member. */
 bool archive_rest(ArchiveReader *reader, const uint8_t **out, size_t *length, char **error);
 /* The same piece by piece, for hashes; false from `piece` ends it. */
-bool archive_pieces(ArchiveReader *reader, void (*piece)(void *data, const void *bytes, size_t length), void *data, char **error);
+bool archive_pieces(ArchiveReader *reader, void (*piece)(void *data, const void *bytes, size_t length), void *data,
+                    char **error);
 /* "PATH: MEMBER: byte N: ..." */
 bool archive_fail(const ArchiveReader *reader, char **error, uint64_t at, const char *format, ...) NIN_PRINTF(4, 5);
 /* By its name: .tar, .tar.gz, .tgz, .tar.xz, .txz */

@@ -4,7 +4,8 @@
 #include <math.h>
 
 size_t data_size(DataType type) {
-    static const size_t sizes[] = {[DATA_U8] = 1, [DATA_BOOL] = 1, [DATA_I32] = 4, [DATA_I64] = 8, [DATA_F32] = 4, [DATA_F64] = 8};
+    static const size_t sizes[] = {
+        [DATA_U8] = 1, [DATA_BOOL] = 1, [DATA_I32] = 4, [DATA_I64] = 8, [DATA_F32] = 4, [DATA_F64] = 8};
     return sizes[type];
 }
 

@@ -1,4 +1,5 @@
-/* cifar.c -- see cifar.h.  All files are first brought into memory, from wherever they lie; then their records are told apart. */
+/* cifar.c -- see cifar.h.  All files are first brought into memory, from wherever they lie; then their records are told
+ * apart. */
 #include "data/cifar.h"
 
 #include "data/archive.h"

@@ -87,7 +87,8 @@ static bool add_file(Reader *r, const char *path) {
     file->path = path;
     if (!file_size(r->arena, path, &size, r->error)) return false;
     if (size > limit)
-        return bad(r, "%s: has %llu bytes; the limit is %llu", path, (unsigned long long)size, (unsigned long long)limit);
+        return bad(r, "%s: has %llu bytes; the limit is %llu", path, (unsigned long long)size,
+                   (unsigned long long)limit);
     r->stored += size;
     return cache_sha256(r->arena, r->request->cache, path, file->sha256, r->error);
 }

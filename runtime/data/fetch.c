@@ -1,5 +1,5 @@
-/* fetch.c -- see fetch.h.  Through libcurl, which is loaded when something is fetched: it and what it needs would take half
- * of the time that a start takes. */
+/* fetch.c -- see fetch.h.  Through libcurl, which is loaded when something is fetched: it and what it needs would take
+ * half of the time that a start takes. */
 #define _GNU_SOURCE
 #include "data/fetch.h"
 
@@ -72,7 +72,8 @@ static bool part_reset(Fetch *f) {
 
 static bool part_open(Fetch *f) {
     const char *path = f->request->path, *slash = strrchr(path, '/');
-    if (slash && slash > path && !folder_make(f->arena, arena_copy(f->arena, path, (size_t)(slash - path)), f->error)) return false;
+    if (slash && slash > path && !folder_make(f->arena, arena_copy(f->arena, path, (size_t)(slash - path)), f->error))
+        return false;
     f->part = arena_printf(f->arena, "%s.part", path);
     f->fd = open(f->part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (f->fd < 0) {
@@ -149,7 +150,7 @@ static Turn again_if(bool yes) { return yes ? TURN_AGAIN : TURN_FAILED; }
 static Turn judge_error(Fetch *f, CURLcode code, long status) {
     bool answered = code == CURLE_HTTP_RETURNED_ERROR;
     fail(f, "%s", f->message[0] ? f->message : f->lib.explain(code));
-    if (code == CURLE_RANGE_ERROR || (answered && status == 416)) return again_if(part_reset(f));      /* cannot resume */
+    if (code == CURLE_RANGE_ERROR || (answered && status == 416)) return again_if(part_reset(f)); /* cannot resume */
     return again_if(code == CURLE_PARTIAL_FILE || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
                     code == CURLE_GOT_NOTHING || code == CURLE_OPERATION_TIMEDOUT || (answered && status >= 500));
 }

@@ -115,7 +115,8 @@ static const NpyType *npy_type(const Header *header) {
             return &npy_types[i];
     char shown[sizeof header->descr];
     for (size_t i = 0; i < sizeof shown; i++)
-        shown[i] = header->descr[i] == 0 || (header->descr[i] >= ' ' && header->descr[i] <= '~') ? header->descr[i] : '?';
+        shown[i] = header->descr[i] == 0 || (header->descr[i] >= ' ' && header->descr[i] <= '~') ? header->descr[i]
+                                                                                                 : '?';
     input_fail(header->input, header->error, header->offset,
                "elements of type '%s' are not read (f4, f8, u1, i4, i8, b1 are, little-endian)", shown);
     return NULL;

@@ -22,7 +22,8 @@ static bool refuse(Arena *arena, char **error, const char *name, const char *wha
 static bool picture_room(Arena *arena, uint64_t height, uint64_t width, const char *name, Picture *out, char **error) {
     if (!height || !width || height > PICTURE_SIDE || width > PICTURE_SIDE || height * width > PICTURE_PIXELS)
         return refuse(arena, error, name,
-                      arena_printf(arena, "a picture of %llu x %llu is not read", (unsigned long long)height, (unsigned long long)width));
+                      arena_printf(arena, "a picture of %llu x %llu is not read", (unsigned long long)height,
+                                   (unsigned long long)width));
     *out = (Picture){(int)height, (int)width, arena_alloc(arena, height * width * 3)};
     return true;
 }

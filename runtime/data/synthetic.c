@@ -61,7 +61,8 @@ static int point(const Synthetic *set, uint64_t key, uint64_t centres, int64_t i
     case SYNTHETIC_CIRCLES: circle(set, c, u, x); break;
     case SYNTHETIC_XOR: c = corner(i, x); break;
     case SYNTHETIC_BLOBS:
-        for (int k = 0; k < set->features; k++) x[k] = 2 * (double)rng_uniform(centres, (uint32_t)k, (uint32_t)c, 0) - 1;
+        for (int k = 0; k < set->features; k++)
+            x[k] = 2 * (double)rng_uniform(centres, (uint32_t)k, (uint32_t)c, 0) - 1;
         break;
     case SYNTHETIC_PARITY: break;
     }

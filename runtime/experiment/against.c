@@ -1,9 +1,9 @@
 /* against.c -- attacks that are functions of the language, (model, x, y) to another x, traced into a compiled step.
  *
- * The net is traced once, on x.  `model` is that trace: a call of it is the same nodes with another input in the place of
- * x, so parameters, masks of dropout and other draws are those of the step, and the gradients of the attack come from
- * the same graph.  The attack sees raw values; what it returns is put into their range and given the data's map again.
- * Whoever differentiates by parameters holds the changed input as a constant (pass_grad_held). */
+ * The net is traced once, on x.  `model` is that trace: a call of it is the same nodes with another input in the place
+ * of x, so parameters, masks of dropout and other draws are those of the step, and the gradients of the attack come
+ * from the same graph.  The attack sees raw values; what it returns is put into their range and given the data's map
+ * again. Whoever differentiates by parameters holds the changed input as a constant (pass_grad_held). */
 #include "experiment/train.h"
 
 #include <math.h>
@@ -27,8 +27,8 @@ static bool input_fits(Eval *e, const char *what, NodeType got, NodeType want, S
     shape_print(&want.shape, &text);
     buf_printf(&text, ", %s %s", what, dtype_name((DType)got.dtype));
     shape_print(&got.shape, &text);
-    diag_add(e->diags, D_E0409, span, "an attacked input is like the one that was given: %s%.*s", dtype_name((DType)want.dtype), (int)text.len,
-             text.at);
+    diag_add(e->diags, D_E0409, span, "an attacked input is like the one that was given: %s%.*s",
+             dtype_name((DType)want.dtype), (int)text.len, text.at);
     buf_free(&text);
     return false;
 }
@@ -65,7 +65,8 @@ static void here_identity(const Object *self, Buf *out) {
     (void)self;
     buf_text(out, "attacked model");
 }
-static const ObjectClass here_class = {.name = "model", .fields = here_fields, .field = here_field, .identity = here_identity, .trace = here_call};
+static const ObjectClass here_class = {
+    .name = "model", .fields = here_fields, .field = here_field, .identity = here_identity, .trace = here_call};
 
 /* ---- the changed input ---- */
 
@@ -95,7 +96,8 @@ bool against_trace(Eval *e, const AttackSite *site, Val *raw, Val *changed) {
     trace->random = random;
     e->trace = trace;
     if (!ok || !value_as_node(e, &result, site->span, &x)) return false;
-    if (!input_fits(e, arena_printf(e->arena, "%s gives", name), graph_type(g, x), graph_type(g, site->x), site->span)) return false;
+    if (!input_fits(e, arena_printf(e->arena, "%s gives", name), graph_type(g, x), graph_type(g, site->x), site->span))
+        return false;
     *raw = *changed = per_example(g, x, site->span);
     if (site->raw) return true;
     *raw = *changed = into_range(g, *raw, site);
@@ -104,7 +106,8 @@ bool against_trace(Eval *e, const AttackSite *site, Val *raw, Val *changed) {
 
 /* ---- `against:` of a session ---- */
 
-static bool refuse(Eval *e, const SessionSpec *s, Span span, const char *hint, const char *format, ...) NIN_PRINTF(5, 6);
+static bool refuse(Eval *e, const SessionSpec *s, Span span, const char *hint, const char *format, ...)
+    NIN_PRINTF(5, 6);
 static bool refuse(Eval *e, const SessionSpec *s, Span span, const char *hint, const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -133,17 +136,23 @@ static double usual_step(const char *name, double eps) { return strcmp(name, "fg
 
 static bool library_attack(Eval *e, SessionSpec *s, const Value *ready, Span span) {
     const char *name = ready->callable->def->name;
-    int eps = against_setting(ready, "eps"), step = against_setting(ready, "step"), norm = against_setting(ready, "norm");
+    int eps = against_setting(ready, "eps"), step = against_setting(ready, "step"),
+        norm = against_setting(ready, "norm");
     const Value *settings = ready->callable->settings;
     double x;
-    if (eps < 0 || step < 0 || norm < 0) return refuse(e, s, span, "against: pgd[eps: 8/255]", "%s is no function of a model, an input and its target", name);
-    if (settings[eps].kind == V_ABSTRACT || settings[step].kind == V_ABSTRACT || settings[norm].kind == V_ABSTRACT) return true;
+    if (eps < 0 || step < 0 || norm < 0)
+        return refuse(e, s, span, "against: pgd[eps: 8/255]", "%s is no function of a model, an input and its target",
+                      name);
+    if (settings[eps].kind == V_ABSTRACT || settings[step].kind == V_ABSTRACT || settings[norm].kind == V_ABSTRACT)
+        return true;
     if (!number_of(&settings[eps], &s->against_eps) || s->against_eps <= 0)
-        return refuse(e, s, span, arena_printf(e->arena, "%s[eps: 8/255]", name), "%s needs an eps above 0, in raw units", name);
+        return refuse(e, s, span, arena_printf(e->arena, "%s[eps: 8/255]", name),
+                      "%s needs an eps above 0, in raw units", name);
     s->against_norm = settings[norm].choice;
     if (strcmp(s->against_norm, "l1") == 0) return refuse(e, s, span, "norm: linf", "%s has no steps in l1", name);
     Callable *own = arena_new_of(e->arena, Callable);
-    Value *filled = arena_array(e->arena, Value, ready->callable->settings_len + 1), *out = arena_new_of(e->arena, Value);
+    Value *filled = arena_array(e->arena, Value, ready->callable->settings_len + 1),
+          *out = arena_new_of(e->arena, Value);
     memcpy(filled, settings, sizeof *filled * (size_t)ready->callable->settings_len);
     if (!number_of(&filled[step], &x)) filled[step] = value_real(usual_step(name, s->against_eps));
     *own = *ready->callable;
@@ -160,26 +169,30 @@ bool against_read(Eval *e, SessionSpec *s, Span span) {
     s->against = NULL;
     if (!value || value->kind == V_ABSTRACT) return true;
     if (value->kind != V_CALLABLE || value->callable->what != DEF_FN)
-        return refuse(e, s, span, "against: pgd[eps: 8/255]", "an attack is a fn of a model, an input and its target; this is %s", value_kind_name(value));
+        return refuse(e, s, span, "against: pgd[eps: 8/255]",
+                      "an attack is a fn of a model, an input and its target; this is %s", value_kind_name(value));
     if (!callable_ready(e, value, span, ready)) return false;
     if (s->fit) return refuse(e, s, span, NULL, "it fits cells, and attacks are on inputs of nets");
     s->against = ready;
     if (ready->callable->def->library) return library_attack(e, s, ready, span);
     if (callable_arity(e, ready) == 3) return true;
-    return refuse(e, s, span, "fn mine(model, x, y)", "%s takes %d; an attack takes a model, an input and its target", ready->callable->def->name,
-                  callable_arity(e, ready));
+    return refuse(e, s, span, "fn mine(model, x, y)", "%s takes %d; an attack takes a model, an input and its target",
+                  ready->callable->def->name, callable_arity(e, ready));
 }
 
 bool against_check(Eval *e, const SessionSpec *s, const DataObject *data, Span span) {
     if (!s->against) return true;
     if (data->x.dtype == DT_I32) return refuse(e, s, span, NULL, "the examples of %s are tokens", data->name);
-    double longest = s->against_norm && strcmp(s->against_norm, "l2") == 0 ? sqrt((double)shape_size(&data->x.shape)) : 1;
+    double longest = s->against_norm && strcmp(s->against_norm, "l2") == 0 ? sqrt((double)shape_size(&data->x.shape))
+                                                                           : 1;
     if (!(data->raw_lo < data->raw_hi) || s->against_eps <= (data->raw_hi - data->raw_lo) * longest) return true;
-    Diag *diag = diag_add(e->diags, D_E0703, span, "eps %g in a range of %g..%g", s->against_eps, data->raw_lo, data->raw_hi);
+    Diag *diag = diag_add(e->diags, D_E0703, span, "eps %g in a range of %g..%g", s->against_eps, data->raw_lo,
+                          data->raw_hi);
     diag_hint(diag, "8/255");
     return false;
 }
 
 bool against_is_trades(const SessionSpec *s) {
-    return s && s->against && s->against->callable->def->library && strcmp(s->against->callable->def->name, "trades") == 0;
+    return s && s->against && s->against->callable->def->library &&
+           strcmp(s->against->callable->def->name, "trades") == 0;
 }

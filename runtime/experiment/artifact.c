@@ -21,23 +21,28 @@ static void artifact_identity(const Object *self, Buf *out) {
 const ObjectClass artifact_class = {.name = "artifact", .identity = artifact_identity};
 
 ArtifactSpec artifact_plain(const Model *model, Span span) {
-    return (ArtifactSpec){.object = {&artifact_class}, .model = model, .emission = "c", .gives_values = true, .span = span};
+    return (ArtifactSpec){
+        .object = {&artifact_class}, .model = model, .emission = "c", .gives_values = true, .span = span};
 }
 
 enum { ARG_MODEL, ARG_EMIT, ARG_PREFIX, ARG_INPUT, ARG_OUTPUT, ARG_WEIGHTS, ARG_TRAIN, ARG_TEST, ARG_BUDGET, ARG_THREADS };
 
-static bool is_choice(const Value *value, const char *name) { return value->kind == V_CHOICE && strcmp(value->choice, name) == 0; }
+static bool is_choice(const Value *value, const char *name) {
+    return value->kind == V_CHOICE && strcmp(value->choice, name) == 0;
+}
 
 static bool read_model(Eval *e, const BuiltinCall *call, ArtifactSpec *s) {
     const Value *value = &call->args[ARG_MODEL];
-    const Model *model = value->kind == V_OBJECT && value->object->class == &model_class ? (const Model *)value->object : NULL;
+    const Model *model = value->kind == V_OBJECT && value->object->class == &model_class ? (const Model *)value->object
+                                                                                         : NULL;
     if (value->kind == V_ABSTRACT || (model && model->data)) {
         Diag *diag = diag_add(e->diags, D_E0904, call->arg_spans[ARG_MODEL], "the model is known only after training");
         diag_hint(diag, "load(\"results/PROGRAM/EXPERIMENT/KEYS.safetensors\", as: net)");
         return false;
     }
     if (!model) {
-        Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[ARG_MODEL], "an artifact is made of a model; this is %s", value_kind_name(value));
+        Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[ARG_MODEL],
+                              "an artifact is made of a model; this is %s", value_kind_name(value));
         diag_hint(diag, "fresh(net, seed: 1), or load(file, as: net)");
         return false;
     }
@@ -54,7 +59,8 @@ static bool read_output(Eval *e, const BuiltinCall *call, ArtifactSpec *s) {
         s->gives_values |= is_choice(&at[i], "logits");
     }
     if (s->gives_class && shape_size(&s->model->info->output.shape) < 2) {
-        diag_add(e->diags, D_E0314, call->arg_spans[ARG_OUTPUT], "a class is the largest of several outputs; this net has one");
+        diag_add(e->diags, D_E0314, call->arg_spans[ARG_OUTPUT],
+                 "a class is the largest of several outputs; this net has one");
         return false;
     }
     return true;
@@ -64,10 +70,16 @@ static bool read_budget(Eval *e, const BuiltinCall *call, ArtifactSpec *s) {
     const Value *value = &call->args[ARG_BUDGET];
     if (value->kind != V_RECORD) return value->kind == V_NONE;
     for (int i = 0; i < value->record->len; i++) {
-        int64_t *to = strcmp(value->record->name[i], "ram") == 0 ? &s->ram : strcmp(value->record->name[i], "flash") == 0 ? &s->flash : NULL;
+        int64_t *to = strcmp(value->record->name[i], "ram") == 0     ? &s->ram
+                      : strcmp(value->record->name[i], "flash") == 0 ? &s->flash
+                                                                     : NULL;
         if (!to || !value_as_int(e, &value->record->at[i], call->arg_spans[ARG_BUDGET], to) || *to < 1) {
-            if (!to) diag_add(e->diags, D_E0313, call->arg_spans[ARG_BUDGET], "a budget has ram and flash, in bytes, not %s", value->record->name[i]);
-            else diag_add(e->diags, D_E0314, call->arg_spans[ARG_BUDGET], "%s of a budget is a whole number of bytes", value->record->name[i]);
+            if (!to)
+                diag_add(e->diags, D_E0313, call->arg_spans[ARG_BUDGET], "a budget has ram and flash, in bytes, not %s",
+                         value->record->name[i]);
+            else
+                diag_add(e->diags, D_E0314, call->arg_spans[ARG_BUDGET], "%s of a budget is a whole number of bytes",
+                         value->record->name[i]);
             return false;
         }
     }
@@ -93,7 +105,9 @@ static bool read_train(Eval *e, const BuiltinCall *call, ArtifactSpec *s) {
     if (!schedule_read(e, &with, span, schedule)) return false;
     const SessionSpec *session = &schedule->session[0];
     if (schedule->sessions != 1 || session->fit || session->batch != 1 || session->augments || session->against) {
-        Diag *diag = diag_add(e->diags, D_E0314, span, "a device learns from one example at a time: one session with learn, without augment or against");
+        Diag *diag = diag_add(
+            e->diags, D_E0314, span,
+            "a device learns from one example at a time: one session with learn, without augment or against");
         diag_hint(diag, "batch: 1");
         return false;
     }
@@ -104,19 +118,24 @@ static bool read_train(Eval *e, const BuiltinCall *call, ArtifactSpec *s) {
 static bool read_test(Eval *e, const BuiltinCall *call, ArtifactSpec *s) {
     const Value *value = &call->args[ARG_TEST];
     if (value->kind == V_NONE) return true;
-    const DataObject *data = value->kind == V_OBJECT && value->object->class == &data_class ? (const DataObject *)value->object : NULL;
+    const DataObject *data = value->kind == V_OBJECT && value->object->class == &data_class
+                                 ? (const DataObject *)value->object
+                                 : NULL;
     if (!data || data->noise) {
-        Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[ARG_TEST], "self_test: takes examples; this is %s", value_kind_name(value));
+        Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[ARG_TEST], "self_test: takes examples; this is %s",
+                              value_kind_name(value));
         diag_hint(diag, "mnist.test[1..10]");
         return false;
     }
     if (data->known && data->size > MOST_VECTORS) {
-        diag_add(e->diags, D_E0314, call->arg_spans[ARG_TEST], "self_test: at most %d examples travel with the code; these are %lld",
-                 MOST_VECTORS, (long long)data->size);
+        diag_add(e->diags, D_E0314, call->arg_spans[ARG_TEST],
+                 "self_test: at most %d examples travel with the code; these are %lld", MOST_VECTORS,
+                 (long long)data->size);
         return false;
     }
     if (!shape_equal(&data->x.shape, &s->model->info->input.shape)) {
-        diag_add(e->diags, D_E0401, call->arg_spans[ARG_TEST], "examples of self_test: have another shape than the input of the net");
+        diag_add(e->diags, D_E0401, call->arg_spans[ARG_TEST],
+                 "examples of self_test: have another shape than the input of the net");
         return false;
     }
     s->self_test = data;
@@ -136,18 +155,22 @@ static bool identifier_fits(const char *text) {
 static bool builtin_artifact(Eval *e, const BuiltinCall *call, Value *out) {
     ArtifactSpec *s = arena_new_of(e->arena, ArtifactSpec);
     *s = (ArtifactSpec){.object = {&artifact_class}, .span = call->span};
-    if (!read_model(e, call, s) || !read_output(e, call, s) || !read_budget(e, call, s) || !read_train(e, call, s) || !read_test(e, call, s))
+    if (!read_model(e, call, s) || !read_output(e, call, s) || !read_budget(e, call, s) || !read_train(e, call, s) ||
+        !read_test(e, call, s))
         return eval_fail(out);
     s->emission = call->args[ARG_EMIT].choice;
-    s->prefix = call->args[ARG_PREFIX].kind == V_TEXT && *call->args[ARG_PREFIX].text ? call->args[ARG_PREFIX].text : NULL;
+    s->prefix = call->args[ARG_PREFIX].kind == V_TEXT && *call->args[ARG_PREFIX].text ? call->args[ARG_PREFIX].text
+                                                                                      : NULL;
     s->pixels = is_choice(&call->args[ARG_INPUT], "pixels");
     s->separate = is_choice(&call->args[ARG_WEIGHTS], "separate");
     if (s->prefix && !identifier_fits(s->prefix)) {
-        diag_add(e->diags, D_E0314, call->arg_spans[ARG_PREFIX], "prefix: begins the names in C: letters, digits and _, at most 63");
+        diag_add(e->diags, D_E0314, call->arg_spans[ARG_PREFIX],
+                 "prefix: begins the names in C: letters, digits and _, at most 63");
         return eval_fail(out);
     }
     if (s->pixels && !s->self_test && !s->model->data) {
-        Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[ARG_INPUT], "the normalisation of the data is not known here");
+        Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[ARG_INPUT],
+                              "the normalisation of the data is not known here");
         diag_hint(diag, "self_test: some of the data, which says");
         return eval_fail(out);
     }
@@ -168,16 +191,20 @@ typedef struct Maker { Eval *e; const ArtifactSpec *spec; Arena *arena; Artifact
 
 /* "inner.dense[1].w" -> "inner_dense_1_w", apart from the words of C and the text's own names. */
 static const char *field_name(const Maker *m, const char *path) {
-    static const char *const words[] = {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
-        "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static",
-        "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "x", "y", "i", "j", "k", "l", "m", "n", "state", "work",
-        "target", "loss", "result", "best", "step", "keys", "settings", "main", "memcpy", "memset"};
+    static const char *const words[] = {
+        "auto",   "break",    "case",     "char",     "const", "continue", "default", "do",     "double",
+        "else",   "enum",     "extern",   "float",    "for",   "goto",     "if",      "inline", "int",
+        "long",   "register", "restrict", "return",   "short", "signed",   "sizeof",  "static", "struct",
+        "switch", "typedef",  "union",    "unsigned", "void",  "volatile", "while",   "x",      "y",
+        "i",      "j",        "k",        "l",        "m",     "n",        "state",   "work",   "target",
+        "loss",   "result",   "best",     "step",     "keys",  "settings", "main",    "memcpy", "memset"};
     char *out = arena_alloc(m->arena, strlen(path) + 16);
     int n = 0;
     for (const char *p = path; *p; p++)
         if (isalnum((unsigned char)*p)) out[n++] = *p;
         else if (*p == '[' || *p == '.' || *p == '/' || *p == '_') out[n++] = '_';
-    bool taken = !n || isdigit((unsigned char)out[0]) || strncmp(out, "nin_", 4) == 0 || strncmp(out, "test_", 5) == 0 || strncmp(out, "start_", 6) == 0;
+    bool taken = !n || isdigit((unsigned char)out[0]) || strncmp(out, "nin_", 4) == 0 ||
+                 strncmp(out, "test_", 5) == 0 || strncmp(out, "start_", 6) == 0;
     bool short_name = n > 1 && strchr("tshapi", out[0]) && strspn(out + 1, "0123456789") == (size_t)n - 1;
     for (int k = 0; k < COUNT(words); k++) taken |= strcmp(words[k], out) == 0;
     if (taken || short_name) memmove(out + 2, out, (size_t)n + 1), memcpy(out, "w_", 2), n += 2;
@@ -229,7 +256,8 @@ static char *role_block(Maker *m, const PlanGraph *g) {
     char *block = arena_alloc(m->arena, g->layout.size + 64);
     block = (char *)(((uintptr_t)block + 63) & ~(uintptr_t)63);
     for (int k = 0; k < g->layout.slots; k++)
-        if (g->plan->is_optimizer[k]) fill_number(&g->layout.slot[k], block + g->layout.slot[k].offset, g->plan->start[k]);
+        if (g->plan->is_optimizer[k])
+            fill_number(&g->layout.slot[k], block + g->layout.slot[k].offset, g->plan->start[k]);
     for (int i = 0; i < model->info->params; i++) {
         int slot = g->plan->slot_of_param[i];
         if (slot < 0) continue;
@@ -246,7 +274,8 @@ static void fields_find(Maker *m, ArtifactFn *fn, const PlanGraph *g, const char
     for (int k = 0; k < g->layout.slots; k++) fn->field[k] = NO_FIELD;
     for (int k = 0; k < g->layout.slots; k++)
         for (int i = 0; i < fn->device->spots && fn->field[k] == NO_FIELD; i++)
-            if (fn->device->spot[i].kind == SPOT_WEIGHT && fn->device->spot[i].index == k) fn->field[k] = field_of(m, &g->layout.slot[k], block);
+            if (fn->device->spot[i].kind == SPOT_WEIGHT && fn->device->spot[i].index == k)
+                fn->field[k] = field_of(m, &g->layout.slot[k], block);
 }
 
 static bool role_make(Maker *m, ArtifactRole role, const PlanRequest *request) {
@@ -257,13 +286,15 @@ static bool role_make(Maker *m, ArtifactRole role, const PlanRequest *request) {
     ArtifactFn *fn = &m->a->fn[role];
     ref->used = true;
     ref->block = role_block(m, g);
-    fn->device = device_make(m->arena, lower(m->arena, g->graph, g->layout, 0, (Target){.vector_bytes = 4, .registers = 16}), 1, &error);
+    fn->device = device_make(
+        m->arena, lower(m->arena, g->graph, g->layout, 0, (Target){.vector_bytes = 4, .registers = 16}), 1, &error);
     if (!fn->device) {
         diag_add(m->e->diags, D_R0103, m->spec->span, "cannot be built: %s", error);
         return false;
     }
     fields_find(m, fn, g, ref->block);
-    if (g->plan->per_epoch_setting >= 0) g->plan->setting[g->plan->per_epoch_setting] = g->plan->setting[g->plan->total_setting] = 1;
+    if (g->plan->per_epoch_setting >= 0)
+        g->plan->setting[g->plan->per_epoch_setting] = g->plan->setting[g->plan->total_setting] = 1;
     fn->settings = g->plan->setting;
     fn->setting_count = g->plan->settings;
     Seeds seeds = {0};
@@ -316,16 +347,19 @@ bool reference_predict(const Reference *r, const void *x, int64_t n, void *y, in
     Feed feed = {.rows = {x}, .examples = n, .batch = n < 1024 ? n : 1024, .settings = role->made.plan->setting};
     feed.out_rows[0] = values ? y : best;
     feed.out_rows[1] = values && role->made.plan->rows > 1 ? best : NULL;
-    return role->made.plan->program->run(role->made.plan->program, role->block, &feed, 0, (n + feed.batch - 1) / feed.batch, NULL) == 0;
+    return role->made.plan->program->run(role->made.plan->program, role->block, &feed, 0,
+                                         (n + feed.batch - 1) / feed.batch, NULL) == 0;
 }
 
-bool reference_train(const Reference *r, const void *x, const void *target, int64_t n, double *losses, const char **block) {
+bool reference_train(const Reference *r, const void *x, const void *target, int64_t n, double *losses,
+                     const char **block) {
     const ReferenceRole *role = &r->role[ROLE_TRAIN];
     size_t size = role->made.layout.size;
     char *copy = arena_alloc(r->arena, size + 64);
     copy = (char *)(((uintptr_t)copy + 63) & ~(uintptr_t)63);
     memcpy(copy, role->block, size);
-    Feed feed = {.rows = {x, target}, .examples = n, .batch = 1, .settings = role->made.plan->setting, .keys = role->keys};
+    Feed feed = {
+        .rows = {x, target}, .examples = n, .batch = 1, .settings = role->made.plan->setting, .keys = role->keys};
     feed.series[0] = losses;
     *block = copy;
     return role->made.plan->program->run(role->made.plan->program, copy, &feed, 0, n, NULL) == 0;
@@ -333,7 +367,8 @@ bool reference_train(const Reference *r, const void *x, const void *target, int6
 
 void reference_free(Reference *r) {
     for (int k = 0; k < ROLES; k++)
-        if (r->role[k].used && r->role[k].made.plan->program) r->role[k].made.plan->program->free(r->role[k].made.plan->program);
+        if (r->role[k].used && r->role[k].made.plan->program)
+            r->role[k].made.plan->program->free(r->role[k].made.plan->program);
 }
 
 /* ---- vectors ---- */
@@ -348,10 +383,12 @@ void artifact_inputs(const ArtifactSpec *spec, const Artifact *a, uint64_t seed,
     int64_t count = n * a->inputs, targets = target ? n * (a->target_class ? 1 : a->targets) : 0;
     float *z = malloc(sizeof *z * (size_t)(count + targets + 1));
     double tokens = spec->model->info->input.classes > 0 ? (double)spec->model->info->input.classes : 1;
-    double lo = spec->pixels && spec->self_test ? spec->self_test->raw_lo : -2, hi = spec->pixels && spec->self_test ? spec->self_test->raw_hi : 2;
+    double lo = spec->pixels && spec->self_test ? spec->self_test->raw_lo : -2,
+           hi = spec->pixels && spec->self_test ? spec->self_test->raw_hi : 2;
     if (!z) return;
     rng_fill_uniform(rng_key(seed, "noise", 0, "artifact", 0), count + targets, z);
-    for (int64_t i = 0; i < count; i++) put_real(a->input_element, x, i, a->input_element == KS_I32 ? z[i] * tokens : lo + (hi - lo) * z[i]);
+    for (int64_t i = 0; i < count; i++)
+        put_real(a->input_element, x, i, a->input_element == KS_I32 ? z[i] * tokens : lo + (hi - lo) * z[i]);
     for (int64_t i = 0; i < targets; i++) {
         if (a->target_class) ((int32_t *)target)[i] = (int32_t)(z[count + i] * (float)spec->self_test->y.classes);
         else put_real(a->output_element, target, i, z[count + i]);
@@ -359,7 +396,8 @@ void artifact_inputs(const ArtifactSpec *spec, const Artifact *a, uint64_t seed,
     free(z);
 }
 
-/* Raw values from given ones; close to what the file had, and then exact by definition: answers are computed from them. */
+/* Raw values from given ones; close to what the file had, and then exact by definition: answers are computed from
+ * them. */
 static void raw_values(const Affine *map, KScalar element, void *x, int64_t rows, int64_t size) {
     for (int64_t i = 0; map && i < rows * size; i++) {
         int64_t feature = i % size / (size / map->features);
@@ -405,7 +443,8 @@ static void warn_cells(const Maker *m) {
         if (graph_node(g, v)->op != G_MAP) continue;
         int64_t n = graph_multiplies(graph_attr(g, v)->body);
         if (n < WARN_MULTIPLIES) continue;
-        Diag *diag = diag_add(m->e->diags, D_W0905, m->spec->span, "the learned cell takes %lld multiply-adds for each unit", (long long)n);
+        Diag *diag = diag_add(m->e->diags, D_W0905, m->spec->span,
+                              "the learned cell takes %lld multiply-adds for each unit", (long long)n);
         diag_hint(diag, "replace(model, cells: tabulated[error: 1e-2, over: box, outside: clamp]), or quadratic_fit");
         return;
     }
@@ -418,18 +457,22 @@ static void describe(Maker *m) {
     Value model = value_object((Object *)(uintptr_t)&s->model->object);
     Buf text = {0};
     value_show(&model, &text);
-    const char *cells = strstr(buf_done(&text, m->arena), " parameters, ");      /* "mlp[...], 6667 parameters, inner by grid[...]" */
+    const char *cells = strstr(buf_done(&text, m->arena),
+                               " parameters, "); /* "mlp[...], 6667 parameters, inner by grid[...]" */
     char hex[65];
     model_hash(s->model, hex);
-    note[a->note_count++] = arena_printf(m->arena, "net: %s, %lld parameters; weights %.16s", value_shown(m->e, &s->model->info->net),
-                                         (long long)s->model->info->count, hex);
+    note[a->note_count++] = arena_printf(m->arena, "net: %s, %lld parameters; weights %.16s",
+                                         value_shown(m->e, &s->model->info->net), (long long)s->model->info->count,
+                                         hex);
     if (cells) note[a->note_count++] = arena_printf(m->arena, "cells: %s", cells + strlen(" parameters, "));
-    note[a->note_count++] = s->pixels ? "input: raw values, normalised here as the data was" : "input: as the network takes it";
+    note[a->note_count++] = s->pixels ? "input: raw values, normalised here as the data was"
+                                      : "input: as the network takes it";
     if (a->fn[ROLE_TRAIN].device) note[a->note_count++] = "learns on the device, one example a step";
     a->notes = note;
 }
 
-bool artifact_make(Eval *e, const ArtifactSpec *spec, const char *prefix, Arena *arena, Artifact *a, Reference *reference) {
+bool artifact_make(Eval *e, const ArtifactSpec *spec, const char *prefix, Arena *arena, Artifact *a,
+                   Reference *reference) {
     const NetInfo *info = spec->model->info;
     *a = (Artifact){.prefix = spec->prefix ? spec->prefix : prefix, .separate = spec->separate, .gives_class = spec->gives_class,
                     .gives_values = spec->gives_values};
@@ -464,10 +507,12 @@ bool artifact_budget(Eval *e, const ArtifactSpec *s, const Artifact *a) {
     int64_t ram = a->state_bytes + artifact_work_bytes(a) + (a->measure.compiler ? a->measure.stack : 0);
     int64_t flash = artifact_constant_bytes(a) + (a->measure.compiler ? a->measure.code : 0);
     if (s->ram && ram > s->ram)
-        diag_add(e->diags, D_E0903, s->span, "%lld bytes of RAM, budget %lld: state %lld, workspace %lld, stack %lld", (long long)ram, (long long)s->ram,
-                 (long long)a->state_bytes, (long long)artifact_work_bytes(a), (long long)(a->measure.compiler ? a->measure.stack : 0));
+        diag_add(e->diags, D_E0903, s->span, "%lld bytes of RAM, budget %lld: state %lld, workspace %lld, stack %lld",
+                 (long long)ram, (long long)s->ram, (long long)a->state_bytes, (long long)artifact_work_bytes(a),
+                 (long long)(a->measure.compiler ? a->measure.stack : 0));
     if (s->flash && flash > s->flash)
-        diag_add(e->diags, D_E0903, s->span, "%lld bytes of flash, budget %lld: constants %lld, code %lld", (long long)flash, (long long)s->flash,
-                 (long long)artifact_constant_bytes(a), (long long)(a->measure.compiler ? a->measure.code : 0));
+        diag_add(e->diags, D_E0903, s->span, "%lld bytes of flash, budget %lld: constants %lld, code %lld",
+                 (long long)flash, (long long)s->flash, (long long)artifact_constant_bytes(a),
+                 (long long)(a->measure.compiler ? a->measure.code : 0));
     return !(s->ram && ram > s->ram) && !(s->flash && flash > s->flash);
 }

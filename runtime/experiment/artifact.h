@@ -1,7 +1,8 @@
 /* artifact.h -- what `nin build` builds: the value of artifact(...), and its making.
  *
- * A spec is checked when it is made; artifact_make builds the programs of its roles twice from one graph: for the device
- * (emit/artifact.h), and by the JIT, whose answers are the self-test's vectors and what `nin verify` compares with. */
+ * A spec is checked when it is made; artifact_make builds the programs of its roles twice from one graph: for the
+ * device (emit/artifact.h), and by the JIT, whose answers are the self-test's vectors and what `nin verify` compares
+ * with. */
 #ifndef NIN_EXPERIMENT_ARTIFACT_H
 #define NIN_EXPERIMENT_ARTIFACT_H
 
@@ -31,12 +32,14 @@ typedef struct Reference {
 } Reference;
 
 /* Diagnostics and false if it cannot be built.  What is made lives in the arena until reference_free. */
-bool artifact_make(Eval *e, const ArtifactSpec *spec, const char *prefix, Arena *arena, Artifact *out, Reference *reference);
+bool artifact_make(Eval *e, const ArtifactSpec *spec, const char *prefix, Arena *arena, Artifact *out,
+                   Reference *reference);
 void reference_free(Reference *reference);
 /* n examples, the JIT's answers (y or best may be NULL). */
 bool reference_predict(const Reference *r, const void *x, int64_t n, void *y, int32_t *best);
 /* n steps of one example each from the start: losses, and the block after them (in the arena). */
-bool reference_train(const Reference *r, const void *x, const void *target, int64_t n, double *losses, const char **block);
+bool reference_train(const Reference *r, const void *x, const void *target, int64_t n, double *losses,
+                     const char **block);
 /* Inputs for tests: uniform in the raw range, or -2 .. 2; tokens and targets too. */
 void artifact_inputs(const ArtifactSpec *spec, const Artifact *a, uint64_t seed, int64_t n, void *x, void *target);
 /* E0903 after the measure is known. */

@@ -1,7 +1,7 @@
 /* attack.c -- attack(model, with:, on:, seed:): a model as a victim, and what comes of it.
  *
- * The victim's programs take inputs in the protocol's units: with raw ones the data's map is part of the program, so that
- * gradients are by raw values.  Each loss has a program of its own, made when it is first needed. */
+ * The victim's programs take inputs in the protocol's units: with raw ones the data's map is part of the program, so
+ * that gradients are by raw values.  Each loss has a program of its own, made when it is first needed. */
 #include "attack/loops.h"
 #include "experiment/attacking.h"
 #include "experiment/training.h"
@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Programs: 0 gives logits, 1 + loss a slope, FIRST_OWN + i what the own attack i makes of a point.  ROW_DX: the results' row of gradients. */
+/* Programs: 0 gives logits, 1 + loss a slope, FIRST_OWN + i what the own attack i makes of a point.  ROW_DX: the
+ * results' row of gradients. */
 enum { ARG_MODEL, ARG_WITH, ARG_ON, ARG_SEED, MAX_BATCH = 512, FIRST_OWN = 1 + BUILTIN_LOSSES + MAX_ATTACKS, PROGRAMS = FIRST_OWN + MAX_ATTACKS, ROW_DX = 2 };
 
 typedef struct Assault {
@@ -25,7 +26,7 @@ typedef struct Assault {
     void *block[PROGRAMS];
     Ball ball;
     struct { int64_t number; int attack; bool outside; double change, value; } stray;   /* the first one; attack -1: none */
-    pthread_mutex_t lock;                                 /* of plans and keys as they are made: batches run side by side */
+    pthread_mutex_t lock; /* of plans and keys as they are made: batches run side by side */
     Victim victim;
     int64_t classes;
     int64_t attacks;
@@ -82,15 +83,22 @@ static bool assault_run(Assault *a, const Look *look, double *const *out) {
     void *rows[3] = {NULL, NULL, look->dx};
     int32_t *zeros = calloc((size_t)n + 1, sizeof *zeros);
     bool ok = plan && zeros;
-    Feed feed = {.rows = {look->x, y ? y : zeros, aim ? aim : zeros}, .examples = n, .batch = n < MAX_BATCH ? n : MAX_BATCH, .settings = a->settings[k], .keys = keys};
+    Feed feed = {.rows = {look->x, y ? y : zeros, aim ? aim : zeros},
+                 .examples = n,
+                 .batch = n < MAX_BATCH ? n : MAX_BATCH,
+                 .settings = a->settings[k],
+                 .keys = keys};
     for (int i = 0; ok && i < plan->rows; i++) {
-        if (i < ROW_DX) rows[i] = malloc((size_t)(n * shape_size(&plan->row_shape[i])) * dtype_size(plan->row_type[i]) + 64);
+        if (i < ROW_DX)
+            rows[i] = malloc((size_t)(n * shape_size(&plan->row_shape[i])) * dtype_size(plan->row_type[i]) + 64);
         feed.out_rows[i] = rows[i];
         ok = rows[i] != NULL;
     }
     int64_t steps = (n + feed.batch - 1) / feed.batch;
-    ok = ok && plan->program->run(plan->program, a->block[k], &feed, look->step, look->step + steps, lab_turn(a->e)->pool) == 0;
-    for (int i = 0; ok && i < plan->rows && i < ROW_DX; i++) rows_from(rows[i], plan->row_type[i], n * shape_size(&plan->row_shape[i]), out[i]);
+    ok = ok && plan->program->run(plan->program, a->block[k], &feed, look->step, look->step + steps,
+                                  lab_turn(a->e)->pool) == 0;
+    for (int i = 0; ok && i < plan->rows && i < ROW_DX; i++)
+        rows_from(rows[i], plan->row_type[i], n * shape_size(&plan->row_shape[i]), out[i]);
     for (int i = 0; i < ROW_DX; i++) free(rows[i]);
     free(zeros);
     return ok;
@@ -101,8 +109,8 @@ static bool assault_logits(void *data, const void *x, int64_t n, uint32_t turn, 
     return assault_run(data, &(Look){0, x, NULL, NULL, n, turn + 1, 0, NULL}, out);
 }
 
-static bool assault_slope(void *data, AttackLoss loss, const void *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn, double *z,
-                          double *value, void *dx) {
+static bool assault_slope(void *data, AttackLoss loss, const void *x, const int32_t *y, const int32_t *aim, int64_t n,
+                          uint32_t turn, double *z, double *value, void *dx) {
     double *const out[] = {z, value};
     return assault_run(data, &(Look){1 + (int)loss, x, y, aim, n, turn + 1, 0, dx}, out);
 }
@@ -113,7 +121,8 @@ static bool assault_slope(void *data, AttackLoss loss, const void *x, const int3
 static uint32_t own_session(const Assault *a, int which) {
     const ProtocolObject *p = a->protocol;
     uint32_t before = 0;
-    for (int i = 0; i < which; i++) before += p->attack[i].kind == KIND_OWN && p->own[i].callable->def == p->own[which].callable->def;
+    for (int i = 0; i < which; i++)
+        before += p->attack[i].kind == KIND_OWN && p->own[i].callable->def == p->own[which].callable->def;
     return before;
 }
 
@@ -127,9 +136,11 @@ static bool change_rows(Assault *a, const Look *from, const double *x, double *o
     return ok;
 }
 
-/* In blocks of SHARD places of the data set, each a step of its own, where fn draws random numbers: what a point gets is then
- * its own affair, whoever is attacked beside it.  x: of one block, the others' places filled with its first point. */
-static bool change_block(Assault *a, int k, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n, double *out) {
+/* In blocks of SHARD places of the data set, each a step of its own, where fn draws random numbers: what a point gets
+ * is then its own affair, whoever is attacked beside it.  x: of one block, the others' places filled with its first
+ * point. */
+static bool change_block(Assault *a, int k, int which, const double *x, const int32_t *y, const int64_t *number,
+                         int64_t n, double *out) {
     int64_t size = a->victim.inputs, block = number[0] / SHARD;
     size_t bytes = (size_t)size * sizeof(double);
     double *rows = malloc(2 * SHARD * bytes + 1), *made = rows + SHARD * size;
@@ -149,8 +160,8 @@ static bool change_block(Assault *a, int k, int which, const double *x, const in
     return ok;
 }
 
-/* Is u in the box and in the ball, as the protocol itself would project it?  (A clean point outside of a wrong box may stay
- * or go in.)  Else the point with the lowest number is kept for the message. */
+/* Is u in the box and in the ball, as the protocol itself would project it?  (A clean point outside of a wrong box may
+ * stay or go in.)  Else the point with the lowest number is kept for the message. */
 static void note_strays(Assault *a, int which, const double *x, const int64_t *number, int64_t n, const double *u) {
     int64_t size = a->victim.inputs;
     double slack = ball_slack(&a->ball, size), *put = malloc((size_t)size * sizeof *put + 1);
@@ -180,7 +191,8 @@ static void note_strays(Assault *a, int which, const double *x, const int64_t *n
     free(put);
 }
 
-static bool assault_change(void *data, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n, double *out) {
+static bool assault_change(void *data, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n,
+                           double *out) {
     Assault *a = data;
     int k = FIRST_OWN + which;
     pthread_mutex_lock(&a->lock);
@@ -200,15 +212,17 @@ static bool assault_open(Assault *a) {
     static const char *const names[BUILTIN_LOSSES] = {"cross_entropy", "dlr", "dlr_targeted", "lead"};
     for (int i = 0; i < BUILTIN_LOSSES; i++) {
         Value ready;
-        if (!library_value(a->e, names[i], &a->loss[i]) || !callable_ready(a->e, &a->loss[i], a->span, &ready)) return false;
+        if (!library_value(a->e, names[i], &a->loss[i]) || !callable_ready(a->e, &a->loss[i], a->span, &ready))
+            return false;
         a->loss[i] = ready;
     }
     for (int i = 0; i < a->protocol->losses; i++) a->loss[BUILTIN_LOSSES + i] = a->protocol->loss[i];
     const Shape *s = &a->data->x.shape;
     int64_t size = shape_size(s);
-    int planes = s->rank == 3 ? (int)s->dim[0] : 1, height = s->rank >= 2 ? (int)s->dim[s->rank - 2] : 1, width = s->rank >= 2 ? (int)s->dim[s->rank - 1] : (int)size;
+    int planes = s->rank == 3 ? (int)s->dim[0] : 1, height = s->rank >= 2 ? (int)s->dim[s->rank - 2] : 1,
+        width = s->rank >= 2 ? (int)s->dim[s->rank - 1] : (int)size;
     const Shape *image = &a->data->image;
-    if (s->rank == 1 && image->rank >= 2 && shape_size(image) == size) {        /* rows of an image: squares know its sides */
+    if (s->rank == 1 && image->rank >= 2 && shape_size(image) == size) { /* rows of an image: squares know its sides */
         planes = image->rank == 3 ? (int)image->dim[0] : 1;
         height = (int)image->dim[image->rank - 2];
         width = (int)image->dim[image->rank - 1];
@@ -238,7 +252,8 @@ static double *points_of(const Assault *a) {
 /* ---- the result ---- */
 
 typedef struct AttackObject { Object object; const char *label; double accuracy, clean, largest; Value by_attack, examples; char hash[65]; } AttackObject;
-static const char *const attack_fields[] = {"accuracy", "clean", "by_attack", "largest_change", "label", "examples", NULL};
+static const char *const attack_fields[] = {"accuracy", "clean",    "by_attack", "largest_change",
+                                            "label",    "examples", NULL};
 
 static bool attack_field(Eval *e, Object *self, Name field, Span span, Value *out) {
     const AttackObject *a = (const AttackObject *)self;
@@ -253,12 +268,15 @@ static bool attack_field(Eval *e, Object *self, Name field, Span span, Value *ou
     return true;
 }
 
-static void attack_identity(const Object *self, Buf *out) { buf_printf(out, "attack %s", ((const AttackObject *)self)->hash); }
+static void attack_identity(const Object *self, Buf *out) {
+    buf_printf(out, "attack %s", ((const AttackObject *)self)->hash);
+}
 static void attack_show(const Object *self, Buf *out) {
     const AttackObject *a = (const AttackObject *)self;
     buf_printf(out, "%s: accuracy %.4g (clean %.4g)", a->label, a->accuracy, a->clean);
 }
-static const ObjectClass attack_class = {.name = "attack", .fields = attack_fields, .field = attack_field, .identity = attack_identity, .show = attack_show};
+static const ObjectClass attack_class = {
+    .name = "attack", .fields = attack_fields, .field = attack_field, .identity = attack_identity, .show = attack_show};
 
 /* The attacked examples as data: fooling ones where there are, in the units of the given values. */
 static Value examples_of(const Assault *a, const AttackReport *report) {
@@ -280,7 +298,8 @@ static Value examples_of(const Assault *a, const AttackReport *report) {
     made->x = (Column){DT_F32, a->data->x.shape, x, 0};
     made->raw = raw;
     made->name = arena_printf(e->arena, "%s under %s", a->data->name, a->protocol->label);
-    char *text = arena_printf(e->arena, "attacked %s %s %s", a->data->hash, a->model->info->hash, a->protocol->identity);
+    char *text = arena_printf(e->arena, "attacked %s %s %s", a->data->hash, a->model->info->hash,
+                              a->protocol->identity);
     sha256_hex(text, strlen(text), made->hash);
     return value_object(&made->object);
 }
@@ -293,7 +312,9 @@ static Value attack_value(const Assault *a, const AttackReport *r) {
     for (int i = 0; i < r->done; i++) {
         int before = 0;
         for (int k = 0; k < i; k++) before += strcmp(p->attack[k].name, p->attack[i].name) == 0;
-        names[i] = intern_text(e->session->names, before ? arena_printf(e->arena, "%s %d", p->attack[i].name, before + 1) : p->attack[i].name);
+        names[i] = intern_text(e->session->names, before
+                                                      ? arena_printf(e->arena, "%s %d", p->attack[i].name, before + 1)
+                                                      : p->attack[i].name);
         values[i] = value_real(r->after[i]);
     }
     AttackObject *made = arena_new_of(e->arena, AttackObject);
@@ -310,8 +331,8 @@ static bool square_behind(const Assault *a, const AttackReport *r) {
         double more = r->after[i - 1] - r->after[i];
         if (a->protocol->attack[i].kind != KIND_SQUARE || more <= 0.002 + 1e-9) continue;
         bool masked = more > 0.02;
-        diag_add(a->e->diags, masked ? D_R0713 : D_W0714, a->span, "square fooled %.1f %% more than all gradient attacks: their gradients may be masked",
-                 100 * more);
+        diag_add(a->e->diags, masked ? D_R0713 : D_W0714, a->span,
+                 "square fooled %.1f %% more than all gradient attacks: their gradients may be masked", 100 * more);
         if (masked) return false;
     }
     return true;
@@ -328,7 +349,8 @@ static bool promises_kept(const Assault *a, const AttackReport *r, const Ball *b
     }
     for (int64_t i = 0; i < a->data->size * a->victim.inputs; i++) {
         if (r->adv[i] >= ball->lo - slack && r->adv[i] <= ball->hi + slack) continue;
-        diag_add(a->e->diags, D_R0713, a->span, "an attacked input is %g, outside of %g..%g", r->adv[i], ball->lo, ball->hi);
+        diag_add(a->e->diags, D_R0713, a->span, "an attacked input is %g, outside of %g..%g", r->adv[i], ball->lo,
+                 ball->hi);
         return false;
     }
     return square_behind(a, r);
@@ -406,11 +428,14 @@ static void say_stray(const Assault *a) {
     const char *name = a->protocol->attack[a->stray.attack].name;
     long long number = (long long)a->stray.number + 1;
     Diag *diag;
-    if (isnan(a->stray.value)) diag = diag_add(a->e->diags, D_R0713, a->span, "%s puts a value of example %lld to no number", name, number);
+    if (isnan(a->stray.value))
+        diag = diag_add(a->e->diags, D_R0713, a->span, "%s puts a value of example %lld to no number", name, number);
     else if (a->stray.outside)
-        diag = diag_add(a->e->diags, D_R0713, a->span, "%s puts a value of example %lld to %g, outside of %g..%g", name, number, a->stray.value,
-                        a->ball.lo, a->ball.hi);
-    else diag = diag_add(a->e->diags, D_R0713, a->span, "%s changes example %lld by %g, above eps = %g", name, number, a->stray.change, a->ball.eps);
+        diag = diag_add(a->e->diags, D_R0713, a->span, "%s puts a value of example %lld to %g, outside of %g..%g", name,
+                        number, a->stray.value, a->ball.lo, a->ball.hi);
+    else
+        diag = diag_add(a->e->diags, D_R0713, a->span, "%s changes example %lld by %g, above eps = %g", name, number,
+                        a->stray.change, a->ball.eps);
     diag_hint(diag, "clamp(project(z, %s, eps, x), model.lo, model.hi)", a->ball.norm == NORM_L2 ? "l2" : "linf");
 }
 
@@ -427,7 +452,8 @@ static bool assault(Assault *a, Value *out) {
     a->saved_at = training_seconds();
     int errors = e->diags->errors;
     pthread_mutex_init(&a->lock, NULL);
-    bool attacked = attack_ensemble(e->arena, &a->victim, &protocol, lab_turn(e)->pool, a->seeds.attack, points, &watch, &report);
+    bool attacked = attack_ensemble(e->arena, &a->victim, &protocol, lab_turn(e)->pool, a->seeds.attack, points, &watch,
+                                    &report);
     pthread_mutex_destroy(&a->lock);
     if (!attacked) {
         if (a->stray.attack >= 0) say_stray(a);
@@ -459,7 +485,8 @@ static bool builtin_attack(Eval *e, const BuiltinCall *call, Value *out) {
 
 /* An attack by itself: it belongs in a protocol. */
 static bool builtin_attacker(Eval *e, const BuiltinCall *call, Value *out) {
-    diag_hint(diag_add(e->diags, D_E0314, call->span, "an attack is made on a model and data"), "attack(model, with: protocol(...), on: data.test, seed: 1)");
+    diag_hint(diag_add(e->diags, D_E0314, call->span, "an attack is made on a model and data"),
+              "attack(model, with: protocol(...), on: data.test, seed: 1)");
     return eval_fail(out);
 }
 

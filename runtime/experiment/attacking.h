@@ -23,15 +23,19 @@ typedef struct ProtocolObject {
 } ProtocolObject;
 extern const ObjectClass protocol_class;
 
-/* What an attack has reached, in OUT/attacks (attack_state.c).  The path is NULL where it is not kept.  computes: hashes of
- * what the protocol's own fns compute. */
-const char *attack_path(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data, const Seeds *seeds, const Buf *computes);
-bool attack_save(Eval *e, const char *path, const AttackPlace *place, const AttackReport *report, int attacks, int64_t n, int64_t inputs, Span span);
-bool attack_restore(Eval *e, const char *path, AttackPlace *place, AttackReport *report, int attacks, int64_t n, int64_t inputs);
+/* What an attack has reached, in OUT/attacks (attack_state.c).  The path is NULL where it is not kept.  computes:
+ * hashes of what the protocol's own fns compute. */
+const char *attack_path(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data,
+                        const Seeds *seeds, const Buf *computes);
+bool attack_save(Eval *e, const char *path, const AttackPlace *place, const AttackReport *report, int attacks,
+                 int64_t n, int64_t inputs, Span span);
+bool attack_restore(Eval *e, const char *path, AttackPlace *place, AttackReport *report, int attacks, int64_t n,
+                    int64_t inputs);
 
 /* E0706 (masked.c). */
 bool masked_check(Eval *e, const Model *model, Span span);
 /* E0701 to E0705, E0707, E0708, E0710, W0709: is this protocol rightly set up for this model and these data? */
-bool protocol_check(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data, const BuiltinCall *call);
+bool protocol_check(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data,
+                    const BuiltinCall *call);
 
 #endif

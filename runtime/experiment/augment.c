@@ -1,14 +1,14 @@
 /* augment.c -- `augment:` of a session: functions of one image, traced into the training step before the net.
  *
  * The images are drawn anew in every step inside of the compiled step itself, so nothing is prepared or waited for, and
- * what an example becomes depends on the seed, the session, the function's place in the list, the step and the example's
- * position in the batch alone.  The functions see raw values: given * sd + mean, each rounded once; their result is
- * normalised again.  Evaluation has none of it. */
+ * what an example becomes depends on the seed, the session, the function's place in the list, the step and the
+ * example's position in the batch alone.  The functions see raw values: given * sd + mean, each rounded once; their
+ * result is normalised again.  Evaluation has none of it. */
 #include "experiment/train.h"
 
 static bool refuse(Eval *e, const SessionSpec *s, const Value *value, Span span) {
-    Diag *diag = diag_add(e->diags, D_E0314, span, "augment of %s is a list of functions of one image; this is %s", s->name,
-                          value_kind_name(value));
+    Diag *diag = diag_add(e->diags, D_E0314, span, "augment of %s is a list of functions of one image; this is %s",
+                          s->name, value_kind_name(value));
     diag_hint(diag, "augment: [pad_crop[4], flip]");
     return false;
 }
@@ -20,7 +20,8 @@ bool augment_read(Eval *e, SessionSpec *s, Span span) {
     int n = value->kind == V_LIST ? value->list->len : 1;
     const Value *at = value->kind == V_LIST ? value->list->at : value;
     if (s->fit) {
-        diag_add(e->diags, D_E0314, span, "session %s fits cells: augment is for the images that a net learns from", s->name);
+        diag_add(e->diags, D_E0314, span, "session %s fits cells: augment is for the images that a net learns from",
+                 s->name);
         return false;
     }
     if (n > MAX_AUGMENTS) {
@@ -81,8 +82,8 @@ static bool result_fits(Eval *e, const char *name, NodeType got, NodeType want, 
     shape_print(&want.shape, &text);
     buf_printf(&text, ", %s gives %s", name, dtype_name((DType)got.dtype));
     shape_print(&got.shape, &text);
-    diag_add(e->diags, D_E0409, span, "an augmentation gives an image like the one it got: of %s%.*s", dtype_name((DType)want.dtype),
-             (int)text.len, text.at);
+    diag_add(e->diags, D_E0409, span, "an augmentation gives an image like the one it got: of %s%.*s",
+             dtype_name((DType)want.dtype), (int)text.len, text.at);
     buf_free(&text);
     return false;
 }
@@ -94,10 +95,12 @@ static bool augment_one(Eval *e, const SessionSpec *s, int i, const Value *fn, S
     Value in = {.kind = V_NODE, .node = *x}, y;
     Val out;
     if (callable_arity(e, fn) != 1) {
-        diag_add(e->diags, D_E0309, span, "an augmentation is a function of one image; %s takes %d", name, callable_arity(e, fn));
+        diag_add(e->diags, D_E0309, span, "an augmentation is a function of one image; %s takes %d", name,
+                 callable_arity(e, fn));
         return false;
     }
-    if (!trace_call(e, e->trace, augment_path(e, s, i), fn, &in, 1, span, &y) || !value_as_node(e, &y, span, &out)) return false;
+    if (!trace_call(e, e->trace, augment_path(e, s, i), fn, &in, 1, span, &y) || !value_as_node(e, &y, span, &out))
+        return false;
     got = graph_type(g, out);
     if (!result_fits(e, name, got, want, span)) return false;
     *x = got.batched ? out : graph_add(g, G_BROADCAST, &out, 1, NULL, &want, span);

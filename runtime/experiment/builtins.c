@@ -35,7 +35,8 @@ static bool builtin_load(Eval *e, const BuiltinCall *call, Value *out) {
     *out = value_object(&model->object);
     const char *path = load_path(e, file, &searched);
     if (!path || !file_exists(path)) {
-        Diag *diag = diag_add(e->diags, D_E0601, call->arg_spans[0], "there are no weights \"%s\" in %s", file, searched);
+        Diag *diag = diag_add(e->diags, D_E0601, call->arg_spans[0], "there are no weights \"%s\" in %s", file,
+                              searched);
         diag_hint(diag, "run the experiment that makes them first");
         return e->mode == EVAL_CHECK || eval_fail(out);
     }
@@ -47,11 +48,12 @@ static const BuiltinRow builtins_load[] = {{"load", builtin_load}, {NULL, NULL}}
 
 /* One array for session_new; filled once by lab_builtin_table. */
 const BuiltinRow *lab_builtin_table(Arena *arena) {
-    const BuiltinRow *const parts[] = {builtins_train, builtins_data, builtins_dataset, builtins_synthetic, builtins_noise, builtins_record,
-                                       builtins_table, builtins_mark, builtins_figure, builtins_misc, builtins_corruption, builtins_load,
-                                       builtins_artifact, builtins_protocol, builtins_attack, builtins_save, builtins_surfaces, builtins_strategy,
-                                       builtins_cell_facts,
-                                       builtins_analysis, builtins_approximate, builtins_spectrum, builtins_distill};
+    const BuiltinRow *const parts[] = {builtins_train,       builtins_data,     builtins_dataset,    builtins_synthetic,
+                                       builtins_noise,       builtins_record,   builtins_table,      builtins_mark,
+                                       builtins_figure,      builtins_misc,     builtins_corruption, builtins_load,
+                                       builtins_artifact,    builtins_protocol, builtins_attack,     builtins_save,
+                                       builtins_surfaces,    builtins_strategy, builtins_cell_facts, builtins_analysis,
+                                       builtins_approximate, builtins_spectrum, builtins_distill};
     VEC(BuiltinRow) rows = {0};
     for (int i = 0; i < COUNT(parts); i++)
         for (const BuiltinRow *row = parts[i]; row->name; row++) vec_push(arena, &rows, *row);

@@ -40,7 +40,8 @@ static bool truth(const Value *value) {
 /* Shows both sides of a comparison that does not hold. */
 static void check_sides(Eval *e, const BuiltinCall *call, Diag *diag) {
     const Ast *condition = call->ast && call->ast->call.len ? call->ast->call.args[0].value : NULL;
-    if (!condition || condition->kind != AST_BINARY || condition->binary.op > OP_GE || condition->binary.op < OP_EQ) return;
+    if (!condition || condition->kind != AST_BINARY || condition->binary.op > OP_GE || condition->binary.op < OP_EQ)
+        return;
     const Ast *side[2] = {condition->binary.a, condition->binary.b};
     for (int i = 0; i < 2; i++) {
         Value value;
@@ -53,7 +54,8 @@ static bool builtin_check(Eval *e, const BuiltinCall *call, Value *out) {
     const Value *condition = &call->args[0];
     if (condition->kind == V_ABSTRACT || e->mode == EVAL_CHECK || truth(condition)) return true;
     if (condition->kind != V_BOOL && !(condition->kind == V_TENSOR && condition->tensor->dtype == DT_BOOL)) {
-        diag_add(e->diags, D_E0314, call->arg_spans[0], "check takes true or false; this is %s", value_kind_name(condition));
+        diag_add(e->diags, D_E0314, call->arg_spans[0], "check takes true or false; this is %s",
+                 value_kind_name(condition));
         return eval_fail(out);
     }
     Diag *diag = diag_add(e->diags, D_E0813, call->span, "this does not hold");
@@ -84,8 +86,8 @@ static bool size_of_strategy(const Callable *c, DType precision, int64_t *bytes)
     return s->kind == STRATEGY_FIT || s->outside != OUTSIDE_EXACT;
 }
 
-/* Bytes of the numbers that a value holds: of a model or a trained cell, its parameters and states; of a table or a fit,
- * its numbers. */
+/* Bytes of the numbers that a value holds: of a model or a trained cell, its parameters and states; of a table or a
+ * fit, its numbers. */
 static bool builtin_size(Eval *e, const BuiltinCall *call, Value *out) {
     const Value *v = &call->args[0];
     const Tensor *t;
@@ -95,9 +97,11 @@ static bool builtin_size(Eval *e, const BuiltinCall *call, Value *out) {
         const NetInfo *info = ((const Model *)v->object)->info;
         for (int i = 0; i < info->params; i++)
             bytes += shape_size(&info->param[i].shape) * (int64_t)dtype_size(info->layout.slot[i].dtype);
-    } else if (v->kind == V_CALLABLE && v->callable->weights && !size_of_strategy(v->callable, e->session->precision, &bytes)) {
+    } else if (v->kind == V_CALLABLE && v->callable->weights &&
+               !size_of_strategy(v->callable, e->session->precision, &bytes)) {
         for (int i = 0; i < v->callable->weights->len; i++) {
-            if (!value_as_tensor(e, &v->callable->weights->at[i], e->session->precision, call->span, &t)) return eval_fail(out);
+            if (!value_as_tensor(e, &v->callable->weights->at[i], e->session->precision, call->span, &t))
+                return eval_fail(out);
             bytes += shape_size(&t->shape) * (int64_t)dtype_size(t->dtype);
         }
     } else if (v->kind != V_CALLABLE || !v->callable->weights) {
@@ -177,14 +181,18 @@ static bool statistic(Eval *e, const BuiltinCall *call, double (*of)(const doubl
     return true;
 }
 static bool builtin_sem(Eval *e, const BuiltinCall *call, Value *out) { return statistic(e, call, stat_sem, out); }
-static bool builtin_median(Eval *e, const BuiltinCall *call, Value *out) { return statistic(e, call, stat_median, out); }
+static bool builtin_median(Eval *e, const BuiltinCall *call, Value *out) {
+    return statistic(e, call, stat_median, out);
+}
 
 static bool builtin_quantile(Eval *e, const BuiltinCall *call, Value *out) {
     const double *x;
     int64_t n;
     double q;
     if (call->args[0].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
-    if (!numbers(e, &call->args[0], call->arg_spans[0], &x, &n) || !value_as_real(e, &call->args[1], call->arg_spans[1], &q)) return eval_fail(out);
+    if (!numbers(e, &call->args[0], call->arg_spans[0], &x, &n) ||
+        !value_as_real(e, &call->args[1], call->arg_spans[1], &q))
+        return eval_fail(out);
     if (!(q >= 0 && q <= 1)) {
         diag_add(e->diags, D_E0314, call->arg_spans[1], "a quantile lies from 0 to 1");
         return eval_fail(out);
@@ -212,16 +220,23 @@ static bool builtin_binomial(Eval *e, const BuiltinCall *call, Value *out) {
 static bool builtin_paired(Eval *e, const BuiltinCall *call, Value *out) {
     const double *a, *b;
     int64_t n, m;
-    if (call->args[0].kind == V_ABSTRACT || call->args[1].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
-    if (!numbers(e, &call->args[0], call->arg_spans[0], &a, &n) || !numbers(e, &call->args[1], call->arg_spans[1], &b, &m)) return eval_fail(out);
+    if (call->args[0].kind == V_ABSTRACT || call->args[1].kind == V_ABSTRACT) {
+        *out = value_abstract(NULL);
+        return true;
+    }
+    if (!numbers(e, &call->args[0], call->arg_spans[0], &a, &n) ||
+        !numbers(e, &call->args[1], call->arg_spans[1], &b, &m))
+        return eval_fail(out);
     if (n != m) {
-        diag_add(e->diags, D_E0401, call->span, "pairs need two lists of one length; these have %lld and %lld", (long long)n, (long long)m);
+        diag_add(e->diags, D_E0401, call->span, "pairs need two lists of one length; these have %lld and %lld",
+                 (long long)n, (long long)m);
         return eval_fail(out);
     }
     Paired p = stat_paired(a, b, n);
     static const char *const names[] = {"mean", "sd", "n", "low", "high", "t", "p", "rank_sum", "rank_p", "rank_exact"};
-    Value at[10] = {value_real(p.mean), value_real(p.sd), value_int(p.n), value_real(p.low), value_real(p.high), value_real(p.t),
-                    value_real(p.p), value_real(p.rank_sum), value_real(p.rank_p), value_bool(p.rank_exact)};
+    Value at[10] = {value_real(p.mean),   value_real(p.sd),        value_int(p.n),  value_real(p.low),
+                    value_real(p.high),   value_real(p.t),         value_real(p.p), value_real(p.rank_sum),
+                    value_real(p.rank_p), value_bool(p.rank_exact)};
     *out = named_record(e, names, at, 10);
     return true;
 }
@@ -230,8 +245,13 @@ static bool builtin_interval(Eval *e, const BuiltinCall *call, Value *out) {
     const double *x;
     int64_t n;
     double level, low, high;
-    if (call->args[0].kind == V_ABSTRACT || call->args[1].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
-    if (!numbers(e, &call->args[0], call->arg_spans[0], &x, &n) || !value_as_real(e, &call->args[1], call->arg_spans[1], &level)) return eval_fail(out);
+    if (call->args[0].kind == V_ABSTRACT || call->args[1].kind == V_ABSTRACT) {
+        *out = value_abstract(NULL);
+        return true;
+    }
+    if (!numbers(e, &call->args[0], call->arg_spans[0], &x, &n) ||
+        !value_as_real(e, &call->args[1], call->arg_spans[1], &level))
+        return eval_fail(out);
     if (!(level > 0 && level < 1)) {
         diag_add(e->diags, D_E0314, call->arg_spans[1], "a level lies between 0 and 1");
         return eval_fail(out);
@@ -239,7 +259,8 @@ static bool builtin_interval(Eval *e, const BuiltinCall *call, Value *out) {
     double mean = stat_mean(x, n), sd = stat_sd(x, n);
     stat_mean_interval(mean, sd, n, level, &low, &high);
     static const char *const names[] = {"mean", "sd", "n", "low", "high", "level"};
-    Value at[6] = {value_real(mean), value_real(sd), value_int(n), value_real(low), value_real(high), value_real(level)};
+    Value at[6] = {value_real(mean), value_real(sd),   value_int(n),
+                   value_real(low),  value_real(high), value_real(level)};
     *out = named_record(e, names, at, 6);
     return true;
 }
@@ -270,7 +291,8 @@ static const ObjectClass mean_class = {.name = "function", .call = mean_call, .i
 bool mean_function(Eval *e, const Value *fns, int n, Span span, Value *out) {
     for (int i = 0; i < n; i++)
         if (fns[i].kind != V_CALLABLE && (fns[i].kind != V_OBJECT || !fns[i].object->class->call)) {
-            diag_add(e->diags, D_E0314, span, "a mean is of numbers or of functions; this is %s", value_kind_name(&fns[i]));
+            diag_add(e->diags, D_E0314, span, "a mean is of numbers or of functions; this is %s",
+                     value_kind_name(&fns[i]));
             return eval_fail(out);
         }
     MeanFunction *mean = arena_new_of(e->arena, MeanFunction);
@@ -297,9 +319,11 @@ static bool grid_object(Eval *e, Object *f, const double *xy, int points, Span s
         Tensor t = {DT_F64, shape_of(2, (int64_t)points, (int64_t)2), (void *)(uintptr_t)xy};
         Value x = {.kind = V_TENSOR, .tensor = &t}, y;
         const Tensor *out;
-        if (!model_predict(e, (const Model *)f, &x, true, span, &y) || !value_as_tensor(e, &y, DT_F64, span, &out)) return false;
+        if (!model_predict(e, (const Model *)f, &x, true, span, &y) || !value_as_tensor(e, &y, DT_F64, span, &out))
+            return false;
         if (shape_size(&out->shape) != points) {
-            diag_add(e->diags, D_E0806, span, "a surface needs one number; this model gives %lld", (long long)(shape_size(&out->shape) / points));
+            diag_add(e->diags, D_E0806, span, "a surface needs one number; this model gives %lld",
+                     (long long)(shape_size(&out->shape) / points));
             return false;
         }
         memcpy(z, out->data, sizeof *z * (size_t)points);
@@ -333,7 +357,8 @@ bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span
 }
 
 bool function_of_vector(const Value *f) {
-    if (f->kind == V_OBJECT && f->object->class == &mean_class) return function_of_vector(&((const MeanFunction *)f->object)->fn[0]);
+    if (f->kind == V_OBJECT && f->object->class == &mean_class)
+        return function_of_vector(&((const MeanFunction *)f->object)->fn[0]);
     return f->kind == V_OBJECT && f->object->class == &model_class;
 }
 
@@ -342,8 +367,8 @@ bool function_grid(Eval *e, const Value *f, const double *xy, int points, Span s
     if (f->kind == V_CALLABLE) {
         int arity = callable_arity(e, f);
         if (arity == 2) return grid_calls(e, f, xy, points, span, z);
-        Diag *diag = diag_add(e->diags, D_E0806, span, "a surface is a function of two numbers; %s has %d argument%s", value_shown(e, f),
-                              arity, arity == 1 ? "" : "s");
+        Diag *diag = diag_add(e->diags, D_E0806, span, "a surface is a function of two numbers; %s has %d argument%s",
+                              value_shown(e, f), arity, arity == 1 ? "" : "s");
         if (arity > 2) diag_hint(diag, "section(%s, argument: 3, at: 0)", value_shown(e, f));
         return false;
     }
@@ -379,16 +404,19 @@ static bool surface_elementwise(Eval *e, Op op, const Value *args, int n, int se
 }
 const ObjectClass surface_class = {.name = "surface", .identity = surface_identity, .elementwise = surface_elementwise};
 
-static bool surface_axes(Eval *e, const BuiltinCall *call, const NetInfo *info, PathRef *ref, double *lo, double *hi, Surface *s) {
+static bool surface_axes(Eval *e, const BuiltinCall *call, const NetInfo *info, PathRef *ref, double *lo, double *hi,
+                         Surface *s) {
     const ValueRecord *vary = call->args[3].record;
     if (vary->len != 2) {
-        diag_add(e->diags, D_E0314, call->arg_spans[3], "vary: names two weights and their ranges; here are %d", vary->len);
+        diag_add(e->diags, D_E0314, call->arg_spans[3], "vary: names two weights and their ranges; here are %d",
+                 vary->len);
         return false;
     }
     for (int i = 0; i < 2; i++) {
         if (!path_find(e, info, vary->name[i], call->arg_spans[3], &ref[i])) return false;
         if (!ref[i].element && shape_size(&info->param[ref[i].param].shape) != 1) {
-            diag_add(e->diags, D_E0603, call->arg_spans[3], "%s has several elements: write one, as in \"%s[1, 2]\"", vary->name[i], vary->name[i]);
+            diag_add(e->diags, D_E0603, call->arg_spans[3], "%s has several elements: write one, as in \"%s[1, 2]\"",
+                     vary->name[i], vary->name[i]);
             return false;
         }
         if (vary->at[i].kind != V_RANGE) {
@@ -410,8 +438,8 @@ static void surface_put(const NetInfo *info, void *block, const PathRef *ref, do
     else ((float *)at)[ref->offset] = (float)x;
 }
 
-static bool surface_fill(Eval *e, const BuiltinCall *call, Model *model, const DataObject *data, Surface *s, const PathRef *ref,
-                         const double *lo, const double *hi) {
+static bool surface_fill(Eval *e, const BuiltinCall *call, Model *model, const DataObject *data, Surface *s,
+                         const PathRef *ref, const double *lo, const double *hi) {
     for (int i = 0; i < s->nx; i++) {
         s->x[i] = lo[0] + (hi[0] - lo[0]) * i / (s->nx - 1);
         s->y[i] = lo[1] + (hi[1] - lo[1]) * i / (s->ny - 1);
@@ -453,8 +481,11 @@ static bool builtin_loss_surface(Eval *e, const BuiltinCall *call, Value *out) {
     char *block = arena_alloc(e->arena, info->layout.size + 64);
     model.block = (void *)(((uintptr_t)block + 63) & ~(uintptr_t)63);
     Seeds seeds = {0};
-    if (call->args[6].kind == V_INT && !seeds_read(e, &call->args[6], call->arg_spans[6], &seeds)) return eval_fail(out);
-    if (!model_draw(e, info, &seeds, 0, NULL, model.block, call->span) || !model_start(e, &model, &call->args[4], call->arg_spans[4])) return eval_fail(out);
+    if (call->args[6].kind == V_INT && !seeds_read(e, &call->args[6], call->arg_spans[6], &seeds))
+        return eval_fail(out);
+    if (!model_draw(e, info, &seeds, 0, NULL, model.block, call->span) ||
+        !model_start(e, &model, &call->args[4], call->arg_spans[4]))
+        return eval_fail(out);
     s->x = arena_array(e->arena, double, points);
     s->y = arena_array(e->arena, double, points);
     s->z = arena_array(e->arena, double, points * points);

@@ -1,4 +1,5 @@
-/* builtins_train.c -- train, fresh, snapshot, trace; predict, accuracy, error, loss, measure, confusion, disagreement. */
+/* builtins_train.c -- train, fresh, snapshot, trace; predict, accuracy, error, loss, measure, confusion,
+ * disagreement. */
 #include "experiment/strategy.h"
 #include "support/sha256.h"
 
@@ -20,7 +21,8 @@ static bool wrong_kind(Eval *e, const Value *value, const char *what, Span span,
     if (value->kind == V_ERROR) return eval_fail(out);
     if (value->kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
     Diag *diag = diag_add(e->diags, D_E0314, span, "this must be %s; it is %s", what, value_kind_name(value));
-    if (value->kind == V_OBJECT && value->object->class == &run_class && strcmp(what, "a model") == 0) diag_hint(diag, "run.model");
+    if (value->kind == V_OBJECT && value->object->class == &run_class && strcmp(what, "a model") == 0)
+        diag_hint(diag, "run.model");
     return eval_fail(out);
 }
 
@@ -28,7 +30,8 @@ static bool wrong_kind(Eval *e, const Value *value, const char *what, Span span,
 
 bool seeds_read(Eval *e, const Value *seed, Span span, Seeds *out) {
     static const char *const names[] = {"init", "order", "dropout", "noise", "augment", "attack", "split"};
-    uint64_t *const at[] = {&out->init, &out->order, &out->dropout, &out->noise, &out->augment, &out->attack, &out->split};
+    uint64_t *const at[] = {&out->init,    &out->order,  &out->dropout, &out->noise,
+                            &out->augment, &out->attack, &out->split};
     const Value *parts[7] = {0};
     for (int i = 0; i < 7; i++) parts[i] = seed->kind == V_RECORD ? record_get(seed, names[i]) : seed;
     if (seed->kind == V_RECORD)
@@ -36,8 +39,10 @@ bool seeds_read(Eval *e, const Value *seed, Span span, Seeds *out) {
             bool known = false;
             for (int k = 0; k < 7; k++) known |= strcmp(seed->record->name[i], names[k]) == 0;
             if (!known) {
-                diag_add(e->diags, D_E0313, span, "no random numbers are called %s; there are init, order, dropout, noise, augment, attack, split",
-                         seed->record->name[i]);
+                diag_add(
+                    e->diags, D_E0313, span,
+                    "no random numbers are called %s; there are init, order, dropout, noise, augment, attack, split",
+                    seed->record->name[i]);
                 return false;
             }
         }
@@ -53,7 +58,8 @@ bool seeds_read(Eval *e, const Value *seed, Span span, Seeds *out) {
     return true;
 }
 
-/* ---- identity: H0 = (semantics, net, data, seed, precision, start); Hi = (H(i-1), session i as values and as a graph) ---- */
+/* ---- identity: H0 = (semantics, net, data, seed, precision, start); Hi = (H(i-1), session i as values and as a graph)
+ * ---- */
 
 /* A fn is named in the values; what it computes is in the graph of the session's step. */
 static bool session_hash(Eval *e, const TrainRequest *r, const NetInfo *info, const SessionSpec *s, uint64_t *hash) {
@@ -97,9 +103,10 @@ bool run_chain(Eval *e, TrainRequest *r, const NetInfo *info) {
     bool ok = true;
     r->chain = arena_alloc(e->arena, sizeof *r->chain * (size_t)(r->schedule.sessions + 1));
     buf_printf(&text, "nin %d run\n%s\n%s\n", SEMANTICS_VERSION, info->hash, r->data->hash);
-    buf_printf(&text, "%llu %llu %llu %llu %llu %llu %llu %s\n", (unsigned long long)s->init, (unsigned long long)s->order,
-               (unsigned long long)s->dropout, (unsigned long long)s->noise, (unsigned long long)s->augment,
-               (unsigned long long)s->attack, (unsigned long long)s->split, dtype_name(r->precision));
+    buf_printf(&text, "%llu %llu %llu %llu %llu %llu %llu %s\n", (unsigned long long)s->init,
+               (unsigned long long)s->order, (unsigned long long)s->dropout, (unsigned long long)s->noise,
+               (unsigned long long)s->augment, (unsigned long long)s->attack, (unsigned long long)s->split,
+               dtype_name(r->precision));
     if (r->from) {
         model_hash(r->from, hex);
         buf_printf(&text, "from %s\n", hex);
@@ -135,15 +142,20 @@ enum { TRAIN_NET, TRAIN_ON, TRAIN_WITH, TRAIN_SEED, TRAIN_START, TRAIN_KEEP, TRA
 static const Value *keep_read(Eval *e, const Value *keep, Span span) {
     ValueList epochs;
     if (keep->kind == V_ABSTRACT) return keep;
-    bool named = keep->kind == V_CHOICE && (strcmp(keep->choice, "every_epoch") == 0 || strcmp(keep->choice, "every_step") == 0);
+    bool named = keep->kind == V_CHOICE &&
+                 (strcmp(keep->choice, "every_epoch") == 0 || strcmp(keep->choice, "every_step") == 0);
     if (named) return keep;
-    bool ok = (keep->kind == V_LIST || keep->kind == V_RANGE || keep->kind == V_TENSOR) && eval_elements(e, keep, span, &epochs);
+    bool ok = (keep->kind == V_LIST || keep->kind == V_RANGE || keep->kind == V_TENSOR) &&
+              eval_elements(e, keep, span, &epochs);
     for (int i = 0; ok && i < epochs.len; i++) {
-        if (epochs.at[i].kind == V_REAL && epochs.at[i].real == floor(epochs.at[i].real)) epochs.at[i] = value_int((int64_t)epochs.at[i].real);
+        if (epochs.at[i].kind == V_REAL && epochs.at[i].real == floor(epochs.at[i].real))
+            epochs.at[i] = value_int((int64_t)epochs.at[i].real);
         ok = epochs.at[i].kind == V_ABSTRACT || (epochs.at[i].kind == V_INT && epochs.at[i].integer >= 0);
     }
     if (!ok) {
-        Diag *diag = diag_add(e->diags, D_E0314, span, "keep: is a list of epochs, every_epoch or every_step; this is %s", value_kind_name(keep));
+        Diag *diag = diag_add(e->diags, D_E0314, span,
+                              "keep: is a list of epochs, every_epoch or every_step; this is %s",
+                              value_kind_name(keep));
         diag_hint(diag, "keep: [0, 10], where 0 is before training");
         return NULL;
     }
@@ -163,8 +175,8 @@ static bool keep_fits(Eval *e, const TrainRequest *r, const NetInfo *info) {
         copies += (double)s->epochs * (steps ? ceil(examples / (double)s->batch) : 1);
     }
     if (copies * (double)info->layout.size <= most) return true;
-    Diag *diag = diag_add(e->diags, D_E0414, r->span, "%s keeps %.0f copies of the weights: %.1f GB; the limit is 4", r->keep->choice, copies,
-                          copies * (double)info->layout.size * 1e-9);
+    Diag *diag = diag_add(e->diags, D_E0414, r->span, "%s keeps %.0f copies of the weights: %.1f GB; the limit is 4",
+                          r->keep->choice, copies, copies * (double)info->layout.size * 1e-9);
     diag_hint(diag, "keep: a list of epochs");
     return false;
 }
@@ -177,14 +189,17 @@ static bool request_read(Eval *e, const BuiltinCall *call, TrainRequest *r) {
     Value scratch;
     if (!r->data) return wrong_kind(e, &a[TRAIN_ON], "a data set", call->arg_spans[TRAIN_ON], &scratch) && false;
     if (r->data->noise) {
-        diag_hint(diag_add(e->diags, D_E0314, call->arg_spans[TRAIN_ON], "a smooth_noise is drawn for cells, not for nets"),
-                  "session(fit: cells, to: ...)");
+        diag_hint(
+            diag_add(e->diags, D_E0314, call->arg_spans[TRAIN_ON], "a smooth_noise is drawn for cells, not for nets"),
+            "session(fit: cells, to: ...)");
         return false;
     }
     if (!r->from && (r->net->kind != V_CALLABLE || r->net->callable->what != DEF_NET))
         return wrong_kind(e, r->net, "a net or a model", call->arg_spans[TRAIN_NET], &scratch) && false;
     if (is_none(&a[TRAIN_SEED])) {
-        diag_hint(diag_add(e->diags, D_E0612, call->span, "which seed? a training without one would be a silent choice"), "seed: 1");
+        diag_hint(
+            diag_add(e->diags, D_E0612, call->span, "which seed? a training without one would be a silent choice"),
+            "seed: 1");
         return false;
     }
     if (!seeds_read(e, &a[TRAIN_SEED], call->arg_spans[TRAIN_SEED], &r->seeds)) return false;
@@ -194,7 +209,8 @@ static bool request_read(Eval *e, const BuiltinCall *call, TrainRequest *r) {
     if (!r->keep && !is_none(&a[TRAIN_KEEP])) return false;
     r->measures = a[TRAIN_MEASURE].kind == V_RECORD && a[TRAIN_MEASURE].record->len ? a[TRAIN_MEASURE].record : NULL;
     if (r->measures && r->measures->len > 6) {
-        diag_add(e->diags, D_E0314, call->arg_spans[TRAIN_MEASURE], "at most 6 measures; here are %d", r->measures->len);
+        diag_add(e->diags, D_E0314, call->arg_spans[TRAIN_MEASURE], "at most 6 measures; here are %d",
+                 r->measures->len);
         return false;
     }
     r->threads = a[TRAIN_THREADS].kind == V_INT ? (int)a[TRAIN_THREADS].integer : 0;
@@ -212,12 +228,15 @@ static bool measure_known(Eval *e, const TrainRequest *r, const SessionSpec *s, 
         size_t n = strlen(parts[i]);
         if (strncmp(measure, parts[i], n) || measure[n] != '_') continue;
         if (!data_part(data, parts[i])) {
-            diag_hint(diag_add(e->diags, D_E0608, span, "%s needs a validation set, and %s has none", measure, data->name), "valid: 10000");
+            diag_hint(
+                diag_add(e->diags, D_E0608, span, "%s needs a validation set, and %s has none", measure, data->name),
+                "valid: 10000");
             return false;
         }
         const char *what = measure + n + 1;
         bool known = strcmp(what, "loss") == 0 || (strcmp(what, "accuracy") == 0 && data_has_classes(data));
-        for (int k = 0; !fits && r->measures && k < r->measures->len; k++) known |= strcmp(what, r->measures->name[k]) == 0;
+        for (int k = 0; !fits && r->measures && k < r->measures->len; k++)
+            known |= strcmp(what, r->measures->name[k]) == 0;
         if (known) return true;
     }
     if (!measure) return true;
@@ -231,7 +250,8 @@ static bool reset_check(Eval *e, const SessionSpec *s, const NetInfo *info, cons
     if (!selection_mask(e, s->reset, info, span, reset)) return false;
     for (int i = 0; i < info->params; i++) {
         if (!reset[i] || learn[i]) continue;
-        diag_add(e->diags, D_W0610, span, "session %s draws %s anew and does not learn it", s->name, info->param[i].path);
+        diag_add(e->diags, D_W0610, span, "session %s draws %s anew and does not learn it", s->name,
+                 info->param[i].path);
         break;
     }
     return true;
@@ -244,11 +264,13 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
     for (int i = 0; i < r->schedule.sessions; i++) {
         const SessionSpec *s = &r->schedule.session[i];
         const Strategies *strategies;
-        if (!against_check(e, s, data, r->span) || !strategies_read(e, info, s->cells, r->span, &strategies)) return false;
+        if (!against_check(e, s, data, r->span) || !strategies_read(e, info, s->cells, r->span, &strategies))
+            return false;
         info = info_with(e, info, strategies, r->span);
         if (!info) return false;
         learn = arena_array(e->arena, bool, info->params + 1);
-        if (!measure_known(e, r, s, s->patience_measure, r->span) || !measure_known(e, r, s, s->best_measure, r->span)) return false;
+        if (!measure_known(e, r, s, s->patience_measure, r->span) || !measure_known(e, r, s, s->best_measure, r->span))
+            return false;
         if (s->fit) {
             if (s->reset && !selection_mask(e, s->reset, info, r->span, learn)) return false;
             if (!fit_check(e, r, info, s, NULL)) return false;
@@ -258,8 +280,8 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
         strategies_still(info, learn);
         if (s->reset && !reset_check(e, s, info, learn, r->span)) return false;
         if (s->batch > data->size)
-            diag_add(e->diags, D_W0611, r->span, "session %s takes batches of %lld; %s has %lld examples", s->name, (long long)s->batch,
-                     data->name, (long long)data->size);
+            diag_add(e->diags, D_W0611, r->span, "session %s takes batches of %lld; %s has %lld examples", s->name,
+                     (long long)s->batch, data->name, (long long)data->size);
         PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .affine = data->affine, .session = s, .learn = learn,
                         .raw_lo = data->raw_lo, .raw_hi = data->raw_hi,
                             .measures = r->measures ? r->measures->at : NULL, .measure_count = r->measures ? r->measures->len : 0,
@@ -314,7 +336,8 @@ static bool builtin_train(Eval *e, const BuiltinCall *call, Value *out) {
     if (!request_read(e, call, &r)) return eval_fail(out);
     const DataObject *data = data_part(r.data, "train");
     const NetInfo *info = r.from ? r.from->info : net_info(e, r.net, &data->x, r.precision, call->arg_spans[TRAIN_NET]);
-    if (!info || (r.from && r.from->data && !data_same_values(e, r.from->data, r.data, call->span))) return eval_fail(out);
+    if (!info || (r.from && r.from->data && !data_same_values(e, r.from->data, r.data, call->span)))
+        return eval_fail(out);
     if (!keep_fits(e, &r, info)) return eval_fail(out);
     if (e->mode == EVAL_CHECK) {
         if (!train_check(e, &r, info)) return eval_fail(out);
@@ -409,7 +432,8 @@ static bool builtin_trace(Eval *e, const BuiltinCall *call, Value *out) {
 
 /* ---- looking at models ---- */
 
-bool model_on_data(Eval *e, const BuiltinCall *call, int data_arg, const Model **model, const DataObject **data, Value *out, bool *done) {
+bool model_on_data(Eval *e, const BuiltinCall *call, int data_arg, const Model **model, const DataObject **data,
+                   Value *out, bool *done) {
     *model = value_model(&call->args[0]);
     *data = arg_data(&call->args[data_arg]);
     *done = true;
@@ -430,8 +454,8 @@ bool model_on_data(Eval *e, const BuiltinCall *call, int data_arg, const Model *
     return true;
 }
 
-static bool model_and_data(Eval *e, const BuiltinCall *call, int data_arg, const Model **model, const DataObject **data, Value *out,
-                           bool *done) {
+static bool model_and_data(Eval *e, const BuiltinCall *call, int data_arg, const Model **model, const DataObject **data,
+                           Value *out, bool *done) {
     if (!model_on_data(e, call, data_arg, model, data, out, done)) return false;
     if (!*done) warn_evaluation(e, *model, *data, call->arg_spans[data_arg]);
     return true;
@@ -482,7 +506,8 @@ static bool builtin_loss(Eval *e, const BuiltinCall *call, Value *out) {
     if (!model_and_data(e, call, 1, &model, &data, out, &done) || done) return out->kind != V_ERROR;
     const Value *loss = is_none(&call->args[2]) ? model->loss : &call->args[2];
     if (!loss) {
-        diag_hint(diag_add(e->diags, D_E0310, call->span, "say which loss: the model was not trained here"), "loss: mse");
+        diag_hint(diag_add(e->diags, D_E0310, call->span, "say which loss: the model was not trained here"),
+                  "loss: mse");
         return eval_fail(out);
     }
     if (e->mode == EVAL_CHECK) { *out = value_abstract(NULL); return true; }
@@ -503,7 +528,8 @@ static bool answers(Eval *e, const Model *model, const DataObject *data, Span sp
         int64_t best = 0;
         for (int64_t c = 1; c < k; c++) {
             double a = plan->row_type[0] == DT_F64 ? ((double *)rows[0])[i * k + c] : ((float *)rows[0])[i * k + c];
-            double b = plan->row_type[0] == DT_F64 ? ((double *)rows[0])[i * k + best] : ((float *)rows[0])[i * k + best];
+            double b = plan->row_type[0] == DT_F64 ? ((double *)rows[0])[i * k + best]
+                                                   : ((float *)rows[0])[i * k + best];
             if (a > b) best = c;
         }
         answer[i] = (int32_t)best;
@@ -589,7 +615,8 @@ static bool builtin_predict(Eval *e, const BuiltinCall *call, Value *out) {
     if (call->args[1].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
     const Tensor *x;                                                     /* one input, or a list of them */
     if (!value_as_tensor(e, &call->args[1], model->info->precision, call->arg_spans[1], &x)) return eval_fail(out);
-    return model_predict(e, model, &call->args[1], !shape_equal(&x->shape, &model->info->input.shape), call->arg_spans[1], out);
+    return model_predict(e, model, &call->args[1], !shape_equal(&x->shape, &model->info->input.shape),
+                         call->arg_spans[1], out);
 }
 
 const BuiltinRow builtins_train[] = {

@@ -1,10 +1,10 @@
 /* checkpoint.c -- the state of a run under way, so that the same call goes on from it to the same bits.
  *
- * OUT/runs/HASH/state is one flat file, little-endian, replaced as a whole: "NIN STATE\n", format and semantics (u32), then
- * fields that are numbers of 8 bytes or texts and blocks with their length before them, then the SHA-256 of all that.
- * It holds what steps depend on (the session's block, weights of the net, steps done, what stopping and choosing have
- * seen; series: what the steps of an epoch under way have seen) and what the run returns (curve, snapshots).  Random numbers
- * are functions of the step and need no state.
+ * OUT/runs/HASH/state is one flat file, little-endian, replaced as a whole: "NIN STATE\n", format and semantics (u32),
+ * then fields that are numbers of 8 bytes or texts and blocks with their length before them, then the SHA-256 of all
+ * that. It holds what steps depend on (the session's block, weights of the net, steps done, what stopping and choosing
+ * have seen; series: what the steps of an epoch under way have seen) and what the run returns (curve, snapshots).
+ * Random numbers are functions of the step and need no state.
  *
  * OUT/runs/HASH/lock is held (flock) by the process that trains the run; others wait for it and take the result. */
 #include "experiment/state.h"
@@ -55,7 +55,7 @@ static int64_t under_way(const Training *t) { return t->by_epoch ? t->done % t->
 static void put_series(const Training *t, Buf *out) {
     size_t size = sizeof(double) * (size_t)under_way(t);
     put_int(out, (int64_t)size * t->plan->series);
-    for (int k = 0; k < t->plan->series && size; k++) buf_put(out, t->series[k], size);       /* they begin with the epoch */
+    for (int k = 0; k < t->plan->series && size; k++) buf_put(out, t->series[k], size); /* they begin with the epoch */
 }
 
 static void put_state(const Training *t, Buf *out) {
@@ -81,7 +81,8 @@ static void put_state(const Training *t, Buf *out) {
 
 bool checkpoint_save(Training *t, bool now) {
     double every = lab_of(t->e)->options.checkpoint;
-    if (t->lock < 0 || (!now && training_seconds() - t->saved_at < (every > 0 ? every : every < 0 ? 0 : EVERY))) return true;
+    if (t->lock < 0 || (!now && training_seconds() - t->saved_at < (every > 0 ? every : every < 0 ? 0 : EVERY)))
+        return true;
     Arena *scratch = arena_new();
     Buf out = {0};
     char *error = NULL;
@@ -130,8 +131,9 @@ static bool state_whole(Training *t, const char *path, const char *bytes, size_t
     case STATE_DAMAGED: return refuse(t, D_R0103, path, "is damaged");
     case STATE_OTHER_VERSION: break;
     }
-    return refuse(t, D_E0902, path, arena_printf(t->e->arena, "was written by format %u, semantics %u; this is format %d, semantics %d",
-                                                 version[0], version[1], STATE_FORMAT, SEMANTICS_VERSION));
+    return refuse(t, D_E0902, path,
+                  arena_printf(t->e->arena, "was written by format %u, semantics %u; this is format %d, semantics %d",
+                               version[0], version[1], STATE_FORMAT, SEMANTICS_VERSION));
 }
 
 /* Curve and snapshots of a part of the run that is done. */
@@ -166,8 +168,10 @@ static bool state_take(Training *t, const char *path, Cursor *c) {
     s->best = take_real(c);
     s->lowest = take_real(c);
     if (!bytes_equal(s->hash, (Bytes){hash, strlen(hash)}))
-        return refuse(t, D_E0902, path, arena_printf(t->e->arena, "is that of another run, %.*s", (int)s->hash.length, s->hash.at));
-    if (!bytes_equal(s->asked, (Bytes){t->r->asked, strlen(t->r->asked)})) return true;              /* it keeps or measures other things: of no use here */
+        return refuse(t, D_E0902, path,
+                      arena_printf(t->e->arena, "is that of another run, %.*s", (int)s->hash.length, s->hash.at));
+    if (!bytes_equal(s->asked, (Bytes){t->r->asked, strlen(t->r->asked)}))
+        return true; /* it keeps or measures other things: of no use here */
     bool known = s->session >= 1 && s->session <= t->r->schedule.sessions;
     const NetInfo *info = known ? info_of_session(t, (int)s->session) : NULL;
     if (!info || s->net.length != info->layout.size) return refuse(t, D_E0902, path, "does not fit the net");
@@ -202,9 +206,10 @@ static const char *layout_difference(Training *t, Bytes saved, Bytes now) {
     size_t i = 0, from = 0;
     for (; i < saved.length && i < now.length && saved.at[i] == now.at[i]; i++)
         if (saved.at[i] == '\n') from = i + 1;
-    const char *a = arena_copy(t->e->arena, saved.at + from, saved.length - from), *b = arena_copy(t->e->arena, now.at + from, now.length - from);
-    return arena_printf(t->e->arena, "is that of another program: it has %.*s where this has %.*s", (int)strcspn(a, "\n"), a,
-                        (int)strcspn(b, "\n"), b);
+    const char *a = arena_copy(t->e->arena, saved.at + from, saved.length - from),
+               *b = arena_copy(t->e->arena, now.at + from, now.length - from);
+    return arena_printf(t->e->arena, "is that of another program: it has %.*s where this has %.*s",
+                        (int)strcspn(a, "\n"), a, (int)strcspn(b, "\n"), b);
 }
 
 int checkpoint_part(const Training *t) { return t->saved ? (int)t->saved->part : 0; }
@@ -214,14 +219,17 @@ bool checkpoint_restore(Training *t) {
     if (!s) return true;
     size_t size = t->plan->program->layout.size;
     Bytes layout = layout_text(t);
-    if (!bytes_equal(s->layout, layout)) return refuse(t, D_E0902, state_path(t), layout_difference(t, s->layout, layout));
-    if (s->block.length != size || s->best_block.length != (t->s->best_measure ? size : 0) || s->done < 0 || s->done > t->total)
+    if (!bytes_equal(s->layout, layout))
+        return refuse(t, D_E0902, state_path(t), layout_difference(t, s->layout, layout));
+    if (s->block.length != size || s->best_block.length != (t->s->best_measure ? size : 0) || s->done < 0 ||
+        s->done > t->total)
         return refuse(t, D_E0902, state_path(t), "does not fit the session");
     memcpy(t->block, s->block.at, size);
     if (s->best_block.length) memcpy(t->best_block, s->best_block.at, size);
     t->done = s->done;
     int64_t n = under_way(t);
-    if (s->series.length != sizeof(double) * (size_t)(t->plan->series * n)) return refuse(t, D_R0103, state_path(t), "is damaged");
+    if (s->series.length != sizeof(double) * (size_t)(t->plan->series * n))
+        return refuse(t, D_R0103, state_path(t), "is damaged");
     size_t part = sizeof(double) * (size_t)n;
     for (int k = 0; k < t->plan->series; k++) memcpy(t->series[k], s->series.at + (size_t)k * part, part);
     t->since_lowest = s->since_lowest;
@@ -240,7 +248,8 @@ static void prefix_find(Training *t) {
         Run stored = {0};
         const NetInfo *info = info_of_session(t, n);
         char *block = info ? training_aligned(t->e->arena, info->layout.size) : NULL;
-        if (!info || !store_load(t->e, t->r, info, t->r->chain[n], &stored, block) || !history_take(t, &stored)) continue;
+        if (!info || !store_load(t->e, t->r, info, t->r->chain[n], &stored, block) || !history_take(t, &stored))
+            continue;
         net_become(t, info);
         memcpy(t->net->block, block, info->layout.size);
         t->run->diverged = stored.diverged;
@@ -257,7 +266,7 @@ static bool lock_wait(Training *t) {
     const LabOptions *o = &lab_of(t->e)->options;
     bool told = false;
     while (flock(t->lock, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR) return true;         /* a file system without locks: each for itself */
+        if (errno != EWOULDBLOCK && errno != EINTR) return true; /* a file system without locks: each for itself */
         if (stopped(t)) return false;
         if (!told && o->progress) o->progress(o->progress_data, "waiting", 0, 0, "another process trains this run");
         told = true;

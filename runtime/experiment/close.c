@@ -44,7 +44,8 @@ bool experiment_open(Experiment *x, Eval *e) {
     if (session->out_folder)
         x->folder = path_join(x->arena, path_join(x->arena, session->out_folder, x->lab->options.program), x->name);
     const LabOptions *o = &x->lab->options;
-    if (x->folder && o->shards) x->folder = path_join(x->arena, x->folder, arena_printf(x->arena, "shard-%d-of-%d", o->shard, o->shards));
+    if (x->folder && o->shards)
+        x->folder = path_join(x->arena, x->folder, arena_printf(x->arena, "shard-%d-of-%d", o->shard, o->shards));
     say_defaults(x, e);
     x->has_runs = x->folder && folder_exists(path_join(e->arena, session->out_folder, "runs"));
     if (!x->folder || folder_make(e->arena, x->folder, &error)) return true;
@@ -64,7 +65,8 @@ void experiment_progress(Experiment *x) {
 void lab_progress_text(Eval *e, const char *what, double done, int64_t total, const char *detail) {
     const LabOptions *o = &lab_of(e)->options;
     const LabTurn *here = lab_turn(e);
-    if (o->progress && !(here->turn && !here->turn->experiment->wide)) o->progress(o->progress_data, what, done, total, detail);
+    if (o->progress && !(here->turn && !here->turn->experiment->wide))
+        o->progress(o->progress_data, what, done, total, detail);
 }
 
 void lab_progress(Eval *e, const char *session, double done, int64_t epochs, const Curve *curve) {
@@ -87,11 +89,12 @@ static void file_label(const Value *key, Buf *out) {
     if (label.len > LABEL_LONGEST) clean = false;
     for (size_t i = 0; i < label.len && i < LABEL_LONGEST; i++) {
         char c = label.at[i];
-        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+                     c == '_' || c == '-';
         clean &= plain;
         buf_put(out, plain ? &c : "_", 1);
     }
-    if (!clean) {                                                        /* two labels may look alike: a short hash keeps them apart */
+    if (!clean) { /* two labels may look alike: a short hash keeps them apart */
         char hex[65];
         sha256_hex(label.at, label.len, hex);
         buf_printf(out, "-%.6s", hex);
@@ -116,10 +119,12 @@ const char *keys_file(Arena *arena, const Value *key, int keys) {
 }
 
 static bool link_run(Experiment *x, Eval *e, const Row *row, const char *hash) {
-    const char *path = path_join(e->arena, x->folder, arena_printf(e->arena, "%s.safetensors", keys_file(e->arena, row->key, row->set->keys)));
-    const char *target = arena_printf(e->arena, "%s../../runs/%s/weights.safetensors", x->lab->options.shards ? "../" : "", hash);
+    const char *path = path_join(
+        e->arena, x->folder, arena_printf(e->arena, "%s.safetensors", keys_file(e->arena, row->key, row->set->keys)));
+    const char *target = arena_printf(e->arena, "%s../../runs/%s/weights.safetensors",
+                                      x->lab->options.shards ? "../" : "", hash);
     const char *made = arena_printf(e->arena, "%s.tmp-%ld", path, (long)getpid());
-    unlink(made);                                                        /* then all at once: another process may do the same now */
+    unlink(made); /* then all at once: another process may do the same now */
     if (symlink(target, made) == 0 && rename(made, path) == 0) return true;
     diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", file_error(e->arena, path, "link", errno));
     return false;
@@ -134,7 +139,8 @@ static bool links_write(Experiment *x, Eval *e) {
                 const Value *value = &row->column[c];
                 if (value->kind != V_OBJECT || value->object->class != &model_class) continue;
                 const Model *model = (const Model *)value->object;
-                if (!model->run || !store_put(e, (Run *)(uintptr_t)model->run, true, x->ast->experiment.name_span)) continue;
+                if (!model->run || !store_put(e, (Run *)(uintptr_t)model->run, true, x->ast->experiment.name_span))
+                    continue;
                 if (!link_run(x, e, row, run_hash(model->run))) return false;
             }
         }
@@ -161,7 +167,9 @@ static Datum seeds_datum(Arena *arena, const Experiment *x) {
     return datum_list(seeds.at, seeds.len);
 }
 
-static int compare_texts(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int compare_texts(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 static bool close_provenance(Experiment *x, Eval *e) {
     const LabOptions *o = &x->lab->options;
@@ -169,8 +177,10 @@ static bool close_provenance(Experiment *x, Eval *e) {
     ProvenanceData *data = arena_array(arena, ProvenanceData, x->data.len + 1);
     for (int i = 0; i < x->data.len; i++) data[i] = (ProvenanceData){x->data.at[i]->name, x->data.at[i]->hash};
     Field seed = {"seed", seeds_datum(arena, x)};
-    Field defaults[] = {{"train.precision", datum_text(dtype_name(e->session->precision))}, {"session.order", datum_text("shuffled")},
-                        {"session.take", datum_text("last")}, {"session.cells", datum_text("exact")}};
+    Field defaults[] = {{"train.precision", datum_text(dtype_name(e->session->precision))},
+                        {"session.order", datum_text("shuffled")},
+                        {"session.take", datum_text("last")},
+                        {"session.cells", datum_text("exact")}};
     const char **notes = arena_array(arena, const char *, x->strategies.len + 3);
     int n = x->strategies.len;
     for (int i = 0; i < n; i++) notes[i] = x->strategies.at[i];
@@ -186,8 +196,8 @@ static bool close_provenance(Experiment *x, Eval *e) {
                     .cpu = provenance_cpu(arena), .target = o->code.cpu ? o->code.cpu : "host", .threads = o->threads,
                     .notes = notes, .note_count = n};
     char *error = NULL;
-    if (o->program_text &&
-        !file_write(arena, path_join(arena, x->folder, "program.nin"), o->program_text, o->program_length, FILE_NO_SYNC, &error)) {
+    if (o->program_text && !file_write(arena, path_join(arena, x->folder, "program.nin"), o->program_text,
+                                       o->program_length, FILE_NO_SYNC, &error)) {
         diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", error);
         return false;
     }
@@ -198,17 +208,21 @@ static bool close_provenance(Experiment *x, Eval *e) {
 
 bool experiment_close(Experiment *x, Eval *e) {
     if (lab_interrupted(x->lab)) {
-        Diag *diag = diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "interrupted: %lld of %lld turns of %s are done",
-                              (long long)x->turns_done, (long long)x->turns, x->name);
+        Diag *diag = diag_add(e->diags, D_R0103, x->ast->experiment.name_span,
+                              "interrupted: %lld of %lld turns of %s are done", (long long)x->turns_done,
+                              (long long)x->turns, x->name);
         if (x->folder && x->rows) diag_note(diag, "their %lld rows are in %s", (long long)x->rows, x->folder);
-        diag_hint(diag, "run the program again: trainings that had ended are found again, others go on from their last state");
+        diag_hint(
+            diag,
+            "run the program again: trainings that had ended are found again, others go on from their last state");
     }
     if (!x->folder) return true;
     bool written = links_write(x, e) && close_provenance(x, e);
     const LabOptions *o = &x->lab->options;
     if (!o->say || !x->files.len) return written;
     Buf text = {0};
-    buf_printf(&text, "%s: %lld rows, %.2f s, in %s:", x->name, (long long)x->rows, seconds_now() - x->started, x->folder);
+    buf_printf(&text, "%s: %lld rows, %.2f s, in %s:", x->name, (long long)x->rows, seconds_now() - x->started,
+               x->folder);
     for (int i = 0; i < x->files.len; i++) {
         const char *slash = strrchr(x->files.at[i], '/');
         buf_printf(&text, " %s", slash ? slash + 1 : x->files.at[i]);
@@ -231,8 +245,8 @@ static const void *probe_rows(Arena *arena, const GraphInput *in, const Feed *fe
     return out;
 }
 
-static const void *probe_input(Arena *arena, const GraphInput *in, const TrainPlan *plan, const void *block, const Feed *feed,
-                               int64_t step, int64_t first, int64_t count) {
+static const void *probe_input(Arena *arena, const GraphInput *in, const TrainPlan *plan, const void *block,
+                               const Feed *feed, int64_t step, int64_t first, int64_t count) {
     int32_t *integer = arena_new_of(arena, int32_t);
     switch (in->kind) {
     case IN_ROWS: return probe_rows(arena, in, feed, first, count);
@@ -254,11 +268,13 @@ void train_explain_divergence(Diag *diag, const TrainPlan *plan, const void *blo
     int64_t count = first + batch > feed->examples ? feed->examples - first : batch;
     for (Val v = 1; v < (Val)probe->node.len; v++) {
         const Node *node = graph_node(probe, v);
-        if ((node->dtype == DT_F32 || node->dtype == DT_F64) && node->op != G_MAP) graph_output(probe, OUT_VALUE, probe->outputs.len, "probe", v);
+        if ((node->dtype == DT_F32 || node->dtype == DT_F64) && node->op != G_MAP)
+            graph_output(probe, OUT_VALUE, probe->outputs.len, "probe", v);
     }
     const void **inputs = arena_array(arena, const void *, probe->inputs.len + 1);
     const void **outputs = arena_array(arena, const void *, probe->outputs.len + 1);
-    for (int i = 0; i < probe->inputs.len; i++) inputs[i] = probe_input(arena, &probe->inputs.at[i], plan, block, feed, step, first, count);
+    for (int i = 0; i < probe->inputs.len; i++)
+        inputs[i] = probe_input(arena, &probe->inputs.at[i], plan, block, feed, step, first, count);
     if (!graph_eval(arena, probe, count, inputs, outputs, feed->keys, (int32_t)step)) { arena_free(arena); return; }
     for (int i = 0; i < probe->outputs.len; i++) {
         Val v = probe->outputs.at[i].value;
@@ -267,7 +283,8 @@ void train_explain_divergence(Diag *diag, const TrainPlan *plan, const void *blo
         for (int64_t k = 0; k < n; k++) {
             double x = node->dtype == DT_F64 ? ((const double *)outputs[i])[k] : ((const float *)outputs[i])[k];
             if (isfinite(x)) continue;
-            diag_label(diag, node->span, "%s gives %s here first", op_name((Op)node->op), isnan(x) ? "NaN" : "infinity");
+            diag_label(diag, node->span, "%s gives %s here first", op_name((Op)node->op),
+                       isnan(x) ? "NaN" : "infinity");
             arena_free(arena);
             return;
         }

@@ -33,14 +33,16 @@ static bool refuse(const Request *r, int arg, const char *text) {
 static bool request_severity(Request *r, const Callable *callable) {
     const Value *severity = callable->settings_len ? &callable->settings[0] : NULL;
     if (!severity || !callable->settings) {
-        diag_hint(diag_add(r->e->diags, D_E0712, r->call->arg_spans[ARG_WITH], "%s needs a severity from 1 to 5", callable->def->name),
+        diag_hint(diag_add(r->e->diags, D_E0712, r->call->arg_spans[ARG_WITH], "%s needs a severity from 1 to 5",
+                           callable->def->name),
                   "%s[3]", callable->def->name);
         return false;
     }
     if (severity->kind == V_ABSTRACT) { r->severity = 1; return true; }
     r->severity = (int)severity->integer;
     if (severity->integer >= 1 && severity->integer <= CORRUPT_SEVERITIES) return true;
-    diag_add(r->e->diags, D_E0712, r->call->arg_spans[ARG_WITH], "severities go from 1 to 5; this is %lld", (long long)severity->integer);
+    diag_add(r->e->diags, D_E0712, r->call->arg_spans[ARG_WITH], "severities go from 1 to 5; this is %lld",
+             (long long)severity->integer);
     return false;
 }
 
@@ -51,16 +53,19 @@ static bool request_read(Request *r) {
     r->folder = r->call->args[ARG_TEXTURES].kind == V_TEXT ? r->call->args[ARG_TEXTURES].text : NULL;
     r->kind = -1;
     if (with->kind != V_CALLABLE || with->callable->what != DEF_FN) {
-        diag_hint(diag_add(r->e->diags, D_E0712, r->call->arg_spans[ARG_WITH], "with: is a corruption or a fn of one image; this is %s",
-                           value_kind_name(with)), "with: fog[3]");
+        diag_hint(diag_add(r->e->diags, D_E0712, r->call->arg_spans[ARG_WITH],
+                           "with: is a corruption or a fn of one image; this is %s", value_kind_name(with)),
+                  "with: fog[3]");
         return false;
     }
     const Definition *def = with->callable->def;
     if (def->builtin && def->library) r->kind = corruption_find(def->name);
     if (r->folder && (r->kind != corruption_find("frost") || r->published))
-        return refuse(r, ARG_TEXTURES, r->published ? "published images have their own textures" : "textures: are for frost");
+        return refuse(r, ARG_TEXTURES,
+                      r->published ? "published images have their own textures" : "textures: are for frost");
     if (r->kind >= 0) return request_severity(r, with->callable);
-    if (def->builtin || callable_arity(r->e, with) != 1) return refuse(r, ARG_WITH, "with: is a corruption or a fn of one image");
+    if (def->builtin || callable_arity(r->e, with) != 1)
+        return refuse(r, ARG_WITH, "with: is a corruption or a fn of one image");
     return !r->published || refuse(r, ARG_PUBLISHED, "only the library's corruptions are published");
 }
 
@@ -70,7 +75,8 @@ static bool images_of(const Request *r, const DataObject *data, Images *out) {
     bool planes = s->rank == 3 && (s->dim[0] == 1 || s->dim[0] == 3);
     *out = (Images){0, 0, planes ? (int)s->dim[0] : 1, planes};
     int64_t h = s->rank >= 2 ? s->dim[s->rank - 2] : 0, w = s->rank >= 2 ? s->dim[s->rank - 1] : 0;
-    if ((s->rank != 2 && !planes) || data->x.dtype == DT_I32 || !data->fixed_range || data->raw_lo != 0 || data->raw_hi != 1)
+    if ((s->rank != 2 && !planes) || data->x.dtype == DT_I32 || !data->fixed_range || data->raw_lo != 0 ||
+        data->raw_hi != 1)
         return refuse(r, ARG_DATA, "corruptions are for images of one or three colours with raw values 0..1, as [rows, columns] or [colours, rows, columns]");
     if (h < CORRUPT_MIN_SIDE || w < CORRUPT_MIN_SIDE || h > CORRUPT_MAX_SIDE || w > CORRUPT_MAX_SIDE)
         return refuse(r, ARG_DATA, "images to corrupt have sides from 16 to 1024");
@@ -104,7 +110,8 @@ static void work_images(void *data, int thread, int64_t lo, int64_t hi) {
     Work *w = data;
     const Images *m = &w->m;
     int n = m->height * m->width * m->channels;
-    CorruptOptions o = {w->r->kind, w->r->severity, m->height, m->width, m->channels, w->r->textures.at, w->r->textures.n};
+    CorruptOptions o = {w->r->kind,  w->r->severity,    m->height,       m->width,
+                        m->channels, w->r->textures.at, w->r->textures.n};
     Arena *arena = w->arena[thread];
     Corruptor *c = corruptor_new(arena, &o);
     uint8_t *image = arena_array(arena, uint8_t, n);
@@ -166,15 +173,18 @@ static const char *published_file(const Request *r, const char *name) {
                          arena_printf(r->e->arena, "%s.npy", name));
         if (file_exists(path)) return path;
     }
-    diag_add(r->e->diags, D_E0601, r->call->arg_spans[ARG_PUBLISHED], "there is no %s/%s.npy under the data folders", r->published, name);
+    diag_add(r->e->diags, D_E0601, r->call->arg_spans[ARG_PUBLISHED], "there is no %s/%s.npy under the data folders",
+             r->published, name);
     return NULL;
 }
 
-static bool published_fits(const Request *r, const DataArray *images, const DataArray *labels, const DataObject *data, const Images *m) {
+static bool published_fits(const Request *r, const DataArray *images, const DataArray *labels, const DataObject *data,
+                           const Images *m) {
     const Shape *s = &images->shape;
-    if (images->type != DATA_U8 || s->rank != 3 || s->dim[0] != m->height || s->dim[1] != m->width || s->dim[2] != m->channels
-        || images->rows != CORRUPT_SEVERITIES * data->size || labels->rows != images->rows)
-        return refuse(r, ARG_PUBLISHED, "the published set is of other images than these: another number, or another shape");
+    if (images->type != DATA_U8 || s->rank != 3 || s->dim[0] != m->height || s->dim[1] != m->width ||
+        s->dim[2] != m->channels || images->rows != CORRUPT_SEVERITIES * data->size || labels->rows != images->rows)
+        return refuse(r, ARG_PUBLISHED,
+                      "the published set is of other images than these: another number, or another shape");
     const int32_t *y = data->y.rows;
     for (int64_t i = 0; data->y.dtype == DT_I32 && i < labels->rows; i++)
         if (data_at(labels, i) != y[i % data->size])
@@ -186,7 +196,8 @@ static bool corrupt_published(const Request *r, const DataObject *data, const Im
     Arena *arena = arena_new();
     DataArray images, labels;
     char *error = NULL;
-    const char *path = published_file(r, corruption_name(r->kind)), *label_path = path ? published_file(r, "labels") : NULL;
+    const char *path = published_file(r, corruption_name(r->kind)),
+               *label_path = path ? published_file(r, "labels") : NULL;
     bool ok = label_path != NULL;
     if (ok && !(read_npy(arena, path, NULL, &images, &error) && read_npy(arena, label_path, NULL, &labels, &error))) {
         diag_add(r->e->diags, D_E0601, r->call->arg_spans[ARG_PUBLISHED], "%s", error);
@@ -196,7 +207,8 @@ static bool corrupt_published(const Request *r, const DataObject *data, const Im
     int n = m->height * m->width * m->channels;
     for (int64_t i = 0; ok && i < data->size; i++)
         for (int k = 0; k < n; k++)
-            bytes[i * n + place_of(m, k)] = ((const uint8_t *)images.bytes)[((r->severity - 1) * data->size + i) * n + k];
+            bytes[i * n + place_of(m, k)] =
+                ((const uint8_t *)images.bytes)[((r->severity - 1) * data->size + i) * n + k];
     arena_free(arena);
     return ok;
 }
@@ -207,10 +219,14 @@ static void result_names(const Request *r, const DataObject *data, DataObject *o
     Eval *e = r->e;
     Buf what = {0};
     value_identity(r->with, &what);
-    const char *source = r->kind < 0 ? "own" : r->published ? "published" : r->folder ? arena_printf(e->arena, "frost by textures %.12s", r->textures.hash)
-                         : r->kind == corruption_find("frost") ? "frost-like" : "regenerated";
+    const char *source = r->kind < 0    ? "own"
+                         : r->published ? "published"
+                         : r->folder    ? arena_printf(e->arena, "frost by textures %.12s", r->textures.hash)
+                         : r->kind == corruption_find("frost") ? "frost-like"
+                                                               : "regenerated";
     out->name = arena_printf(e->arena, "%s, %s (%s)", data->name, value_shown(e, r->with), source);
-    char *text = arena_printf(e->arena, "corrupt %s %.*s %llu %s", data->hash, (int)what.len, what.at, (unsigned long long)r->seed, r->folder ? r->textures.hash : source);
+    char *text = arena_printf(e->arena, "corrupt %s %.*s %llu %s", data->hash, (int)what.len, what.at,
+                              (unsigned long long)r->seed, r->folder ? r->textures.hash : source);
     sha256_hex(text, strlen(text), out->hash);
     buf_free(&what);
 }
@@ -219,7 +235,9 @@ static bool corrupt_part(Request *r, const DataObject *data, DataObject *out) {
     Eval *e = r->e;
     Images m;
     if (!images_of(r, data, &m)) return false;
-    if (r->folder && !r->textures.n && !textures_read(e, r->folder, m.height, m.width, r->call->arg_spans[ARG_TEXTURES], &r->textures)) return false;
+    if (r->folder && !r->textures.n &&
+        !textures_read(e, r->folder, m.height, m.width, r->call->arg_spans[ARG_TEXTURES], &r->textures))
+        return false;
     *out = *data;
     out->train = out->valid = out->test = NULL;
     out->wide[0] = out->wide[1] = NULL;
@@ -261,7 +279,8 @@ static bool builtin_corrupt(Eval *e, const BuiltinCall *call, Value *out) {
 
 /* A corruption by itself: it acts on data. */
 static bool builtin_corruption(Eval *e, const BuiltinCall *call, Value *out) {
-    diag_hint(diag_add(e->diags, D_E0712, call->span, "the library's corruptions are for whole data sets"), "corrupt(data, with: fog[3])");
+    diag_hint(diag_add(e->diags, D_E0712, call->span, "the library's corruptions are for whole data sets"),
+              "corrupt(data, with: fog[3])");
     return eval_fail(out);
 }
 

@@ -1,8 +1,8 @@
 /* data.c -- data sets as values: examples written down, sampled from a function, or read from files; their parts.
  *
- * Rows are kept in f64 where a program wrote them, in f32 where a file did; the other precision is made on demand.  Those of
- * a file are put into place, normalised, when they are first read: an attack on a thousand test images leaves the others
- * as they lie in the file.  The address of a row is fixed from the start. */
+ * Rows are kept in f64 where a program wrote them, in f32 where a file did; the other precision is made on demand.
+ * Those of a file are put into place, normalised, when they are first read: an attack on a thousand test images leaves
+ * the others as they lie in the file.  The address of a row is fixed from the start. */
 #include "experiment/train.h"
 #include "support/rng.h"
 #include "support/sha256.h"
@@ -40,21 +40,23 @@ static void gather_piece(void *data, int thread, int64_t i) {
     int64_t piece = g->piece + i, from = piece * PIECE, left = s->count - from;
     (void)thread;
     if (s->there[piece]) return;
-    column_gather_f32(&s->column, s->affine, s->row ? s->row + from : NULL, s->first + from, left < PIECE ? left : PIECE,
-                      s->out + from * shape_size(&s->column.shape));
+    column_gather_f32(&s->column, s->affine, s->row ? s->row + from : NULL, s->first + from,
+                      left < PIECE ? left : PIECE, s->out + from * shape_size(&s->column.shape));
     s->there[piece] = true;
 }
 
 static void rows_ready(Lab *lab, const Column *c, int64_t n) {
     RowSource *s = c->source;
     if (!s || !n) return;
-    int64_t from = ((const float *)c->rows - s->out) / shape_size(&s->column.shape), first = from / PIECE, last = (from + n - 1) / PIECE;
+    int64_t from = ((const float *)c->rows - s->out) / shape_size(&s->column.shape), first = from / PIECE,
+            last = (from + n - 1) / PIECE;
     pthread_mutex_lock(&lab->lock);
     pool_each(lab->pool, last - first + 1, gather_piece, &(Gather){s, first});
     pthread_mutex_unlock(&lab->lock);
 }
 
-Column column_later(Arena *arena, const DataColumn *column, const Affine *affine, const uint32_t *row, int64_t first, int64_t count, Shape shape) {
+Column column_later(Arena *arena, const DataColumn *column, const Affine *affine, const uint32_t *row, int64_t first,
+                    int64_t count, Shape shape) {
     RowSource *s = arena_new_of(arena, RowSource);
     float *out = arena_alloc(arena, sizeof(float) * (size_t)(count * shape_size(&column->shape)) + 64);
     *s = (RowSource){*column, affine, row, first, count, out, arena_array(arena, bool, count / PIECE + 1)};
@@ -84,7 +86,8 @@ int64_t data_feature(const DataObject *data, int64_t i) {
 
 double data_raw_number(const DataObject *data, int64_t i, double x) {
     const Affine *map = data->affine;
-    double raw = map ? x * map->sd[data_feature(data, i)] + map->mean[data_feature(data, i)] : x, byte = nearbyint(255 * raw);
+    double raw = map ? x * map->sd[data_feature(data, i)] + map->mean[data_feature(data, i)] : x,
+           byte = nearbyint(255 * raw);
     bool image = data->fixed_range && data->raw_lo == 0 && data->raw_hi == 1;
     return image && fabs(255 * raw - byte) < 1e-3 ? byte / 255 : raw;
 }
@@ -104,7 +107,8 @@ const float *data_raw(Lab *lab, const DataObject *data) {
     return raw;
 }
 
-static const char *const data_fields[] = {"train", "valid", "test", "x", "y", "raw", "shape", "classes", "size", "tokens", NULL};
+static const char *const data_fields[] = {"train", "valid",   "test", "x",      "y", "raw",
+                                          "shape", "classes", "size", "tokens", NULL};
 
 static Value rows_value(Arena *arena, const Column *column, int64_t rows) {
     Tensor *t = arena_new_of(arena, Tensor);
@@ -166,8 +170,8 @@ static bool data_index(Eval *e, Object *self, const Value *args, int n, Span spa
     }
     int64_t lo = (int64_t)args[0].range->lo, hi = (int64_t)args[0].range->hi;
     if (lo < 1 || hi > data->size || hi < lo) {
-        diag_add(e->diags, D_E0405, span, "%s has the examples 1..%lld, not %lld..%lld", data->name, (long long)data->size, (long long)lo,
-                 (long long)hi);
+        diag_add(e->diags, D_E0405, span, "%s has the examples 1..%lld, not %lld..%lld", data->name,
+                 (long long)data->size, (long long)lo, (long long)hi);
         return false;
     }
     *out = value_object((Object *)(uintptr_t)&data_slice(e->arena, data, lo - 1, hi - lo + 1, NULL)->object);
@@ -201,7 +205,9 @@ const ObjectClass data_class = {.name = "data", .fields = data_fields, .field = 
 
 /* ---- parts ---- */
 
-static size_t column_row(const Column *column) { return (size_t)shape_size(&column->shape) * dtype_size(column->dtype); }
+static size_t column_row(const Column *column) {
+    return (size_t)shape_size(&column->shape) * dtype_size(column->dtype);
+}
 
 DataObject *data_slice(Arena *arena, const DataObject *data, int64_t from, int64_t count, const char *part) {
     DataObject *slice = arena_new_of(arena, DataObject);
@@ -215,7 +221,8 @@ DataObject *data_slice(Arena *arena, const DataObject *data, int64_t from, int64
         slice->y.rows = (const char *)data->y.rows + (size_t)from * column_row(&data->y);
     }
     slice->name = part ? arena_printf(arena, "%s.%s", data->name, part)
-                       : arena_printf(arena, "%s[%lld..%lld]", data->name, (long long)from + 1, (long long)(from + count));
+                       : arena_printf(arena, "%s[%lld..%lld]", data->name, (long long)from + 1,
+                                      (long long)(from + count));
     char *text = arena_printf(arena, "%s %lld %lld", data->hash, (long long)from, (long long)count);
     sha256_hex(text, strlen(text), slice->hash);
     return slice;
@@ -228,7 +235,7 @@ void data_split(Arena *arena, DataObject *data, int64_t valid, int64_t test) {
     if (valid) data->valid = data_slice(arena, data, train, valid, "valid");
     if (test) data->test = data_slice(arena, data, train + valid, test, "test");
     data->train = data_slice(arena, data, 0, train, "train");
-    data->size = train;                                                         /* the whole, looked at, is what is trained on */
+    data->size = train; /* the whole, looked at, is what is trained on */
 }
 
 void data_finish(DataObject *data) {
@@ -279,7 +286,8 @@ static bool builtin_examples(Eval *e, const BuiltinCall *call, Value *out) {
         || !examples_column(e, &call->args[1], "y", call->arg_spans[1], &data->y, &rows))
         return eval_fail(out);
     if (rows != data->size) {
-        diag_add(e->diags, D_E0401, call->span, "x has %lld examples, y has %lld", (long long)data->size, (long long)rows);
+        diag_add(e->diags, D_E0401, call->span, "x has %lld examples, y has %lld", (long long)data->size,
+                 (long long)rows);
         return eval_fail(out);
     }
     data_finish(data);
@@ -301,7 +309,8 @@ static bool samples_box(Eval *e, const BuiltinCall *call, double *lo, double *hi
     *n = box.len;
     for (int i = 0; i < box.len; i++) {
         if (box.at[i].kind != V_RANGE || i >= 16) {
-            diag_add(e->diags, D_E0314, call->arg_spans[1], "over: is a list of ranges, one for each argument, 16 at most");
+            diag_add(e->diags, D_E0314, call->arg_spans[1],
+                     "over: is a list of ranges, one for each argument, 16 at most");
             return false;
         }
         lo[i] = box.at[i].range->lo;
@@ -323,7 +332,8 @@ static bool builtin_samples(Eval *e, const BuiltinCall *call, Value *out) {
     double *x = arena_array(e->arena, double, total * n), *y = arena_array(e->arena, double, total);
     uint64_t key = rng_key((uint64_t)call->args[5].integer, "noise", 0, "samples", 0);
     for (int64_t i = 0; i < total; i++) {
-        for (int k = 0; k < n; k++) x[i * n + k] = lo[k] + (hi[k] - lo[k]) * rng_uniform(key, (uint32_t)k, (uint32_t)i, 0);
+        for (int k = 0; k < n; k++)
+            x[i * n + k] = lo[k] + (hi[k] - lo[k]) * rng_uniform(key, (uint32_t)k, (uint32_t)i, 0);
         if (!samples_value(e, call, x + i * n, n, &y[i])) return eval_fail(out);
     }
     DataObject *data = arena_new_of(e->arena, DataObject);

@@ -1,7 +1,7 @@
 /* dataset.c -- dataset(name, shape:, normalize:, valid:, test:, file:, target:, classes:), affine, shuffled.
  *
- * Normalisation belongs to the data: given = (raw - mean) / sd, remembered with the raw range.  In check mode a set whose
- * files are missing is known by its published shape alone (E0601 is given once). */
+ * Normalisation belongs to the data: given = (raw - mean) / sd, remembered with the raw range.  In check mode a set
+ * whose files are missing is known by its published shape alone (E0601 is given once). */
 #include "experiment/train.h"
 #include "data/dataset.h"
 #include "support/rng.h"
@@ -92,7 +92,8 @@ static void values_text(const DataObject *data, Buf *out) {
     else buf_text(out, "they are");
 }
 
-/* Raw ranges that are measured differ a little from set to set; one that lies wholly outside of a format's is another. */
+/* Raw ranges that are measured differ a little from set to set; one that lies wholly outside of a format's is
+ * another. */
 static bool range_equal(const DataObject *a, const DataObject *b) {
     if (a->fixed_range && b->fixed_range) return a->raw_lo == b->raw_lo && a->raw_hi == b->raw_hi;
     if (!a->fixed_range && !b->fixed_range) return true;
@@ -103,7 +104,8 @@ static bool range_equal(const DataObject *a, const DataObject *b) {
 
 bool data_same_values(Eval *e, const DataObject *trained, const DataObject *data, Span span) {
     if (!trained || !trained->from_file || !data->from_file) return true;
-    bool same = trained->affine && data->affine ? affine_equal(trained->affine, data->affine) : trained->affine == data->affine;
+    bool same = trained->affine && data->affine ? affine_equal(trained->affine, data->affine)
+                                                : trained->affine == data->affine;
     if (same && range_equal(trained, data)) return true;
     Buf text = {0};
     buf_text(&text, "the model was trained on ");
@@ -124,11 +126,13 @@ typedef struct Reading { Eval *e; const BuiltinCall *call; const Dataset *set; c
                          Shape shape; } Reading;
 
 /* How many rows `valid:` or `test:` take of n: a count, a share, or a drawn count. */
-static bool part_count(Eval *e, const Value *value, int64_t n, const char *what, Span span, int64_t *count, const Shuffled **drawn) {
+static bool part_count(Eval *e, const Value *value, int64_t n, const char *what, Span span, int64_t *count,
+                       const Shuffled **drawn) {
     *drawn = NULL;
     if (value->kind == V_NONE) { *count = 0; return true; }
     if (value->kind == V_INT) *count = value->integer;
-    else if (value->kind == V_REAL && value->real >= 0 && value->real < 1) *count = (int64_t)floor(value->real * (double)n);
+    else if (value->kind == V_REAL && value->real >= 0 && value->real < 1)
+        *count = (int64_t)floor(value->real * (double)n);
     else if (value->kind == V_OBJECT && value->object->class == &shuffled_class) {
         *drawn = (const Shuffled *)value->object;
         *count = (*drawn)->n;
@@ -137,18 +141,21 @@ static bool part_count(Eval *e, const Value *value, int64_t n, const char *what,
         return false;
     }
     if (*count >= 0 && *count < n) return true;
-    diag_add(e->diags, D_E0405, span, "%s: %lld of %lld examples leaves nothing to train on", what, (long long)*count, (long long)n);
+    diag_add(e->diags, D_E0405, span, "%s: %lld of %lld examples leaves nothing to train on", what, (long long)*count,
+             (long long)n);
     return false;
 }
 
-bool dataset_part_count(Eval *e, const Value *value, int64_t n, const char *what, Span span, int64_t *count, bool *drawn) {
+bool dataset_part_count(Eval *e, const Value *value, int64_t n, const char *what, Span span, int64_t *count,
+                        bool *drawn) {
     const Shuffled *order;
     bool ok = part_count(e, value, n, what, span, count, &order);
     *drawn = order != NULL;
     return ok;
 }
 
-static void gather_part(const Reading *r, const DataPart *part, const uint32_t *rows, int64_t first, int64_t count, DataObject *out) {
+static void gather_part(const Reading *r, const DataPart *part, const uint32_t *rows, int64_t first, int64_t count,
+                        DataObject *out) {
     Arena *arena = r->e->arena;
     out->size = count;
     out->x = column_later(arena, &part->x, r->affine, rows, first, count, r->shape);
@@ -168,8 +175,8 @@ static DataObject *part_object(const Reading *r, const char *name, int64_t from,
     *part = *r->data;
     part->train = part->valid = part->test = NULL;
     part->name = arena_printf(r->e->arena, "%s.%s", r->data->name, name);
-    char *text = arena_printf(r->e->arena, "%s %s %lld %lld %llu", r->data->hash, name, (long long)from, (long long)count,
-                              drawn ? (unsigned long long)drawn->seed + 1 : 0ULL);
+    char *text = arena_printf(r->e->arena, "%s %s %lld %lld %llu", r->data->hash, name, (long long)from,
+                              (long long)count, drawn ? (unsigned long long)drawn->seed + 1 : 0ULL);
     sha256_hex(text, strlen(text), part->hash);
     return part;
 }
@@ -186,8 +193,11 @@ static bool split_parts(Reading *r) {
     const DataPart *all = &r->set->train;
     int64_t valid, test = 0;
     const Shuffled *drawn, *drawn_test = NULL;
-    if (!part_count(r->e, &args[ARG_VALID], all->n, "valid", r->call->arg_spans[ARG_VALID], &valid, &drawn)) return false;
-    if (!r->set->test.n && !part_count(r->e, &args[ARG_TEST], all->n - valid, "test", r->call->arg_spans[ARG_TEST], &test, &drawn_test)) return false;
+    if (!part_count(r->e, &args[ARG_VALID], all->n, "valid", r->call->arg_spans[ARG_VALID], &valid, &drawn))
+        return false;
+    if (!r->set->test.n &&
+        !part_count(r->e, &args[ARG_TEST], all->n - valid, "test", r->call->arg_spans[ARG_TEST], &test, &drawn_test))
+        return false;
     const Shuffled *order = drawn ? drawn : drawn_test;
     uint32_t *rows = order ? drawn_rows(r->e->arena, order, all->n) : NULL;
     int64_t train = all->n - valid - test, from[3] = {0, train, train + valid}, count[3] = {train, valid, test};
@@ -222,7 +232,8 @@ static bool reading_shape(Reading *r, const Shape *stored) {
     shape_print(stored, &text);
     buf_text(&text, ", not ");
     shape_print(&r->shape, &text);
-    diag_add(r->e->diags, D_E0403, r->call->arg_spans[ARG_SHAPE], "an example of %s has the shape %.*s", r->data->name, (int)text.len, text.at);
+    diag_add(r->e->diags, D_E0403, r->call->arg_spans[ARG_SHAPE], "an example of %s has the shape %.*s", r->data->name,
+             (int)text.len, text.at);
     buf_free(&text);
     return false;
 }
@@ -231,14 +242,17 @@ static bool reading_affine(Reading *r) {
     const Value *normalize = &r->call->args[ARG_NORMALIZE];
     if (normalize->kind == V_NONE) return true;
     if (normalize->kind != V_OBJECT || normalize->object->class != &affine_class) {
-        diag_add(r->e->diags, D_E0314, r->call->arg_spans[ARG_NORMALIZE], "normalize: is affine(mean:, sd:); this is %s", value_kind_name(normalize));
+        diag_add(r->e->diags, D_E0314, r->call->arg_spans[ARG_NORMALIZE],
+                 "normalize: is affine(mean:, sd:); this is %s", value_kind_name(normalize));
         return false;
     }
     r->affine = r->data->affine = &((const AffineObject *)normalize->object)->map;
     int64_t features = r->shape.rank ? r->shape.dim[0] : 1;
-    bool channels = r->affine->features == 3 && shape_size(&r->shape) % 3 == 0;          /* colour rows of 3072 keep their planes */
+    bool channels = r->affine->features == 3 &&
+                    shape_size(&r->shape) % 3 == 0; /* colour rows of 3072 keep their planes */
     if (r->affine->features == 1 || r->affine->features == features || channels) return true;
-    diag_add(r->e->diags, D_E0401, r->call->arg_spans[ARG_NORMALIZE], "%d means for %lld features", r->affine->features, (long long)features);
+    diag_add(r->e->diags, D_E0401, r->call->arg_spans[ARG_NORMALIZE], "%d means for %lld features", r->affine->features,
+             (long long)features);
     return false;
 }
 
@@ -256,7 +270,9 @@ static bool reading_facts(Reading *r, const DatasetFacts *facts) {
     d->image = facts->shape;
     int64_t valid;
     const Shuffled *drawn;
-    if (!part_count(r->e, &r->call->args[ARG_VALID], facts->train, "valid", r->call->arg_spans[ARG_VALID], &valid, &drawn)) return false;
+    if (!part_count(r->e, &r->call->args[ARG_VALID], facts->train, "valid", r->call->arg_spans[ARG_VALID], &valid,
+                    &drawn))
+        return false;
     if (valid) d->valid = data_slice(r->e->arena, d, 0, valid, "valid");
     d->test = data_slice(r->e->arena, d, 0, facts->test, "test");
     d->size -= valid;
@@ -294,18 +310,21 @@ static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     DataObject *data = arena_new_of(e->arena, DataObject);
     *data = (DataObject){.object = {&data_class}, .name = args[ARG_NAME].text, .known = true, .from_file = true};
     if (args[ARG_TOKENS].kind != V_NONE || args[ARG_WINDOW].kind != V_NONE || strcmp(data->name, "text") == 0) {
-        static const TextArguments at = {ARG_NAME, ARG_NORMALIZE, ARG_VALID, ARG_TEST, ARG_FILE, ARG_TOKENS, ARG_WINDOW};
+        static const TextArguments at = {ARG_NAME, ARG_NORMALIZE, ARG_VALID, ARG_TEST,
+                                         ARG_FILE, ARG_TOKENS,    ARG_WINDOW};
         *out = value_object(&data->object);
         return dataset_text(e, call, &at, data) || eval_fail(out);
     }
     Dataset set;
     Reading r = {.e = e, .call = call, .set = &set, .data = data};
-    DatasetRequest request = {.name = args[ARG_NAME].text, .folders = e->session->data_folders, .cache = e->session->cache_folder};
+    DatasetRequest request = {
+        .name = args[ARG_NAME].text, .folders = e->session->data_folders, .cache = e->session->cache_folder};
     request.file = args[ARG_FILE].kind == V_TEXT ? args[ARG_FILE].text : NULL;
     request.target = args[ARG_TARGET].kind == V_TEXT ? args[ARG_TARGET].text : NULL;
     request.target_columns = args[ARG_TARGET].kind == V_INT ? (int)args[ARG_TARGET].integer : 0;
     request.classes = args[ARG_CLASSES].kind == V_INT ? (int)args[ARG_CLASSES].integer : 0;
-    if (!file_inside(e, request.file, call->arg_spans[ARG_FILE]) || !file_inside(e, request.target, call->arg_spans[ARG_TARGET]))
+    if (!file_inside(e, request.file, call->arg_spans[ARG_FILE]) ||
+        !file_inside(e, request.target, call->arg_spans[ARG_TARGET]))
         return eval_fail(out);
     DatasetFailure why;
     char *error = NULL;

@@ -14,7 +14,8 @@ typedef struct RowSet RowSet;
 typedef struct Turn Turn;
 
 /* One row: the keys of all loops around its `record`, and its columns.  around: the turn it was recorded in. */
-/* number: its place among the rows of all turns (2 turn + 1, or 2 turns so far outside of loops), for merging shards. */
+/* number: its place among the rows of all turns (2 turn + 1, or 2 turns so far outside of loops), for merging
+ * shards. */
 typedef struct Row { RowSet *set; const Turn *turn; Value *key, *column; int64_t number; } Row;
 struct RowSet {
     const Ast *call;                              /* the `record`; NULL: the rows of a table */
@@ -77,10 +78,10 @@ Row *row_settle(Experiment *x, const Row *row);
 void row_add(Experiment *x, Row *settled);
 bool row_around(const Row *row);                  /* does a turn around it have rows of its own? */
 extern const BuiltinRow builtins_record[];
-Value value_keep(Arena *arena, const Value *value, bool *plain);          /* a copy; *plain = false if it still shares memory */
+Value value_keep(Arena *arena, const Value *value, bool *plain); /* a copy; *plain = false if it still shares memory */
 /* A column or key as seen from a row, its own or of a `record` around it. */
 bool row_value(const Row *row, Name name, Value *out);
-bool records_write(Experiment *x, Eval *e);                               /* records.jsonl, measured.jsonl, shard.json */
+bool records_write(Experiment *x, Eval *e); /* records.jsonl, measured.jsonl, shard.json */
 /* What stands for a key: the name it was bound to, else its canonical text. */
 void key_label(const Value *value, Buf *out);
 Datum value_datum(Arena *arena, const Value *value), key_datum(Arena *arena, const Value *key);
@@ -113,12 +114,13 @@ bool mean_function(Eval *e, const Value *fns, int n, Span span, Value *out);
 /* ---- table.c, figure.c ---- */
 extern const ObjectClass table_class;
 typedef struct TableObject { Object object; RowSet *set; const char *name; bool known; } TableObject;
-extern const BuiltinRow builtins_train[], builtins_table[], builtins_figure[], builtins_misc[], builtins_corruption[], builtins_protocol[], builtins_attack[], builtins_surfaces[],
-    builtins_save[];
+extern const BuiltinRow builtins_train[], builtins_table[], builtins_figure[], builtins_misc[], builtins_corruption[],
+    builtins_protocol[], builtins_attack[], builtins_surfaces[], builtins_save[];
 /* A function of two numbers at points xy[i][2]. */
 bool function_grid(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);
 bool function_of_vector(const Value *f);          /* a model, or a mean of models: of one vector */
-bool plane_grid(Eval *e, const Object *f, const double *xy, int points, Span span, double *z, bool *is);      /* *is: f is a plane */
+bool plane_grid(Eval *e, const Object *f, const double *xy, int points, Span span, double *z,
+                bool *is); /* *is: f is a plane */
 bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);
 /* Surfaces: z over a grid of x and y. */
 extern const ObjectClass surface_class;

@@ -24,8 +24,8 @@ static bool drawing_marks(Drawing *d) {
         const Value *mark = &list->at[i];
         if (mark->kind == V_ERROR) return false;
         if (mark->kind != V_OBJECT || mark->object->class != &mark_class || d->marks == MAX_MARKS) {
-            diag_add(d->e->diags, D_E0314, d->call->span, "a figure is made of marks (lines, points, band, ...); this is %s",
-                     value_kind_name(mark));
+            diag_add(d->e->diags, D_E0314, d->call->span,
+                     "a figure is made of marks (lines, points, band, ...); this is %s", value_kind_name(mark));
             return false;
         }
         d->mark[d->marks++] = (Mark *)mark->object;
@@ -37,9 +37,11 @@ static bool drawing_marks(Drawing *d) {
 /* Bars by themselves stand side by side, whatever number each is for. */
 static void drawing_labels(Drawing *d) {
     const Value *axis = &d->call->args[ARG_X];
-    const Axis *given = axis->kind == V_OBJECT && axis->object->class == &axis_class ? (const Axis *)axis->object : NULL;
+    const Axis *given = axis->kind == V_OBJECT && axis->object->class == &axis_class ? (const Axis *)axis->object
+                                                                                     : NULL;
     bool bars = !given || !(given->log || given->bounded);
-    for (int i = 0; i < d->marks; i++) bars &= d->mark[i]->kind == MARK_BARS || (d->mark[i]->kind == MARK_RULE && !d->mark[i]->x);
+    for (int i = 0; i < d->marks; i++)
+        bars &= d->mark[i]->kind == MARK_BARS || (d->mark[i]->kind == MARK_RULE && !d->mark[i]->x);
     for (int i = 0; bars && i < d->marks; i++) d->mark[i]->by_label = true;
 }
 
@@ -76,7 +78,9 @@ static int label_number(Drawing *d, int which, const Value *value) {
     return d->labels[which].len - 1;
 }
 
-static bool is_surface(const Mark *mark) { return mark->kind == MARK_HEAT || mark->kind == MARK_CONTOUR || mark->kind == MARK_IMAGE; }
+static bool is_surface(const Mark *mark) {
+    return mark->kind == MARK_HEAT || mark->kind == MARK_CONTOUR || mark->kind == MARK_IMAGE;
+}
 
 /* In the legend: what a mark without color: shows, where it is not the only one of its panel. */
 static const char *own_label(const Drawing *d, int mark) {
@@ -107,7 +111,9 @@ static int color_number(Drawing *d, const Series *s, int mark) {
 }
 
 static LineStyle line_style(const Mark *mark) {
-    return strcmp(mark->style, "dashed") == 0 ? STYLE_DASHED : strcmp(mark->style, "dotted") == 0 ? STYLE_DOTTED : STYLE_SOLID;
+    return strcmp(mark->style, "dashed") == 0   ? STYLE_DASHED
+           : strcmp(mark->style, "dotted") == 0 ? STYLE_DOTTED
+                                                : STYLE_SOLID;
 }
 
 /* The places of a series' categories among those of the figure, in order of first appearance. */
@@ -146,20 +152,26 @@ static void figure_marks(Drawing *d, int number, const SeriesList *list, FigureM
             out[(*n)++] = (FigureMark){.kind = kind, .style = line_style(mark), .grid = grid, .levels = mark->level, .level_count = mark->levels, .faint = mark->groups > 0};
         } else if (mark->kind == MARK_RULE) {
             for (int k = 0; k < s->n && k < 8; k++)
-                out[(*n)++] = (FigureMark){.kind = MARK_RULE, .style = line_style(mark), .at = s->x ? s->x[k] : s->y[k], .vertical = s->x != NULL};
+                out[(*n)++] = (FigureMark){.kind = MARK_RULE,
+                                           .style = line_style(mark),
+                                           .at = s->x ? s->x[k] : s->y[k],
+                                           .vertical = s->x != NULL};
         } else {
             take_categories(d, s);
             series[count++] = (FigureSeries){s->colored ? s->label : own_label(d, number), color_number(d, s, number), line_style(mark), s->x, s->y, s->lo, s->hi, s->n};
         }
     }
-    if (count) out[(*n)++] = (FigureMark){.kind = mark->kind, .style = line_style(mark), .series = series, .count = count, .bins = mark->bins};
+    if (count)
+        out[(*n)++] = (FigureMark){
+            .kind = mark->kind, .style = line_style(mark), .series = series, .count = count, .bins = mark->bins};
 }
 
 enum { MOST_FIGURE_MARKS = 512 };
 static FigurePanel *panel_at(Drawing *d, int row, int column) {
     for (int i = 0; i < d->panels.len; i++)
         if (d->panels.at[i].row == row && d->panels.at[i].column == column) return &d->panels.at[i];
-    FigurePanel panel = {.row = row, .column = column, .marks = arena_array(d->e->arena, FigureMark, MOST_FIGURE_MARKS)};
+    FigurePanel panel = {
+        .row = row, .column = column, .marks = arena_array(d->e->arena, FigureMark, MOST_FIGURE_MARKS)};
     vec_push(d->e->arena, &d->panels, panel);
     return &d->panels.at[d->panels.len - 1];
 }
@@ -195,7 +207,8 @@ static bool draw_mark(Drawing *d, int number) {
         }
         FigurePanel *panel = panel_at(d, at[0], at[1]);
         if (panel->count + 2 * list.at.len + 8 > MOST_FIGURE_MARKS) {
-            diag_add(d->e->diags, D_E0414, d->mark[number]->span, "more than %d things in one panel", MOST_FIGURE_MARKS);
+            diag_add(d->e->diags, D_E0414, d->mark[number]->span, "more than %d things in one panel",
+                     MOST_FIGURE_MARKS);
             return false;
         }
         figure_marks(d, number, &list, (FigureMark *)(uintptr_t)panel->marks, &panel->count);
@@ -220,7 +233,8 @@ static const char **panel_titles(Drawing *d, int which) {
     for (int i = 0; i < d->labels[which].len; i++) {
         Buf text = {0};
         const Value *label = &d->labels[which].at[i];
-        if (label->kind == V_INT || label->kind == V_REAL || label->kind == V_BOOL) buf_printf(&text, "%s = ", d->by_name[which]);
+        if (label->kind == V_INT || label->kind == V_REAL || label->kind == V_BOOL)
+            buf_printf(&text, "%s = ", d->by_name[which]);
         key_label(label, &text);
         buf_put(&text, "", 1);
         titles[i] = buf_done(&text, d->e->arena);
@@ -232,7 +246,8 @@ static FigureAxis figure_axis(const Value *given, const char *title) {
     FigureAxis axis = {.title = title};
     if (given->kind != V_OBJECT || given->object->class != &axis_class) return axis;
     const Axis *a = (const Axis *)given->object;
-    return (FigureAxis){.title = a->title ? a->title : title, .log = a->log, .ranged = a->bounded, .lo = a->lo, .hi = a->hi};
+    return (FigureAxis){
+        .title = a->title ? a->title : title, .log = a->log, .ranged = a->bounded, .lo = a->lo, .hi = a->hi};
 }
 
 /* "y (mean +- sd, n = 12)" */
@@ -259,7 +274,8 @@ static const char *mark_title(const Drawing *d, const Mark *m, bool x) {
 static const char *axis_title(const Drawing *d, bool x) {
     const char *title = x ? d->x_name : d->y_name;
     for (int i = 0; !title && i < d->marks; i++) title = mark_title(d, d->mark[i], x);
-    for (int i = 0; title && !x && !d->y_name && i < d->marks; i++) {                /* different things: the legend tells them apart */
+    for (int i = 0; title && !x && !d->y_name && i < d->marks;
+         i++) { /* different things: the legend tells them apart */
         const char *other = d->mark[i]->kind == MARK_RULE ? NULL : mark_title(d, d->mark[i], x);
         if (other && !d->mark[i]->color && strcmp(other, title) != 0) return NULL;
     }

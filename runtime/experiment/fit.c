@@ -13,7 +13,8 @@ static int param_in_net(const NetInfo *whole, const NetCell *cell, const NetInfo
     const char *below = own->param[k].path + strlen(own->cell[0].path);
     size_t length = strlen(cell->path);
     for (int i = 0; i < whole->params; i++)
-        if (strncmp(whole->param[i].path, cell->path, length) == 0 && strcmp(whole->param[i].path + length, below) == 0) return i;
+        if (strncmp(whole->param[i].path, cell->path, length) == 0 && strcmp(whole->param[i].path + length, below) == 0)
+            return i;
     return -1;
 }
 
@@ -34,21 +35,24 @@ int fit_cells(Eval *e, const NetInfo *info, const SessionSpec *s, Span span, int
         }
         if (selected) cell[n++] = c;
     }
-    if (!n) diag_add(e->diags, D_E0607, span, "fit: of session %s selects parameters outside of cells, which cannot be fitted alone", s->name);
+    if (!n)
+        diag_add(e->diags, D_E0607, span,
+                 "fit: of session %s selects parameters outside of cells, which cannot be fitted alone", s->name);
     return n;
 }
 
 static const DataObject *fit_target(Eval *e, const SessionSpec *s, Span span) {
     if (s->to->kind == V_OBJECT && s->to->object->class == &data_class) return (const DataObject *)s->to->object;
-    diag_add(e->diags, D_E0314, span, "to: of session %s is a data set: points and the values there; this is %s", s->name,
-             value_kind_name(s->to));
+    diag_add(e->diags, D_E0314, span, "to: of session %s is a data set: points and the values there; this is %s",
+             s->name, value_kind_name(s->to));
     return NULL;
 }
 
 static bool fit_fits(Eval *e, const SessionSpec *s, const DataObject *data, const char *cell, int arity, Span span) {
     if (data->noise) {
         if (noise_fits(data, arity)) return true;
-        diag_add(e->diags, D_E0613, span, "%s takes %d numbers; a smooth_noise has 1 to 3 axes and at most 2 097 152 points", cell, arity);
+        diag_add(e->diags, D_E0613, span,
+                 "%s takes %d numbers; a smooth_noise has 1 to 3 axes and at most 2 097 152 points", cell, arity);
         return false;
     }
     const Shape *x = &data_part(data, "train")->x.shape, *y = &data_part(data, "train")->y.shape;
@@ -57,8 +61,8 @@ static bool fit_fits(Eval *e, const SessionSpec *s, const DataObject *data, cons
     shape_print(x, &text);
     buf_text(&text, " to f32");
     shape_print(y, &text);
-    diag_add(e->diags, D_E0403, span, "session %s: %s is a function of %d numbers, the examples of %s are f32%.*s", s->name, cell, arity,
-             data->name, (int)text.len, text.at);
+    diag_add(e->diags, D_E0403, span, "session %s: %s is a function of %d numbers, the examples of %s are f32%.*s",
+             s->name, cell, arity, data->name, (int)text.len, text.at);
     buf_free(&text);
     return false;
 }
@@ -74,7 +78,8 @@ static const NetInfo *fit_info(Eval *e, const NetInfo *whole, int cell, const Co
         (*learn)[k] = !info->param[k].state;
         int i = info->cells == 1 ? param_in_net(whole, &whole->cell[cell], info, k) : -1;
         if (i >= 0 && shape_equal(&whole->param[i].shape, &info->param[k].shape)) continue;
-        diag_add(e->diags, D_E0607, span, "%s has a parameter for each unit or place: it cannot be fitted alone", whole->cell[cell].path);
+        diag_add(e->diags, D_E0607, span, "%s has a parameter for each unit or place: it cannot be fitted alone",
+                 whole->cell[cell].path);
         return NULL;
     }
     return info;
@@ -118,7 +123,9 @@ static bool fit_one(Training *t, int cell, bool alone) {
     int arity = cell_arity(t->e, whole, cell);
     const DataObject *data = fit_target(t->e, t->s, t->r->span);
     if (!data || !fit_fits(t->e, t->s, data, target->path, arity, t->r->span)) return false;
-    if (data->noise) data = noise_draw(t->e->arena, data, rng_key(t->r->seeds.noise, "noise", (uint32_t)t->number, target->path, 0), arity);
+    if (data->noise)
+        data = noise_draw(t->e->arena, data, rng_key(t->r->seeds.noise, "noise", (uint32_t)t->number, target->path, 0),
+                          arity);
     t->data = data;
     t->info = fit_info(t->e, whole, cell, &data_part(data, "train")->x, t->r->span, &t->learn);
     if (!t->info) return false;
@@ -140,7 +147,8 @@ static bool fit_one(Training *t, int cell, bool alone) {
 
 bool fit_session(Training *t) {
     const NetInfo *whole = t->net->info;
-    int *cell = arena_array(t->e->arena, int, whole->cells + 1), n = fit_cells(t->e, whole, t->s, t->r->span, cell), measures = t->measures;
+    int *cell = arena_array(t->e->arena, int, whole->cells + 1), n = fit_cells(t->e, whole, t->s, t->r->span, cell),
+        measures = t->measures;
     bool ok = n > 0;
     t->measures = 0;                                                     /* they are fns of the whole net's output */
     for (t->part = checkpoint_part(t); ok && t->part < n && !t->run->diverged && !t->found && t->jump < 0; t->part++)

@@ -298,8 +298,8 @@ static bool same_pair(const Aggregate *at, const Point *a, const Point *b) {
     return a->index == b->index;
 }
 
-/* paired(f, at(g, key: value)): a point goes with that of the other group whose other keys (the seed) are the same; those
- * without one are left out. */
+/* paired(f, at(g, key: value)): a point goes with that of the other group whose other keys (the seed) are the same;
+ * those without one are left out. */
 static bool paired_by_keys(Eval *e, const Aggregate *a, const Aggregate *at, const Group *group, Value args[2]) {
     Group other;
     if (!other_group(e, at, group, &other)) return false;
@@ -308,7 +308,9 @@ static bool paired_by_keys(Eval *e, const Aggregate *a, const Aggregate *at, con
     for (int i = 0; i < group->len; i++)
         for (int k = 0; k < other.len; k++) {
             if (!same_pair(at, &group->at[i], &other.at[k])) continue;
-            if (!formula_point(e, a->arg[0], group, &group->at[i], &x[n]) || !formula_point(e, at->arg[0], &other, &other.at[k], &y[n])) return false;
+            if (!formula_point(e, a->arg[0], group, &group->at[i], &x[n]) ||
+                !formula_point(e, at->arg[0], &other, &other.at[k], &y[n]))
+                return false;
             n++;
             break;
         }
@@ -341,10 +343,13 @@ static bool aggregate_value(Eval *e, const Aggregate *a, const Group *group, Val
     if (a->kind == AGG_PAIRED) return aggregate_paired(e, a, group, out);
     if (!point_values(e, a->arg[0], group, &at)) return false;
     double ignored;
-    if (a->kind == AGG_MEAN && group->len && !number_of(&at[0], &ignored) && (at[0].kind == V_OBJECT || at[0].kind == V_CALLABLE))
+    if (a->kind == AGG_MEAN && group->len && !number_of(&at[0], &ignored) &&
+        (at[0].kind == V_OBJECT || at[0].kind == V_CALLABLE))
         return mean_function(e, at, group->len, a->span, out);
-    if ((a->kind == AGG_SD || a->kind == AGG_SEM || a->kind == AGG_INTERVAL || a->kind == AGG_BINOMIAL) && group->len < 2) {
-        Diag *diag = diag_add(e->diags, D_E0803, a->span, "%s needs more than one row; here is %d", aggregate_names[a->kind].name, group->len);
+    if ((a->kind == AGG_SD || a->kind == AGG_SEM || a->kind == AGG_INTERVAL || a->kind == AGG_BINOMIAL) &&
+        group->len < 2) {
+        Diag *diag = diag_add(e->diags, D_E0803, a->span, "%s needs more than one row; here is %d",
+                              aggregate_names[a->kind].name, group->len);
         diag_hint(diag, "more seeds");
         return false;
     }
@@ -357,7 +362,8 @@ static bool aggregate_value(Eval *e, const Aggregate *a, const Group *group, Val
 
 enum { MAX_BOUND = 48 };
 
-static bool formula_at(Eval *e, const Compiled *c, const Group *group, const Point *point, const Value *aggregates, Value *out) {
+static bool formula_at(Eval *e, const Compiled *c, const Group *group, const Point *point, const Value *aggregates,
+                       Value *out) {
     Name names[MAX_BOUND];
     Value values[MAX_BOUND];
     int n = 0;
@@ -367,7 +373,8 @@ static bool formula_at(Eval *e, const Compiled *c, const Group *group, const Poi
     }
     for (int i = 0; i < c->names.len && n < MAX_BOUND; i++) {
         Name name = c->names.at[i];
-        if ((point && point_name(e, c, point, name, &values[n])) || group_key(group, name, &values[n])) names[n++] = name;
+        if ((point && point_name(e, c, point, name, &values[n])) || group_key(group, name, &values[n]))
+            names[n++] = name;
     }
     return eval_formula(e, &c->formula, names, values, n, out);
 }
@@ -460,7 +467,8 @@ RowSet *formula_rows(Eval *e, Experiment *x, Compiled *const *formulas, int n, S
     if (!best) diag_add(e->diags, D_W0807, span, "nothing was recorded");
     for (int i = 0; best && i < w.names.len; i++)
         if (!set_knows(best, w.names.at[i])) {
-            diag_add(e->diags, D_E0804, span, "%s belongs to another record than the other columns here", w.names.at[i]);
+            diag_add(e->diags, D_E0804, span, "%s belongs to another record than the other columns here",
+                     w.names.at[i]);
             break;
         }
     return NULL;
@@ -497,7 +505,8 @@ bool group_all(Eval *e, RowSet *set, Compiled *const *formulas, int n, const Com
                 Value keep;
                 if (!formula_point(e, where, NULL, &point, &keep)) return false;
                 if (keep.kind != V_BOOL) {
-                    diag_add(e->diags, D_E0314, where->source->span, "where: is true or false for each row; this is %s", value_kind_name(&keep));
+                    diag_add(e->diags, D_E0314, where->source->span, "where: is true or false for each row; this is %s",
+                             value_kind_name(&keep));
                     return false;
                 }
                 if (!keep.boolean) continue;
@@ -573,8 +582,11 @@ void group_warn(Eval *e, const Group *groups, int count, const char *used, Span 
             if (strcmp(set->key[k], "seed") == 0 || group_key(group, set->key[k], &first)) continue;
             if (used && strstr(used, set->key[k])) continue;
             for (int i = 1; i < group->len; i++) {
-                if (!row_own_key(group->at[0].row, k, &first) || !row_own_key(group->at[i].row, k, &other) || value_equal(&first, &other)) continue;
-                Diag *diag = diag_add(e->diags, D_W0808, span, "this averages over %s as well as over seeds", set->key[k]);
+                if (!row_own_key(group->at[0].row, k, &first) || !row_own_key(group->at[i].row, k, &other) ||
+                    value_equal(&first, &other))
+                    continue;
+                Diag *diag = diag_add(e->diags, D_W0808, span, "this averages over %s as well as over seeds",
+                                      set->key[k]);
                 diag_hint(diag, "by: or where:");
                 return;
             }
@@ -595,8 +607,8 @@ void group_warn_missing(Eval *e, const Group *groups, int count, Span span) {
         buf_printf(&keys, "%s%s = ", k ? ", " : "", groups[least].key[k]);
         key_label(&groups[least].value[k], &keys);
     }
-    diag_add(e->diags, D_W0810, span, "the table is incomplete: %.*s has %d of %d rows", (int)keys.len, keys.len ? keys.at : "",
-             groups[least].len, most);
+    diag_add(e->diags, D_W0810, span, "the table is incomplete: %.*s has %d of %d rows", (int)keys.len,
+             keys.len ? keys.at : "", groups[least].len, most);
     buf_free(&keys);
 }
 

@@ -1,6 +1,6 @@
-/* kept.c -- what a call asked of a finished run beside its weights: OUT/runs/HASH/kept-ASKED, ASKED from the kept epochs and
- * the measures.  It holds the whole curve, with the measures' columns, and the snapshots; so the same call finds its run
- * again, and another that keeps or measures other things has a file of its own in the same folder. */
+/* kept.c -- what a call asked of a finished run beside its weights: OUT/runs/HASH/kept-ASKED, ASKED from the kept
+ * epochs and the measures.  It holds the whole curve, with the measures' columns, and the snapshots; so the same call
+ * finds its run again, and another that keeps or measures other things has a file of its own in the same folder. */
 #include "experiment/state.h"
 #include "experiment/strategy.h"
 #include "support/sha256.h"
@@ -25,7 +25,8 @@ bool kept_save(Eval *e, const TrainRequest *r, const Run *run, const char *hash)
     put_curve(&out, &run->curve);
     put_snapshots(&out, run);
     state_seal(&out);
-    bool ok = file_write(e->arena, kept_path(e, hash, asked), out.at, out.len, run->cheap ? FILE_NO_SYNC : FILE_SYNC, &error);
+    bool ok = file_write(e->arena, kept_path(e, hash, asked), out.at, out.len, run->cheap ? FILE_NO_SYNC : FILE_SYNC,
+                         &error);
     buf_free(&out);
     if (!ok) diag_add(e->diags, D_R0103, r->span, "%s", error);
     return ok;

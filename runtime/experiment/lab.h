@@ -31,12 +31,12 @@ typedef struct LabOptions {
     void (*say)(void *data, const char *text); void *say_data;           /* print(...), tables, notes; NULL: silent */
     /* How far a long piece of work is; called at most every 50 ms or so, from any thread.  NULL: silent */
     void (*progress)(void *data, const char *what, double done, int64_t total, const char *detail); void *progress_data;
-    double checkpoint;                            /* seconds between saved states of a run; 0: 2 s; below: after every cut */
-    int shard, shards;                            /* every shards-th turn of the outermost loops, from the shard-th; 0: all */
+    double checkpoint; /* seconds between saved states of a run; 0: 2 s; below: after every cut */
+    int shard, shards; /* every shards-th turn of the outermost loops, from the shard-th; 0: all */
     bool pdf;                                     /* figures as PDF as well */
     bool explain;                                 /* list the defaults in force */
-    bool tiers;                                   /* programs of little work are not optimised: the same bits, sooner (a prompt) */
-    bool keep_interrupted;                        /* an interrupted training gives the run that was reached (a prompt) */
+    bool tiers;            /* programs of little work are not optimised: the same bits, sooner (a prompt) */
+    bool keep_interrupted; /* an interrupted training gives the run that was reached (a prompt) */
     int width; bool bold;                         /* of tables on the screen; 0: any width */
     const char *program;                          /* the program's name, for OUT/PROGRAM/EXPERIMENT */
     const char *program_hash;                     /* SHA-256 of its text */
@@ -72,9 +72,9 @@ static inline Lab *lab_of(const Eval *e) { return e->session->lab.state; }
 
 Lab *lab_new(Session *session, const LabOptions *options);
 void lab_free(Lab *lab);
-/* At a prompt, between inputs, which are numbered: drops all programs and nets that were compiled so far.  Tables of nets
- * made after input `forgotten` and up to `now` go when needed(data, forgotten, now) tells that no value is left that may
- * point to them. */
+/* At a prompt, between inputs, which are numbered: drops all programs and nets that were compiled so far.  Tables of
+ * nets made after input `forgotten` and up to `now` go when needed(data, forgotten, now) tells that no value is left
+ * that may point to them. */
 void lab_forget(Lab *lab, int64_t now, bool (*needed)(void *data, int64_t from, int64_t to), void *data);
 size_t lab_programs(const Lab *lab);              /* compiled and not forgotten */
 /* The laboratory's builtins, for session_new; in the arena. */
@@ -86,8 +86,8 @@ void cache_free(Cache *cache);
 void *cache_get(Cache *cache, const char *key, size_t length, void *(*make)(void *data), void *data);
 
 /* ---- data (data.c) ---- */
-/* classes > 0: class[k], from 0.  source: where rows come from that are put into place when they are first read (data_rows);
- * NULL: they are there. */
+/* classes > 0: class[k], from 0.  source: where rows come from that are put into place when they are first read
+ * (data_rows); NULL: they are there. */
 typedef struct Column { DType dtype; Shape shape; const void *rows; int64_t classes; struct RowSource *source; } Column;
 typedef struct NoiseSpec NoiseSpec;
 typedef struct DataObject {
@@ -120,7 +120,7 @@ typedef struct NetInfo {
     Value net; Column input;                      /* what it is applied to */
     NetParam *param; int params; BlockLayout layout;      /* weights and states of the net */
     NodeType output; DType precision;
-    double lo, hi;                                /* the outputs lie between these, whatever the weights; for warnings */
+    double lo, hi; /* the outputs lie between these, whatever the weights; for warnings */
     char hash[65];                                /* of the evaluation graph, paths and shapes */
     bool same_in_training;                        /* the training graph is the evaluation graph */
     NetCell *cell; int cells;
@@ -143,7 +143,8 @@ typedef struct Model {
 } Model;
 extern const ObjectClass model_class, run_class;
 /* A cell of a model: the cell itself, holding the model's parameters. */
-Object *model_part(Arena *arena, const Model *model, const char *path);  /* what lies under a path: "dense", "inner[2]" */
+Object *model_part(Arena *arena, const Model *model,
+                   const char *path); /* what lies under a path: "dense", "inner[2]" */
 Value trained_cell(Eval *e, const Model *model, const NetCell *cell);
 void model_hash(const Model *model, char hex[65]);                       /* of paths, shapes and bits */
 Value model_param_value(Eval *e, const Model *model, int param);
@@ -152,7 +153,8 @@ bool model_predict(Eval *e, const Model *model, const Value *x, bool many, Span 
 
 typedef struct Seeds { uint64_t init, order, dropout, noise, augment, attack, split; } Seeds;
 /* Draws the parameters named by `which` (NULL: all) from their initial values. */
-bool model_draw(Eval *e, const NetInfo *info, const Seeds *seeds, uint32_t session, const bool *which, void *block, Span span);
+bool model_draw(Eval *e, const NetInfo *info, const Seeds *seeds, uint32_t session, const bool *which, void *block,
+                Span span);
 
 /* ---- runs (train.c) ---- */
 typedef struct CurveColumn { const char *name; double *at; } CurveColumn;
@@ -164,11 +166,12 @@ struct Run {
     bool interrupted;                             /* what was reached when somebody pressed Ctrl-C */
     bool cheap, stored;                           /* cheaper to train again than to read; is in OUT/runs */
     char hash[65];                                /* read it by run_hash */
-    const struct TrainRequest *request; Eval *maker;      /* of a run in a lane: its hash is made when it is asked for */
+    const struct TrainRequest *request;
+    Eval *maker; /* of a run in a lane: its hash is made when it is asked for */
     Snapshot *snapshot; int snapshots, snapshot_cap; const char **session_name; int sessions;
     const DataObject *data;
 };
 typedef struct Run Run;
-const char *run_hash(const Run *run);             /* hexadecimal; of the call that made it (train.h, TrainRequest.chain) */
+const char *run_hash(const Run *run); /* hexadecimal; of the call that made it (train.h, TrainRequest.chain) */
 
 #endif

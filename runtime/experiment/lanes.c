@@ -3,7 +3,8 @@
  * Only what needs no look between its steps is offered: one session of a neuron-sized loop, `batch: all`, without parts
  * to evaluate, patience, `keep:` or a run on disk.  The series of the kernel are the curve; the row after the last step
  * is the series of one step more, of the weights as they are.  A trial whose loss is not finite is trained again by
- * itself, for its diagnostics; so is every trial where lanes cannot be had.  All bits are those of trials one by one. */
+ * itself, for its diagnostics; so is every trial where lanes cannot be had.  All bits are those of trials one by
+ * one. */
 #include "experiment/training.h"
 #include "kernel/lanes.h"
 

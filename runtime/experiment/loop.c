@@ -30,7 +30,8 @@ static int pattern_values(Eval *e, const Ast *pattern, const Value *value, Value
         diag_add(e->diags, D_E0410, pattern->span, "%d names for a list of %d", pattern->list.len, parts.len);
         return -1;
     }
-    for (int i = 0; i < parts.len && n >= 0; i++) n = pattern_values(e, pattern->list.args[i].value, &parts.at[i], values, n);
+    for (int i = 0; i < parts.len && n >= 0; i++)
+        n = pattern_values(e, pattern->list.args[i].value, &parts.at[i], values, n);
     return n;
 }
 
@@ -72,7 +73,8 @@ static bool loop_turns(Eval *e, const Ast *loop, Scope *scope, TurnList *out) {
     *out = (TurnList){0};
     Name names[MAX_LOOP_NAMES];
     Value values[MAX_LOOP_NAMES];
-    for (int i = 0; i < loop->loop.len; i++) out->names = pattern_names(loop->loop.iterators[i].pattern, names, out->names);
+    for (int i = 0; i < loop->loop.len; i++)
+        out->names = pattern_names(loop->loop.iterators[i].pattern, names, out->names);
     Name *copy = arena_array(e->arena, Name, out->names + 1);
     memcpy(copy, names, sizeof *names * (size_t)out->names);
     out->name = copy;
@@ -109,14 +111,16 @@ static Row **turn_settle(Experiment *x, Turn *turn, int *rows) {
     return settled;
 }
 
-/* May what a turn inside a turn has computed go?  Its own rows are copied out; runs, messages, and what is no plain value stay. */
+/* May what a turn inside a turn has computed go?  Its own rows are copied out; runs, messages, and what is no plain
+ * value stay. */
 static bool inner_settle(const Eval *e, const Turn *turn, int messages) {
     bool plain = !turn->keeps && !turn->runs.len && e->diags->list.len == messages;
     for (int k = 0; plain && k < turn->rows.len; k++) {
         Row *row = turn->rows.at[k];
         plain = row->turn == turn;
         for (int i = 0; plain && i < row->set->keys; i++) row->key[i] = value_keep(turn->arena, &row->key[i], &plain);
-        for (int i = 0; plain && i < row->set->columns; i++) row->column[i] = value_keep(turn->arena, &row->column[i], &plain);
+        for (int i = 0; plain && i < row->set->columns; i++)
+            row->column[i] = value_keep(turn->arena, &row->column[i], &plain);
     }
     return plain;
 }
@@ -162,7 +166,9 @@ typedef struct LoopWork {
 /* One turn under way. */
 typedef struct TurnWork { Eval e; LabTurn here; LaneTrial *trial; int i; } TurnWork;
 
-bool lab_interrupted(const Lab *lab) { return lab->options.interrupted && lab->options.interrupted(lab->options.interrupted_data); }
+bool lab_interrupted(const Lab *lab) {
+    return lab->options.interrupted && lab->options.interrupted(lab->options.interrupted_data);
+}
 
 static void turn_open(LoopWork *w, int i, TurnWork *t) {
     Turn *turn = &w->turn[i];
@@ -290,7 +296,8 @@ static void loop_run(LoopWork *w) {
 }
 
 static int shard_turns(const Lab *lab, Arena *arena, int n, int **out) {
-    int shards = lab->options.shards ? lab->options.shards : 1, first = lab->options.shards ? lab->options.shard - 1 : 0, mine = 0;
+    int shards = lab->options.shards ? lab->options.shards : 1,
+        first = lab->options.shards ? lab->options.shard - 1 : 0, mine = 0;
     *out = arena_array(arena, int, n + 1);
     for (int i = first; i < n; i += shards) (*out)[mine++] = i;
     return mine;

@@ -1,4 +1,5 @@
-/* mark.c -- lines, points, band, bars, heat, contour, image, hist, cdf, rule; axis: the calls that make them, and their series.
+/* mark.c -- lines, points, band, bars, heat, contour, image, hist, cdf, rule; axis: the calls that make them, and their
+ * series.
  *
  * Arguments that are keys (color, group) split a panel's rows into series.  If y has an aggregate, a series has one
  * point for each value of x; else one for each row, or for each entry of lists in the rows. */
@@ -11,10 +12,13 @@
 
 enum { HEAT_POINTS = 161, GROUP_POINTS = 81, LINE_POINTS = 201 };
 
-static const char *const mark_names[] = {"lines", "points", "band", "bars", "heat", "contour", "hist", "cdf", "rule", "image"};
+static const char *const mark_names[] = {"lines",   "points", "band", "bars", "heat",
+                                         "contour", "hist",   "cdf",  "rule", "image"};
 static void mark_identity(const Object *self, Buf *out) { buf_text(out, mark_names[((const Mark *)self)->kind]); }
 const ObjectClass mark_class = {.name = "mark", .identity = mark_identity};
-static void axis_identity(const Object *self, Buf *out) { buf_text(out, ((const Axis *)self)->log ? "axis(scale: log)" : "axis()"); }
+static void axis_identity(const Object *self, Buf *out) {
+    buf_text(out, ((const Axis *)self)->log ? "axis(scale: log)" : "axis()");
+}
 const ObjectClass axis_class = {.name = "axis", .identity = axis_identity};
 
 /* ---- calls: arguments are found by the names of the declaration (stdlib/laboratory.nin) ---- */
@@ -68,7 +72,8 @@ static bool mark_make(Eval *e, const BuiltinCall *call, MarkKind kind, Value *ou
     mark->z = arg_formula(e, call, "z", &mark->z_text);
     mark->over = arg_formula(e, call, "over", NULL);
     mark->spread = arg(call, "spread");
-    const Value *color = arg(call, "color"), *group = arg(call, "group"), *style = arg(call, "style"), *bins = arg(call, "bins");
+    const Value *color = arg(call, "color"), *group = arg(call, "group"), *style = arg(call, "style"),
+                *bins = arg(call, "bins");
     Compiled *one[1];
     if (color && formula_list(e, color, one, &mark->color_name, 1)) mark->color = one[0];
     if (group) mark->groups = formula_list(e, group, mark->group, mark->group_name, 8);
@@ -191,7 +196,8 @@ static bool series_grouped(Eval *e, const Mark *mark, const Group *group, Series
     }
     s->most = most;
     if (mark->kind == MARK_BAND && n && most < 2) {
-        diag_hint(diag_add(e->diags, D_E0803, mark->span, "a band needs more than one row for each x; here is one"), "more seeds, or lines");
+        diag_hint(diag_add(e->diags, D_E0803, mark->span, "a band needs more than one row for each x; here is one"),
+                  "more seeds, or lines");
         return false;
     }
     return true;
@@ -203,7 +209,9 @@ static bool series_lists(Eval *e, const Mark *mark, const Group *group, const Se
         Value x, y;
         Series s = *like;
         int n, m;
-        if (!formula_point(e, mark->x, group, &group->at[i], &x) || !formula_point(e, mark->y, group, &group->at[i], &y)) return false;
+        if (!formula_point(e, mark->x, group, &group->at[i], &x) ||
+            !formula_point(e, mark->y, group, &group->at[i], &y))
+            return false;
         if (!flat(e, &x, mark->span, &s.x, &n) || !flat(e, &y, mark->span, &s.y, &m)) return false;
         s.n = n < m ? n : m;
         vec_push(e->arena, &out->at, s);
@@ -218,7 +226,9 @@ static bool series_points(Eval *e, const Mark *mark, const Group *group, Series 
     if (is_list(&x)) return series_lists(e, mark, group, s, out);
     series_space(e, s, group->len);
     for (int i = 0; i < group->len; i++) {
-        if (!formula_point(e, mark->x, group, &group->at[i], &x) || !formula_point(e, mark->y, group, &group->at[i], &y)) return false;
+        if (!formula_point(e, mark->x, group, &group->at[i], &x) ||
+            !formula_point(e, mark->y, group, &group->at[i], &y))
+            return false;
         if (!series_x(e, &x, mark->span, s, i) || !value_as_real(e, &y, mark->span, &s->y[i])) return false;
     }
     vec_push(e->arena, &out->at, *s);
@@ -231,7 +241,8 @@ static bool series_values(Eval *e, const Mark *mark, const Group *group, Series 
         Value x;
         double *numbers;
         int n;
-        if (!formula_point(e, mark->x, group, &group->at[i], &x) || !flat(e, &x, mark->span, &numbers, &n)) return false;
+        if (!formula_point(e, mark->x, group, &group->at[i], &x) || !flat(e, &x, mark->span, &numbers, &n))
+            return false;
         for (int k = 0; k < n; k++) vec_push(e->arena, &all, numbers[k]);
     }
     s->x = all.at;
@@ -240,7 +251,8 @@ static bool series_values(Eval *e, const Mark *mark, const Group *group, Series 
 }
 
 /* `over`: one range, a list of two, or a region of a cell's inputs (*dense; else NULL), of which this is the box. */
-static bool region(Eval *e, const Mark *mark, const Group *group, double *lo, double *hi, int *axes, const Region **dense) {
+static bool region(Eval *e, const Mark *mark, const Group *group, double *lo, double *hi, int *axes,
+                   const Region **dense) {
     Value over;
     ValueList list;
     *dense = NULL;
@@ -249,8 +261,10 @@ static bool region(Eval *e, const Mark *mark, const Group *group, double *lo, do
         return false;
     }
     if (!formula_group(e, mark->over, group, &over)) return false;
-    if (over.kind == V_LIST && over.list->len && over.list->at[0].kind == V_LIST) over = over.list->at[0];   /* boxes of several rows: the first */
-    if (over.kind == V_LIST && over.list->len && value_region(&over.list->at[0])) over = over.list->at[0];   /* several rows: the first */
+    if (over.kind == V_LIST && over.list->len && over.list->at[0].kind == V_LIST)
+        over = over.list->at[0]; /* boxes of several rows: the first */
+    if (over.kind == V_LIST && over.list->len && value_region(&over.list->at[0]))
+        over = over.list->at[0]; /* several rows: the first */
     *dense = value_region(&over);
     if (*dense) {
         *axes = (*dense)->bins->axes;
@@ -276,10 +290,12 @@ static bool region(Eval *e, const Mark *mark, const Group *group, double *lo, do
 
 /* What the two numbers are called that a function takes: its formals, or parts of its one vector. */
 static void axis_names(Eval *e, const Value *f, Series *s) {
-    if (f->kind == V_CALLABLE && f->callable->def->ast->kind == AST_DEF && f->callable->def->ast->def.formals_len == 2) {
+    if (f->kind == V_CALLABLE && f->callable->def->ast->kind == AST_DEF &&
+        f->callable->def->ast->def.formals_len == 2) {
         const AstFormal *formal = f->callable->def->ast->def.formals;
         s->x_name = formal[0].name, s->y_name = formal[1].name;
-    } else if (f->kind == V_CALLABLE && f->callable->def->ast->kind == AST_DEF && f->callable->def->ast->def.formals_len == 1) {
+    } else if (f->kind == V_CALLABLE && f->callable->def->ast->kind == AST_DEF &&
+               f->callable->def->ast->def.formals_len == 1) {
         s->x_name = arena_printf(e->arena, "%s[1]", f->callable->def->ast->def.formals[0].name);
         s->y_name = arena_printf(e->arena, "%s[2]", f->callable->def->ast->def.formals[0].name);
     } else if (function_of_vector(f)) {
@@ -291,16 +307,18 @@ static void axis_names(Eval *e, const Value *f, Series *s) {
 static bool series_matrix(Eval *e, const Mark *mark, const Tensor *t, Series *s) {
     Shape shape = t->shape;
     const Tensor *z;
-    while (shape.rank > 2 && shape.dim[0] == 1) memmove(shape.dim, shape.dim + 1, sizeof shape.dim[0] * (size_t)--shape.rank);
+    while (shape.rank > 2 && shape.dim[0] == 1)
+        memmove(shape.dim, shape.dim + 1, sizeof shape.dim[0] * (size_t)--shape.rank);
     if (shape.rank != 2 || shape.dim[0] < 2 || shape.dim[1] < 2) {
         Buf text = {0};
         shape_print(&t->shape, &text);
-        diag_add(e->diags, D_E0806, mark->span, "%s draws a matrix of numbers, or a function over:; this is %.*s", mark_names[mark->kind],
-                 (int)text.len, text.at);
+        diag_add(e->diags, D_E0806, mark->span, "%s draws a matrix of numbers, or a function over:; this is %.*s",
+                 mark_names[mark->kind], (int)text.len, text.at);
         buf_free(&text);
         return false;
     }
-    if (!value_as_tensor(e, &(Value){.kind = V_TENSOR, .tensor = (Tensor *)(uintptr_t)t}, DT_F64, mark->span, &z)) return false;
+    if (!value_as_tensor(e, &(Value){.kind = V_TENSOR, .tensor = (Tensor *)(uintptr_t)t}, DT_F64, mark->span, &z))
+        return false;
     s->nx = (int)shape.dim[1], s->ny = (int)shape.dim[0];
     s->x = arena_array(e->arena, double, s->nx);
     s->y = arena_array(e->arena, double, s->ny);
@@ -316,7 +334,8 @@ static bool no_image(Eval *e, const Mark *mark, const Value *z) {
     Buf text = {0};
     if (z->kind == V_TENSOR) shape_print(&z->tensor->shape, &text);
     else buf_text(&text, value_kind_name(z));
-    Diag *diag = diag_add(e->diags, D_E0806, mark->span, "image draws numbers from 0 to 1, [rows, columns] or [3, rows, columns]; this is %.*s",
+    Diag *diag = diag_add(e->diags, D_E0806, mark->span,
+                          "image draws numbers from 0 to 1, [rows, columns] or [3, rows, columns]; this is %.*s",
                           (int)text.len, text.at);
     diag_hint(diag, "data.raw[1], of data whose shape: is that of images");
     buf_free(&text);
@@ -328,8 +347,10 @@ static bool series_image(Eval *e, const Mark *mark, const Group *group, Series *
     Value z;
     const Tensor *t;
     if (!formula_group(e, mark->z, group, &z)) return false;
-    if (z.kind == V_LIST && z.list->len && z.list->at[0].kind == V_TENSOR) z = z.list->at[0];       /* several rows: the first */
-    if ((z.kind != V_TENSOR && z.kind != V_LIST) || !value_as_tensor(e, &z, DT_F64, mark->span, &t)) return no_image(e, mark, &z);
+    if (z.kind == V_LIST && z.list->len && z.list->at[0].kind == V_TENSOR)
+        z = z.list->at[0]; /* several rows: the first */
+    if ((z.kind != V_TENSOR && z.kind != V_LIST) || !value_as_tensor(e, &z, DT_F64, mark->span, &t))
+        return no_image(e, mark, &z);
     Shape shape = t->shape;
     int planes = shape.rank == 3 ? (int)shape.dim[0] : 1;
     if ((shape.rank != 2 && shape.rank != 3) || (planes != 1 && planes != 3)) return no_image(e, mark, &z);
@@ -366,8 +387,8 @@ static bool series_surface(Eval *e, const Mark *mark, const Group *group, Series
     const Region *dense;
     if (!region(e, mark, group, lo, hi, &axes, &dense)) return false;
     if (axes != 2) {
-        diag_add(e->diags, D_E0806, mark->span, "%s draws a function of two numbers; over: has %d range%s", mark_names[mark->kind], axes,
-                 axes == 1 ? "" : "s");
+        diag_add(e->diags, D_E0806, mark->span, "%s draws a function of two numbers; over: has %d range%s",
+                 mark_names[mark->kind], axes, axes == 1 ? "" : "s");
         return false;
     }
     axis_names(e, &z, s);
@@ -412,7 +433,8 @@ static bool series_rule(Eval *e, const Mark *mark, const Group *group, Series *s
     Value at;
     double *numbers;
     int n;
-    if (!formula_group(e, mark->x ? mark->x : mark->y, group, &at) || !flat(e, &at, mark->span, &numbers, &n)) return false;
+    if (!formula_group(e, mark->x ? mark->x : mark->y, group, &at) || !flat(e, &at, mark->span, &numbers, &n))
+        return false;
     s->n = n;
     if (mark->x) s->x = numbers;
     else s->y = numbers;
@@ -430,7 +452,8 @@ static bool group_series(Eval *e, const Mark *mark, const Group *group, Series s
     switch (mark->kind) {
     case MARK_LINES: case MARK_POINTS: case MARK_BARS:
         if (mark->z) ok = series_function(e, mark, group, &s);
-        else if (formula_aggregates(mark->y) || (mark->kind == MARK_BARS && x_alone(e, mark, group))) ok = series_grouped(e, mark, group, &s);
+        else if (formula_aggregates(mark->y) || (mark->kind == MARK_BARS && x_alone(e, mark, group)))
+            ok = series_grouped(e, mark, group, &s);
         else { ok = series_points(e, mark, group, &s, out); push = false; }
         break;
     case MARK_BAND: ok = series_grouped(e, mark, group, &s); break;
@@ -467,6 +490,7 @@ bool mark_series(Eval *e, const Mark *mark, const Group *panel, SeriesList *out)
     return true;
 }
 
-const BuiltinRow builtins_mark[] = {
-    {"lines", builtin_lines}, {"points", builtin_points}, {"band", builtin_band}, {"bars", builtin_bars}, {"heat", builtin_heat},
-    {"contour", builtin_contour}, {"hist", builtin_hist}, {"cdf", builtin_cdf}, {"rule", builtin_rule}, {"image", builtin_image}, {"axis", builtin_axis}, {NULL, NULL}};
+const BuiltinRow builtins_mark[] = {{"lines", builtin_lines}, {"points", builtin_points}, {"band", builtin_band},
+                                    {"bars", builtin_bars},   {"heat", builtin_heat},     {"contour", builtin_contour},
+                                    {"hist", builtin_hist},   {"cdf", builtin_cdf},       {"rule", builtin_rule},
+                                    {"image", builtin_image}, {"axis", builtin_axis},     {NULL, NULL}};

@@ -1,9 +1,9 @@
-/* masked.c -- does a model hide its gradient from an attack?  E0706: what a protocol that claims the published set-up is
- * held to.
+/* masked.c -- does a model hide its gradient from an attack?  E0706: what a protocol that claims the published set-up
+ * is held to.
  *
- * Hidden: by a strategy that puts interpolation in a cell's place; by a cell that is flat or has no derivative by any of
- * its arguments; by a net whose outputs do not depend smoothly on its input at all.  What is computed from a derivative
- * that vanishes in numbers only is seen by the attack itself (R0713). */
+ * Hidden: by a strategy that puts interpolation in a cell's place; by a cell that is flat or has no derivative by any
+ * of its arguments; by a net whose outputs do not depend smoothly on its input at all.  What is computed from a
+ * derivative that vanishes in numbers only is seen by the attack itself (R0713). */
 #include "experiment/attacking.h"
 #include "experiment/strategy.h"
 #include "pass/pass.h"
@@ -20,7 +20,9 @@ static bool strategies_show(Eval *e, const NetInfo *info, Span span) {
     static const char hint[] = "replace(model, cells: exact), or a protocol of its own label";
     const Strategies *s = info_strategies(info);
     for (int i = 0; s && i < s->n; i++) switch (s->at[i].strategy->kind) {
-        case STRATEGY_GRID: return masked(e, span, hint, "%s is on a grid, whose derivative has steps; attack the exact cell", s->at[i].path);
+        case STRATEGY_GRID:
+            return masked(e, span, hint, "%s is on a grid, whose derivative has steps; attack the exact cell",
+                          s->at[i].path);
         case STRATEGY_TABLE: return masked(e, span, hint, "%s is tabulated; attack the exact cell", s->at[i].path);
         case STRATEGY_FIT: break;
         }
@@ -51,7 +53,8 @@ static bool cells_move(Eval *e, const Trace *trace, Span span) {
             continue;
         }
         if (!moves(cell.trace->graph, cell.value, cell.args, cell.arity, e->arena))
-            return masked(e, span, "a smooth cell, or a protocol of its own label", "%s is a step: its derivative is 0 or nowhere, and the attack sees no way", paths[i]);
+            return masked(e, span, "a smooth cell, or a protocol of its own label",
+                          "%s is a step: its derivative is 0 or nowhere, and the attack sees no way", paths[i]);
     }
     return true;
 }
@@ -71,6 +74,8 @@ bool masked_check(Eval *e, const Model *model, Span span) {
     if (!value_as_node(&sub, &result, span, &y)) return false;
     sub.trace = NULL;
     if (!cells_move(&sub, trace, span)) return false;
-    return moves(trace->graph, y, &x, 1, e->arena)
-           || masked(e, span, NULL, "the derivative of the model's %s by its input is 0 or nowhere: attacks by gradients see no way", "output");
+    return moves(trace->graph, y, &x, 1, e->arena) ||
+           masked(e, span, NULL,
+                  "the derivative of the model's %s by its input is 0 or nowhere: attacks by gradients see no way",
+                  "output");
 }

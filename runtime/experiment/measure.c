@@ -25,7 +25,9 @@ static bool rows_run(Eval *e, const Model *model, const DataObject *data, const 
     Seeds seeds = {0};
     Lab *lab = lab_of(e);
     DType precision = model->info->precision;
-    Feed feed = {.rows = {data_rows(lab, data, 0, precision), data_rows(lab, data, 1, precision)}, .examples = data->size, .settings = settings,
+    Feed feed = {.rows = {data_rows(lab, data, 0, precision), data_rows(lab, data, 1, precision)},
+                 .examples = data->size,
+                 .settings = settings,
                  .keys = plan_keys(e, plan, &seeds, 0)};
     feed.batch = plan->examples ? plan->examples : data->size < EVALUATION_BATCH ? data->size : EVALUATION_BATCH;
     for (int i = 0; i < plan->rows; i++) {
@@ -33,12 +35,12 @@ static bool rows_run(Eval *e, const Model *model, const DataObject *data, const 
         feed.out_rows[i] = result[i] = arena_alloc(e->arena, row * (size_t)data->size + 64);
     }
     int64_t steps = (data->size + feed.batch - 1) / feed.batch;
-    bool small = (model->info->count + 1) * feed.batch < SMALL_WORK;     /* waking threads would cost more than the step */
+    bool small = (model->info->count + 1) * feed.batch < SMALL_WORK; /* waking threads would cost more than the step */
     return plan->program->run(plan->program, block, &feed, 0, steps, small ? NULL : lab_turn(e)->pool) == 0;
 }
 
-bool model_rows(Eval *e, const Model *model, const DataObject *data, const Value *fns, int n, bool outputs, bool accuracy,
-                Span span, const TrainPlan **plan, void **result) {
+bool model_rows(Eval *e, const Model *model, const DataObject *data, const Value *fns, int n, bool outputs,
+                bool accuracy, Span span, const TrainPlan **plan, void **result) {
     PlanRequest request = {.e = e, .info = model->info, .x = data->x, .y = data->y, .measures = fns, .measure_count = n,
                            .outputs = outputs, .accuracy = accuracy, .span = span, .visits = data->size};
     if (data->size <= SHARD) request.examples = data->size;
@@ -96,7 +98,8 @@ bool model_metrics(Eval *e, const Model *model, const DataObject *data, const Va
     int at = 0;
     if (ok && classes) { out->accuracy = rows_mean(rows[at], plan->row_type[at], data->size, precision); at++; }
     if (ok && loss) { out->loss = rows_mean(rows[at], plan->row_type[at], data->size, precision); at++; }
-    for (int i = 0; ok && i < n; i++) out->measure[i] = rows_mean(rows[at + i], plan->row_type[at + i], data->size, precision);
+    for (int i = 0; ok && i < n; i++)
+        out->measure[i] = rows_mean(rows[at + i], plan->row_type[at + i], data->size, precision);
     arena_free(sub.arena);
     return ok;
 }

@@ -49,7 +49,8 @@ static void orthogonal(double *m, int64_t rows, int64_t columns, double gain) {
     for (int64_t i = 0; i < rows * columns; i++) m[i] *= gain;
 }
 
-static void distribution_draw(Arena *arena, const Distribution *d, uint64_t key, const Shape *shape, DType dtype, void *out) {
+static void distribution_draw(Arena *arena, const Distribution *d, uint64_t key, const Shape *shape, DType dtype,
+                              void *out) {
     int64_t n = shape_size(shape);
     float *z = arena_array(arena, float, n + 1);
     if (d->kind == DIST_UNIFORM) rng_fill_uniform(key, n, z);
@@ -79,7 +80,8 @@ static bool param_start(Eval *e, const NetParam *p, DType dtype, uint64_t key, v
     if (!value_as_tensor(e, &p->initial, DT_F64, p->span, &t)) return false;
     int64_t size = shape_size(&t->shape);
     if (size != n && size != 1) {
-        diag_add(e->diags, D_E0401, p->span, "%s has %lld elements, its start %lld", p->path, (long long)n, (long long)size);
+        diag_add(e->diags, D_E0401, p->span, "%s has %lld elements, its start %lld", p->path, (long long)n,
+                 (long long)size);
         return false;
     }
     (void)span;
@@ -87,7 +89,8 @@ static bool param_start(Eval *e, const NetParam *p, DType dtype, uint64_t key, v
     return true;
 }
 
-bool model_draw(Eval *e, const NetInfo *info, const Seeds *seeds, uint32_t session, const bool *which, void *block, Span span) {
+bool model_draw(Eval *e, const NetInfo *info, const Seeds *seeds, uint32_t session, const bool *which, void *block,
+                Span span) {
     for (int i = 0; i < info->params; i++) {
         const NetParam *p = &info->param[i];
         if (which && !which[i]) continue;
@@ -118,12 +121,14 @@ static bool start_value(Eval *e, Model *model, const char *path, const Value *va
     if (!value_as_tensor(e, value, DT_F64, span, &t)) return false;
     char *at = (char *)model->block + p->offset;
     int64_t n = shape_size(&t->shape);
-    if (ref.element ? n != 1 : n != 1 && !shape_equal(&t->shape, &p->shape)) return start_misfit(e, span, path, &p->shape, &t->shape);
+    if (ref.element ? n != 1 : n != 1 && !shape_equal(&t->shape, &p->shape))
+        return start_misfit(e, span, path, &p->shape, &t->shape);
     if (ref.element) {
         put_number(at, dtype, ref.offset, *(const double *)t->data);
         return true;
     }
-    for (int64_t i = 0; i < shape_size(&p->shape); i++) put_number(at, dtype, i, ((const double *)t->data)[n == 1 ? 0 : i]);
+    for (int64_t i = 0; i < shape_size(&p->shape); i++)
+        put_number(at, dtype, i, ((const double *)t->data)[n == 1 ? 0 : i]);
     return true;
 }
 
@@ -150,7 +155,8 @@ bool model_start(Eval *e, Model *model, const Value *start, Span span) {
     if (start->kind == V_OBJECT && start->object->class == &model_class)
         return start_from(e, model, (const Model *)start->object, span);
     if (start->kind != V_RECORD) {
-        diag_add(e->diags, D_E0314, span, "start: takes a model or a record of paths; this is %s", value_kind_name(start));
+        diag_add(e->diags, D_E0314, span, "start: takes a model or a record of paths; this is %s",
+                 value_kind_name(start));
         return false;
     }
     for (int i = 0; i < start->record->len; i++) {
@@ -162,7 +168,8 @@ bool model_start(Eval *e, Model *model, const Value *start, Span span) {
         }
         const ValueRecord *weights = value->callable->weights;           /* a trained cell under a cell's path */
         for (int k = 0; k < weights->len; k++)
-            if (!start_value(e, model, arena_printf(e->arena, "%s.%s", path, weights->name[k]), &weights->at[k], span)) return false;
+            if (!start_value(e, model, arena_printf(e->arena, "%s.%s", path, weights->name[k]), &weights->at[k], span))
+                return false;
     }
     return true;
 }
@@ -213,7 +220,8 @@ static bool path_value(Eval *e, const Model *model, const char *path, Value *out
 static bool model_path_field(Eval *e, Object *self, Name field, Span span, Value *out) {
     (void)span;
     const ModelPath *p = (const ModelPath *)self;
-    const char *path = arena_printf(e->arena, "%s.%s", p->prefix, field), *numbered = arena_printf(e->arena, "%s[1].%s", p->prefix, field);
+    const char *path = arena_printf(e->arena, "%s.%s", p->prefix, field),
+               *numbered = arena_printf(e->arena, "%s[1].%s", p->prefix, field);
     return path_value(e, p->model, path, out) || path_value(e, p->model, numbered, out);
 }
 
@@ -231,8 +239,8 @@ static void model_path_identity(const Object *self, Buf *out) {
     model_class.identity(&p->model->object, out);
     buf_printf(out, ".%s", p->prefix);
 }
-static const ObjectClass model_path_class = {.name = "part of a model", .field = model_path_field, .index = model_path_index,
-                                             .identity = model_path_identity};
+static const ObjectClass model_path_class = {
+    .name = "part of a model", .field = model_path_field, .index = model_path_index, .identity = model_path_identity};
 
 Object *model_part(Arena *arena, const Model *model, const char *path) {
     ModelPath *object = arena_new_of(arena, ModelPath);
@@ -258,7 +266,8 @@ static bool model_field(Eval *e, Object *self, Name field, Span span, Value *out
     const NetInfo *info = model->info;
     if (strcmp(field, "cell") == 0) {
         if (info->cells == 1) return model_cell_named(e, model, info->cell[0].path, out);
-        diag_add(e->diags, D_E0311, span, info->cells ? "this net has %d cell types; name one" : "this net has no cells", info->cells);
+        diag_add(e->diags, D_E0311, span,
+                 info->cells ? "this net has %d cell types; name one" : "this net has no cells", info->cells);
         return true;
     }
     if (strcmp(field, "cells") == 0) {

@@ -76,7 +76,8 @@ static void net_cells(NetInfo *info, const Trace *trace, Arena *arena) {
         for (int i = 0; i < n; i++) {
             bool learns = all;
             for (int k = 0; k < info->params; k++)
-                learns |= strncmp(info->param[k].path, paths[i], strlen(paths[i])) == 0 && info->param[k].path[strlen(paths[i])] == '.';
+                learns |= strncmp(info->param[k].path, paths[i], strlen(paths[i])) == 0 &&
+                          info->param[k].path[strlen(paths[i])] == '.';
             if (learns) info->cell[info->cells++] = (NetCell){paths[i], cells[i]};
         }
 }
@@ -104,7 +105,7 @@ static void *net_make(void *data) {
     NetEntry *entry = arena_new_of(arena, NetEntry);
     entry->arena = arena;
     bool plain = true;
-    Value net = value_keep(arena, r->net, &plain);                       /* the table outlives the turn that asked for it */
+    Value net = value_keep(arena, r->net, &plain); /* the table outlives the turn that asked for it */
     r->net = &net;
     Eval sub = *r->e;
     sub.arena = arena;

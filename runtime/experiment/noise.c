@@ -1,4 +1,5 @@
-/* noise.c -- smooth_noise: random smooth functions of 1, 2 or 3 numbers, drawn for each run (Kim et al. 2022, session I).
+/* noise.c -- smooth_noise: random smooth functions of 1, 2 or 3 numbers, drawn for each run (Kim et al. 2022, session
+ * I).
  *
  * The value names what is drawn; each cell that is fitted to it draws its own (noise_draw).  The examples are the
  * points^n points of an even grid over the box, both ends included, first axis slowest; the target is
@@ -32,7 +33,8 @@ static double point(const NoiseSpec *s, int64_t i) {
 }
 
 /* out[i] = sum over j of weight[i][j] in[j], along one axis of a grid whose other axes lie before and after it. */
-static void along_axis(const double *in, double *out, const double *weight, int64_t before, int64_t from, int64_t to, int64_t after) {
+static void along_axis(const double *in, double *out, const double *weight, int64_t before, int64_t from, int64_t to,
+                       int64_t after) {
     for (int64_t b = 0; b < before; b++)
         for (int64_t i = 0; i < to; i++) {
             double *row = out + (b * to + i) * after;
@@ -55,11 +57,14 @@ static double *axis_weights(Arena *arena, const NoiseSpec *s) {
     for (int64_t i = 0; i < s->points; i++)
         for (int64_t j = 0; j < from; j++) {
             if (s->squares) {
-                double side = (s->hi - s->lo) / (double)s->squares, a = s->lo + side * (double)j, root = s->sigma * sqrt(2);
-                weight[i * from + j] = 0.5 * (nin_erf_f64((a + side - point(s, i)) / root) - nin_erf_f64((a - point(s, i)) / root));
+                double side = (s->hi - s->lo) / (double)s->squares, a = s->lo + side * (double)j,
+                       root = s->sigma * sqrt(2);
+                weight[i * from + j] = 0.5 * (nin_erf_f64((a + side - point(s, i)) / root) -
+                                              nin_erf_f64((a - point(s, i)) / root));
             } else {
                 double d = (double)(i - j);
-                weight[i * from + j] = fabs(d) > (double)reach ? 0 : nin_exp_f64(-(d * step) * (d * step) * scale) / total;
+                weight[i * from + j] = fabs(d) > (double)reach ? 0
+                                                               : nin_exp_f64(-(d * step) * (d * step) * scale) / total;
             }
         }
     return weight;
@@ -85,7 +90,8 @@ const DataObject *noise_draw(Arena *arena, const DataObject *lazy, uint64_t key,
     int64_t rows = power(s->points, n);
     double *x = arena_array(arena, double, rows * n + 1);
     for (int64_t i = 0; i < rows; i++)
-        for (int k = n - 1, rest = (int)i; k >= 0; k--, rest /= (int)s->points) x[i * n + k] = point(s, rest % s->points);
+        for (int k = n - 1, rest = (int)i; k >= 0; k--, rest /= (int)s->points)
+            x[i * n + k] = point(s, rest % s->points);
     DataObject *data = arena_new_of(arena, DataObject);
     *data = (DataObject){.object = {&data_class}, .name = lazy->name, .size = rows, .known = true, .raw_lo = s->lo, .raw_hi = s->hi};
     data->x = (Column){DT_F64, shape_of(1, (int64_t)n), x, 0};
@@ -122,13 +128,14 @@ static bool builtin_smooth_noise(Eval *e, const BuiltinCall *call, Value *out) {
     s->hi = over->range->hi;
     if (!value_as_real(e, &call->args[3], call->arg_spans[3], &s->sigma)) return eval_fail(out);
     if (!(s->sigma > 0) || !isfinite(s->sigma)) {
-        diag_add(e->diags, D_E0314, call->arg_spans[3], "sigma is above zero: the width of the Gaussian in the units of over");
+        diag_add(e->diags, D_E0314, call->arg_spans[3],
+                 "sigma is above zero: the width of the Gaussian in the units of over");
         return eval_fail(out);
     }
     *data = (DataObject){.object = {&data_class}, .name = "smooth_noise", .noise = s, .raw_lo = s->lo, .raw_hi = s->hi};
     data->x = data->y = (Column){.dtype = DT_F64, .shape = shape_of(1, (int64_t)0)};
-    char *text = arena_printf(e->arena, "smooth_noise %lld %lld %.17g %.17g %.17g", (long long)s->points, (long long)s->squares, s->lo, s->hi,
-                              s->sigma);
+    char *text = arena_printf(e->arena, "smooth_noise %lld %lld %.17g %.17g %.17g", (long long)s->points,
+                              (long long)s->squares, s->lo, s->hi, s->sigma);
     sha256_hex(text, strlen(text), data->hash);
     *out = value_object(&data->object);
     return true;

@@ -89,8 +89,8 @@ static bool path_element(Eval *e, const NetParam *param, const char *text, const
     if (!fits) {
         Buf shape = {0};
         shape_print(&param->shape, &shape);
-        diag_add(e->diags, D_E0405, span, "\"%s\" is no element of %s, which has the shape %.*s; indices start at 1", text,
-                 param->path, (int)shape.len, shape.at);
+        diag_add(e->diags, D_E0405, span, "\"%s\" is no element of %s, which has the shape %.*s; indices start at 1",
+                 text, param->path, (int)shape.len, shape.at);
         buf_free(&shape);
         return false;
     }
@@ -108,7 +108,8 @@ bool path_find(Eval *e, const NetInfo *info, const char *text, Span span, PathRe
     for (int i = 0; i < info->params; i++) {
         if (!path_fits(base, info->param[i].path)) continue;
         if (out->param >= 0) {
-            diag_add(e->diags, D_E0603, span, "\"%s\" may be %s or %s", text, info->param[out->param].path, info->param[i].path);
+            diag_add(e->diags, D_E0603, span, "\"%s\" may be %s or %s", text, info->param[out->param].path,
+                     info->param[i].path);
             return false;
         }
         out->param = i;
@@ -123,7 +124,8 @@ bool path_find(Eval *e, const NetInfo *info, const char *text, Span span, PathRe
 bool selection_mask(Eval *e, const Value *value, const NetInfo *info, Span span, bool *mask) {
     const Selection *selection = value_selection(e->arena, value);
     if (!selection) {
-        diag_add(e->diags, D_E0314, span, "a selection is all, cells, outer or params(\"...\"); this is %s", value_kind_name(value));
+        diag_add(e->diags, D_E0314, span, "a selection is all, cells, outer or params(\"...\"); this is %s",
+                 value_kind_name(value));
         return false;
     }
     if (selection->kind == SELECT_PARAMS) return path_select(e, info, selection->pattern, span, mask);
@@ -133,7 +135,9 @@ bool selection_mask(Eval *e, const Value *value, const NetInfo *info, Span span,
         mask[i] = !p->state && selection_has(selection, p->path, p->cell != NULL);
         found |= mask[i];
     }
-    if (!found) diag_add(e->diags, D_E0607, span, selection->kind == SELECT_CELLS ? "this net has no cells with parameters"
-                                                                                   : "this selects no parameter of the net");
+    if (!found)
+        diag_add(e->diags, D_E0607, span,
+                 selection->kind == SELECT_CELLS ? "this net has no cells with parameters"
+                                                 : "this selects no parameter of the net");
     return found;
 }

@@ -14,7 +14,7 @@
 
 /* Everything of a request that is a value, in one order for signing and for lifting (trace_lift). */
 enum { MAX_PARTS = 24 };
-static const double QUICK_WORK = 2e6;             /* parameters times examples: some milliseconds without optimisation */
+static const double QUICK_WORK = 2e6; /* parameters times examples: some milliseconds without optimisation */
 static int request_parts(const PlanRequest *r, const Value **part) {
     int n = 0;
     part[n++] = &r->info->net;
@@ -38,7 +38,8 @@ static int request_parts(const PlanRequest *r, const Value **part) {
 /* The numbers of the affine map are constants of the step. */
 static void sign_affine(const PlanRequest *r, Buf *out) {
     buf_printf(out, "augment %d %d", r->raw, r->session ? r->session->augments : 0);
-    for (int i = 0; r->affine && i < r->affine->features; i++) buf_printf(out, " %.17g %.17g", r->affine->mean[i], r->affine->sd[i]);
+    for (int i = 0; r->affine && i < r->affine->features; i++)
+        buf_printf(out, " %.17g %.17g", r->affine->mean[i], r->affine->sd[i]);
     buf_text(out, "|");
 }
 
@@ -75,7 +76,8 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
     buf_text(out, " ");
     buf_int(out, r->examples);
     if (r->session && r->session->optimizer->kind == V_RECORD)
-        for (int i = 0; i < r->session->optimizer->record->len; i++) buf_printf(out, "%s;", r->session->optimizer->record->name[i]);
+        for (int i = 0; i < r->session->optimizer->record->len; i++)
+            buf_printf(out, "%s;", r->session->optimizer->record->name[i]);
     for (int i = 0; r->learn && i < r->info->params; i++) buf_text(out, r->learn[i] ? "1" : "0");
 }
 
@@ -84,8 +86,9 @@ static void request_sign(const PlanRequest *r, Buf *out, RealList *reals) {
 typedef struct Build {
     const PlanRequest *r; Eval e; Arena *arena; Trace *trace; TrainPlan *plan;
     const Value *part[MAX_PARTS]; int parts;
-    Val x, seen, out, target, batch, clip;        /* input, as the net takes it, output, target, batch size as a number, its bound */
-    Val held, clean;                              /* the attacked input, and the output without the attack; 0: no attack */
+    Val x, seen, out, target, batch,
+        clip;        /* input, as the net takes it, output, target, batch size as a number, its bound */
+    Val held, clean; /* the attacked input, and the output without the attack; 0: no attack */
 } Build;
 
 static NodeType row_type(const Column *column, DType precision) {
@@ -107,7 +110,8 @@ static void build_progress(Build *b) {
         b->plan->clip_setting = b->trace->settings.len;
         b->clip = trace_setting(&b->e, b->r->session->clip_norm).node;
     }
-    Val step = graph_input(g, IN_STEP, 0, "step", (NodeType){DT_I32, SHAPE0, false}), real = graph_cast(g, step, DT_F64);
+    Val step = graph_input(g, IN_STEP, 0, "step", (NodeType){DT_I32, SHAPE0, false}),
+        real = graph_cast(g, step, DT_F64);
     Value at[3] = {trace_value(graph_1(g, G_FLOOR, graph_2(g, G_DIV, real, per_epoch.node))), trace_value(real),
                    trace_value(graph_2(g, G_DIV, real, total.node))};
     b->trace->progress = value_record(b->arena, names, at, 3);
@@ -147,7 +151,8 @@ static bool loss_misfit(Build *b, const Value *fn, int mark) {
     diags_discard(diags, mark);
     bool classes = b->r->y.classes > 0;
     Diag *diag = diag_add(diags, D_E0604, b->r->span, "%s does not fit targets that are %s", value_shown(&b->e, fn),
-                          classes ? arena_printf(b->arena, "class[%lld]", (long long)b->r->y.classes) : "numbers of this shape");
+                          classes ? arena_printf(b->arena, "class[%lld]", (long long)b->r->y.classes)
+                                  : "numbers of this shape");
     if (classes) diag_hint(diag, "cross_entropy");
     return false;
 }
@@ -163,13 +168,14 @@ static bool build_per_example(Build *b, const Value *fn, Val *out) {
     if (shape_size(&type.shape) != 1) {
         Buf shape = {0};
         shape_print(&type.shape, &shape);
-        diag_add(b->e.diags, D_E0604, b->r->span, "a loss or measure gives one number for each example; this gives %.*s",
-                 (int)shape.len, shape.at);
+        diag_add(b->e.diags, D_E0604, b->r->span,
+                 "a loss or measure gives one number for each example; this gives %.*s", (int)shape.len, shape.at);
         buf_free(&shape);
         return false;
     }
     if (type.shape.rank) *out = graph_reshape(g, *out, SHAPE0);
-    if (!type.batched) *out = graph_add(g, G_BROADCAST, out, 1, NULL, &(NodeType){type.dtype, SHAPE0, true}, b->r->span);
+    if (!type.batched)
+        *out = graph_add(g, G_BROADCAST, out, 1, NULL, &(NodeType){type.dtype, SHAPE0, true}, b->r->span);
     return true;
 }
 
@@ -232,7 +238,8 @@ static bool build_update(Build *b, int param, Val w, Val g) {
     next = graph_cast(graph, next, type.dtype);
     NodeType after = graph_type(graph, next);
     if (!shape_equal(&after.shape, &type.shape) || after.batched) {
-        diag_add(b->e.diags, D_E0409, b->r->span, "the optimizer's result has another shape than %s", b->r->info->param[param].path);
+        diag_add(b->e.diags, D_E0409, b->r->span, "the optimizer's result has another shape than %s",
+                 b->r->info->param[param].path);
         return false;
     }
     for (int i = 0; i < b->trace->params.len; i++)
@@ -328,7 +335,8 @@ static bool build_trades(Build *b, Val *loss) {
     Value lifted = trace_lift(&b->e, b->trace, s->against), fn, args[2], parts[2];
     if (!ok || !library_value(&b->e, "softmax", &fn)) return false;
     args[0] = trace_value(b->clean);
-    if (!trace_call(&b->e, b->trace, "trades", &fn, args, 1, b->r->span, &args[1]) || !library_value(&b->e, "kl", &fn)) return false;
+    if (!trace_call(&b->e, b->trace, "trades", &fn, args, 1, b->r->span, &args[1]) || !library_value(&b->e, "kl", &fn))
+        return false;
     args[0] = trace_value(attacked);
     if (!trace_call(&b->e, b->trace, "trades", &fn, args, 2, b->r->span, &parts[1])) return false;
     parts[0] = lifted.callable->settings[against_setting(&lifted, "beta")];
@@ -348,7 +356,8 @@ static bool build_training(Build *b) {
     graph_output(g, OUT_SERIES, 0, "train_loss", batch_total(b, loss, in_loop));
     b->plan->loss_series = in_loop;
     b->plan->series = 1;
-    if (r->accuracy) graph_output(g, OUT_SERIES, b->plan->series++, "train_accuracy", batch_total(b, build_accuracy(b), in_loop));
+    if (r->accuracy)
+        graph_output(g, OUT_SERIES, b->plan->series++, "train_accuracy", batch_total(b, build_accuracy(b), in_loop));
     for (int i = 0; i < r->measure_count; i++) {
         if (!build_per_example(b, b->part[2 + i], &each)) return false;
         graph_output(g, OUT_SERIES, b->plan->series++, "measure", batch_total(b, each, in_loop));
@@ -369,9 +378,11 @@ static bool build_slope(Build *b, Val *value, Val *gradient) {
     trace_mark_classes(b->trace, aim, b->r->y.classes);
     Value args[3] = {trace_value(b->out), trace_value(b->target), trace_value(aim)}, result;
     const Value *fn = b->part[b->parts - 1];
-    if (!trace_call(&b->e, b->trace, "attack", fn, args, callable_arity(&b->e, fn) == 3 ? 3 : 2, b->r->span, &result)) return false;
+    if (!trace_call(&b->e, b->trace, "attack", fn, args, callable_arity(&b->e, fn) == 3 ? 3 : 2, b->r->span, &result))
+        return false;
     b->e.trace = b->trace;
-    return value_as_node(&b->e, &result, b->r->span, value) && pass_grad(g, *value, 0, &b->x, 1, gradient, b->e.diags) && *gradient;
+    return value_as_node(&b->e, &result, b->r->span, value) &&
+           pass_grad(g, *value, 0, &b->x, 1, gradient, b->e.diags) && *gradient;
 }
 
 /* One row: for each call of the cell, all its first arguments, then all its second ones. */
@@ -387,12 +398,16 @@ static Val build_uses(Build *b) {
             NodeType type = graph_type(g, uses[i].x[j]);
             int64_t size = shape_size(&type.shape);
             Val x = graph_reshape(g, uses[i].x[j], shape_of(1, size));
-            if (!type.batched) x = graph_add(g, G_BROADCAST, &x, 1, NULL, &(NodeType){type.dtype, shape_of(1, size), true}, b->r->span);
+            if (!type.batched)
+                x = graph_add(g, G_BROADCAST, &x, 1, NULL, &(NodeType){type.dtype, shape_of(1, size), true},
+                              b->r->span);
             part[parts++] = x;
             b->plan->use_arity = uses[i].n;
             b->plan->use_size[i] = size;
         }
-    return parts > 1 ? graph_add(g, G_CONCAT, part, parts, &(Attr){.axis = 0}, NULL, b->r->span) : parts ? part[0] : b->out;
+    return parts > 1 ? graph_add(g, G_CONCAT, part, parts, &(Attr){.axis = 0}, NULL, b->r->span)
+           : parts   ? part[0]
+                     : b->out;
 }
 
 /* What an own attack makes of the given inputs. */
@@ -423,7 +438,8 @@ static bool build_evaluation(Build *b) {
         if (!build_per_example(b, b->part[1 + i], &out[n])) return false;
     for (int i = 0; i < n; i++) {
         NodeType type = graph_type(g, out[i]);
-        if (!type.batched) out[i] = graph_add(g, G_BROADCAST, &out[i], 1, NULL, &(NodeType){type.dtype, type.shape, true}, r->span);
+        if (!type.batched)
+            out[i] = graph_add(g, G_BROADCAST, &out[i], 1, NULL, &(NodeType){type.dtype, type.shape, true}, r->span);
         b->plan->row_type[i] = (DType)type.dtype;
         b->plan->row_shape[i] = type.shape;
         graph_output(g, OUT_ROWS, i, "row", out[i]);
@@ -458,7 +474,9 @@ static bool plan_slots(Build *b, BlockLayout *layout) {
         else if (p->initial.kind == V_REAL) plan->start[i] = p->initial.real;
         else if (p->initial.kind == V_TENSOR && shape_size(&p->initial.tensor->shape)) {
             const Tensor *t = p->initial.tensor;                    /* zeros(w.shape), ones(...): all equal */
-            plan->start[i] = t->dtype == DT_F64 ? *(double *)t->data : t->dtype == DT_F32 ? *(float *)t->data : *(int32_t *)t->data;
+            plan->start[i] = t->dtype == DT_F64   ? *(double *)t->data
+                             : t->dtype == DT_F32 ? *(float *)t->data
+                                                  : *(int32_t *)t->data;
         }
     }
     block_layout(slot, plan->slots, layout);
@@ -472,8 +490,9 @@ static Code *compile(const Lab *lab, Arena *arena, const Lowered *lowered, bool 
     CodeOptions code = options->code;
     if (quick) code.opt_level = 0;
     code.neuron = lowered->neuron && !lowered->trials;
-    return options->backend == BACKEND_C ? code_from_c(arena, lowered->module, options->c_compiler, options->c_folder, error)
-                                         : code_jit(arena, lowered->module, &code, error);
+    return options->backend == BACKEND_C
+               ? code_from_c(arena, lowered->module, options->c_compiler, options->c_folder, error)
+               : code_jit(arena, lowered->module, &code, error);
 }
 
 static const KernelFn *functions_of(Arena *arena, const Lowered *lowered, const Code *code) {
@@ -554,7 +573,8 @@ void plan_lanes_note(Eval *e, TrainPlan *plan, const double *settings) {
         plan->seen = seen;
         plan->differs = arena_array(plan->arena, bool, plan->settings + 1);
     }
-    for (int i = 0; i < plan->settings; i++) plan->differs[i] |= memcmp(&plan->seen[i], &settings[i], sizeof *settings) != 0;
+    for (int i = 0; i < plan->settings; i++)
+        plan->differs[i] |= memcmp(&plan->seen[i], &settings[i], sizeof *settings) != 0;
     pthread_mutex_unlock(&lab->lock);
 }
 
@@ -565,7 +585,8 @@ static LaneCode *lanes_compile(const Lab *lab, TrainPlan *plan) {
     for (int i = 0; i < plan->slots; i++) slot[i] = !plan->is_optimizer[i];
     memcpy(lanes->setting, plan->differs, sizeof *lanes->setting * (size_t)plan->settings);
     Lanes differ = {slot, lanes->setting, plan->slots, plan->settings};
-    lanes->lowered = lower_lanes(plan->arena, plan->program->graph, plan->program->layout, plan->examples, plan->target, &differ);
+    lanes->lowered = lower_lanes(plan->arena, plan->program->graph, plan->program->layout, plan->examples, plan->target,
+                                 &differ);
     const char *error = NULL;
     lanes->code = lanes->lowered ? compile(lab, plan->arena, lanes->lowered, false, &error) : NULL;
     if (lanes->code) lanes->function = code_function(lanes->code, lanes->lowered->stage[0].func);
@@ -693,7 +714,8 @@ static TrainPlan *plan_find(const PlanRequest *r, Buf *key, const RealList *real
     pthread_mutex_lock(&lab->lock);
     do {
         key->len = signature;
-        for (int i = 0; i < family->len; i++) buf_printf(key, "|%d=%.17g", family->index[i], reals->list.at[family->index[i]]);
+        for (int i = 0; i < family->len; i++)
+            buf_printf(key, "|%d=%.17g", family->index[i], reals->list.at[family->index[i]]);
         plan = cache_get(lab->plans, key->at, key->len, plan_make, (void *)(uintptr_t)r);
     } while (plan && !family_covers(family, plan));
     pthread_mutex_unlock(&lab->lock);
@@ -719,7 +741,8 @@ TrainPlan *plan_get(const PlanRequest *r, const double **settings) {
 /* "purpose/path/occurrence" -> the purpose's seed. */
 static uint64_t seed_of(const Seeds *seeds, const char *purpose, size_t length) {
     static const char *const name[] = {"init", "order", "dropout", "noise", "augment", "attack", "split"};
-    const uint64_t seed[] = {seeds->init, seeds->order, seeds->dropout, seeds->noise, seeds->augment, seeds->attack, seeds->split};
+    const uint64_t seed[] = {seeds->init,    seeds->order,  seeds->dropout, seeds->noise,
+                             seeds->augment, seeds->attack, seeds->split};
     for (int i = 0; i < COUNT(name); i++)
         if (strlen(name[i]) == length && strncmp(name[i], purpose, length) == 0) return seed[i];
     return seeds->noise;
@@ -731,7 +754,8 @@ const uint64_t *plan_keys(Eval *e, const TrainPlan *plan, const Seeds *seeds, ui
         const char *name = plan->key_names[i], *slash = strchr(name, '/'), *last = strrchr(name, '/');
         size_t length = slash ? (size_t)(slash - name) : strlen(name);
         char *purpose = arena_copy(e->arena, name, length);
-        char *path = slash && last > slash ? arena_copy(e->arena, slash + 1, (size_t)(last - slash - 1)) : arena_copy(e->arena, "", 0);
+        char *path = slash && last > slash ? arena_copy(e->arena, slash + 1, (size_t)(last - slash - 1))
+                                           : arena_copy(e->arena, "", 0);
         uint32_t occurrence = last ? (uint32_t)strtoul(last + 1, NULL, 10) : 0;
         key[i] = rng_key(seed_of(seeds, purpose, length), purpose, session, path, occurrence);
     }

@@ -1,8 +1,9 @@
 /* protocol.c -- standard(...), protocol(...), and the checks of an attack before it runs.
  *
- * `standard` is sealed: it alone is called AutoAttack, and it takes nothing but a norm and eps.  A protocol that takes its
- * list of attacks claims the same set-up and is held to it; any other runs as it is, under its label, if its attacks can tell
- * anything of the model at all.  A fn of (model, x, y) that gives another input is an attack as well. */
+ * `standard` is sealed: it alone is called AutoAttack, and it takes nothing but a norm and eps.  A protocol that takes
+ * its list of attacks claims the same set-up and is held to it; any other runs as it is, under its label, if its
+ * attacks can tell anything of the model at all.  A fn of (model, x, y) that gives another input is an attack as
+ * well. */
 #include "experiment/attacking.h"
 
 #include <math.h>
@@ -85,9 +86,11 @@ static AttackLoss loss_of(const Reader *r, const char **name) {
     return (AttackLoss)(BUILTIN_LOSSES + r->p->losses++);
 }
 
-static const struct { const char *name; AttackKind kind; } kinds[] = {
-    {"fgsm", KIND_FGSM}, {"pgd", KIND_PGD}, {"apgd", KIND_APGD}, {"apgd_targeted", KIND_APGD_TARGETED}, {"fab", KIND_FAB},
-    {"fab_targeted", KIND_FAB_TARGETED}, {"square", KIND_SQUARE}};
+static const struct { const char *name; AttackKind kind;
+} kinds[] = {{"fgsm", KIND_FGSM},    {"pgd", KIND_PGD},
+             {"apgd", KIND_APGD},    {"apgd_targeted", KIND_APGD_TARGETED},
+             {"fab", KIND_FAB},      {"fab_targeted", KIND_FAB_TARGETED},
+             {"square", KIND_SQUARE}};
 
 static const char *const norm_names[] = {"linf", "l2", "l1"};
 
@@ -100,7 +103,9 @@ static bool protocols_own(const Reader *r) {
         if (!(r->c->given >> i & 1)) continue;
         if (eps && v->kind == V_REAL) other = v->real != r->p->eps;
         if (norm && v->kind == V_CHOICE) other = strcmp(v->choice, norm_names[r->p->norm]) != 0;
-        if (other) diag_add(r->e->diags, D_E0703, r->span, "this attack has %s %s of its own; the protocol's counts: leave it out", eps ? "an" : "a", name);
+        if (other)
+            diag_add(r->e->diags, D_E0703, r->span,
+                     "this attack has %s %s of its own; the protocol's counts: leave it out", eps ? "an" : "a", name);
         if (other) return false;
     }
     return true;
@@ -112,7 +117,8 @@ static bool room_for(const Reader *r) {
     return false;
 }
 
-/* The program's own: eps and norm that are not given are the protocol's; one that stands there again draws other numbers. */
+/* The program's own: eps and norm that are not given are the protocol's; one that stands there again draws other
+ * numbers. */
 static bool read_own(Reader *r, Name norm) {
     Eval *e = r->e;
     Callable *own = arena_new_of(e->arena, Callable);
@@ -133,7 +139,8 @@ static bool read_own(Reader *r, Name norm) {
     }
     if (!protocols_own(r) || !room_for(r)) return false;
     int before = 0;
-    for (int i = 0; i < r->p->attacks; i++) before += r->p->attack[i].kind == KIND_OWN && r->p->own[i].callable->def == own->def;
+    for (int i = 0; i < r->p->attacks; i++)
+        before += r->p->attack[i].kind == KIND_OWN && r->p->own[i].callable->def == own->def;
     const char *name = before ? arena_printf(e->arena, "%s %d", own->def->name, before + 1) : own->def->name;
     r->p->owns++;
     r->p->own[r->p->attacks] = fn;
@@ -146,13 +153,18 @@ static bool read_attack(Reader *r) {
     AttackSpec spec = {.restarts = 1, .samples = 1};
     const char *loss = NULL;
     while (k < COUNT(kinds) && strcmp(kinds[k].name, r->c->def->name)) k++;
-    if (k == COUNT(kinds) || !r->c->def->library) return read_own(r, intern_text(r->e->session->names, norm_names[r->p->norm]));
+    if (k == COUNT(kinds) || !r->c->def->library)
+        return read_own(r, intern_text(r->e->session->names, norm_names[r->p->norm]));
     spec.kind = kinds[k].kind;
-    if (!count_of(r, "steps", 100, &spec.steps) || !count_of(r, "restarts", 1, &spec.restarts) || !count_of(r, "samples", 1, &spec.samples)
-        || !count_of(r, "targets", 9, &spec.targets) || !count_of(r, "queries", 5000, &spec.queries))
+    if (!count_of(r, "steps", 100, &spec.steps) || !count_of(r, "restarts", 1, &spec.restarts) ||
+        !count_of(r, "samples", 1, &spec.samples) || !count_of(r, "targets", 9, &spec.targets) ||
+        !count_of(r, "queries", 5000, &spec.queries))
         return false;
     const Value *step = setting(r, "step");
-    if (spec.kind == KIND_PGD) spec.step = step && step->kind == V_REAL ? step->real : step && step->kind == V_INT ? (double)step->integer : r->p->eps / 4;
+    if (spec.kind == KIND_PGD)
+        spec.step = step && step->kind == V_REAL  ? step->real
+                    : step && step->kind == V_INT ? (double)step->integer
+                                                  : r->p->eps / 4;
     if (!protocols_own(r) || !room_for(r)) return false;
     if (setting(r, "loss")) spec.loss = loss_of(r, &loss);
     spec.name = loss ? arena_printf(r->e->arena, "%s[%s]", kinds[k].name, loss) : kinds[k].name;
@@ -168,10 +180,14 @@ static bool read_attacks(Eval *e, ProtocolObject *p, const Value *value, Span sp
     }
     if (value->kind == V_CHOICE && strcmp(value->choice, "plus") == 0) { add_plus(p); return true; }
     if (value->kind == V_CHOICE && strcmp(value->choice, "rand") == 0) { add_rand(p); return true; }
-    if (value->kind == V_CALLABLE && strcmp(value->callable->def->name, "standard") == 0) { add_standard(p); return true; }
+    if (value->kind == V_CALLABLE && strcmp(value->callable->def->name, "standard") == 0) {
+        add_standard(p);
+        return true;
+    }
     Value ready;
     if (value->kind != V_CALLABLE || value->callable->what != DEF_FN) {
-        diag_add(e->diags, D_E0314, span, "attacks: is a list of attacks, or standard, plus, rand; this is %s", value_kind_name(value));
+        diag_add(e->diags, D_E0314, span, "attacks: is a list of attacks, or standard, plus, rand; this is %s",
+                 value_kind_name(value));
         return false;
     }
     if (!callable_ready(e, value, span, &ready)) return false;
@@ -180,7 +196,9 @@ static bool read_attacks(Eval *e, ProtocolObject *p, const Value *value, Span sp
 
 /* ---- the values ---- */
 
-static AttackNorm norm_named(Name name) { return strcmp(name, "linf") == 0 ? NORM_LINF : strcmp(name, "l2") == 0 ? NORM_L2 : NORM_L1; }
+static AttackNorm norm_named(Name name) {
+    return strcmp(name, "linf") == 0 ? NORM_LINF : strcmp(name, "l2") == 0 ? NORM_L2 : NORM_L1;
+}
 
 static bool protocol_eps(Eval *e, ProtocolObject *p, const BuiltinCall *call, int arg) {
     if (!value_as_real(e, &call->args[arg], call->arg_spans[arg], &p->eps)) return false;
@@ -191,10 +209,12 @@ static bool protocol_eps(Eval *e, ProtocolObject *p, const BuiltinCall *call, in
 
 static void protocol_name(Eval *e, ProtocolObject *p) {
     Buf text = {0};
-    buf_printf(&text, "protocol %s %s %.17g %d %d %.17g %.17g %d", p->label, norm_names[p->norm], p->eps, p->network, p->boxed, p->lo, p->hi, p->training);
+    buf_printf(&text, "protocol %s %s %.17g %d %d %.17g %.17g %d", p->label, norm_names[p->norm], p->eps, p->network,
+               p->boxed, p->lo, p->hi, p->training);
     for (int i = 0; i < p->attacks; i++) {
         const AttackSpec *a = &p->attack[i];
-        buf_printf(&text, "|%s %d %d %d %d %d %.17g ", a->name, a->steps, a->restarts, a->targets, a->samples, a->queries, a->step);
+        buf_printf(&text, "|%s %d %d %d %d %d %.17g ", a->name, a->steps, a->restarts, a->targets, a->samples,
+                   a->queries, a->step);
         if ((int)a->loss >= BUILTIN_LOSSES) value_identity(&p->loss[(int)a->loss - BUILTIN_LOSSES], &text);
         if (a->kind == KIND_OWN) value_identity(&p->own[i], &text);
     }
@@ -236,7 +256,8 @@ static bool builtin_protocol(Eval *e, const BuiltinCall *call, Value *out) {
     *p = (ProtocolObject){.object = {&protocol_class}, .label = a[0].text, .norm = norm_named(a[2].choice), .network = strcmp(a[4].choice, "network") == 0,
                           .training = strcmp(a[6].choice, "training") == 0};
     if (is_taken_label(p->label)) {
-        diag_hint(diag_add(e->diags, D_E0704, call->arg_spans[0], "only standard(...) is called AutoAttack"), "label: \"APGD, 20 samples\"");
+        diag_hint(diag_add(e->diags, D_E0704, call->arg_spans[0], "only standard(...) is called AutoAttack"),
+                  "label: \"APGD, 20 samples\"");
         return eval_fail(out);
     }
     if (!protocol_eps(e, p, call, 3) || !read_attacks(e, p, &a[1], call->arg_spans[1])) return eval_fail(out);
@@ -281,11 +302,14 @@ static void seen_range(const DataObject *data, double *lo, double *hi) {
 /* What holds for the published ensemble, whatever it is called. */
 static bool check_published(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data, Span span) {
     const NetInfo *info = model->info;
-    if (p->training && info->random) return fail(e, D_E0701, span, "mode: evaluation", "the model draws random numbers during the attack, as in training");
+    if (p->training && info->random)
+        return fail(e, D_E0701, span, "mode: evaluation",
+                    "the model draws random numbers during the attack, as in training");
     double lo = data->raw_lo, hi = data->raw_hi;
     if (p->network) seen_range(data, &lo, &hi);
     if (p->boxed && (fabs(p->lo - lo) > 1e-6 || fabs(p->hi - hi) > 1e-6))
-        return fail(e, D_E0702, span, "units: pixels", "box %g..%g, but these inputs lie in %g..%g", p->lo, p->hi, lo, hi);
+        return fail(e, D_E0702, span, "units: pixels", "box %g..%g, but these inputs lie in %g..%g", p->lo, p->hi, lo,
+                    hi);
     return e->mode != EVAL_CHECK || masked_check(e, model, span);
 }
 
@@ -294,48 +318,62 @@ static bool check_losses(Eval *e, const ProtocolObject *p, int64_t classes, Span
         AttackLoss loss = p->attack[i].kind == KIND_APGD_TARGETED ? ATTACK_DLR_TARGETED : p->attack[i].loss;
         int needed = loss == ATTACK_DLR_TARGETED ? 4 : loss == ATTACK_DLR ? 3 : 2;
         if (classes < needed)
-            return fail(e, D_E0708, span, NULL, "%s needs %d classes; here are %lld", loss == ATTACK_DLR ? "dlr" : "targeted dlr", needed, (long long)classes);
+            return fail(e, D_E0708, span, NULL, "%s needs %d classes; here are %lld",
+                        loss == ATTACK_DLR ? "dlr" : "targeted dlr", needed, (long long)classes);
     }
     return true;
 }
 
-/* E0707: one look at a model that draws random numbers tells of that draw alone.  An own attack may look as often as it likes. */
+/* E0707: one look at a model that draws random numbers tells of that draw alone.  An own attack may look as often as it
+ * likes. */
 static bool check_random(Eval *e, const ProtocolObject *p, const Model *model, Span span) {
     if (!p->training || !model->info->random) return true;
     for (int i = 0; i < p->attacks; i++)
         if (p->attack[i].kind != KIND_OWN && p->attack[i].samples < 2)
-            return fail(e, D_E0707, span, "attacks: rand, or apgd[samples: 20]", "the model draws random numbers during the attack; %s looks at it once",
-                        p->attack[i].name);
+            return fail(e, D_E0707, span, "attacks: rand, or apgd[samples: 20]",
+                        "the model draws random numbers during the attack; %s looks at it once", p->attack[i].name);
     return true;
 }
 
 static bool is_part(const DataObject *data) { return strchr(data->name, '[') != NULL; }
 
-bool protocol_check(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data, const BuiltinCall *call) {
+bool protocol_check(Eval *e, const ProtocolObject *p, const Model *model, const DataObject *data,
+                    const BuiltinCall *call) {
     Span with = call->arg_spans[1], on = call->arg_spans[2];
     const NetInfo *info = model->info;
     double lo = data->raw_lo, hi = data->raw_hi;
-    if (!data_has_classes(data)) return fail(e, D_E0314, on, NULL, "attacks are on classifiers: %s has no classes", data->name);
+    if (!data_has_classes(data))
+        return fail(e, D_E0314, on, NULL, "attacks are on classifiers: %s has no classes", data->name);
     if (info->output.shape.rank != 1 || info->output.shape.dim[0] != data->y.classes)
-        return fail(e, D_E0401, on, NULL, "the model gives %lld numbers for %lld classes", (long long)shape_size(&info->output.shape), (long long)data->y.classes);
+        return fail(e, D_E0401, on, NULL, "the model gives %lld numbers for %lld classes",
+                    (long long)shape_size(&info->output.shape), (long long)data->y.classes);
     int mark = diags_mark(e->diags);
     if (!data_same_values(e, model->data, data, on)) {
         const char *text = arena_printf(e->arena, "%s", e->diags->list.at[mark]->message);
         diags_discard(e->diags, mark);
         return fail(e, D_E0710, on, "the same normalize: for both", "%s", text);
     }
-    if (info->lo >= 0 && info->hi <= 1) return fail(e, D_E0705, with, "leave the last softmax out", "the model ends in probabilities; the losses of attacks need logits");
+    if (info->lo >= 0 && info->hi <= 1)
+        return fail(e, D_E0705, with, "leave the last softmax out",
+                    "the model ends in probabilities; the losses of attacks need logits");
     if (p->network) seen_range(data, &lo, &hi);
-    double inputs = (double)shape_size(&data->x.shape), longest = p->norm == NORM_LINF ? 1 : p->norm == NORM_L2 ? sqrt(inputs) : inputs;
+    double inputs = (double)shape_size(&data->x.shape), longest = p->norm == NORM_LINF ? 1
+                                                                  : p->norm == NORM_L2 ? sqrt(inputs)
+                                                                                       : inputs;
     if (hi > lo && p->eps > (hi - lo) * longest)
         return fail(e, D_E0703, with, p->network ? NULL : "8/255", "eps %g in a range of %g..%g", p->eps, lo, hi);
-    if (!check_losses(e, p, data->y.classes, with) || (p->published && !check_published(e, p, model, data, with))) return false;
+    if (!check_losses(e, p, data->y.classes, with) || (p->published && !check_published(e, p, model, data, with)))
+        return false;
     if (!check_random(e, p, model, with)) return false;
     if (e->mode != EVAL_CHECK) return true;
-    if (model->against_eps > 0 && !p->network && p->norm == norm_named(model->against_norm) && model->against_eps < p->eps * (1 - 1e-9))
-        diag_add(e->diags, D_W0711, with, "the model was trained against eps %g, and is attacked with %g", model->against_eps, p->eps);
-    if (model->data && model->data->train == data) diag_add(e->diags, D_W0709, on, "the model was trained on %s", data->name);
-    else if (is_part(data)) diag_add(e->diags, D_W0709, on, "a part: %s, %lld examples", data->name, (long long)data->size);
+    if (model->against_eps > 0 && !p->network && p->norm == norm_named(model->against_norm) &&
+        model->against_eps < p->eps * (1 - 1e-9))
+        diag_add(e->diags, D_W0711, with, "the model was trained against eps %g, and is attacked with %g",
+                 model->against_eps, p->eps);
+    if (model->data && model->data->train == data)
+        diag_add(e->diags, D_W0709, on, "the model was trained on %s", data->name);
+    else if (is_part(data))
+        diag_add(e->diags, D_W0709, on, "a part: %s, %lld examples", data->name, (long long)data->size);
     return true;
 }
 

@@ -106,10 +106,12 @@ static RowSet *row_set(Experiment *x, const Turn *turn, const BuiltinCall *call)
     for (int i = 0; i < labels->len; i++) {
         set->column[i] = labels->name[i];
         for (int k = 0; call->ast && k < call->ast->call.len; k++)
-            if (call->ast->call.args[k].label == labels->name[i]) set->measured[i] = ast_measures_time(call->ast->call.args[k].value);
+            if (call->ast->call.args[k].label == labels->name[i])
+                set->measured[i] = ast_measures_time(call->ast->call.args[k].value);
     }
     vec_push(x->arena, &x->sets, set);
-    for (int i = x->sets.len - 1; i > 0 && set_place(x->sets.at[i - 1]) > set_place(set); i--) {       /* in the order of the text */
+    for (int i = x->sets.len - 1; i > 0 && set_place(x->sets.at[i - 1]) > set_place(set);
+         i--) { /* in the order of the text */
         x->sets.at[i] = x->sets.at[i - 1];
         x->sets.at[i - 1] = set;
     }
@@ -138,8 +140,9 @@ static bool builtin_record(Eval *e, const BuiltinCall *call, Value *out) {
     return true;
 }
 
-/* A finished turn's row in the experiment's memory: plain values are copied, others keep their turn's arena.  The caller
- * holds the lock, or is alone; row_add then puts the copies among the rows of their set, in the order of the turns. */
+/* A finished turn's row in the experiment's memory: plain values are copied, others keep their turn's arena.  The
+ * caller holds the lock, or is alone; row_add then puts the copies among the rows of their set, in the order of the
+ * turns. */
 Row *row_settle(Experiment *x, const Row *row) {
     bool plain = true;
     Row *copy = arena_new_of(x->arena, Row);
@@ -171,7 +174,7 @@ void row_add(Experiment *x, Row *settled) {
 bool row_around(const Row *row) {
     for (const Turn *turn = row->turn ? row->turn->outer : NULL; turn; turn = turn->outer)
         for (int i = 0; i < turn->rows.len; i++)
-            if (turn->rows.at[i]->turn == turn) return true;             /* the others were recorded in turns inside it */
+            if (turn->rows.at[i]->turn == turn) return true; /* the others were recorded in turns inside it */
     return false;
 }
 
@@ -187,7 +190,9 @@ bool row_value(const Row *row, Name name, Value *out) {
     if (row_own(row, name, out)) return true;
     for (const Turn *turn = row->turn ? row->turn->outer : NULL; turn; turn = turn->outer)
         for (int i = 0; i < turn->rows.len; i++)
-            if (turn->rows.at[i]->set != row->set && turn->rows.at[i]->turn == turn && row_own(turn->rows.at[i], name, out)) return true;
+            if (turn->rows.at[i]->set != row->set && turn->rows.at[i]->turn == turn &&
+                row_own(turn->rows.at[i], name, out))
+                return true;
     return false;
 }
 
@@ -260,7 +265,8 @@ static void put_fields(Arena *arena, const char *name, const Value *value, Field
         return;
     }
     for (int i = 0; i < value->record->len; i++)
-        put_fields(arena, arena_printf(arena, "%s.%s", name, value->record->name[i]), &value->record->at[i], fields, n, most);
+        put_fields(arena, arena_printf(arena, "%s.%s", name, value->record->name[i]), &value->record->at[i], fields, n,
+                   most);
 }
 
 enum { MAX_FIELDS = 256, ROWS_SCRATCH = 1 << 20 };
@@ -270,7 +276,8 @@ static bool same_start(const Row *a, const Row *b) {
     for (int i = 0; i + 1 < a->set->keys; i++) {
         const Value *x = &a->key[i], *y = &b->key[i];
         bool number = x->kind == V_INT || x->kind == V_REAL;
-        if (x->label != y->label || x->kind != y->kind || (!x->label && !(number && x->integer == y->integer))) return false;
+        if (x->label != y->label || x->kind != y->kind || (!x->label && !(number && x->integer == y->integer)))
+            return false;
     }
     return true;
 }
@@ -296,7 +303,8 @@ static void put_row(RowWriter *w, const Row *row, bool measured) {
     if (!w->before || !same_start(row, w->before)) put_start(w, row);
     if (last >= 0) w->field[n++] = (Field){set->key[last], key_datum(w->scratch, &row->key[last])};
     for (int i = 0; i < set->columns; i++)
-        if (set->measured[i] == measured) put_fields(w->scratch, set->column[i], &row->column[i], w->field, &n, MAX_FIELDS);
+        if (set->measured[i] == measured)
+            put_fields(w->scratch, set->column[i], &row->column[i], w->field, &n, MAX_FIELDS);
     buf_put(&w->text, w->start.at, w->start.len);
     for (int i = 0; i < n; i++) {
         if (i) buf_text(&w->text, ",");
@@ -317,7 +325,8 @@ static bool records_file(Experiment *x, Eval *e, const char *name, bool measured
         for (int i = 0; i < set->columns; i++) has |= set->measured[i] == measured;
         for (int i = 0; has && i < set->rows.len; i++) {
             if (x->lab->options.shards)
-                buf_printf(places, "%s[%lld,%lld]", places->len ? "," : "", (long long)set_place(set), (long long)set->rows.at[i]->number);
+                buf_printf(places, "%s[%lld,%lld]", places->len ? "," : "", (long long)set_place(set),
+                           (long long)set->rows.at[i]->number);
             put_row(&w, set->rows.at[i], measured);
             if (arena_used(w.scratch) < ROWS_SCRATCH) continue;
             arena_free(w.scratch);
@@ -336,7 +345,8 @@ static bool records_file(Experiment *x, Eval *e, const char *name, bool measured
     return ok;
 }
 
-/* shard.json: which shard this is, and for each line of the two files its `record` (its place in the text) and number. */
+/* shard.json: which shard this is, and for each line of the two files its `record` (its place in the text) and
+ * number. */
 static bool shard_file(Experiment *x, Eval *e, const Buf *records, const Buf *measured) {
     const LabOptions *o = &x->lab->options;
     Buf text = {0};
@@ -352,7 +362,8 @@ static bool shard_file(Experiment *x, Eval *e, const Buf *records, const Buf *me
 
 bool records_write(Experiment *x, Eval *e) {
     Buf records = {0}, measured = {0};
-    bool ok = records_file(x, e, "records.jsonl", false, &records) && records_file(x, e, "measured.jsonl", true, &measured);
+    bool ok = records_file(x, e, "records.jsonl", false, &records) &&
+              records_file(x, e, "measured.jsonl", true, &measured);
     ok = ok && (!x->lab->options.shards || shard_file(x, e, &records, &measured));
     buf_free(&records);
     buf_free(&measured);

@@ -12,7 +12,8 @@ void model_hash(const Model *model, char hex[65]) {
         const Slot *slot = &model->info->layout.slot[i];
         sha256_add(&sha, slot->path, strlen(slot->path) + 1);
         sha256_add(&sha, slot->shape.dim, sizeof slot->shape.dim[0] * (size_t)slot->shape.rank);
-        sha256_add(&sha, (const char *)model->block + slot->offset, (size_t)shape_size(&slot->shape) * dtype_size(slot->dtype));
+        sha256_add(&sha, (const char *)model->block + slot->offset,
+                   (size_t)shape_size(&slot->shape) * dtype_size(slot->dtype));
     }
     if (info_strategies(model->info)) {
         Buf text = {0};
@@ -58,15 +59,17 @@ static Value curve_record(Eval *e, const Curve *curve) {
 
 /* ---- the run ---- */
 
-static const char *const run_fields[] = {"model", "curve", "seconds", "diverged", "interrupted", "hash", "train_loss", "valid_loss", "test_loss",
-                                         "train_accuracy", "valid_accuracy", "test_accuracy", NULL};
+static const char *const run_fields[] = {"model",          "curve",         "seconds",    "diverged",  "interrupted",
+                                         "hash",           "train_loss",    "valid_loss", "test_loss", "train_accuracy",
+                                         "valid_accuracy", "test_accuracy", NULL};
 
 /* Is this a column that such a run's curve has: train_, valid_ or test_ of a set that the data has? */
 static bool curve_has(const Run *run, Name field) {
     static const char *const parts[] = {"train", "valid", "test"};
     for (int i = 0; i < 3; i++) {
         size_t n = strlen(parts[i]);
-        if (strncmp(field, parts[i], n) == 0 && field[n] == '_' && field[n + 1]) return run->data && data_part(run->data, parts[i]);
+        if (strncmp(field, parts[i], n) == 0 && field[n] == '_' && field[n + 1])
+            return run->data && data_part(run->data, parts[i]);
     }
     return false;
 }
@@ -104,14 +107,17 @@ static void run_show(const Object *self, Buf *out) {
     const Curve *curve = &run->curve;
     if (!curve->rows) { buf_text(out, "a run"); return; }
     int last = curve->rows - 1;
-    buf_printf(out, run->seconds < 1 ? "%d epochs in %.3g ms" : "%d epochs in %.3g s", curve->epoch[last], run->seconds < 1 ? run->seconds * 1e3 : run->seconds);
+    buf_printf(out, run->seconds < 1 ? "%d epochs in %.3g ms" : "%d epochs in %.3g s", curve->epoch[last],
+               run->seconds < 1 ? run->seconds * 1e3 : run->seconds);
     for (int i = 0; i < curve->columns; i++)
-        if (isfinite(curve->column[i].at[last])) buf_printf(out, ", %s %.4f", curve->column[i].name, curve->column[i].at[last]);
+        if (isfinite(curve->column[i].at[last]))
+            buf_printf(out, ", %s %.4f", curve->column[i].name, curve->column[i].at[last]);
     if (run->diverged) buf_text(out, ", diverged");
     if (run->interrupted) buf_text(out, ", interrupted");
 }
 
-const ObjectClass run_class = {.name = "run", .fields = run_fields, .field = run_field, .identity = run_identity, .show = run_show};
+const ObjectClass run_class = {
+    .name = "run", .fields = run_fields, .field = run_field, .identity = run_identity, .show = run_show};
 
 /* ---- trained cells: the cell itself, holding the model's parameters ---- */
 

@@ -1,7 +1,7 @@
 /* save.c -- save(name, value): arrays as NumPy's files, in the experiment's folder.
  *
- * An array is NAME.npy; data is NAME.x.npy, in raw units, and NAME.y.npy.  In a loop the keys stand behind the name.  Files are
- * written whole or not at all: version 1, little-endian, rows first, numbers as they are in the program. */
+ * An array is NAME.npy; data is NAME.x.npy, in raw units, and NAME.y.npy.  In a loop the keys stand behind the name.
+ * Files are written whole or not at all: version 1, little-endian, rows first, numbers as they are in the program. */
 #include "experiment/experiment.h"
 
 enum { ARG_NAME, ARG_VALUE };
@@ -10,11 +10,13 @@ static void npy_text(const Tensor *t, Buf *out) {
     const char *descr = t->dtype == DT_F64 ? "<f8" : t->dtype == DT_F32 ? "<f4" : t->dtype == DT_BOOL ? "|b1" : "<i4";
     Buf head = {0};
     buf_printf(&head, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
-    for (int i = 0; i < t->shape.rank; i++) buf_printf(&head, "%s%lld%s", i ? " " : "", (long long)t->shape.dim[i], i + 1 < t->shape.rank || !i ? "," : "");
+    for (int i = 0; i < t->shape.rank; i++)
+        buf_printf(&head, "%s%lld%s", i ? " " : "", (long long)t->shape.dim[i], i + 1 < t->shape.rank || !i ? "," : "");
     buf_text(&head, "), }");
     while ((10 + head.len + 1) % 64) buf_text(&head, " ");
     buf_text(&head, "\n");
-    const unsigned char start[] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(head.len & 255), (unsigned char)(head.len >> 8)};
+    const unsigned char start[] = {
+        0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)(head.len & 255), (unsigned char)(head.len >> 8)};
     buf_put(out, (const char *)start, sizeof start);
     buf_put(out, head.at, head.len);
     buf_put(out, t->data, (size_t)shape_size(&t->shape) * dtype_size(t->dtype));
@@ -42,7 +44,8 @@ static bool own_name(Eval *e, Experiment *x, const BuiltinCall *call, bool *agai
         *again = x->saved.at[i].span.lo == call->span.lo;
         ok = *again;
     }
-    if (ok && !*again) vec_push(x->arena, &x->saved, ((SavedName){arena_copy(x->arena, name, strlen(name)), call->span}));
+    if (ok && !*again)
+        vec_push(x->arena, &x->saved, ((SavedName){arena_copy(x->arena, name, strlen(name)), call->span}));
     pthread_mutex_unlock(&x->lock);
     if (!ok) diag_add(e->diags, D_E0811, call->arg_spans[ARG_NAME], "two arrays are called \"%s\"", name);
     return ok;
@@ -51,7 +54,9 @@ static bool own_name(Eval *e, Experiment *x, const BuiltinCall *call, bool *agai
 /* Array i of a value, and how its file's name ends; NULL past the last one, or after a diagnostic. */
 static const char *part_of(Eval *e, const Value *value, int i, Span span, const Tensor **out) {
     static const char *const names[] = {".x.npy", ".y.npy"};
-    const DataObject *data = value->kind == V_OBJECT && value->object->class == &data_class ? (const DataObject *)value->object : NULL;
+    const DataObject *data = value->kind == V_OBJECT && value->object->class == &data_class
+                                 ? (const DataObject *)value->object
+                                 : NULL;
     if (i > (data != NULL)) return NULL;
     if (!data && value->kind == V_TENSOR) return *out = value->tensor, ".npy";
     if (!data) return value_as_tensor(e, value, DT_F64, span, out) ? ".npy" : NULL;
@@ -69,10 +74,14 @@ static const char *part_of(Eval *e, const Value *value, int i, Span span, const 
 
 static bool can_save(Eval *e, const BuiltinCall *call) {
     const Value *value = &call->args[ARG_VALUE];
-    const DataObject *data = value->kind == V_OBJECT && value->object->class == &data_class ? (const DataObject *)value->object : NULL;
-    bool number = value->kind == V_INT || value->kind == V_REAL || value->kind == V_BOOL || value->kind == V_LIST || value->kind == V_TENSOR;
+    const DataObject *data = value->kind == V_OBJECT && value->object->class == &data_class
+                                 ? (const DataObject *)value->object
+                                 : NULL;
+    bool number = value->kind == V_INT || value->kind == V_REAL || value->kind == V_BOOL || value->kind == V_LIST ||
+                  value->kind == V_TENSOR;
     if (value->kind == V_ABSTRACT || number || (data && !data->noise)) return true;
-    Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[ARG_VALUE], "save takes data or numbers; this is %s", value_kind_name(value));
+    Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[ARG_VALUE], "save takes data or numbers; this is %s",
+                          value_kind_name(value));
     diag_hint(diag, "the examples of an attack are a.examples");
     return false;
 }
@@ -88,7 +97,9 @@ static bool builtin_save(Eval *e, const BuiltinCall *call, Value *out) {
         return eval_fail(out);
     }
     Experiment *x = turn->experiment;
-    if (!name_of_file(e, call->args[ARG_NAME].text, call->arg_spans[ARG_NAME]) || !can_save(e, call) || !own_name(e, x, call, &again)) return eval_fail(out);
+    if (!name_of_file(e, call->args[ARG_NAME].text, call->arg_spans[ARG_NAME]) || !can_save(e, call) ||
+        !own_name(e, x, call, &again))
+        return eval_fail(out);
     if (e->mode == EVAL_CHECK || !x->folder || value->kind == V_ABSTRACT) return true;
     int keys = turn_keys(turn, NULL, NULL);
     Value *key = arena_array(e->arena, Value, keys + 1);
@@ -101,7 +112,9 @@ static bool builtin_save(Eval *e, const BuiltinCall *call, Value *out) {
         const char *file = arena_printf(e->arena, "%s%s", name, part);
         if (!put(e, path_join(e->arena, x->folder, file), t, call->span)) return eval_fail(out);
         pthread_mutex_lock(&x->lock);
-        if (!again) vec_push(x->arena, &x->files, arena_printf(x->arena, "%s%s%s", call->args[ARG_NAME].text, keys ? "-*" : "", part));
+        if (!again)
+            vec_push(x->arena, &x->files,
+                     arena_printf(x->arena, "%s%s%s", call->args[ARG_NAME].text, keys ? "-*" : "", part));
         pthread_mutex_unlock(&x->lock);
     }
     return e->diags->errors == errors || eval_fail(out);

@@ -1,8 +1,9 @@
 /* session.c -- sessions and schedules as checked records (LANGUAGE 4.10). */
 #include "experiment/train.h"
 
-static const char *const session_fields[] = {"learn", "fit", "to", "reset", "loss", "optimizer", "batch", "epochs", "stop",
-                                             "take", "cells", "against", "augment", "clip", "order", NULL};
+static const char *const session_fields[] = {"learn",   "fit",    "to",    "reset", "loss",  "optimizer",
+                                             "batch",   "epochs", "stop",  "take",  "cells", "against",
+                                             "augment", "clip",   "order", NULL};
 
 static bool is_none(const Value *value) { return !value || value->kind == V_NONE; }
 
@@ -54,7 +55,8 @@ static bool read_stop(Eval *e, SessionSpec *s, const Value *record, Span span) {
         s->patience = (int)n->integer;
         if (on_test(e, s->patience_measure, "stop", span)) return false;
         if (s->patience >= s->epochs)
-            diag_add(e->diags, D_W0611, span, "patience of %d epochs never ends a session of %lld", s->patience, (long long)s->epochs);
+            diag_add(e->diags, D_W0611, span, "patience of %d epochs never ends a session of %lld", s->patience,
+                     (long long)s->epochs);
     }
     if (take && take->kind == V_RECORD) {
         s->best_measure = measure_name(record_get(take, "best"));
@@ -70,7 +72,8 @@ static bool read_stop(Eval *e, SessionSpec *s, const Value *record, Span span) {
 /* `batch: all`: the bare name, as a choice or as the library's function of that name. */
 static bool names_all(const Value *value) {
     if (!value) return false;
-    if (value->kind == V_CALLABLE) return value->callable->def->library && strcmp(value->callable->def->name, "all") == 0;
+    if (value->kind == V_CALLABLE)
+        return value->callable->def->library && strcmp(value->callable->def->name, "all") == 0;
     return value->kind == V_CHOICE && strcmp(value->choice, "all") == 0;
 }
 
@@ -106,22 +109,33 @@ static bool session_read(Eval *e, const char *name, const Value *record, Span sp
     s->optimizer = given(record, "optimizer"); s->take = given(record, "take"); s->clip = given(record, "clip");
     s->augment = given(record, "augment"); s->against = given(record, "against"); s->cells = given(record, "cells");
     s->fit = given(record, "fit"); s->to = given(record, "to");
-    const char *missing = !s->learn && !s->fit ? "learn" : s->fit && !s->to ? "to" : !s->loss ? "loss" : !s->optimizer ? "optimizer" : NULL;
+    const char *missing = !s->learn && !s->fit ? "learn"
+                          : s->fit && !s->to   ? "to"
+                          : !s->loss           ? "loss"
+                          : !s->optimizer      ? "optimizer"
+                                               : NULL;
     if (missing) {
-        Diag *diag = diag_add(e->diags, D_E0606, span, strcmp(missing, "learn") ? "%s has no %s" : "say what %s learns: %s is missing",
-                              name, missing);
-        diag_hint(diag, "%s", strcmp(missing, "learn") == 0 ? "learn: all" : strcmp(missing, "to") == 0 ? "to: smooth_noise(over: -5..5, sigma: 1/3)" : strcmp(missing, "loss") == 0 ? "loss: mse" : "optimizer: adam[lr: 1e-3]");
+        Diag *diag = diag_add(e->diags, D_E0606, span,
+                              strcmp(missing, "learn") ? "%s has no %s" : "say what %s learns: %s is missing", name,
+                              missing);
+        diag_hint(diag, "%s",
+                  strcmp(missing, "learn") == 0  ? "learn: all"
+                  : strcmp(missing, "to") == 0   ? "to: smooth_noise(over: -5..5, sigma: 1/3)"
+                  : strcmp(missing, "loss") == 0 ? "loss: mse"
+                                                 : "optimizer: adam[lr: 1e-3]");
         return false;
     }
     if (s->fit && s->learn) {
-        diag_add(e->diags, D_E0314, span, "%s has both learn and fit: it trains the net, or the cells by themselves", name);
+        diag_add(e->diags, D_E0314, span, "%s has both learn and fit: it trains the net, or the cells by themselves",
+                 name);
         return false;
     }
     const Value *batch = given(record, "batch"), *order = given(record, "order");
     bool all = names_all(batch);
     if (!all && !read_count(e, s, batch, "batch", span, &s->batch)) return false;
     if (!read_count(e, s, given(record, "epochs"), "epochs", span, &s->epochs)) return false;
-    if (s->clip && !(s->clip->kind == V_ABSTRACT || (value_as_real(e, s->clip, span, &s->clip_norm) && s->clip_norm > 0))) {
+    if (s->clip &&
+        !(s->clip->kind == V_ABSTRACT || (value_as_real(e, s->clip, span, &s->clip_norm) && s->clip_norm > 0))) {
         diag_add(e->diags, D_E0314, span, "clip of %s is a number above zero: the largest norm of the gradient", name);
         return false;
     }
@@ -133,7 +147,8 @@ static bool session_read(Eval *e, const char *name, const Value *record, Span sp
 bool schedule_read(Eval *e, const Value *with, Span span, Schedule *out) {
     *out = (Schedule){0};
     if (with->kind != V_RECORD) {
-        diag_add(e->diags, D_E0314, span, "with: takes a session or a record of sessions; this is %s", value_kind_name(with));
+        diag_add(e->diags, D_E0314, span, "with: takes a session or a record of sessions; this is %s",
+                 value_kind_name(with));
         return false;
     }
     bool single = is_session(with);

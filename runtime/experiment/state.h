@@ -1,7 +1,7 @@
 /* state.h -- the bytes of a run's states: what its files in OUT/runs/HASH are made of (checkpoint.c, kept.c).
  *
- * A file begins with a line that names it, format and semantics (u32); then come fields that are numbers of 8 bytes, or texts
- * and blocks with their length before them; it ends with the SHA-256 of all that as 64 digits.  Little-endian. */
+ * A file begins with a line that names it, format and semantics (u32); then come fields that are numbers of 8 bytes, or
+ * texts and blocks with their length before them; it ends with the SHA-256 of all that as 64 digits.  Little-endian. */
 #ifndef NIN_STATE_H
 #define NIN_STATE_H
 

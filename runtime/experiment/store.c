@@ -1,8 +1,9 @@
 /* store.c -- runs on disk: OUT/runs/HASH/ with weights.safetensors and curve.json, found again by the same call.
  *
  * Each session's end has a folder of its own (TrainRequest.chain), so that any schedule with the same beginning goes on
- * from there.  The names of sessions are not part of what is stored: curve.json has them for people.  A run that is cheaper to compute again than to read (a whole training loop of a neuron) is stored only where its model
- * is recorded.  A folder is complete once curve.json is there: it is written last. */
+ * from there.  The names of sessions are not part of what is stored: curve.json has them for people.  A run that is
+ * cheaper to compute again than to read (a whole training loop of a neuron) is stored only where its model is recorded.
+ *  A folder is complete once curve.json is there: it is written last. */
 #include "experiment/state.h"
 #include "experiment/strategy.h"
 #include "data/safetensors.h"
@@ -75,7 +76,8 @@ static bool column_stored(const char *name) {
 
 static json_t *curve_json(const Run *run) {
     const Curve *c = &run->curve;
-    json_t *root = json_object(), *columns = json_object(), *session = json_array(), *number = json_array(), *epoch = json_array();
+    json_t *root = json_object(), *columns = json_object(), *session = json_array(), *number = json_array(),
+           *epoch = json_array();
     for (int i = 0; i < c->rows; i++) {
         json_array_append_new(session, json_string(c->session_name[i]));
         json_array_append_new(number, json_integer(c->session[i]));
@@ -98,7 +100,8 @@ static json_t *curve_json(const Run *run) {
 
 static bool curve_read(Eval *e, const char *path, Run *run) {
     json_error_t error;
-    json_t *root = json_load_file(path, 0, &error), *columns = json_object_get(root, "columns"), *epoch = json_object_get(root, "epoch");
+    json_t *root = json_load_file(path, 0, &error), *columns = json_object_get(root, "columns"),
+           *epoch = json_object_get(root, "epoch");
     json_t *session = json_object_get(root, "session"), *number = json_object_get(root, "number");
     int rows = (int)json_array_size(epoch), count = (int)json_object_size(columns);
     bool ok = rows && json_array_size(session) == (size_t)rows && json_array_size(number) == (size_t)rows
@@ -169,7 +172,8 @@ static void curve_relabel(Eval *e, const Schedule *schedule, Curve *c) {
             before = c->session_name[i];
             const char *part = strchr(before, ' ');
             bool known = c->session[i] >= 1 && c->session[i] <= schedule->sessions;
-            name = known ? arena_printf(e->arena, "%s%s", schedule->session[c->session[i] - 1].name, part ? part : "") : before;
+            name = known ? arena_printf(e->arena, "%s%s", schedule->session[c->session[i] - 1].name, part ? part : "")
+                         : before;
         }
         c->session_name[i] = name;
     }

@@ -31,7 +31,8 @@ static bool box_of_region(Eval *e, const Value *over, int arity, const char *wha
     memcpy(s->lo, region->lo, sizeof s->lo);
     memcpy(s->hi, region->hi, sizeof s->hi);
     if (region->bins->axes == arity) return true;
-    diag_add(e->diags, D_E0613, span, "%s needs a region of %d argument%s; this one has %d", what, arity, arity == 1 ? "" : "s", region->bins->axes);
+    diag_add(e->diags, D_E0613, span, "%s needs a region of %d argument%s; this one has %d", what, arity,
+             arity == 1 ? "" : "s", region->bins->axes);
     return false;
 }
 
@@ -45,7 +46,8 @@ bool box_read(Eval *e, const Value *over, int arity, const char *what, Span span
         s->hi[j] = 1;
         if (over->kind == V_ABSTRACT || (fits && range->kind == V_ABSTRACT)) continue;
         if (fits && range_ends(range, &s->lo[j], &s->hi[j])) continue;
-        Diag *diag = diag_add(e->diags, D_E0613, span, "%s needs a box of %d range%s; this is %s", what, arity, arity == 1 ? "" : "s",
+        Diag *diag = diag_add(e->diags, D_E0613, span, "%s needs a box of %d range%s; this is %s", what, arity,
+                              arity == 1 ? "" : "s",
                               list ? arena_printf(e->arena, "a list of %d", over->list->len) : value_kind_name(over));
         diag_hint(diag, "over: [-4..4, -4..4], one range for each argument");
         return false;
@@ -64,8 +66,8 @@ static bool read_grid(Eval *e, const Callable *c, int arity, Span span, Strategy
     s->kind = STRATEGY_GRID;
     s->nodes = nodes->kind == V_INT ? nodes->integer : 2;
     if (s->nodes < 2 || s->nodes > most) {
-        diag_add(e->diags, D_E0613, span, "a grid of %d argument%s has 2 to %lld nodes along each; this has %lld", arity, arity == 1 ? "" : "s",
-                 (long long)most, (long long)s->nodes);
+        diag_add(e->diags, D_E0613, span, "a grid of %d argument%s has 2 to %lld nodes along each; this has %lld",
+                 arity, arity == 1 ? "" : "s", (long long)most, (long long)s->nodes);
         return false;
     }
     return is_word(over, "auto") || box_read(e, over, arity, "grid", span, s);
@@ -79,7 +81,8 @@ static bool read_fit(Eval *e, const Callable *c, int arity, Span span, Strategy 
     s->rational = strcmp(c->def->name, "rational_fit") == 0;
     s->degree = (int)(d < 1 || d > FIT_TERMS ? 0 : d);
     if (!s->degree || !fit_terms(arity, s->degree, exponent)) {
-        diag_add(e->diags, D_E0613, span, "a fit has a degree from 1 and at most %d terms; this has degree %lld", FIT_TERMS, (long long)d);
+        diag_add(e->diags, D_E0613, span, "a fit has a degree from 1 and at most %d terms; this has degree %lld",
+                 FIT_TERMS, (long long)d);
         return false;
     }
     return box_read(e, setting_of(c, "over"), arity, c->def->name, span, s);
@@ -90,7 +93,9 @@ static bool read_table(Eval *e, const Callable *c, int arity, Span span, Strateg
     const Value *error = setting_of(c, "error"), *outside = setting_of(c, "outside");
     s->kind = STRATEGY_TABLE;
     s->error = error->kind == V_REAL ? error->real : error->kind == V_INT ? (double)error->integer : 1;
-    s->outside = is_word(outside, "clamp") ? OUTSIDE_CLAMP : is_word(outside, "linear") ? OUTSIDE_LINEAR : OUTSIDE_EXACT;
+    s->outside = is_word(outside, "clamp")    ? OUTSIDE_CLAMP
+                 : is_word(outside, "linear") ? OUTSIDE_LINEAR
+                                              : OUTSIDE_EXACT;
     if (!(s->error > 0 && isfinite(s->error))) {
         diag_add(e->diags, D_E0613, span, "a table has an error above 0; this has %g", s->error);
         return false;
@@ -101,7 +106,8 @@ static bool read_table(Eval *e, const Callable *c, int arity, Span span, Strateg
 bool strategy_read_callable(Eval *e, const Callable *c, int arity, const char *cell, Span span, Strategy *s) {
     const char *name = c->def->name;
     if (arity > STRATEGY_ARGUMENTS) {
-        diag_add(e->diags, D_E0613, span, "%s needs 1 to %d arguments; %s has %d", name, STRATEGY_ARGUMENTS, cell, arity);
+        diag_add(e->diags, D_E0613, span, "%s needs 1 to %d arguments; %s has %d", name, STRATEGY_ARGUMENTS, cell,
+                 arity);
         return false;
     }
     if (strcmp(name, "grid") == 0) return read_grid(e, c, arity, span, s);
@@ -118,14 +124,17 @@ static bool names_strategy(const Value *value) {
 }
 
 static bool not_a_strategy(Eval *e, const Value *value, Span span) {
-    Diag *diag = diag_add(e->diags, D_E0314, span, "a strategy of cells is exact, as_given, grid[64] ..., or a record of them by cell; this is %s",
-                          value_kind_name(value));
+    Diag *diag = diag_add(
+        e->diags, D_E0314, span,
+        "a strategy of cells is exact, as_given, grid[64] ..., or a record of them by cell; this is %s",
+        value_kind_name(value));
     if (value->kind == V_CALLABLE) diag_hint(diag, "cells: grid[64]");
     return false;
 }
 
 /* *out NULL: exact, or as_given where *given. */
-static bool strategy_read(Eval *e, const Value *value, const NetCell *cell, Span span, const Strategy **out, bool *given) {
+static bool strategy_read(Eval *e, const Value *value, const NetCell *cell, Span span, const Strategy **out,
+                          bool *given) {
     *out = NULL;
     *given = is_word(value, "as_given");
     if (*given || is_word(value, "exact") || value->kind == V_ABSTRACT || value->kind == V_NONE) return true;
@@ -314,7 +323,8 @@ void strategies_still(const NetInfo *info, bool *learn) {
         size_t length = strlen(c->path);
         for (int i = 0; i < info->params && c->strategy->kind != STRATEGY_GRID; i++) {
             const char *path = info->param[i].path;
-            if (strncmp(path, c->path, length) == 0 && path[length] == '.' && strcmp(path + length, ".fit") != 0) learn[i] = false;
+            if (strncmp(path, c->path, length) == 0 && path[length] == '.' && strcmp(path + length, ".fit") != 0)
+                learn[i] = false;
         }
     }
 }
@@ -353,12 +363,13 @@ static void boxes_take(Model *model, const TrainPlan *plan, const char *block, b
         size_t length = strlen(path);
         if (slot < 0 || !info->param[i].state || length < 4 || strcmp(path + length - 4, ".box") != 0) continue;
         const Slot *s = &plan->program->layout.slot[slot];
-        box_join((char *)model->block + info->param[i].offset, block + s->offset, s->dtype, shape_size(&s->shape), first);
+        box_join((char *)model->block + info->param[i].offset, block + s->offset, s->dtype, shape_size(&s->shape),
+                 first);
     }
 }
 
-bool boxes_find(Eval *e, Model *model, const PlanRequest *request, const Feed *asked, const Seeds *seeds, uint32_t session,
-                int64_t steps, Span span) {
+bool boxes_find(Eval *e, Model *model, const PlanRequest *request, const Feed *asked, const Seeds *seeds,
+                uint32_t session, int64_t steps, Span span) {
     PlanRequest r = *request;
     const double *settings;
     r.boxes = true;
@@ -386,7 +397,8 @@ static bool boxes_of_data(Eval *e, Model *model, Span span) {
     enum { BATCH = 1024 };
     const DataObject *data = model->data ? data_part(model->data, "train") : NULL;
     if (!data) {
-        Diag *diag = diag_add(e->diags, D_E0613, span, "this model was trained on no data that a grid could take its box from");
+        Diag *diag = diag_add(e->diags, D_E0613, span,
+                              "this model was trained on no data that a grid could take its box from");
         diag_hint(diag, "grid[64, over: [-4..4, -4..4]]");
         return false;
     }
@@ -406,7 +418,8 @@ static bool builtin_replace(Eval *e, const BuiltinCall *call, Value *out) {
     if (of->kind == V_ERROR) return eval_fail(out);
     if (of->kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
     if (of->kind != V_OBJECT || of->object->class != &model_class) {
-        Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[0], "this must be a model; it is %s", value_kind_name(of));
+        Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[0], "this must be a model; it is %s",
+                              value_kind_name(of));
         if (of->kind == V_OBJECT && of->object->class == &run_class) diag_hint(diag, "run.model");
         return eval_fail(out);
     }

@@ -27,8 +27,13 @@ bool box_read(Eval *e, const Value *over, int arity, const char *what, Span span
 bool strategy_read_callable(Eval *e, const Callable *c, int arity, const char *cell, Span span, Strategy *s);
 
 /* ---- stand_in.c: fits ---- */
-/* The cell at the points of a fit: an even grid of its box, or the middles of a region's bins, weighed by their counts. */
-typedef struct Samples { int arguments; int64_t n; double *x[STRATEGY_ARGUMENTS], *y, *weight; } Samples;    /* weight NULL: 1 */
+/* The cell at the points of a fit: an even grid of its box, or the middles of a region's bins, weighed by their
+ * counts. */
+typedef struct Samples {
+    int arguments;
+    int64_t n;
+    double *x[STRATEGY_ARGUMENTS], *y, *weight;
+} Samples;                                                                            /* weight NULL: 1 */
 void samples_place(Eval *e, const Strategy *s, int arguments, Samples *out);          /* without y */
 bool samples_take(Eval *e, const Value *cell, const Strategy *s, int arguments, Span span, Samples *out);
 /* s->coefficients and s->r2. */
@@ -39,7 +44,7 @@ double fit_value(const Strategy *s, int arguments, const double *x);
 
 /* Automatic boxes of grids from exact forward passes: `steps` steps of the request's data and mode. */
 bool has_boxes(const NetInfo *info);
-bool boxes_find(Eval *e, Model *model, const PlanRequest *request, const Feed *feed, const Seeds *seeds, uint32_t session,
-                int64_t steps, Span span);
+bool boxes_find(Eval *e, Model *model, const PlanRequest *request, const Feed *feed, const Seeds *seeds,
+                uint32_t session, int64_t steps, Span span);
 
 #endif

@@ -62,7 +62,8 @@ static Making making(Eval *e, const BuiltinCall *call, const char *name, Synthet
 
 static bool builtin_two_spirals(Eval *e, const BuiltinCall *call, Value *out) {
     Making m = making(e, call, "two_spirals", SYNTHETIC_SPIRALS);
-    return (real_at(&m, 1, &m.set.turns) && real_at(&m, 2, &m.set.noise) && parts_at(&m, 3) && make(&m, out)) || eval_fail(out);
+    return (real_at(&m, 1, &m.set.turns) && real_at(&m, 2, &m.set.noise) && parts_at(&m, 3) && make(&m, out)) ||
+           eval_fail(out);
 }
 
 static bool builtin_moons(Eval *e, const BuiltinCall *call, Value *out) {
@@ -72,14 +73,17 @@ static bool builtin_moons(Eval *e, const BuiltinCall *call, Value *out) {
 
 static bool builtin_circles(Eval *e, const BuiltinCall *call, Value *out) {
     Making m = making(e, call, "circles", SYNTHETIC_CIRCLES);
-    return (real_at(&m, 1, &m.set.factor) && real_at(&m, 2, &m.set.noise) && parts_at(&m, 3) && make(&m, out)) || eval_fail(out);
+    return (real_at(&m, 1, &m.set.factor) && real_at(&m, 2, &m.set.noise) && parts_at(&m, 3) && make(&m, out)) ||
+           eval_fail(out);
 }
 
 static bool builtin_blobs(Eval *e, const BuiltinCall *call, Value *out) {
     Making m = making(e, call, "blobs", SYNTHETIC_BLOBS);
     int64_t classes = call->args[1].integer, features = call->args[2].integer;
-    if (classes < 2 || classes > MOST_FEATURES) return refuse(&m, 1, "blobs has from 2 to 4096 classes") || eval_fail(out);
-    if (features < 1 || features > MOST_FEATURES) return refuse(&m, 2, "blobs has from 1 to 4096 features") || eval_fail(out);
+    if (classes < 2 || classes > MOST_FEATURES)
+        return refuse(&m, 1, "blobs has from 2 to 4096 classes") || eval_fail(out);
+    if (features < 1 || features > MOST_FEATURES)
+        return refuse(&m, 2, "blobs has from 1 to 4096 features") || eval_fail(out);
     m.set.classes = (int)classes, m.set.features = (int)features;
     return (real_at(&m, 3, &m.set.noise) && parts_at(&m, 4) && make(&m, out)) || eval_fail(out);
 }
@@ -95,7 +99,8 @@ static bool builtin_parity(Eval *e, const BuiltinCall *call, Value *out) {
     m.set.features = (int)bits;
     if (!parts_at(&m, 2)) return eval_fail(out);
     int64_t all = m.set.all ? INT64_C(1) << bits : 0;
-    if (m.set.all && (m.valid < 0 || m.test < 0 || m.valid > all || m.test > all)) return refuse(&m, 0, "there are fewer patterns") || eval_fail(out);
+    if (m.set.all && (m.valid < 0 || m.test < 0 || m.valid > all || m.test > all))
+        return refuse(&m, 0, "there are fewer patterns") || eval_fail(out);
     m.points = m.set.all ? all - m.valid - m.test : points->integer;
     return make(&m, out);
 }
@@ -105,6 +110,10 @@ static bool builtin_noisy_xor(Eval *e, const BuiltinCall *call, Value *out) {
     return (real_at(&m, 1, &m.set.noise) && parts_at(&m, 2) && make(&m, out)) || eval_fail(out);
 }
 
-const BuiltinRow builtins_synthetic[] = {
-    {"two_spirals", builtin_two_spirals}, {"moons", builtin_moons}, {"circles", builtin_circles}, {"blobs", builtin_blobs},
-    {"parity", builtin_parity}, {"noisy_xor", builtin_noisy_xor}, {NULL, NULL}};
+const BuiltinRow builtins_synthetic[] = {{"two_spirals", builtin_two_spirals},
+                                         {"moons", builtin_moons},
+                                         {"circles", builtin_circles},
+                                         {"blobs", builtin_blobs},
+                                         {"parity", builtin_parity},
+                                         {"noisy_xor", builtin_noisy_xor},
+                                         {NULL, NULL}};

@@ -8,7 +8,9 @@
 
 enum { MAX_BY = 16, MAX_COLUMNS = 48 };
 
-static void table_identity(const Object *self, Buf *out) { buf_printf(out, "table %s", ((const TableObject *)self)->name); }
+static void table_identity(const Object *self, Buf *out) {
+    buf_printf(out, "table %s", ((const TableObject *)self)->name);
+}
 const ObjectClass table_class = {.name = "table", .identity = table_identity};
 
 bool name_of_file(Eval *e, const char *name, Span span) {
@@ -31,7 +33,9 @@ bool report_name(Eval *e, Experiment *x, const char *name, Span span) {
 
 typedef struct Making {
     Eval *e; Experiment *x; const BuiltinCall *call; const char *name;
-    Compiled *by[MAX_BY], *column[MAX_COLUMNS], *where; Name by_name[MAX_BY], column_name[MAX_COLUMNS]; int bys, columns;
+    Compiled *by[MAX_BY], *column[MAX_COLUMNS], *where;
+    Name by_name[MAX_BY], column_name[MAX_COLUMNS];
+    int bys, columns;
     RowSet *rows; Group all, *groups; int group_count;
 } Making;
 
@@ -97,14 +101,21 @@ static bool making_set(Making *m, RowSet *set) {
 
 /* A statistics record shows its parts: k of n; the mean and its interval; p. */
 static Datum cell_datum(Arena *arena, const Value *value) {
-    const Value *k = value->kind == V_RECORD ? record_get(value, "k") : NULL, *n = value->kind == V_RECORD ? record_get(value, "n") : NULL;
-    const Value *p = value->kind == V_RECORD ? record_get(value, "p") : NULL, *mean = value->kind == V_RECORD ? record_get(value, "mean") : NULL;
-    const Value *low = value->kind == V_RECORD ? record_get(value, "low") : NULL, *high = value->kind == V_RECORD ? record_get(value, "high") : NULL;
+    const Value *k = value->kind == V_RECORD ? record_get(value, "k") : NULL,
+                *n = value->kind == V_RECORD ? record_get(value, "n") : NULL;
+    const Value *p = value->kind == V_RECORD ? record_get(value, "p") : NULL,
+                *mean = value->kind == V_RECORD ? record_get(value, "mean") : NULL;
+    const Value *low = value->kind == V_RECORD ? record_get(value, "low") : NULL,
+                *high = value->kind == V_RECORD ? record_get(value, "high") : NULL;
     const Value *rank = value->kind == V_RECORD ? record_get(value, "rank_p") : NULL;
-    if (k && n && p) return datum_text(arena_printf(arena, "%lld of %lld, two-sided p = %.3g", (long long)k->integer, (long long)n->integer, p->real));
+    if (k && n && p)
+        return datum_text(arena_printf(arena, "%lld of %lld, two-sided p = %.3g", (long long)k->integer,
+                                       (long long)n->integer, p->real));
     if (mean && low && high && p && rank)
-        return datum_text(arena_printf(arena, "%.4g [%.4g, %.4g], p = %.3g, ranks %.3g", mean->real, low->real, high->real, p->real, rank->real));
-    if (mean && low && high) return datum_text(arena_printf(arena, "%.4g [%.4g, %.4g]", mean->real, low->real, high->real));
+        return datum_text(arena_printf(arena, "%.4g [%.4g, %.4g], p = %.3g, ranks %.3g", mean->real, low->real,
+                                       high->real, p->real, rank->real));
+    if (mean && low && high)
+        return datum_text(arena_printf(arena, "%.4g [%.4g, %.4g]", mean->real, low->real, high->real));
     if (mean && p) return datum_text(arena_printf(arena, "%.4g, p = %.3g", mean->real, p->real));
     return value_datum(arena, value);
 }
@@ -130,9 +141,11 @@ static bool table_show(Making *m, const RowSet *set) {
     for (int i = 0; i < set->columns; i++) names[set->keys + i] = set->column[i];
     for (int r = 0; r < set->rows.len; r++) {
         for (int i = 0; i < set->keys; i++) at[r * width + i] = key_datum(arena, &set->rows.at[r]->key[i]);
-        for (int i = 0; i < set->columns; i++) at[r * width + set->keys + i] = cell_datum(arena, &set->rows.at[r]->column[i]);
+        for (int i = 0; i < set->columns; i++)
+            at[r * width + set->keys + i] = cell_datum(arena, &set->rows.at[r]->column[i]);
     }
-    Table table = {.title = m->name, .keys = set->keys, .columns = width, .rows = set->rows.len, .name = names, .at = at};
+    Table table = {
+        .title = m->name, .keys = set->keys, .columns = width, .rows = set->rows.len, .name = names, .at = at};
     const LabOptions *o = &m->x->lab->options;
     Buf text = {0};
     TableStyle style = {.width = o->width, .rows = 40, .bold = o->bold};
@@ -157,7 +170,8 @@ static bool builtin_table(Eval *e, const BuiltinCall *call, Value *out) {
     if (e->mode == EVAL_CHECK) return true;
     loop_flush(m.x, turn);
     object->set = arena_new_of(m.x->arena, RowSet);
-    if (!making_read(&m) || !making_rows(&m) || !making_set(&m, object->set) || !table_show(&m, object->set)) return eval_fail(out);
+    if (!making_read(&m) || !making_rows(&m) || !making_set(&m, object->set) || !table_show(&m, object->set))
+        return eval_fail(out);
     return true;
 }
 

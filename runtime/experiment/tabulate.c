@@ -56,7 +56,8 @@ static bool guess_rounding(Tabling *q) {
 
 /* ---- how fine it must be ---- */
 
-/* Cells of one depth: numbers along each argument, m << depth of them.  Of all that there are, `share` were looked at. */
+/* Cells of one depth: numbers along each argument, m << depth of them.  Of all that there are, `share` were looked
+ * at. */
 typedef struct Cells { uint32_t *at; int64_t n; double share; } Cells;
 /* worst: by depth, the largest difference met; failed: by depth, those too far off; leaves: how many cells are needed.
  * open: more than were looked at. */
@@ -175,7 +176,9 @@ static void find_levels(const Tree *tree, int k, int b, uint8_t *level) {
         }
 }
 
-static int64_t block_count(int k, int64_t along) { return k == 1 ? along : k == 2 ? along * along : along * along * along; }
+static int64_t block_count(int k, int64_t along) {
+    return k == 1 ? along : k == 2 ? along * along : along * along * along;
+}
 
 static double bytes_of(const Tabling *t) {
     return (double)table_values(t) * (t->p->precision == DT_F64 ? 8 : 4) + 4 * (double)t->all;

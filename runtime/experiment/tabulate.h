@@ -36,7 +36,8 @@ double table_value(const Tabling *t, const double *form, double *off);
 typedef enum ProofEnd { PROOF_DONE, PROOF_FAILED, PROOF_LONG, PROOF_ERROR } ProofEnd;
 ProofEnd table_prove(Tabling *t);
 int64_t table_values(const Tabling *t);
-/* All values as they lie in memory and the first of each block; *off: most that one is off, *reading: what reading rounds. */
+/* All values as they lie in memory and the first of each block; *off: most that one is off, *reading: what reading
+ * rounds. */
 bool table_fill(Tabling *t, double *value, int32_t *index, double *off, double *reading);
 
 #endif

@@ -33,15 +33,16 @@ static bool texture_read(Eval *e, const char *path, int height, int width, Span 
     char *bytes, *error = NULL;
     size_t length;
     Picture picture;
-    if (!file_read(e->arena, path, LARGEST, &bytes, &length, &error) || !read_picture(e->arena, path, bytes, length, &picture, &error)) {
+    if (!file_read(e->arena, path, LARGEST, &bytes, &length, &error) ||
+        !read_picture(e->arena, path, bytes, length, &picture, &error)) {
         diag_add(e->diags, D_E0601, span, "%s", error);
         return false;
     }
     sha256_add(all, bytes, length);
     *out = (FrostTexture){picture.height, picture.width, picture.rgb};
     if ((picture.height + 2) / 5 > height && (picture.width + 2) / 5 > width) return true;
-    diag_add(e->diags, D_E0712, span, "%s is %d x %d; a texture for images of %d x %d has %d x %d or more", strrchr(path, '/') + 1, picture.height, picture.width,
-             height, width, 5 * height + 3, 5 * width + 3);
+    diag_add(e->diags, D_E0712, span, "%s is %d x %d; a texture for images of %d x %d has %d x %d or more",
+             strrchr(path, '/') + 1, picture.height, picture.width, height, width, 5 * height + 3, 5 * width + 3);
     return false;
 }
 
@@ -49,7 +50,8 @@ static void note_textures(Eval *e, const char *folder, const Textures *t) {
     Experiment *x = lab_of(e)->experiment;
     bool known = false;
     if (!x) return;
-    const char *note = arena_printf(e->arena, "frost by %d texture%s of %s, sha256 %s", t->n, t->n == 1 ? "" : "s", folder, t->hash);
+    const char *note = arena_printf(e->arena, "frost by %d texture%s of %s, sha256 %s", t->n, t->n == 1 ? "" : "s",
+                                    folder, t->hash);
     pthread_mutex_lock(&x->lock);
     for (int i = 0; i < x->strategies.len; i++) known |= strcmp(x->strategies.at[i], note) == 0;
     if (!known) vec_push(x->arena, &x->strategies, arena_copy(x->arena, note, strlen(note)));
@@ -67,7 +69,9 @@ bool textures_read(Eval *e, const char *folder, int height, int width, Span span
     sha256_start(&all);
     if (!ok) diag_add(e->diags, D_E0601, span, "there is no .png and no .jpg file in %s", path);
     for (int i = 0; i < files; i++) {
-        if (ok && out->n < MOST_TEXTURES) ok = texture_read(e, path_join(e->arena, path, entry[i]->d_name), height, width, span, &all, &out->at[out->n++]);
+        if (ok && out->n < MOST_TEXTURES)
+            ok = texture_read(e, path_join(e->arena, path, entry[i]->d_name), height, width, span, &all,
+                              &out->at[out->n++]);
         free(entry[i]);
     }
     if (files >= 0) free(entry);

@@ -205,9 +205,13 @@ void training_feed(Training *t, Feed *feed, int64_t epoch) {
     Lab *lab = lab_of(t->e);
     DType precision = t->info->precision;
     *feed = (Feed){.rows = {data_rows(lab, data, 0, precision), data_rows(lab, data, 1, precision)},
-                   .examples = data->size, .batch = t->batch, .settings = t->settings, .keys = t->keys, .order_epoch = epoch,
+                   .examples = data->size,
+                   .batch = t->batch,
+                   .settings = t->settings,
+                   .keys = t->keys,
+                   .order_epoch = epoch,
                    .series_first = t->series_from};
-    if (t->s->batch && !t->s->given_order) {                             /* batch: all takes the examples as they stand */
+    if (t->s->batch && !t->s->given_order) { /* batch: all takes the examples as they stand */
         uint64_t key = rng_key(t->r->seeds.order, "order", (uint32_t)t->number, "", 0);
         rng_permutation(key, (uint32_t)epoch, (uint32_t)data->size, t->order);
         feed->order = (const int32_t *)t->order;
@@ -218,13 +222,15 @@ void training_feed(Training *t, Feed *feed, int64_t epoch) {
 static void diverge(Training *t, const Feed *feed, int64_t step) {
     t->run->diverged = true;
     t->stop = true;
-    Diag *diag = diag_add(t->e->diags, D_R0102, t->r->span, "the loss is not a finite number in epoch %lld, step %lld of session %s",
+    Diag *diag = diag_add(t->e->diags, D_R0102, t->r->span,
+                          "the loss is not a finite number in epoch %lld, step %lld of session %s",
                           (long long)(step / t->per_epoch + 1), (long long)step, t->s->name);
     train_explain_divergence(diag, t->plan, t->before, feed, step);
     diag_note(diag, "the run stops there and is recorded as diverged");
 }
 
-/* Steps from t->done to `to`; series hold them, from step t->series_from on.  Stops before the first step whose loss is not finite. */
+/* Steps from t->done to `to`; series hold them, from step t->series_from on.  Stops before the first step whose loss is
+ * not finite. */
 static bool advance(Training *t, int64_t to, int64_t *advanced) {
     Feed feed;
     training_feed(t, &feed, t->done / t->per_epoch);
@@ -332,7 +338,8 @@ static void cut_adapt(Training *t, double seconds) {
     else if (seconds > 2 * CUT_SECONDS && t->cut > 1) t->cut /= 2;
 }
 
-/* The steps of an epoch that are left, in cuts; one at a time where each is kept: those that end no epoch have the epoch -1. */
+/* The steps of an epoch that are left, in cuts; one at a time where each is kept: those that end no epoch have the
+ * epoch -1. */
 static bool run_epoch(Training *t, int64_t epoch) {
     int64_t to = epoch * t->per_epoch, steps;
     t->series_from = to - t->per_epoch;
@@ -362,7 +369,8 @@ static bool run_epochs(Training *t) {
         if (keeps(t, epoch)) snapshot_add(t, epoch);
         if (!look_round(t)) return false;
     }
-    if (t->s->best_measure && t->best_block && isfinite(t->best)) memcpy(t->block, t->best_block, t->plan->program->layout.size);
+    if (t->s->best_measure && t->best_block && isfinite(t->best))
+        memcpy(t->block, t->best_block, t->plan->program->layout.size);
     return true;
 }
 
@@ -440,7 +448,9 @@ bool training_part(Training *t) {
 bool training_session_open(Training *t, int number) {
     t->number = number;
     t->s = &t->r->schedule.session[number - 1];
-    if (!against_check(t->e, t->s, data_part(t->data, "train"), t->r->span) || (!t->saved && !reset_params(t)) || !session_cells(t)) return false;
+    if (!against_check(t->e, t->s, data_part(t->data, "train"), t->r->span) || (!t->saved && !reset_params(t)) ||
+        !session_cells(t))
+        return false;
     if (t->s->fit) return true;
     t->learn = arena_array(t->e->arena, bool, t->info->params + 1);
     if (!selection_mask(t->e, t->s->learn, t->info, t->r->span, t->learn)) return false;

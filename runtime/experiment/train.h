@@ -17,14 +17,16 @@ bool selection_mask(Eval *e, const Value *selection, const NetInfo *info, Span s
 enum { MAX_AUGMENTS = 8 };
 typedef struct SessionSpec {
     const char *name;                             /* its label in the schedule, or "session" */
-    const Value *learn, *reset, *loss, *optimizer, *take, *clip, *augment, *against, *cells, *fit, *to;    /* NULL: not given */
+    const Value *learn, *reset, *loss, *optimizer, *take, *clip, *augment, *against, *cells, *fit,
+        *to;                                      /* NULL: not given */
     int64_t batch, epochs;                        /* batch 0: all */
     int patience; const char *patience_measure;   /* 0: no stopping */
     const char *best_measure;                     /* take: best(...); NULL: last */
     double clip_norm;                             /* where clip is given */
     bool given_order;
     double against_eps; Name against_norm;        /* of the library's attacks; norm NULL: not known */
-    const Value *augmentation[MAX_AUGMENTS]; int augments;               /* of augment: functions of one image, in order */
+    const Value *augmentation[MAX_AUGMENTS];
+    int augments;                                 /* of augment: functions of one image, in order */
     const Value *record;                          /* the session as values: its identity */
 } SessionSpec;
 typedef struct Schedule { SessionSpec *session; int sessions; } Schedule;
@@ -36,7 +38,8 @@ bool augment_read(Eval *e, SessionSpec *s, Span span);                   /* E031
 /* (x - mean) / sd in e->trace, or back, as the data had it. */
 bool affine_trace(Eval *e, const struct Affine *map, bool back, Span span, Val *x);
 /* Puts the session's augmentations (fns: as they stand in the trace) before what reads *x, in e->trace. */
-bool augment_trace(Eval *e, const SessionSpec *s, const Value *const *fns, const struct Affine *affine, Span span, Val *x);
+bool augment_trace(Eval *e, const SessionSpec *s, const Value *const *fns, const struct Affine *affine, Span span,
+                   Val *x);
 
 /* ---- attacks in a step (against.c) ---- */
 /* x, out: the net's input and output in e->trace; affine: of x, or NULL; lo, hi: of raw values. */
@@ -70,17 +73,18 @@ typedef struct PlanRequest {
     const struct Affine *affine;                  /* of x, where the session augments; NULL: as they are */
     const SessionSpec *session;                   /* NULL: evaluation */
     const bool *learn;                            /* by parameter of info */
-    const Value *measures; int measure_count;     /* fns of (y, target); evaluation rows, or series of the training loop */
+    const Value *measures;
+    int measure_count; /* fns of (y, target); evaluation rows, or series of the training loop */
     int64_t examples;                             /* known number of examples per step (batch: all), else 0 */
     int64_t visits;                               /* how often an example is looked at in all; 0: not known */
     bool outputs;                                 /* evaluation: the net's own output as rows 0 */
     bool boxes;                                   /* only the new boxes of automatic grids, from exact cells */
     bool accuracy;                                /* class targets: right or not, before the measures */
     bool answer;                                  /* the largest output's class, after those */
-    const char *uses;                             /* evaluation: what this cell type is called with, as rows 0; else NULL */
+    const char *uses; /* evaluation: what this cell type is called with, as rows 0; else NULL */
     bool raw;                                     /* x is in raw units: normalised by `affine` first */
-    /* Under attack (raw where the protocol is): rows are the logits, and with `slope`, a fn of (y, target, aim), its value
-     * and its gradient by x; aim is rows 2.  training: random numbers are drawn as in training. */
+    /* Under attack (raw where the protocol is): rows are the logits, and with `slope`, a fn of (y, target, aim), its
+     * value and its gradient by x; aim is rows 2.  training: random numbers are drawn as in training. */
     bool attack, training; const Value *slope;
     const Value *attacker;                        /* a fn of (model, x, y): rows are what it gives, in the units of x */
     double raw_lo, raw_hi;                        /* of raw values, where inputs are attacked in the step */
@@ -96,7 +100,8 @@ struct TrainPlan {
     int keys; const char *const *key_names;
     bool loss_series; int series;                 /* series 0: train_loss, then one per measure */
     int rows; DType row_type[8]; Shape row_shape[8];
-    int uses, use_arity; int64_t *use_size;       /* of PlanRequest.uses: calls; a row has, by call, size numbers per argument */
+    int uses, use_arity;
+    int64_t *use_size; /* of PlanRequest.uses: calls; a row has, by call, size numbers per argument */
     int64_t examples; bool neuron;                /* neuron: one kernel is the whole loop */
     bool quick;                                   /* compiled without optimisation */
     Lowered *lazy;                                /* compiled when it first runs: plan_ready; NULL: it is */
@@ -118,8 +123,8 @@ Program *lab_program(Eval *e, Arena *arena, const Graph *graph, BlockLayout layo
 void plan_lanes_note(Eval *e, TrainPlan *plan, const double *settings);
 /* The kernel with a trial in each lane, for all trials noted so far; NULL if there is none. */
 const LaneCode *plan_lanes(Eval *e, TrainPlan *plan);
-/* A plan of its own, not cached: its graph, simplified, its layout, and the program.  All in the arena; plan->program is
- * freed by its own `free`. */
+/* A plan of its own, not cached: its graph, simplified, its layout, and the program.  All in the arena; plan->program
+ * is freed by its own `free`. */
 typedef struct PlanGraph { const Graph *graph; BlockLayout layout; TrainPlan *plan; } PlanGraph;
 bool plan_graph(const PlanRequest *request, Arena *arena, PlanGraph *out);
 /* Only builds the graph, for its diagnostics, and for its hash (NULL: not wanted): what the fns in it compute. */
@@ -131,11 +136,13 @@ const uint64_t *plan_keys(Eval *e, const TrainPlan *plan, const Seeds *seeds, ui
 
 /* ---- evaluation (measure.c) ---- */
 /* Rows of fns over a data set: result[k] has data->size rows of the request's row_type/shape.  Arena of the Eval. */
-bool model_rows(Eval *e, const Model *model, const DataObject *data, const Value *fns, int n, bool outputs, bool accuracy,
-                Span span, const TrainPlan **plan, void **result);
-/* The model and the data set of a call's arguments 0 and data_arg, which fit; *done: *out is the result already (abstract). */
+bool model_rows(Eval *e, const Model *model, const DataObject *data, const Value *fns, int n, bool outputs,
+                bool accuracy, Span span, const TrainPlan **plan, void **result);
+/* The model and the data set of a call's arguments 0 and data_arg, which fit; *done: *out is the result already
+ * (abstract). */
 const Model *value_model(const Value *value);       /* of a model or a run; NULL if it is neither */
-bool model_on_data(Eval *e, const BuiltinCall *call, int data_arg, const Model **model, const DataObject **data, Value *out, bool *done);
+bool model_on_data(Eval *e, const BuiltinCall *call, int data_arg, const Model **model, const DataObject **data,
+                   Value *out, bool *done);
 /* A plan's block from a model's. */
 void model_block(const Model *model, const TrainPlan *plan, void *block);
 /* The mean of n f32/f64/bool rows in the order of arithmetic: shards of SHARD examples. */
@@ -146,11 +153,12 @@ bool model_metrics(Eval *e, const Model *model, const DataObject *data, const Va
                    Span span, Metrics *out);
 
 /* `count` rows of a file's column, row[0 .. count-1] (NULL: from `first` on), that are read when they are needed. */
-Column column_later(Arena *arena, const DataColumn *column, const Affine *affine, const uint32_t *row, int64_t first, int64_t count, Shape shape);
+Column column_later(Arena *arena, const DataColumn *column, const Affine *affine, const uint32_t *row, int64_t first,
+                    int64_t count, Shape shape);
 /* The rows of a column (0 = x, 1 = y) in the working precision; converted once and kept.  The only way to them. */
 const void *data_rows(Lab *lab, const DataObject *data, int column, DType precision);
-/* Which of the map's features number i of an example belongs to; its raw value (of images k / 255: what was rounded on the way
- * is put right); all raw values, kept with the data. */
+/* Which of the map's features number i of an example belongs to; its raw value (of images k / 255: what was rounded on
+ * the way is put right); all raw values, kept with the data. */
 int64_t data_feature(const DataObject *data, int64_t i);
 double data_raw_number(const DataObject *data, int64_t i, double x);
 const float *data_raw(Lab *lab, const DataObject *data);
@@ -164,7 +172,7 @@ typedef struct TrainRequest {
     const Value *keep; const ValueRecord *measures;
     DType precision; Span span; int threads;
     char (*chain)[65];                            /* [i]: the hash of the run after its first i sessions; 0: none */
-    const char *asked;                            /* beside the hash: identities of kept epochs and measures; "": none */
+    const char *asked; /* beside the hash: identities of kept epochs and measures; "": none */
 } TrainRequest;
 /* The loss that a model is looked at with where none is named: that of the last session that trained the whole net. */
 const Value *request_loss(Eval *e, const TrainRequest *request);
@@ -198,7 +206,7 @@ bool store_save(Eval *e, const Model *model, const Run *run, const char *hash, S
 bool store_load(Eval *e, const TrainRequest *request, const NetInfo *info, const char *hash, Run *run, void *block);
 bool store_put(Eval *e, Run *run, bool recorded, Span span);
 bool model_write(Eval *e, const Model *model, const char *path, FileSync sync, Span span);
-bool model_read(Eval *e, const NetInfo *info, void *block, const char *path, Span span, bool quiet);   /* E0601, E0902 */
+bool model_read(Eval *e, const NetInfo *info, void *block, const char *path, Span span, bool quiet); /* E0601, E0902 */
 
 enum { CUT_STEPS = 8192 };                        /* most steps between two looks of the host */
 
@@ -207,7 +215,8 @@ enum { CUT_STEPS = 8192 };                        /* most steps between two look
 DataObject *data_slice(Arena *arena, const DataObject *data, int64_t from, int64_t count, const char *part);
 void data_split(Arena *arena, DataObject *data, int64_t valid, int64_t test);
 /* How many examples of n a part takes that `valid:` or `test:` gives: a number, a share, or shuffled(...) (*drawn). */
-bool dataset_part_count(Eval *e, const Value *value, int64_t n, const char *what, Span span, int64_t *count, bool *drawn);
+bool dataset_part_count(Eval *e, const Value *value, int64_t n, const char *what, Span span, int64_t *count,
+                        bool *drawn);
 /* dataset(...) of a text; the numbers of its arguments. */
 typedef struct TextArguments { int name, normalize, valid, test, file, tokens, window; } TextArguments;
 bool dataset_text(Eval *e, const BuiltinCall *call, const TextArguments *at, DataObject *data);
@@ -215,6 +224,7 @@ bool dataset_text(Eval *e, const BuiltinCall *call, const TextArguments *at, Dat
 bool data_same_values(Eval *e, const DataObject *trained, const DataObject *data, Span span);
 /* Identity and raw range, from the rows. */
 void data_finish(DataObject *data);
-extern const BuiltinRow builtins_strategy[], builtins_cell_facts[], builtins_data[], builtins_dataset[], builtins_synthetic[], builtins_noise[];
+extern const BuiltinRow builtins_strategy[], builtins_cell_facts[], builtins_data[], builtins_dataset[],
+    builtins_synthetic[], builtins_noise[];
 
 #endif

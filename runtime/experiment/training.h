@@ -16,7 +16,7 @@ typedef struct Training {
     Value measure[7]; int measures;
     double *series[8]; int64_t series_from;                              /* the step that they begin with */
     int64_t batch, per_epoch, total, done;
-    int64_t most, cut;                                                   /* steps that series hold; steps between two looks round */
+    int64_t most, cut; /* steps that series hold; steps between two looks round */
     uint32_t *order;
     double best; char *best_block;
     double lowest; int64_t since_lowest;
@@ -24,7 +24,7 @@ typedef struct Training {
     bool claimed; int lock;                                              /* checkpoint.c; lock: -1 */
     Run *found;                                                          /* another process has trained it */
     int jump;                                                            /* go on with this session, from 0; -1: no */
-    struct Checkpoint *saved;                                            /* the middle of that session; NULL: its start */
+    struct Checkpoint *saved; /* the middle of that session; NULL: its start */
     double saved_at;
 } Training;
 
@@ -35,7 +35,8 @@ void training_add_snapshot(Training *t, Snapshot snapshot);
 void training_to_model(const Training *t);
 
 void *training_aligned(Arena *arena, size_t size);
-/* The parts of a run: its start (*t, its Run and Model), one session up to its first step, and the Run that it gives. */
+/* The parts of a run: its start (*t, its Run and Model), one session up to its first step, and the Run that it
+ * gives. */
 bool training_begin(Eval *e, const TrainRequest *request, Training *t);
 bool training_session_open(Training *t, int number);
 bool training_part_open(Training *t);

@@ -1,4 +1,5 @@
-/* warn.c -- what a training or an evaluation is warned of, though it can be done: W0615 W0616 W0617; found while checking.
+/* warn.c -- what a training or an evaluation is warned of, though it can be done: W0615 W0616 W0617; found while
+ * checking.
  *
  * Losses are those of the library: of an own one nobody knows what it expects. */
 #include "experiment/train.h"
@@ -34,10 +35,13 @@ static bool target_range(const DataObject *data, double *lo, double *hi) {
 }
 
 void warn_training(Eval *e, const NetInfo *info, const DataObject *data, const Value *loss, Span span) {
-    static const char *const logits[] = {"cross_entropy", "binary_cross_entropy", NULL}, *const equal[] = {"mse", "mae", "huber", NULL};
+    static const char *const logits[] = {"cross_entropy", "binary_cross_entropy", NULL}, *const equal[] = {"mse", "mae",
+                                                                                                           "huber",
+                                                                                                           NULL};
     double lo, hi;
     if (is_loss(loss, logits) && info->lo >= 0 && info->hi <= 1) {
-        Diag *diag = diag_add(e->diags, D_W0615, span, "the net ends in probabilities, and %s makes probabilities of what it gets",
+        Diag *diag = diag_add(e->diags, D_W0615, span,
+                              "the net ends in probabilities, and %s makes probabilities of what it gets",
                               loss->callable->def->name);
         diag_hint(diag, "leave the last %s out", strcmp(loss->callable->def->name, logits[0]) ? "sigmoid" : "softmax");
         return;
@@ -47,7 +51,8 @@ void warn_training(Eval *e, const NetInfo *info, const DataObject *data, const V
     char given[64], reached[64];
     show_range(given, lo, hi);
     show_range(reached, info->lo, info->hi);
-    Diag *diag = diag_add(e->diags, D_W0616, span, "the targets of %s lie in %s, what the net gives in %s", data->name, given, reached);
+    Diag *diag = diag_add(e->diags, D_W0616, span, "the targets of %s lie in %s, what the net gives in %s", data->name,
+                          given, reached);
     diag_hint(diag, "end the net with a linear layer");
 }
 

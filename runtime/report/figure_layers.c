@@ -148,7 +148,8 @@ static void hist_layers(Figure *figure, PanelPlot *plot, const FigureMark *mark,
     style_as(figure, outline, s, mark, true);
     outline->rows = 0;
     for (int b = 0; b < bins->count; b++) {
-        double lo = bins->lo + b * bins->width, x[2] = {off_axis(&figure->spec->x, lo), off_axis(&figure->spec->x, lo + bins->width)};
+        double lo = bins->lo + b * bins->width,
+               x[2] = {off_axis(&figure->spec->x, lo), off_axis(&figure->spec->x, lo + bins->width)};
         bool first = b == 0 || count[b - 1] == 0, last = b + 1 == bins->count || count[b + 1] == 0;
         for (int side = 0; side < 2; side++, fill += 3) fill[0] = x[side], fill[1] = 0, fill[2] = count[b];
         if (count[b] == 0) continue;
@@ -359,7 +360,8 @@ static void note_lost(Figure *figure, const Range *range, const char *axis) {
 }
 
 /* Where a side of a fill between two of its rows crosses an end of an axis: shares of the way, ascending. */
-static int crossings(const PanelPlot *plot, const FigureAxis *const axis[3], const double *a, const double *b, double share[6]) {
+static int crossings(const PanelPlot *plot, const FigureAxis *const axis[3], const double *a, const double *b,
+                     double share[6]) {
     int n = 0;
     for (int c = 0; c < 3; c++) {
         double from = on_axis(axis[c], a[c]), to = on_axis(axis[c], b[c]);
@@ -378,8 +380,8 @@ static void fill_begin(const PanelPlot *plot, const FigureAxis *y, double *row) 
     if (y->log && row[1] <= 0 && row[2] > 0) row[1] = plot->y_lo;
 }
 
-/* gnuplot moves the points of an area that lie outside to the edge: so that its sides stay where they are, it gets a point
- * wherever one of them crosses an end of an axis. */
+/* gnuplot moves the points of an area that lie outside to the edge: so that its sides stay where they are, it gets a
+ * point wherever one of them crosses an end of an axis. */
 static void fill_clip(Figure *figure, const PanelPlot *plot, Layer *layer) {
     const FigureAxis *const axis[3] = {&figure->spec->x, &figure->spec->y, &figure->spec->y};
     const double *row = layer->at;
@@ -429,10 +431,12 @@ static void figure_ranges(Figure *figure) {
     }
     for (int p = 0; p < figure->count; p++)
         for (int k = 0; k < figure->plots[p].layers.len; k++)
-            if (figure->plots[p].layers.at[k].kind == LAYER_FILL) fill_clip(figure, &figure->plots[p], &figure->plots[p].layers.at[k]);
+            if (figure->plots[p].layers.at[k].kind == LAYER_FILL)
+                fill_clip(figure, &figure->plots[p], &figure->plots[p].layers.at[k]);
 }
 
-/* Values that lie on both sides of 0, and not only just: colours from 0 on both sides, as far on one as on the other. */
+/* Values that lie on both sides of 0, and not only just: colours from 0 on both sides, as far on one as on the
+ * other. */
 static void find_zero(Figure *figure) {
     double lo = -figure->z_lo, hi = figure->z_hi;
     figure->diverging = figure->heat && lo > 0 && hi > 0 && fmin(lo, hi) > 0.2 * fmax(lo, hi);

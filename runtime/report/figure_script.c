@@ -17,8 +17,8 @@ static const char *const qualitative[] = {"#0072b2", "#d55e00", "#009e73", "#cc7
 static const char *const viridis[] = {"#440154", "#472d7b", "#3b528b", "#2c728e", "#21918c", "#28ae80", "#5ec962",
                                       "#addc30",
                                       "#fde725"};
-static const char *const blue_red[] = {"#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582",
-                                       "#d6604d", "#b2182b", "#67001f"};
+static const char *const blue_red[] = {"#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7",
+                                       "#fddbc7", "#f4a582", "#d6604d", "#b2182b", "#67001f"};
 enum { MOST_LEGEND = 14, SIDE_AT = 14 };
 
 /* ---- text ---- */
@@ -83,8 +83,9 @@ static void put_stroke(const Figure *figure, int group, LineStyle style, double 
 
 /* ---- data ---- */
 void figure_data_text(const Figure *figure, const PanelPlot *plot, Buf *out) {
-    static const char *const columns[] = {"x\ty\tz", "x\tlow\thigh", "x\ty\twidth", "x\ty", "x\ty\tz", "x\ty", "x\tlow\thigh", "",
-                                          "x\ty\tred\tgreen\tblue"};
+    static const char *const columns[] = {
+        "x\ty\tz", "x\tlow\thigh",          "x\ty\twidth", "x\ty", "x\ty\tz", "x\ty", "x\tlow\thigh",
+        "",        "x\ty\tred\tgreen\tblue"};
     buf_printf(out, "# %s", figure->spec->name);
     if (plot->title) buf_printf(out, ", %s", file_name_of(figure->arena, plot->title));
     if (plot->side) buf_printf(out, ", %s", file_name_of(figure->arena, plot->side));
@@ -246,7 +247,8 @@ static void put_texts(const PanelPlot *plot, Buf *out) {
 }
 
 static void put_layer(const Figure *figure, const PanelPlot *plot, const Layer *layer, int panel, int block, Buf *out) {
-    static const char *const using[] = {"1:2:3", "1:2:3", "1:2:3", "1:2", "1:2:3", "1:2", "1:2:(0):($3-$2)", "", "1:2:3:4:5"};
+    static const char *const using[] = {"1:2:3", "1:2:3",           "1:2:3", "1:2",      "1:2:3",
+                                        "1:2",   "1:2:(0):($3-$2)", "",      "1:2:3:4:5"};
     buf_printf(out, "'panel-%d.tsv' index %d using %s ", panel, block, using[layer->kind]);
     switch (layer->kind) {
     case LAYER_IMAGE: buf_text(out, "with image"); break;

@@ -1,7 +1,8 @@
 /* markup.h -- pieces of an HTML page: text, tables, and figures put inside it.
  *
- * Nothing of what a text or file says becomes markup: texts are escaped, and of an SVG only known elements and attributes
- * pass, with references to itself alone.  Every element that is opened is closed, so that the page is XML as well. */
+ * Nothing of what a text or file says becomes markup: texts are escaped, and of an SVG only known elements and
+ * attributes pass, with references to itself alone.  Every element that is opened is closed, so that the page is XML as
+ * well. */
 #ifndef NIN_MARKUP_H
 #define NIN_MARKUP_H
 

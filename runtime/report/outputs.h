@@ -1,8 +1,8 @@
 /* outputs.h -- what an output folder holds, read back.
  *
- * An experiment's folder is OUT/PROGRAM/EXPERIMENT: run.json, records.jsonl, tables as NAME.tsv, figures as NAME.svg and
- * NAME.png with their numbers in NAME.plot/, and KEYS.safetensors, links into OUT/runs/HASH/.  Whoever reads does not
- * trust what is there: any file may be missing, damaged, or made to do harm. */
+ * An experiment's folder is OUT/PROGRAM/EXPERIMENT: run.json, records.jsonl, tables as NAME.tsv, figures as NAME.svg
+ * and NAME.png with their numbers in NAME.plot/, and KEYS.safetensors, links into OUT/runs/HASH/.  Whoever reads does
+ * not trust what is there: any file may be missing, damaged, or made to do harm. */
 #ifndef NIN_OUTPUTS_H
 #define NIN_OUTPUTS_H
 
@@ -27,7 +27,8 @@ typedef struct SeedGap { const char *keys; int have, of; VEC(long long) missing;
 typedef struct SeedGaps { VEC(SeedGap) at; } SeedGaps;
 SeedGaps seeds_missing(Arena *arena, Names lines);
 
-/* The rows of one `record`: those whose fields have the same names.  Fields that are lists say only how long they are. */
+/* The rows of one `record`: those whose fields have the same names.  Fields that are lists say only how long they
+ * are. */
 typedef struct RowsRead { Table table; int64_t total; } RowsRead;       /* table: the first rows of all */
 typedef struct RowsOfAll { VEC(RowsRead) sets; int64_t total, damaged; } RowsOfAll;
 RowsOfAll rows_read(Arena *arena, Names lines, int64_t most);

@@ -1,5 +1,5 @@
-/* page_parts.h -- between the files of the page: page.c finds experiments and frames the page, page_experiment.c makes the
- * section of one, page_origin.c says where its numbers come from, page_style.c is the style sheet. */
+/* page_parts.h -- between the files of the page: page.c finds experiments and frames the page, page_experiment.c makes
+ * the section of one, page_origin.c says where its numbers come from, page_style.c is the style sheet. */
 #ifndef NIN_PAGE_PARTS_H
 #define NIN_PAGE_PARTS_H
 
@@ -10,7 +10,7 @@
 typedef struct Section {
     Arena *arena; const char *program, *name, *folder; int number;      /* from 1 */
     Names files;                                                        /* in the folder */
-    json_t *origin;                                                     /* run.json; NULL if there is none that can be read */
+    json_t *origin; /* run.json; NULL if there is none that can be read */
     Names lines; bool too_large;                                        /* records.jsonl */
     const char *text, *text_hash;                                       /* of the program; NULL if it is not there */
     PageCounts *counts; Buf *out;

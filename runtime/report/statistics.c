@@ -170,7 +170,9 @@ void stat_mean_interval(double mean, double sd, int64_t n, double level, double 
 }
 
 /* P(X <= k) of n trials falls with the success probability: 1 - I_p(k + 1, n - k). */
-static double binomial_up_to(double p, double k, double n) { return k >= n ? 1 : 1 - beta_share(p, 1 - p, k + 1, n - k); }
+static double binomial_up_to(double p, double k, double n) {
+    return k >= n ? 1 : 1 - beta_share(p, 1 - p, k + 1, n - k);
+}
 
 void stat_binomial_interval(int64_t k, int64_t n, double level, double *low, double *high) {
     double tail = (1 - level) / 2;
@@ -233,7 +235,8 @@ static void signed_ranks(Ranked *ranked, Paired *out) {
 }
 
 Paired stat_paired(const double *a, const double *b, int64_t n) {
-    Paired out = {.n = n, .mean = NAN, .sd = NAN, .t = NAN, .p = NAN, .low = NAN, .high = NAN, .rank_sum = NAN, .rank_p = NAN};
+    Paired out = {
+        .n = n, .mean = NAN, .sd = NAN, .t = NAN, .p = NAN, .low = NAN, .high = NAN, .rank_sum = NAN, .rank_p = NAN};
     double *difference = malloc(sizeof *difference * (size_t)(n + 1));
     Ranked *ranked = malloc(sizeof *ranked * (size_t)(n + 1));
     bool nan = !difference || !ranked;

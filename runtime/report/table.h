@@ -23,7 +23,8 @@ typedef struct TableStyle {
     bool bold;                                         /* title and names of columns in bold (ANSI) */
 } TableStyle;
 void table_text(const Table *table, const TableStyle *style, Buf *out);
-/* The texts of a column's first rows as the screen shows them, cut to `widest` columns; *numbers: it holds numbers alone. */
+/* The texts of a column's first rows as the screen shows them, cut to `widest` columns; *numbers: it holds numbers
+ * alone. */
 char **table_column(const Table *table, int64_t rows, int column, int widest, Arena *arena, bool *numbers);
 /* Full precision; tab, line end and backslash in texts as \t, \n, \\; null empty; lists as JSON. */
 void table_tsv(const Table *table, Buf *out);

@@ -1,7 +1,7 @@
 /* terminal.c -- curves and heat maps as text (terminal.h).
  *
- * A braille character holds 2 x 4 dots: bit order 0x01 0x02 0x04 0x40 down the left column, 0x08 0x10 0x20 0x80 down the
- * right.  A half block "▀" holds two pixels: its own colour above, the background below. */
+ * A braille character holds 2 x 4 dots: bit order 0x01 0x02 0x04 0x40 down the left column, 0x08 0x10 0x20 0x80 down
+ * the right.  A half block "▀" holds two pixels: its own colour above, the background below. */
 #include "report/terminal.h"
 
 #include <math.h>
@@ -53,7 +53,8 @@ void terminal_viridis(double x, unsigned char rgb[3])
 }
 
 /* Okabe and Ito's colours, as those of figures. */
-static const unsigned char series_rgb[][3] = {{0, 114, 178}, {213, 94, 0}, {0, 158, 115}, {204, 121, 167}, {230, 159, 0}, {86, 180, 233}};
+static const unsigned char series_rgb[][3] = {{0, 114, 178},   {213, 94, 0},  {0, 158, 115},
+                                              {204, 121, 167}, {230, 159, 0}, {86, 180, 233}};
 
 /* ---- axes ---- */
 
@@ -131,7 +132,10 @@ static void dot(Canvas *c, int x, int y, int color)
     c->color[y / 4][x / 2] = (unsigned char)color;
 }
 
-static double place(double at, double lo, double hi, int n) { return hi > lo ? (at - lo) / (hi - lo) * (n - 1) : (n - 1) / 2.0; }
+static double place(double at, double lo, double hi, int n)
+{
+    return hi > lo ? (at - lo) / (hi - lo) * (n - 1) : (n - 1) / 2.0;
+}
 
 static void segment(Canvas *c, double x0, double y0, double x1, double y1, int color)
 {
@@ -146,7 +150,8 @@ static void draw_series(Canvas *c, const FigureSeries *s)
     double px = 0, py = 0;
     bool open = false;
     for (int64_t i = 0; i < s->n; i++) {
-        double x = place(s->x[i], c->x_lo, c->x_hi, 2 * c->columns), y = place(-s->y[i], -c->y_hi, -c->y_lo, 4 * c->lines);
+        double x = place(s->x[i], c->x_lo, c->x_hi, 2 * c->columns),
+               y = place(-s->y[i], -c->y_hi, -c->y_lo, 4 * c->lines);
         if (!isfinite(x) || !isfinite(y)) {
             open = false;
             continue;
@@ -156,7 +161,10 @@ static void draw_series(Canvas *c, const FigureSeries *s)
     }
 }
 
-static void put_color(const unsigned char rgb[3], Buf *out) { buf_printf(out, "\033[38;2;%d;%d;%dm", rgb[0], rgb[1], rgb[2]); }
+static void put_color(const unsigned char rgb[3], Buf *out)
+{
+    buf_printf(out, "\033[38;2;%d;%d;%dm", rgb[0], rgb[1], rgb[2]);
+}
 
 static void put_braille(unsigned char dots, Buf *out)
 {
@@ -239,7 +247,8 @@ static void pixel_curves(const FigureSeries *series, int count, const Canvas *c,
             int steps = (int)fmin(4000, fmax(fabs(x1 - x0), fabs(y1 - y0)) + 1);
             for (int j = 0; j <= steps; j++)
                 for (int thick = 0; thick < 4; thick++) {
-                    int x = (int)(x0 + (x1 - x0) * j / steps) + thick % 2, y = (int)(y0 + (y1 - y0) * j / steps) + thick / 2;
+                    int x = (int)(x0 + (x1 - x0) * j / steps) + thick % 2,
+                        y = (int)(y0 + (y1 - y0) * j / steps) + thick / 2;
                     if (x >= 0 && y >= 0 && x < w && y < h)
                         memcpy(rgb + 3 * (y * w + x), series_rgb[s->color % COUNT(series_rgb)], 3);
                 }
@@ -266,7 +275,8 @@ void terminal_curves(const FigureSeries *series, int count, const TerminalStyle 
         buf_text(out, "nothing to draw: no value is a finite number\n");
     } else if (style->pixels != PIXELS_NONE) {
         char text[4][32];
-        number_label(text[0], c->x_lo), number_label(text[1], c->x_hi), number_label(text[2], c->y_lo), number_label(text[3], c->y_hi);
+        number_label(text[0], c->x_lo), number_label(text[1], c->x_hi), number_label(text[2], c->y_lo),
+            number_label(text[3], c->y_hi);
         pixel_curves(series, count, c, style->pixels, out);
         buf_printf(out, "x from %s to %s, y from %s to %s\n", text[0], text[1], text[2], text[3]);
         put_legend(series, count, style, out);
@@ -285,7 +295,8 @@ void terminal_curves(const FigureSeries *series, int count, const TerminalStyle 
 /* The value at pixel (x, y) of w x h, y from the top: the nearest point of the grid. */
 static double grid_at(const FigureGrid *g, int x, int y, int w, int h)
 {
-    int ix = w > 1 ? (int)((double)x * (g->nx - 1) / (w - 1) + 0.5) : 0, iy = h > 1 ? (int)((double)(h - 1 - y) * (g->ny - 1) / (h - 1) + 0.5) : 0;
+    int ix = w > 1 ? (int)((double)x * (g->nx - 1) / (w - 1) + 0.5) : 0,
+        iy = h > 1 ? (int)((double)(h - 1 - y) * (g->ny - 1) / (h - 1) + 0.5) : 0;
     return g->z[(int64_t)iy * g->nx + ix];
 }
 
@@ -359,8 +370,8 @@ void terminal_heat(const FigureGrid *grid, const TerminalStyle *style, Buf *out)
         for (int line = 0; line < lines; line++) {
             put_y_label(line, lines, grid->y_lo, grid->y_hi, out);
             for (int x = 0; x < columns; x++)
-                put_half(grid_at(grid, x, 2 * line, columns, 2 * lines), grid_at(grid, x, 2 * line + 1, columns, 2 * lines), lo, hi,
-                         style->color, out);
+                put_half(grid_at(grid, x, 2 * line, columns, 2 * lines),
+                         grid_at(grid, x, 2 * line + 1, columns, 2 * lines), lo, hi, style->color, out);
             buf_text(out, style->color ? "\033[0m\n" : "\n");
         }
         put_x_axis(grid->x_lo, grid->x_hi, columns, out);

@@ -1,5 +1,5 @@
-/* terminal.h -- pictures in a terminal: sparklines, curves in braille, heat maps in half blocks, or pixels by the sixel or
- * kitty protocols.
+/* terminal.h -- pictures in a terminal: sparklines, curves in braille, heat maps in half blocks, or pixels by the sixel
+ * or kitty protocols.
  *
  * Text pictures are exactly `width` columns wide at most and `height` lines high, axes and legend included; without
  * colour nothing but characters is written. */

@@ -68,7 +68,8 @@ static void put_base64(const unsigned char *bytes, size_t n, Buf *out)
         unsigned left = (unsigned)(n - i > 3 ? 3 : n - i), bits = (unsigned)bytes[i] << 16;
         bits |= left > 1 ? (unsigned)bytes[i + 1] << 8 : 0;
         bits |= left > 2 ? bytes[i + 2] : 0;
-        char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63], left > 1 ? digits[bits >> 6 & 63] : '=', left > 2 ? digits[bits & 63] : '='};
+        char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63], left > 1 ? digits[bits >> 6 & 63] : '=',
+                        left > 2 ? digits[bits & 63] : '='};
         buf_put(out, four, 4);
     }
 }

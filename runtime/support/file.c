@@ -101,7 +101,8 @@ bool folder_exists(const char *path) {
 /* ---- folders ---- */
 char *folder_missing(Arena *arena, const char *path) {
     if (folder_exists(path)) return NULL;
-    return arena_printf(arena, "%s: %s", path, file_exists(path) ? "a file; a folder is wanted" : "there is no such folder");
+    return arena_printf(arena, "%s: %s", path,
+                        file_exists(path) ? "a file; a folder is wanted" : "there is no such folder");
 }
 
 char *path_join(Arena *arena, const char *folder, const char *name) {

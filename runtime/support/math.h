@@ -5,7 +5,7 @@
 
 float nin_exp_f32(float x), nin_log_f32(float x), nin_sin_f32(float x), nin_cos_f32(float x), nin_tanh_f32(float x),
       nin_erf_f32(float x);
-double nin_exp_f64(double x), nin_log_f64(double x), nin_sin_f64(double x), nin_cos_f64(double x), nin_tanh_f64(double x),
-       nin_erf_f64(double x);
+double nin_exp_f64(double x), nin_log_f64(double x), nin_sin_f64(double x), nin_cos_f64(double x),
+    nin_tanh_f64(double x), nin_erf_f64(double x);
 
 #endif

@@ -9,13 +9,16 @@
 typedef enum Way { SUM, GRID, BLOCKS } Way;
 enum { UNITS = 64, EXAMPLES = 192, SIDE = 64, REPEATS = 400 };
 
-static Val pair(Net *n, double x) { return graph_broadcast(n->g, graph_const(n->g, DT_F32, x), shape_of(1, (int64_t)2)); }
+static Val pair(Net *n, double x) {
+    return graph_broadcast(n->g, graph_const(n->g, DT_F32, x), shape_of(1, (int64_t)2));
+}
 
 /* crowd: arguments are shrunk to a tenth of the box, about 6 x 6 cells. */
 static Val argument(Net *n, bool crowd) {
     Val x = add_rows(n, shape_of(1, (int64_t)UNITS));
     NodeType type = graph_type(n->g, x);
-    Val by = graph_add(n->g, G_BROADCAST, (Val[]){graph_const(n->g, DT_F32, crowd ? 0.1 : 1)}, 1, NULL, &type, (Span){0});
+    Val by = graph_add(n->g, G_BROADCAST, (Val[]){graph_const(n->g, DT_F32, crowd ? 0.1 : 1)}, 1, NULL, &type,
+                       (Span){0});
     return graph_2(n->g, G_MUL, x, by);
 }
 
@@ -43,8 +46,9 @@ static Net build(Bench *b, Way way, bool backward, bool crowd) {
     Val table = way == GRID ? add_slot(&n, shape_of(2, (int64_t)SIDE, (int64_t)SIDE)) : 0, x[2], in[5], grad[3];
     for (int k = 0; k < 2; k++) x[k] = argument(&n, crowd);
     in[0] = table, in[1] = pair(&n, -1), in[2] = pair(&n, (SIDE - 1) / 2.0), in[3] = x[0], in[4] = x[1];
-    Val y = way == SUM ? graph_2(n.g, G_ADD, x[0], x[1])
-                       : way == GRID ? graph_add(n.g, G_INTERPOLATE, in, 5, &(Attr){0}, NULL, (Span){0}) : lookup(&n, x);
+    Val y = way == SUM    ? graph_2(n.g, G_ADD, x[0], x[1])
+            : way == GRID ? graph_add(n.g, G_INTERPOLATE, in, 5, &(Attr){0}, NULL, (Span){0})
+                          : lookup(&n, x);
     if (!backward) {
         write_slot(&n, graph_reduce(n.g, G_BATCH_SUM, y, 0));
         return n;

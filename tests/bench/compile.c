@@ -1,6 +1,7 @@
-/* compile.c -- what the programs of one training take to be made: by the clock and in processor time, cold (compiled and kept;
- * the first line also loads LLVM) and found again, on one thread and on two.  The net is the convolutional one of examples/kim.nin
- * with two-argument neurons; its programs are the training step (gradients, Adam) and the evaluation.
+/* compile.c -- what the programs of one training take to be made: by the clock and in processor time, cold (compiled
+ * and kept; the first line also loads LLVM) and found again, on one thread and on two.  The net is the convolutional
+ * one of examples/kim.nin with two-argument neurons; its programs are the training step (gradients, Adam) and the
+ * evaluation.
  *   made: all from the traced net to machine code    code: of it the code generator, or the finding of kept objects
  * The numbers asked for: a training step in 1.5 s cold, 0.1 s found again. */
 #include <stdio.h>
@@ -20,7 +21,8 @@ static Spent now(void) {
     struct timespec t, p;
     clock_gettime(CLOCK_MONOTONIC, &t);
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &p);
-    return (Spent){(double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6, (double)p.tv_sec * 1e3 + (double)p.tv_nsec * 1e-6};
+    return (Spent){(double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6,
+                   (double)p.tv_sec * 1e3 + (double)p.tv_nsec * 1e-6};
 }
 
 static Spent since(Spent start) {

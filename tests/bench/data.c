@@ -1,4 +1,5 @@
-/* data.c -- seconds of processor time from the files of MNIST and CIFAR-10 (below NIN_DATA) to f32 tensors, without and with the cache.
+/* data.c -- seconds of processor time from the files of MNIST and CIFAR-10 (below NIN_DATA) to f32 tensors, without and
+ * with the cache.
  *
  * The numbers asked for: MNIST from .gz below 1 s, CIFAR-10 from the cache below 0.5 s. */
 #include <stdio.h>

@@ -1,6 +1,6 @@
-/* prompt.c -- milliseconds from a definition typed at the prompt to its first result, in processor time of one thread (the clock's
- * on a quiet machine): at once after the start, which loads the code generator, and later; the least, the middle and the most of
- * twenty, each compiled anew.
+/* prompt.c -- milliseconds from a definition typed at the prompt to its first result, in processor time of one thread
+ * (the clock's on a quiet machine): at once after the start, which loads the code generator, and later; the least, the
+ * middle and the most of twenty, each compiled anew.
  *
  * The number asked for: below 100 ms. */
 #include <stdio.h>
@@ -17,9 +17,12 @@ typedef struct Case { const char *name, *definition, *first; } Case;
 static const Case cases[] = {
     {"a cell, called", "cell act(x1, x2) { param k = %d.0; k * tanh(x1) * tanh(x2) }", "act(0.5, -2)"},
     {"a cell, its derivative", "cell act(x) = x * cos(%d * x)", ":grad act"},
-    {"a net, predicting", "net n(x: f32[2]) -> f32[1] = dense[1](tanh(%d * dense[8](x)))", "predict(fresh(n, seed: 1), xor.x)"},
-    {"a cell, trained in a net", "cell act(x1, x2) { param k = %d.0; k * tanh(x1) * tanh(x2) }", "train(neuron, on: xor, with: fit(0.1), seed: 1)"},
-    {"an inner net, trained", "net deep(x: f32[2]) -> f32[1] = apply(inner[2], %d * dense[2](x))", "train(deep, on: xor, with: fit(0.1), seed: 1)"},
+    {"a net, predicting", "net n(x: f32[2]) -> f32[1] = dense[1](tanh(%d * dense[8](x)))",
+     "predict(fresh(n, seed: 1), xor.x)"},
+    {"a cell, trained in a net", "cell act(x1, x2) { param k = %d.0; k * tanh(x1) * tanh(x2) }",
+     "train(neuron, on: xor, with: fit(0.1), seed: 1)"},
+    {"an inner net, trained", "net deep(x: f32[2]) -> f32[1] = apply(inner[2], %d * dense[2](x))",
+     "train(deep, on: xor, with: fit(0.1), seed: 1)"},
 };
 
 static const char *const before[] = {
@@ -80,7 +83,8 @@ static int compare(const void *a, const void *b) {
 
 int main(void) {
     Desk d = desk_open();
-    printf("ms from definition to first result: the first time %.1f (it loads LLVM)\n%-26s %8s %8s %8s\n", once(&d, &cases[3], 1), "", "least", "middle", "most");
+    printf("ms from definition to first result: the first time %.1f (it loads LLVM)\n%-26s %8s %8s %8s\n",
+           once(&d, &cases[3], 1), "", "least", "middle", "most");
     for (int k = 0; k < COUNT(cases); k++) {
         double ms[TIMES];
         for (int i = 0; i < TIMES; i++) ms[i] = once(&d, &cases[k], i + 2);

@@ -28,7 +28,10 @@ typedef VEC(Found) FoundList;
 
 enum { BACKENDS = 4, ARGV = 48, EXCERPT = 1500 };
 static const char *const backends[BACKENDS][2] = {
-    {"--backend=interpret", "--opt=2"}, {"--backend=jit", "--opt=0"}, {"--backend=jit", "--opt=2"}, {"--backend=c", "--opt=2"},
+    {"--backend=interpret", "--opt=2"},
+    {"--backend=jit", "--opt=0"},
+    {"--backend=jit", "--opt=2"},
+    {"--backend=c", "--opt=2"},
 };
 
 void report_pass(Report *report) { report->passed++; }
@@ -63,8 +66,9 @@ static const char *excerpt(Arena *arena, const char *text)
 
 static void fail_outcome(Check *c, const char *const *argv, const Outcome *o, const char *why)
 {
-    report_fail(c->report, "%s: %s\n  $ %s\n  exit %d%s, after %.1f s\n%s%s", c->file->path, why, process_shown(c->arena, argv),
-                o->status, o->timed_out ? " (time is up)" : "", o->seconds, excerpt(c->arena, o->out), excerpt(c->arena, o->err));
+    report_fail(c->report, "%s: %s\n  $ %s\n  exit %d%s, after %.1f s\n%s%s", c->file->path, why,
+                process_shown(c->arena, argv), o->status, o->timed_out ? " (time is up)" : "", o->seconds,
+                excerpt(c->arena, o->out), excerpt(c->arena, o->err));
 }
 
 /* ---- diagnostics ---- */
@@ -89,7 +93,8 @@ static const char *span_text(Check *c, const json_t *span)
     const json_t *last = json_object_get(span, "end");
     int line = json_int(span, "line"), end_line = json_int(last, "line");
     const char *lo = place_at(c->file, line, json_int(span, "column"));
-    const char *hi = place_at(c->file, end_line, json_int(last, "column")), *newline = memchr(lo, '\n', (size_t)(hi - lo));
+    const char *hi = place_at(c->file, end_line, json_int(last, "column")),
+               *newline = memchr(lo, '\n', (size_t)(hi - lo));
     return arena_copy(c->arena, lo, (size_t)((newline ? newline : hi) - lo));
 }
 
@@ -134,13 +139,13 @@ static bool found_compare(Check *c, FoundList *found, bool runtime)
             if (!found->at[k].expected && found_fits(&found->at[k], d))
                 d->met = found->at[k].expected = true;
         if (!d->met)
-            buf_printf(&text, "  - line %d: %s %s \"%s\"%s%s%s\n", d->target, d->severity, d->code, d->message ? d->message : "",
-                       d->at ? " at \"" : "", d->at ? d->at : "", d->at ? "\"" : "");
+            buf_printf(&text, "  - line %d: %s %s \"%s\"%s%s%s\n", d->target, d->severity, d->code,
+                       d->message ? d->message : "", d->at ? " at \"" : "", d->at ? d->at : "", d->at ? "\"" : "");
     }
     for (int k = 0; k < found->len; k++)
         if (!found->at[k].expected)
-            buf_printf(&text, "  + line %d: %s %s \"%s\" at \"%s\"\n", found->at[k].line, found->at[k].severity, found->at[k].code,
-                       found->at[k].message, found->at[k].at);
+            buf_printf(&text, "  + line %d: %s %s \"%s\" at \"%s\"\n", found->at[k].line, found->at[k].severity,
+                       found->at[k].code, found->at[k].message, found->at[k].at);
     bool equal = text.len == 0;
     if (equal)
         report_pass(c->report);
@@ -153,7 +158,8 @@ static bool found_compare(Check *c, FoundList *found, bool runtime)
 static bool expects_errors(const TestFile *file)
 {
     for (int i = 0; i < file->directives.len; i++)
-        if (file->directives.at[i].kind == DIRECTIVE_DIAGNOSTIC && strcmp(file->directives.at[i].severity, "error") == 0)
+        if (file->directives.at[i].kind == DIRECTIVE_DIAGNOSTIC &&
+            strcmp(file->directives.at[i].severity, "error") == 0)
             return true;
     return false;
 }
@@ -214,7 +220,8 @@ static void check_value(Check *c, const Directive *d, const char *actual, const 
     if (equal)
         report_pass(c->report);
     else
-        report_fail(c->report, "%s:%d: %s (%s)\n  - %s\n  + %s", c->file->path, d->line, expression_of(c, d), backend, expected, actual);
+        report_fail(c->report, "%s:%d: %s (%s)\n  - %s\n  + %s", c->file->path, d->line, expression_of(c, d), backend,
+                    expected, actual);
 }
 
 /* One child per back end evaluates all expressions; each prints one line. */
@@ -236,15 +243,16 @@ static void check_values(Check *c)
             continue;
         }
         if (first && strcmp(first, o.out) != 0)
-            report_fail(c->report, "%s: %s %s differs from %s %s\n- %s\n+ %s", c->file->path, backends[b][0], backends[b][1],
-                        backends[0][0], backends[0][1], first, o.out);
+            report_fail(c->report, "%s: %s %s differs from %s %s\n- %s\n+ %s", c->file->path, backends[b][0],
+                        backends[b][1], backends[0][0], backends[0][1], first, o.out);
         first = first ? first : o.out;
         char *at = arena_copy(c->arena, o.out, strlen(o.out));
         for (int i = 0; i < c->file->directives.len; i++) {
             if (!run_directive(&c->file->directives.at[i]))
                 continue;
             char *line = strsep(&at, "\n");
-            check_value(c, &c->file->directives.at[i], line ? line : "", arena_printf(c->arena, "%s %s", backends[b][0], backends[b][1]));
+            check_value(c, &c->file->directives.at[i], line ? line : "",
+                        arena_printf(c->arena, "%s %s", backends[b][0], backends[b][1]));
         }
     }
 }
@@ -268,14 +276,15 @@ static void check_counts(Check *c)
         const Directive *d = &c->file->directives.at[i];
         if (d->kind != DIRECTIVE_COUNT)
             continue;
-        const char *argv[] = {c->nin, "dump", c->file->path, "--stage", d->stage, d->net ? "--net" : NULL, d->net, NULL};
+        const char *argv[] = {c->nin, "dump", c->file->path, "--stage", d->stage, d->net ? "--net" : NULL,
+                              d->net, NULL};
         Outcome o = process_run(c->arena, argv, c->timeout);
         int count = count_words(o.out, d->text);
         if (o.status != 0)
             fail_outcome(c, argv, &o, "cannot be dumped");
         else if (count != d->number)
-            report_fail(c->report, "%s:%d: \"%s\" occurs %d times, not %d\n  $ %s\n%s", c->file->path, d->line, d->text, count, d->number,
-                        process_shown(c->arena, argv), excerpt(c->arena, o.out));
+            report_fail(c->report, "%s:%d: \"%s\" occurs %d times, not %d\n  $ %s\n%s", c->file->path, d->line, d->text,
+                        count, d->number, process_shown(c->arena, argv), excerpt(c->arena, o.out));
         else
             report_pass(c->report);
     }
@@ -296,7 +305,8 @@ static bool runs_program(const TestFile *file)
     for (int i = 0; i < file->directives.len; i++) {
         const Directive *d = &file->directives.at[i];
         if (d->kind == DIRECTIVE_DIAGNOSTIC ? strcmp(d->severity, "runtime") == 0
-            : d->kind == DIRECTIVE_EXIT || d->kind == DIRECTIVE_OUTPUT || d->kind == DIRECTIVE_WRITES || d->kind == DIRECTIVE_SAME)
+                                            : d->kind == DIRECTIVE_EXIT || d->kind == DIRECTIVE_OUTPUT ||
+                                                  d->kind == DIRECTIVE_WRITES || d->kind == DIRECTIVE_SAME)
             return true;
     }
     return false;
@@ -343,7 +353,8 @@ static void check_program(Check *c)
     FoundList found = {0};
     bool runtime = false;
     for (int i = 0; i < c->file->directives.len; i++)
-        runtime |= c->file->directives.at[i].kind == DIRECTIVE_DIAGNOSTIC && strcmp(c->file->directives.at[i].severity, "runtime") == 0;
+        runtime |= c->file->directives.at[i].kind == DIRECTIVE_DIAGNOSTIC &&
+                   strcmp(c->file->directives.at[i].severity, "runtime") == 0;
     if (status ? o.status != status->number : runtime ? o.status > 3 : o.status != 0)
         fail_outcome(c, argv, &o, "wrong exit code");
     else if (runtime && found_read(c, json_part(o.err), &found))
@@ -381,8 +392,9 @@ static void check_same(Check *c)
         if (!records || !*records)
             fail_outcome(c, argv, &o, "no records");
         else if (first && strcmp(first, records) != 0)
-            report_fail(c->report, "%s: records of %s %s differ from those of %s %s\n- %s\n+ %s", c->file->path, backends[b][0], backends[b][1],
-                        backends[0][0], backends[0][1], excerpt(c->arena, first), excerpt(c->arena, records));
+            report_fail(c->report, "%s: records of %s %s differ from those of %s %s\n- %s\n+ %s", c->file->path,
+                        backends[b][0], backends[b][1], backends[0][0], backends[0][1], excerpt(c->arena, first),
+                        excerpt(c->arena, records));
         else
             report_pass(c->report);
         first = first ? first : records;
@@ -403,9 +415,11 @@ static bool data_there(Arena *arena, const char *name)
 
 static bool skipped(Check *c)
 {
-    const Directive *needs = directive_find(c->file, DIRECTIVE_REQUIRES), *is_long = directive_find(c->file, DIRECTIVE_LONG);
+    const Directive *needs = directive_find(c->file, DIRECTIVE_REQUIRES),
+                    *is_long = directive_find(c->file, DIRECTIVE_LONG);
     if (needs && !data_there(c->arena, needs->text)) {
-        report_skip(c->report, "%s: there is no data set %s under NIN_DATA or /usr/share/datasets", c->file->path, needs->text);
+        report_skip(c->report, "%s: there is no data set %s under NIN_DATA or /usr/share/datasets", c->file->path,
+                    needs->text);
         return true;
     }
     return is_long && !c->options->long_too;
@@ -503,6 +517,7 @@ void check_unit(Arena *arena, const char *path, Report *report)
         buf_printf(&report->text, "SKIP %s: %d of its tests\n", path, skips);
     if (o.status == 0 && passed)
         return;
-    report_fail(report, "%s: exit %d%s after %.1f s\n%s", path, o.status, o.timed_out ? " (time is up)" : "", o.seconds, excerpt(arena, text));
+    report_fail(report, "%s: exit %d%s after %.1f s\n%s", path, o.status, o.timed_out ? " (time is up)" : "", o.seconds,
+                excerpt(arena, text));
     report->failed += failed > 1 ? failed - 1 : 0;
 }

@@ -90,7 +90,8 @@ static void read_diagnostic(Reader *r, Directive *d, const char *severity)
 
 static void read_run(Reader *r, Directive *d)
 {
-    const char *rest = read_rest(r), *exact = strstr(rest, " => "), *near = strstr(rest, " ~> "), *mark = exact ? exact : near;
+    const char *rest = read_rest(r), *exact = strstr(rest, " => "), *near = strstr(rest, " ~> "),
+               *mark = exact ? exact : near;
     d->kind = exact ? DIRECTIVE_RUN : DIRECTIVE_RUN_NEAR;
     if (!mark) {
         r->error = "`run` needs => or ~>";

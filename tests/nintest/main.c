@@ -3,8 +3,8 @@
  *   nintest BUILD [--long] [-jN] [--list] [--times] [FILTER...]
  *
  * Run from the repository's root.  Exit code 1 if anything failed; with CI=true also if anything was skipped.
- * Looks at tests/(*)/(*).nin (but tests/data), examples/(*).nin, tests/data/targets/(*).nin, tests/repl/(*).repl and the binaries in BUILD/unit;
- * and at lang/diagnostics.def: a code that no test mentions is a failure. */
+ * Looks at tests/(*)/(*).nin (but tests/data), examples/(*).nin, tests/data/targets/(*).nin, tests/repl/(*).repl and
+ * the binaries in BUILD/unit; and at lang/diagnostics.def: a code that no test mentions is a failure. */
 #include "tests/nintest/nintest.h"
 
 #include <dirent.h>
@@ -61,7 +61,8 @@ static void find(Runner *r, const char *folder, JobKind kind, const char *except
             hidden = true;
         if (!hidden && is_folder && (!except || strcmp(name, except) != 0))
             find(r, path, kind, NULL);
-        else if (!hidden && !is_folder && (kind == JOB_UNIT ? !strchr(name, '.') : ends_with(name, kind == JOB_TRANSCRIPT ? ".repl" : ".nin")))
+        else if (!hidden && !is_folder &&
+                 (kind == JOB_UNIT ? !strchr(name, '.') : ends_with(name, kind == JOB_TRANSCRIPT ? ".repl" : ".nin")))
             add_job(r, kind, path);
         free(entry[i]);
     }
@@ -282,7 +283,8 @@ int main(int argc, char **argv)
         return 2;
     }
     char *build = realpath(r.options.build, NULL);
-    setenv("XDG_CACHE_HOME", arena_printf(r.arena, "%s/cache", build ? build : ""), 1);    /* decoded data stays in BUILD */
+    setenv("XDG_CACHE_HOME", arena_printf(r.arena, "%s/cache", build ? build : ""),
+           1); /* decoded data stays in BUILD */
     free(build);
     find_all(&r);
     check_filters(&r);

@@ -1,8 +1,8 @@
 /* transcript.c -- recorded sessions of the prompt, tests/repl/(*).repl, played again over a pipe.
  *
  * Lines that begin with "> " are inputs, those with ". " go on with them; all others are what is answered, exactly, but
- * for times: a number with a unit (2.3 ms) stands for any.  Lines that begin with "#:" are for the reader.  The exit code
- * must be 1 if an answer begins with "error", else 0. */
+ * for times: a number with a unit (2.3 ms) stands for any.  Lines that begin with "#:" are for the reader.  The exit
+ * code must be 1 if an answer begins with "error", else 0. */
 #include "tests/nintest/nintest.h"
 
 #include <ctype.h>
@@ -18,7 +18,8 @@ static void put_masked(Buf *out, const char *line, size_t n)
     static const char *const units[] = {" ns", " us", " ms", " s"};
     for (size_t i = 0; i < n;) {
         size_t k = 0;
-        while (isdigit((unsigned char)line[i]) && i + k < n && (isdigit((unsigned char)line[i + k]) || strchr(".e+-", line[i + k])))
+        while (isdigit((unsigned char)line[i]) && i + k < n &&
+               (isdigit((unsigned char)line[i + k]) || strchr(".e+-", line[i + k])))
             k++;
         for (int u = 0; k && u < COUNT(units); u++) {
             size_t m = strlen(units[u]);
@@ -67,8 +68,8 @@ static void explain(Report *report, const char *path, const char *expected, cons
         actual += m + (actual[m] == '\n');
         line++;
     }
-    report_fail(report, "%s: answer %d\n  expected: %.*s\n  actual:   %.*s", path, line, (int)strcspn(expected, "\n"), expected,
-                (int)strcspn(actual, "\n"), actual);
+    report_fail(report, "%s: answer %d\n  expected: %.*s\n  actual:   %.*s", path, line, (int)strcspn(expected, "\n"),
+                expected, (int)strcspn(actual, "\n"), actual);
 }
 
 void check_transcript(Arena *arena, const Options *options, const char *path, Report *report)
@@ -86,7 +87,8 @@ void check_transcript(Arena *arena, const Options *options, const char *path, Re
         return;
     }
     transcript_read(text, &t);
-    if (!file_write(arena, path_join(arena, folder, "input"), t.inputs.at ? t.inputs.at : "", t.inputs.len, FILE_NO_SYNC, &error)) {
+    if (!file_write(arena, path_join(arena, folder, "input"), t.inputs.at ? t.inputs.at : "", t.inputs.len,
+                    FILE_NO_SYNC, &error)) {
         report_fail(report, "%s: %s", path, error);
         return;
     }

@@ -51,7 +51,10 @@ static inline const char *child_bytes(Child *c, const char *name, const void *by
     return path;
 }
 
-static inline const char *child_text(Child *c, const char *name, const char *text) { return child_bytes(c, name, text, strlen(text)); }
+static inline const char *child_text(Child *c, const char *name, const char *text)
+{
+    return child_bytes(c, name, text, strlen(text));
+}
 
 /* SHA-256 of all records and weights under a part of a folder, by name; links are followed. */
 static inline char *child_hashes(Child *c, const char *folder, const char *part)

@@ -73,7 +73,8 @@ static inline char *desk_archive(Desk *desk, const char *name, const Member *mem
     assert_int_equal(archive_write_open_filename(out, path), ARCHIVE_OK);
     for (int i = 0; i < count; i++) {
         struct archive_entry *entry = archive_entry_new();
-        archive_entry_set_pathname(entry, zip ? members[i].name : arena_printf(desk->arena, "folder/%s", members[i].name));
+        archive_entry_set_pathname(entry,
+                                   zip ? members[i].name : arena_printf(desk->arena, "folder/%s", members[i].name));
         archive_entry_set_size(entry, (la_int64_t)members[i].length);
         archive_entry_set_filetype(entry, AE_IFREG);
         archive_entry_set_perm(entry, 0644);

@@ -1,5 +1,5 @@
-/* nets.h -- the reference networks of tests/data/nets in Nin, and the losses that attack them: for the tests that load their
- * weights (test_nets, test_attacks).  Losses are fns of (output, target, aim). */
+/* nets.h -- the reference networks of tests/data/nets in Nin, and the losses that attack them: for the tests that load
+ * their weights (test_nets, test_attacks).  Losses are fns of (output, target, aim). */
 #ifndef NIN_TEST_NETS_H
 #define NIN_TEST_NETS_H
 

@@ -1,4 +1,5 @@
-/* test_attack_state.c -- attacks kept in OUT/attacks: found again, done anew where the file is damaged or the call is another. */
+/* test_attack_state.c -- attacks kept in OUT/attacks: found again, done anew where the file is damaged or the call is
+ * another. */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -23,7 +24,8 @@ static const char study[] =
 /* part: a text of the program that is `by` instead; or NULL. */
 static char *run_changed(Child *c, const char *eps, const char *part, const char *by)
 {
-    char *text = arena_copy(c->arena, study, sizeof study), *change = part ? strstr(text, part) : NULL, *at, *bytes, *error = NULL;
+    char *text = arena_copy(c->arena, study, sizeof study), *change = part ? strstr(text, part) : NULL, *at, *bytes,
+         *error = NULL;
     if (change) {
         *change = 0;
         text = arena_printf(c->arena, "%s%s%s", text, by, change + strlen(part));
@@ -36,7 +38,8 @@ static char *run_changed(Child *c, const char *eps, const char *part, const char
     const char *argv[] = {c->nin, "run", file, "--out", out, "--quiet", NULL};
     Outcome o = process_run(c->arena, argv, CHILD_TIME);
     if (o.status != 0) fail_msg("%s", o.err);
-    if (!file_read(c->arena, path_join(c->arena, out, "s/e/records.jsonl"), 0, &bytes, &length, &error)) fail_msg("%s", error);
+    if (!file_read(c->arena, path_join(c->arena, out, "s/e/records.jsonl"), 0, &bytes, &length, &error))
+        fail_msg("%s", error);
     return bytes;
 }
 
@@ -45,7 +48,10 @@ static char *run_with(Child *c, const char *eps) { return run_changed(c, eps, NU
 /* Each kept attack, and when it was written. */
 static const char *kept(Child *c)
 {
-    const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena, "cd '%s' && stat -c '%%n %%y' *", path_join(c->arena, child_path(c, "out"), "attacks")), NULL};
+    const char *argv[] = {
+        "/bin/sh", "-c",
+        arena_printf(c->arena, "cd '%s' && stat -c '%%n %%y' *", path_join(c->arena, child_path(c, "out"), "attacks")),
+        NULL};
     Outcome o = process_run(c->arena, argv, CHILD_TIME);
     assert_int_equal(o.status, 0);
     return o.out;
@@ -82,8 +88,10 @@ static void test_damaged(void **state)
     const char *first = run_with(c, "0.05");
     const char *cut[] = {"truncate -s -40", "truncate -s 5", "printf x | dd conv=notrunc bs=1 seek=60 of="};
     for (int i = 0; i < 3; i++) {
-        const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena, "cd '%s/attacks' && for f in *; do %s%s$f 2>/dev/null; done", child_path(c, "out"),
-                                                            cut[i], i < 2 ? " " : ""), NULL};
+        const char *argv[] = {"/bin/sh", "-c",
+                              arena_printf(c->arena, "cd '%s/attacks' && for f in *; do %s%s$f 2>/dev/null; done",
+                                           child_path(c, "out"), cut[i], i < 2 ? " " : ""),
+                              NULL};
         Outcome o = process_run(c->arena, argv, CHILD_TIME);
         const char *files = kept(c);
         assert_int_equal(o.status, 0);

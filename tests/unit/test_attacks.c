@@ -1,5 +1,6 @@
-/* test_attacks.c -- attacks against runs of the reference (tests/data/attacks): projections, APGD's trajectories, FAB's norms and
- * Square's replay in f64; robust accuracies of whole ensembles in f32.  Tolerances are those of the READMEs. */
+/* test_attacks.c -- attacks against runs of the reference (tests/data/attacks): projections, APGD's trajectories, FAB's
+ * norms and Square's replay in f64; robust accuracies of whole ensembles in f32.  Tolerances are those of the
+ * READMEs. */
 #include "traced.h"
 #include "nets.h"
 
@@ -90,7 +91,8 @@ static void rows_from(const Net *w, void *rows, int64_t n, double *out) {
     free(rows);
 }
 
-static bool net_run(const Net *w, Program *p, const void *x, const int32_t *y, const int32_t *aim, int64_t n, double *z, double *value, void *dx) {
+static bool net_run(const Net *w, Program *p, const void *x, const int32_t *y, const int32_t *aim, int64_t n, double *z,
+                    double *value, void *dx) {
     size_t width = dtype_size(w->precision);
     void *out[2] = {malloc((size_t)n * CLASSES * width + 64), malloc((size_t)n * width + 64)};
     Feed feed = {.rows = {x, y, aim}, .examples = n, .batch = n < 128 ? n : 128, .out_rows = {out[0], out[1], dx}};
@@ -107,15 +109,16 @@ static bool net_logits(void *data, const void *x, int64_t n, uint32_t turn, doub
     return net_run(w, w->look, x, NULL, NULL, n, z, NULL, NULL);
 }
 
-static bool net_slope(void *data, AttackLoss loss, const void *x, const int32_t *y, const int32_t *aim, int64_t n, uint32_t turn, double *z, double *value,
-                      void *dx) {
+static bool net_slope(void *data, AttackLoss loss, const void *x, const int32_t *y, const int32_t *aim, int64_t n,
+                      uint32_t turn, double *z, double *value, void *dx) {
     const Net *w = data;
     (void)turn;
     return net_run(w, w->slope[loss], x, y, aim, n, z, value, dx);
 }
 
 /* An attack of somebody else's: lighter, and darker, by the number of the point. */
-static bool net_change(void *data, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n, double *out) {
+static bool net_change(void *data, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n,
+                       double *out) {
     (void)data, (void)y;
     assert_int_equal(which, 4);
     for (int64_t i = 0; i < n * PIXELS; i++) out[i] = fmin(1, fmax(0, x[i] + (number[i / PIXELS] % 2 ? 0.05 : -0.05)));
@@ -149,7 +152,8 @@ static const char *const norms[] = {"Linf", "L2", "L1"};
 
 static void expect_near(const char *what, const double *ours, const double *theirs, int64_t n, double tolerance) {
     for (int64_t i = 0; i < n; i++)
-        if (!(fabs(ours[i] - theirs[i]) <= tolerance)) fail_msg("%s: [%lld] is %.17g, not %.17g", what, (long long)i, ours[i], theirs[i]);
+        if (!(fabs(ours[i] - theirs[i]) <= tolerance))
+            fail_msg("%s: [%lld] is %.17g, not %.17g", what, (long long)i, ours[i], theirs[i]);
 }
 
 /* ---- projections ---- */
@@ -159,15 +163,18 @@ static void test_projections(void **state) {
     enum { CASES = 40, N = 30 };
     Net only = {.arena = arena_new()}, *w = &only;
     for (int norm = 0; norm < 3; norm++) {
-        const double *t = READ("attacks/det/projections/%s_t", norms[norm]), *plane = READ("attacks/det/projections/%s_w", norms[norm]);
-        const double *b = READ("attacks/det/projections/%s_b", norms[norm]), *d = READ("attacks/det/projections/%s_d", norms[norm]);
+        const double *t = READ("attacks/det/projections/%s_t", norms[norm]),
+                     *plane = READ("attacks/det/projections/%s_w", norms[norm]);
+        const double *b = READ("attacks/det/projections/%s_b", norms[norm]),
+                     *d = READ("attacks/det/projections/%s_d", norms[norm]);
         for (int i = 0; i < CASES; i++) {
             double ours[N], scratch[2 * N];
             plane_project(&(Ball){(AttackNorm)norm, 0, 0, 1}, t + i * N, plane + i * N, b[i], N, scratch, ours);
             expect_near(norms[norm], ours, d + i * N, N, 1e-10);
         }
     }
-    const double *x = READ("attacks/det/projections/L1ball_x"), *y = READ("attacks/det/projections/L1ball_y"), *d = READ("attacks/det/projections/L1ball_delta");
+    const double *x = READ("attacks/det/projections/L1ball_x"), *y = READ("attacks/det/projections/L1ball_y"),
+                 *d = READ("attacks/det/projections/L1ball_delta");
     enum { BALLS = 30, M = 40 };
     for (int i = 0; i < BALLS; i++) {
         double u[M];
@@ -202,7 +209,8 @@ static void one_course(Net *w, int norm, int loss, double eps) {
     static const char *const names[] = {"ce", "dlr", "dlrt"};
     int64_t number[POINTS];
     int32_t y[POINTS], aim[POINTS] = {0};
-    double *x = arena_array(w->arena, double, POINTS * PIXELS), *adv = arena_array(w->arena, double, POINTS * PIXELS), best_value[POINTS];
+    double *x = arena_array(w->arena, double, POINTS *PIXELS), *adv = arena_array(w->arena, double, POINTS *PIXELS),
+           best_value[POINTS];
     bool fooled[POINTS] = {false};
     Points points;
     Course course;
@@ -212,19 +220,23 @@ static void one_course(Net *w, int norm, int loss, double eps) {
         const double *target = READ("attacks/det/%s_target", name);
         for (int i = 0; i < POINTS; i++) aim[i] = (int32_t)target[i];
     }
-    AttackRun run = {.victim = &w->victim, .ball = {(AttackNorm)norm, eps, 0, 1}, .look = course_look, .look_data = &course};
+    AttackRun run = {
+        .victim = &w->victim, .ball = {(AttackNorm)norm, eps, 0, 1}, .look = course_look, .look_data = &course};
     Apgd apgd = {.loss = (AttackLoss)loss, .steps = STEPS, .samples = 1, .start = READ("attacks/det/%s/%s_x0", w->folder, norms[norm]), .aim = aim,
                  .best = arena_array(w->arena, double, POINTS * PIXELS), .best_value = best_value};
     assert_true(attack_apgd(&run, &apgd, points, (Attacked){fooled, adv}));
-    const double *traj = READ("attacks/det/%s_traj", name), *best = READ("attacks/det/%s_best_loss", name), *robust = READ("attacks/det/%s_robust", name);
+    const double *traj = READ("attacks/det/%s_traj", name), *best = READ("attacks/det/%s_best_loss", name),
+                 *robust = READ("attacks/det/%s_robust", name);
     const double *step = READ("attacks/det/%s_step", name);
     for (int i = 0; i < POINTS; i++) {
-        bool noise = norm == NORM_L2 && loss == ATTACK_DLR;             /* behind a loss of exactly 1 its gradient is rounding noise */
+        bool noise = norm == NORM_L2 &&
+                     loss == ATTACK_DLR; /* behind a loss of exactly 1 its gradient is rounding noise */
         int last = 0;
         for (bool more = true; more && last <= STEPS; last++) {
             double d = fabs(course.value[last][i] - traj[last * POINTS + i]);
             if (d > 1e-8) fail_msg("%s, point %d, step %d: the loss differs by %g", name, i, last, d);
-            if (last && course.step[last - 1][i] != step[(last - 1) * POINTS + i]) fail_msg("%s, point %d: another step size at %d", name, i, last);
+            if (last && course.step[last - 1][i] != step[(last - 1) * POINTS + i])
+                fail_msg("%s, point %d: another step size at %d", name, i, last);
             more = !noise || fabs(traj[last * POINTS + i] - 1) > 1e-9;
         }
         assert_int_equal(!fooled[i], (int)robust[i]);
@@ -256,7 +268,8 @@ static void test_fab(void **state) {
         Net *w = net_open(folders[f], DT_F64);
         int64_t number[POINTS];
         int32_t y[POINTS], aim[POINTS];
-        double *x = arena_array(w->arena, double, POINTS * PIXELS), *adv = arena_array(w->arena, double, POINTS * PIXELS), norm_found[POINTS];
+        double *x = arena_array(w->arena, double, POINTS *PIXELS), *adv = arena_array(w->arena, double, POINTS *PIXELS),
+               norm_found[POINTS];
         Points points;
         ten_points(w, &points, number, y, x);
         for (int norm = 0; norm < 3; norm++)
@@ -266,8 +279,10 @@ static void test_fab(void **state) {
                 const char *name = arena_printf(w->arena, "%s/fab_%s_t%d", w->folder, norms[norm], rank);
                 const double *target = READ("attacks/det/%s_target", name);
                 for (int i = 0; i < POINTS; i++) aim[i] = (int32_t)target[i];
-                AttackRun run = {.victim = &w->victim, .ball = {(AttackNorm)norm, 0, 0, 1}, .look = fab_look, .look_data = &course};
-                assert_true(attack_fab(&run, &(Fab){.steps = STEPS, .aim = aim, .norm = norm_found}, points, (Attacked){fooled, adv}));
+                AttackRun run = {
+                    .victim = &w->victim, .ball = {(AttackNorm)norm, 0, 0, 1}, .look = fab_look, .look_data = &course};
+                assert_true(attack_fab(&run, &(Fab){.steps = STEPS, .aim = aim, .norm = norm_found}, points,
+                                       (Attacked){fooled, adv}));
                 expect_near(name, norm_found, READ("attacks/det/%s_norm", name), POINTS, 1e-8);
                 expect_near(name, course.value[0], READ("attacks/det/%s_trace", name), STEPS * POINTS, 1e-8);
             }
@@ -302,8 +317,10 @@ static void test_square(void **state) {
     enum { N = 16, QUERIES = 600 };
     Net *w = net_open("relu_std", DT_F64);
     Tape *tape = arena_new_of(w->arena, Tape);
-    const double *index = READ("attacks/det/square_relu_std/image_index"), *margins = READ("attacks/det/square_relu_std/margin_history");
-    const double *queries = READ("attacks/det/square_relu_std/queries"), *x_final = READ("attacks/det/square_relu_std/x_final");
+    const double *index = READ("attacks/det/square_relu_std/image_index"),
+                 *margins = READ("attacks/det/square_relu_std/margin_history");
+    const double *queries = READ("attacks/det/square_relu_std/queries"),
+                 *x_final = READ("attacks/det/square_relu_std/x_final");
     *tape = (Tape){READ("attacks/det/square_relu_std/init_sign"), READ("attacks/det/square_relu_std/position_v_h"), READ("attacks/det/square_relu_std/side"),
                    READ("attacks/det/square_relu_std/sign"), index, {{0}}};
     int64_t number[N], used[N] = {0};
@@ -315,7 +332,11 @@ static void test_square(void **state) {
         y[i] = w->label[(int)index[i]];
         memcpy(x + i * PIXELS, w->image + (int)index[i] * PIXELS, PIXELS * sizeof *x);
     }
-    AttackRun run = {.victim = &w->victim, .ball = {NORM_LINF, 0.06, 0, 1}, .draws = {tape, tape_fill}, .look = tape_look, .look_data = tape};
+    AttackRun run = {.victim = &w->victim,
+                     .ball = {NORM_LINF, 0.06, 0, 1},
+                     .draws = {tape, tape_fill},
+                     .look = tape_look,
+                     .look_data = tape};
     assert_true(attack_square(&run, &(Square){QUERIES, used}, (Points){x, y, number, N}, (Attacked){fooled, adv}));
     expect_near("margins", tape->margin[0], margins, (QUERIES + 1) * N, 1e-9);
     for (int i = 0; i < N; i++) {
@@ -338,8 +359,13 @@ static void test_square_alone(void **state) {
     for (int i = 0; i < N; i++) number[i] = i;
     for (int i = 0; i < 2; i++) {
         adv[i] = arena_array(w->arena, double, N * PIXELS);
-        AttackRun run = {.victim = &w->victim, .ball = {NORM_LINF, 0.1, 0, 1}, .draws = attack_draws(&key), .look = i ? tape_look : NULL, .look_data = tape};
-        assert_true(attack_square(&run, &(Square){QUERIES, used[i]}, (Points){w->image, w->label, number, N}, (Attacked){fooled[i], adv[i]}));
+        AttackRun run = {.victim = &w->victim,
+                         .ball = {NORM_LINF, 0.1, 0, 1},
+                         .draws = attack_draws(&key),
+                         .look = i ? tape_look : NULL,
+                         .look_data = tape};
+        assert_true(attack_square(&run, &(Square){QUERIES, used[i]}, (Points){w->image, w->label, number, N},
+                                  (Attacked){fooled[i], adv[i]}));
     }
     assert_memory_equal(fooled[0], fooled[1], sizeof fooled[0]);
     assert_memory_equal(used[0], used[1], sizeof used[0]);
@@ -352,15 +378,17 @@ static void test_square_alone(void **state) {
 
 /* ---- ensembles ---- */
 
-static const AttackSpec standard[] = {
-    {"apgd[cross_entropy]", KIND_APGD, ATTACK_CE, 100, 1, 0, 1, 0, 0}, {"apgd_targeted", KIND_APGD_TARGETED, ATTACK_DLR_TARGETED, 100, 1, 9, 1, 0, 0},
-    {"fab_targeted", KIND_FAB_TARGETED, ATTACK_DIFFERENCE, 100, 1, 9, 1, 0, 0}, {"square", KIND_SQUARE, ATTACK_CE, 0, 1, 0, 1, 5000, 0}};
+static const AttackSpec standard[] = {{"apgd[cross_entropy]", KIND_APGD, ATTACK_CE, 100, 1, 0, 1, 0, 0},
+                                      {"apgd_targeted", KIND_APGD_TARGETED, ATTACK_DLR_TARGETED, 100, 1, 9, 1, 0, 0},
+                                      {"fab_targeted", KIND_FAB_TARGETED, ATTACK_DIFFERENCE, 100, 1, 9, 1, 0, 0},
+                                      {"square", KIND_SQUARE, ATTACK_CE, 0, 1, 0, 1, 5000, 0}};
 
 static AttackReport ensemble(Net *w, const Protocol *protocol, Pool *pool, int64_t n) {
     int64_t *number = arena_array(w->arena, int64_t, IMAGES);
     for (int i = 0; i < IMAGES; i++) number[i] = i;
     AttackReport report;
-    assert_true(attack_ensemble(w->arena, &w->victim, protocol, pool, 1, (Points){w->image, w->label, number, n}, NULL, &report));
+    assert_true(attack_ensemble(w->arena, &w->victim, protocol, pool, 1, (Points){w->image, w->label, number, n}, NULL,
+                                &report));
     assert_int_equal(report.done, protocol->attacks);
     assert_true(report.largest <= protocol->ball.eps + ball_slack(&protocol->ball, PIXELS));
     return report;
@@ -374,7 +402,8 @@ static void one_ensemble(const char *folder, double eps, double clean, const dou
     AttackReport r = ensemble(w, &protocol, NULL, IMAGES);
     assert_true(fabs(100 * r.clean - clean) < 1e-6);
     for (int i = 0; i < COUNT(standard); i++)
-        if (fabs(100 * r.after[i] - after[i]) > 0.5 * images[i] + 1e-6) fail_msg("%s: %.1f %% after %s, not %.1f %%", folder, 100 * r.after[i], standard[i].name, after[i]);
+        if (fabs(100 * r.after[i] - after[i]) > 0.5 * images[i] + 1e-6)
+            fail_msg("%s: %.1f %% after %s, not %.1f %%", folder, 100 * r.after[i], standard[i].name, after[i]);
     DataArray flags = read_file(w->arena, "attacks/aa/%s_flags_sequential", folder);
     int differ = 0;
     for (int i = 0; i < IMAGES; i++) differ += r.robust[i] != (data_at(&flags, 3 * IMAGES + i) != 0);
@@ -382,9 +411,18 @@ static void one_ensemble(const char *folder, double eps, double clean, const dou
     net_close(w);
 }
 
-static void test_relu(void **state) { (void)state; one_ensemble("relu_std", 0.06, 86.0, (double[]){32.0, 31.5, 31.5, 31.5}); }
-static void test_hardened(void **state) { (void)state; one_ensemble("relu_adv", 0.15, 80.0, (double[]){30.5, 28.5, 28.0, 28.0}); }
-static void test_two(void **state) { (void)state; one_ensemble("twoarg_std", 0.07, 88.5, (double[]){21.0, 21.0, 21.0, 21.0}); }
+static void test_relu(void **state) {
+    (void)state;
+    one_ensemble("relu_std", 0.06, 86.0, (double[]){32.0, 31.5, 31.5, 31.5});
+}
+static void test_hardened(void **state) {
+    (void)state;
+    one_ensemble("relu_adv", 0.15, 80.0, (double[]){30.5, 28.5, 28.0, 28.0});
+}
+static void test_two(void **state) {
+    (void)state;
+    one_ensemble("twoarg_std", 0.07, 88.5, (double[]){21.0, 21.0, 21.0, 21.0});
+}
 
 /* Each alone on a part of the images: no better than together; the same with threads. */
 static void test_alone(void **state) {
@@ -395,13 +433,16 @@ static void test_alone(void **state) {
     memcpy(quick, standard, sizeof quick);
     quick[1].targets = quick[2].targets = 2;
     quick[3].queries = 300;
-    Protocol single = {quick, COUNT(standard), {NORM_LINF, 0.06, 0, 1}, true}, together = {quick, COUNT(standard), {NORM_LINF, 0.06, 0, 1}, false};
+    Protocol single = {quick, COUNT(standard), {NORM_LINF, 0.06, 0, 1}, true},
+             together = {quick, COUNT(standard), {NORM_LINF, 0.06, 0, 1}, false};
     Pool *pool = pool_new(2);
-    AttackReport r = ensemble(w, &single, NULL, PART), two = ensemble(w, &single, pool, PART), all = ensemble(w, &together, NULL, PART);
+    AttackReport r = ensemble(w, &single, NULL, PART), two = ensemble(w, &single, pool, PART),
+                 all = ensemble(w, &together, NULL, PART);
     pool_free(pool);
     assert_memory_equal(r.adv, two.adv, PART * PIXELS * sizeof *r.adv);
     assert_memory_equal(r.after, two.after, COUNT(standard) * sizeof *r.after);
-    for (int i = 0; i < COUNT(standard); i++) assert_true(r.after[i] >= all.after[COUNT(standard) - 1] && r.after[i] < r.clean);
+    for (int i = 0; i < COUNT(standard); i++)
+        assert_true(r.after[i] >= all.after[COUNT(standard) - 1] && r.after[i] < r.clean);
     net_close(w);
 }
 
@@ -457,12 +498,14 @@ static void test_goes_on(void **state) {
     int64_t number[PART];
     for (int i = 0; i < PART; i++) number[i] = i;
     Cuts c = {.attacks = ATTACKS, .n = PART};
-    c.kept = (AttackReport){.after = arena_array(w->arena, double, ATTACKS), .robust = arena_array(w->arena, bool, PART),
-                            .adv = arena_array(w->arena, double, PART * PIXELS)};
+    c.kept = (AttackReport){.after = arena_array(w->arena, double, ATTACKS),
+                            .robust = arena_array(w->arena, bool, PART),
+                            .adv = arena_array(w->arena, double, PART *PIXELS)};
     AttackWatch watch = {&c, cuts_progress, cuts_restore, cuts_reached};
     Pool *pool = pool_new(2);
     for (int i = 0; i < 100 && report.done < ATTACKS; i++)
-        assert_true(attack_ensemble(w->arena, &w->victim, &protocol, i % 2 ? pool : NULL, 1, (Points){w->image, w->label, number, PART}, &watch, &report));
+        assert_true(attack_ensemble(w->arena, &w->victim, &protocol, i % 2 ? pool : NULL, 1,
+                                    (Points){w->image, w->label, number, PART}, &watch, &report));
     pool_free(pool);
     assert_true(c.stops > 2);
     assert_int_equal(report.done, ATTACKS);
@@ -493,8 +536,10 @@ static void test_norms(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_projections), cmocka_unit_test(test_apgd), cmocka_unit_test(test_fab), cmocka_unit_test(test_square), cmocka_unit_test(test_square_alone),
-                                       cmocka_unit_test(test_relu), cmocka_unit_test(test_hardened), cmocka_unit_test(test_two), cmocka_unit_test(test_alone),
-                                       cmocka_unit_test(test_norms), cmocka_unit_test(test_goes_on)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_projections), cmocka_unit_test(test_apgd),         cmocka_unit_test(test_fab),
+        cmocka_unit_test(test_square),      cmocka_unit_test(test_square_alone), cmocka_unit_test(test_relu),
+        cmocka_unit_test(test_hardened),    cmocka_unit_test(test_two),          cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_norms),       cmocka_unit_test(test_goes_on)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,12 @@
 
 typedef struct Way { const char *name, *a, *b; } Way;
 static const Way ways[] = {
-    {"one thread", "--threads=1", "--opt=2"},    {"two threads", "--threads=2", "--opt=2"}, {"-O0", "--threads=1", "--opt=0"},
-    {"AVX2", "--cpu=haswell", "--opt=2"},        {"again", "--threads=2", "--opt=2"},       {"C", "--backend=c", "--opt=2"},
+    {"one thread", "--threads=1", "--opt=2"},
+    {"two threads", "--threads=2", "--opt=2"},
+    {"-O0", "--threads=1", "--opt=0"},
+    {"AVX2", "--cpu=haswell", "--opt=2"},
+    {"again", "--threads=2", "--opt=2"},
+    {"C", "--backend=c", "--opt=2"},
     {"interpreter", "--backend=interpret", "--opt=2"},
 };
 

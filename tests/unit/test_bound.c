@@ -1,5 +1,5 @@
-/* test_bound.c -- linear bounds of cells (pass/bound.h) against values: on random boxes of all sizes no point, inside or
- * at a corner, lies outside the bound; what f32 computes is no farther from it than the bound on rounding; on small
+/* test_bound.c -- linear bounds of cells (pass/bound.h) against values: on random boxes of all sizes no point, inside
+ * or at a corner, lies outside the bound; what f32 computes is no farther from it than the bound on rounding; on small
  * boxes the bounds are close.  The value in real arithmetic is that of a graph whose f32 constants and parameters are
  * taken as they are and whose arguments are f64. */
 #include "pass/bound.h"

@@ -1,5 +1,6 @@
-/* test_build.c -- nin build and nin verify: emitted C against the JIT to the bit, what it needs, what it says of itself, and
- * what goes wrong.  The models are those of tests/data/devices/models.nin.  With NIN_LONG: all inputs that the issue names. */
+/* test_build.c -- nin build and nin verify: emitted C against the JIT to the bit, what it needs, what it says of
+ * itself, and what goes wrong.  The models are those of tests/data/devices/models.nin.  With NIN_LONG: all inputs that
+ * the issue names. */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -50,8 +51,9 @@ static void verified(Child *c, const char *option, const char *name, const char 
 {
     bool all = getenv("NIN_LONG") != NULL;
     const char *net = strcmp(option, "--net") == 0 ? "--seed=1" : "--quick";
-    Outcome o = child_run(c, "verify", models, option, name, "--examples", all ? "10000" : examples, all ? "--cc=gcc,clang-19" : "--cc=gcc",
-                          all ? "--line" : "--quick", net[2] == 's' ? net : "--line", NULL);
+    Outcome o = child_run(c, "verify", models, option, name, "--examples", all ? "10000" : examples,
+                          all ? "--cc=gcc,clang-19" : "--cc=gcc", all ? "--line" : "--quick",
+                          net[2] == 's' ? net : "--line", NULL);
     expect_status(&o, 0);
     expect_text(o.out, "equal");
     if (strstr(o.out, "another") || strstr(o.out, "fails"))
@@ -77,10 +79,12 @@ static void test_cell_learner(void **state) { verified(*state, "--artifact", "ce
 static void test_symbols(void **state)
 {
     Child *c = *state;
-    static const char *const names[] = {"plain", "raw", "learner", "fitted", "fitted_learner", "tabled", "tabled_learner"};
+    static const char *const names[] = {"plain",          "raw",    "learner",       "fitted",
+                                        "fitted_learner", "tabled", "tabled_learner"};
     for (int k = 0; k < COUNT(names); k++) {
         const char *path = built(c, names[k], "s.c"), *object = child_path(c, "s.o");
-        shell_ok(c, arena_printf(c->arena, "gcc -std=c99 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror -c %s -o %s", path, object));
+        shell_ok(c, arena_printf(c->arena, "gcc -std=c99 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror -c %s -o %s",
+                                 path, object));
         Outcome o = shell(c, arena_printf(c->arena, "nm -u %s | grep -v -w -e memcpy -e memset", object));
         assert_string_equal(o.out, "");
     }
@@ -98,8 +102,10 @@ static long number_after(const char *text, const char *words)
 static void test_report(void **state)
 {
     Child *c = *state;
-    const char *path = built(c, "learner", "r.c"), *object = child_path(c, "r.o"), *header = text_of(c, child_path(c, "r.h"));
-    shell_ok(c, arena_printf(c->arena, "cd %s && gcc -std=c99 -Os -fstack-usage -DLEARNER_NO_SELFTEST -c %s -o %s", c->folder, path, object));
+    const char *path = built(c, "learner", "r.c"), *object = child_path(c, "r.o"),
+               *header = text_of(c, child_path(c, "r.h"));
+    shell_ok(c, arena_printf(c->arena, "cd %s && gcc -std=c99 -Os -fstack-usage -DLEARNER_NO_SELFTEST -c %s -o %s",
+                             c->folder, path, object));
     Outcome o = shell(c, arena_printf(c->arena, "size -A %s | awk '/^.text/ {t += $2} /^.rodata / {r += $2} /^.(data|bss)/ {d += $2} END {print t, r, d}'", object));
     long code, constants, data;
     assert_int_equal(sscanf(o.out, "%ld %ld %ld", &code, &constants, &data), 3);
@@ -107,8 +113,10 @@ static void test_report(void **state)
     assert_int_equal(data, 0);
     long said = number_after(header, "constants   ");
     assert_true(constants >= said && constants < said + 64);              /* the compiler may add its own numbers */
-    const char *sizes = child_text(c, "sizes.c", "#include \"r.h\"\n#include <stdio.h>\n"
-                                   "int main(void) { printf(\"%zu %zu\\n\", sizeof(learner_state), sizeof(learner_work)); return 0; }\n");
+    const char *sizes = child_text(
+        c, "sizes.c",
+        "#include \"r.h\"\n#include <stdio.h>\n"
+        "int main(void) { printf(\"%zu %zu\\n\", sizeof(learner_state), sizeof(learner_work)); return 0; }\n");
     shell_ok(c, arena_printf(c->arena, "gcc -std=c99 -o %s/sizes %s", c->folder, sizes));
     o = shell(c, arena_printf(c->arena, "%s/sizes", c->folder));
     long kept, work;
@@ -133,7 +141,8 @@ static void test_fit_alone(void **state)
     }
 }
 
-/* A table stands once, whatever functions read it: what learning adds is the step's numbers alone.  Its error is told. */
+/* A table stands once, whatever functions read it: what learning adds is the step's numbers alone.  Its error is
+ * told. */
 static void test_table_once(void **state)
 {
     Child *c = *state;
@@ -144,7 +153,8 @@ static void test_table_once(void **state)
     expect_text(header, "proved to 0.0");
     long without = number_after(header, "constants   ");
     built(c, "tabled_learner", "t.c");
-    long with = number_after(text_of(c, child_path(c, "t.h")), "constants   "), table = without - 4 * (32 * 64 + 32 + 10 * 16 + 10);
+    long with = number_after(text_of(c, child_path(c, "t.h")), "constants   "),
+         table = without - 4 * (32 * 64 + 32 + 10 * 16 + 10);
     assert_true(table > 0 && with - without < table);
 }
 
@@ -153,7 +163,8 @@ static void test_contraction(void **state)
 {
     Child *c = *state;
     const char *path = built(c, "plain", "f.c");
-    shell_ok(c, arena_printf(c->arena, "gcc -std=gnu99 -O2 -ffp-contract=fast -DPLAIN_MAIN %s -o %s/f && %s/f", path, c->folder, c->folder));
+    shell_ok(c, arena_printf(c->arena, "gcc -std=gnu99 -O2 -ffp-contract=fast -DPLAIN_MAIN %s -o %s/f && %s/f", path,
+                             c->folder, c->folder));
     Outcome o = shell(c, arena_printf(c->arena, "gcc -Ofast -c %s -o %s/f.o", path, c->folder));
     assert_int_not_equal(o.status, 0);
     expect_text(o.err, "without -ffast-math");
@@ -165,7 +176,8 @@ static void test_contraction_clang(void **state)
     if (!has(c, "clang-19") || !__builtin_cpu_supports("fma"))
         skip();
     const char *path = built(c, "plain", "f.c");
-    Outcome o = shell(c, arena_printf(c->arena, "clang-19 -O2 -mfma -ffp-contract=fast -DPLAIN_MAIN %s -o %s/f && %s/f", path, c->folder, c->folder));
+    Outcome o = shell(c, arena_printf(c->arena, "clang-19 -O2 -mfma -ffp-contract=fast -DPLAIN_MAIN %s -o %s/f && %s/f",
+                                      path, c->folder, c->folder));
     assert_int_equal(o.status, 1);
 }
 
@@ -177,8 +189,8 @@ static void emulated(Child *c, const char *compiler, const char *options, const 
     static const char *const names[][2] = {{"plain", "PLAIN"}, {"learner", "LEARNER"}, {"tabled", "TABLED"}};
     for (int k = 0; k < COUNT(names); k++) {
         const char *path = built(c, names[k][0], "q.c");
-        shell_ok(c, arena_printf(c->arena, "%s %s -std=c99 -D%s_MAIN %s -o %s/q && %s %s/q", compiler, options, names[k][1], path, c->folder, emulator,
-                                 c->folder));
+        shell_ok(c, arena_printf(c->arena, "%s %s -std=c99 -D%s_MAIN %s -o %s/q && %s %s/q", compiler, options,
+                                 names[k][1], path, c->folder, emulator, c->folder));
     }
 }
 
@@ -190,13 +202,15 @@ static void cortex(Child *c, const char *cpu, const char *board, const char *fpu
 {
     if (!has(c, "arm-none-eabi-gcc") || !has(c, "qemu-system-arm"))
         skip();
-    static const char *const names[][2] = {{"plain", "-DWORK=plain_work -DSELFTEST=plain_selftest"},
-                                           {"learner", "-DWORK=learner_work -DSTATE=learner_state -DSELFTEST=learner_selftest"}};
+    static const char *const names[][2] = {
+        {"plain", "-DWORK=plain_work -DSELFTEST=plain_selftest"},
+        {"learner", "-DWORK=learner_work -DSTATE=learner_state -DSELFTEST=learner_selftest"}};
     for (int k = 0; k < 4; k++) {
         bool object = k > 1;
         const char *path = object ? child_path(c, "q.o") : built(c, names[k % 2][0], "q.c");
-        Outcome o = object ? child_run(c, "build", models, "--artifact", names[k % 2][0], "--emit", "object", "--target", "thumbv7em-none-eabihf",
-                                       "--cpu", cpu, "-o", path, NULL) : (Outcome){0};
+        Outcome o = object ? child_run(c, "build", models, "--artifact", names[k % 2][0], "--emit", "object",
+                                       "--target", "thumbv7em-none-eabihf", "--cpu", cpu, "-o", path, NULL)
+                           : (Outcome){0};
         expect_status(&o, 0);
         shell_ok(c, arena_printf(c->arena, "arm-none-eabi-gcc -mcpu=%s -mthumb -mfloat-abi=hard -mfpu=%s -O2 -ffreestanding -nostdlib -T %s/cortex.ld "
                                  "-DHEADER='\"q.h\"' -I%s %s %s/cortex.c %s -lgcc -o %s/q.elf 2>/dev/null && qemu-system-arm -M %s -nographic -monitor none "
@@ -226,7 +240,8 @@ static void test_libraries(void **state)
     Child *c = *state;
     const char *source = child_text(c, "m.c", learner_main), *f = c->folder;
     made(c, "learner", "header", "k.h");
-    const char *object = made(c, "learner", "object", "k.o"), *archive = made(c, "learner", "static", "libk.a"), *shared = made(c, "learner", "shared", "libk.so");
+    const char *object = made(c, "learner", "object", "k.o"), *archive = made(c, "learner", "static", "libk.a"),
+               *shared = made(c, "learner", "shared", "libk.so");
     shell_ok(c, arena_printf(c->arena, "gcc %s %s -o %s/m && %s/m", source, object, f, f));
     shell_ok(c, arena_printf(c->arena, "gcc %s %s -o %s/m && %s/m", source, archive, f, f));
     shell_ok(c, arena_printf(c->arena, "gcc %s %s -o %s/m && %s/m", source, shared, f, f));
@@ -254,8 +269,10 @@ static void test_program(void **state)
     buf_put(&npy, head, sizeof head);
     buf_put(&npy, row, sizeof row);
     buf_put(&npy, row, sizeof row);
-    const char *rows = child_bytes(c, "rows.txt", text.at, text.len), *array = child_bytes(c, "rows.npy", npy.at, npy.len);
-    Outcome a = shell(c, arena_printf(c->arena, "%s < %s", program, rows)), b = shell(c, arena_printf(c->arena, "%s < %s", program, array));
+    const char *rows = child_bytes(c, "rows.txt", text.at, text.len),
+               *array = child_bytes(c, "rows.npy", npy.at, npy.len);
+    Outcome a = shell(c, arena_printf(c->arena, "%s < %s", program, rows)),
+            b = shell(c, arena_printf(c->arena, "%s < %s", program, array));
     expect_status(&a, 0);
     expect_status(&b, 0);
     assert_string_equal(a.out, b.out);
@@ -290,8 +307,10 @@ static void test_texts_clang(void **state)
     const char *source = child_text(c, "m.c", learner_main), *f = c->folder;
     made(c, "learner", "header", "k.h");
     const char *ir = made(c, "learner", "llvm", "k.ll"), *bitcode = made(c, "learner", "bitcode", "k.bc");
-    shell_ok(c, arena_printf(c->arena, "clang-19 -w -O1 -c %s -o %s/k1.o && gcc %s %s/k1.o -o %s/m && %s/m", ir, f, source, f, f, f));
-    shell_ok(c, arena_printf(c->arena, "clang-19 -w -O1 -c %s -o %s/k2.o && gcc %s %s/k2.o -o %s/m && %s/m", bitcode, f, source, f, f, f));
+    shell_ok(c, arena_printf(c->arena, "clang-19 -w -O1 -c %s -o %s/k1.o && gcc %s %s/k1.o -o %s/m && %s/m", ir, f,
+                             source, f, f, f));
+    shell_ok(c, arena_printf(c->arena, "clang-19 -w -O1 -c %s -o %s/k2.o && gcc %s %s/k2.o -o %s/m && %s/m", bitcode, f,
+                             source, f, f, f));
 }
 
 /* Machine code for other machines, linked by their compilers and run by emulators. */
@@ -300,13 +319,20 @@ static void crossed(Child *c, const char *triple, const char *compiler, const ch
     if (!has(c, compiler) || !has(c, emulator))
         skip();
     const char *source = child_text(c, "m.c", learner_main), *f = c->folder;
-    Outcome o = child_run(c, "build", models, "--artifact", "learner", "--emit", "object", "--target", triple, "-o", child_path(c, "k.o"), NULL);
+    Outcome o = child_run(c, "build", models, "--artifact", "learner", "--emit", "object", "--target", triple, "-o",
+                          child_path(c, "k.o"), NULL);
     expect_status(&o, 0);
     shell_ok(c, arena_printf(c->arena, "%s -static %s %s/k.o -o %s/m && %s %s/m", compiler, source, f, f, emulator, f));
 }
 
-static void test_cross_aarch64(void **state) { crossed(*state, "aarch64-linux-gnu", "aarch64-linux-gnu-gcc", "qemu-aarch64"); }
-static void test_cross_riscv64(void **state) { crossed(*state, "riscv64-linux-gnu", "riscv64-linux-gnu-gcc", "qemu-riscv64"); }
+static void test_cross_aarch64(void **state)
+{
+    crossed(*state, "aarch64-linux-gnu", "aarch64-linux-gnu-gcc", "qemu-aarch64");
+}
+static void test_cross_riscv64(void **state)
+{
+    crossed(*state, "riscv64-linux-gnu", "riscv64-linux-gnu-gcc", "qemu-riscv64");
+}
 
 static const char wasm_runner[] =
     "const m = new WebAssembly.Module(require('fs').readFileSync(process.argv[2]));\nlet mem;\n"
@@ -317,12 +343,14 @@ static void test_wasm(void **state)
 {
     Child *c = *state;
     const char *object = child_path(c, "w.o"), *module = child_path(c, "w.wasm");
-    Outcome o = child_run(c, "build", models, "--artifact", "learner", "--emit", "object", "--target", "wasm32", "-o", object, NULL);
+    Outcome o = child_run(c, "build", models, "--artifact", "learner", "--emit", "object", "--target", "wasm32", "-o",
+                          object, NULL);
     expect_status(&o, 0);
     assert_memory_equal(text_of(c, object), "\0asm\1\0\0\0", 8);
     if ((!has(c, "wasm-ld") && !has(c, "wasm-ld-19")) || !has(c, "node"))
         skip();
-    o = child_run(c, "build", models, "--artifact", "learner", "--emit", "shared", "--target", "wasm32", "-o", module, NULL);
+    o = child_run(c, "build", models, "--artifact", "learner", "--emit", "shared", "--target", "wasm32", "-o", module,
+                  NULL);
     expect_status(&o, 0);
     shell_ok(c, arena_printf(c->arena, "node %s %s", child_text(c, "w.js", wasm_runner), module));
 }
@@ -331,14 +359,18 @@ static void test_wasm(void **state)
 static void test_targets(void **state)
 {
     Child *c = *state;
-    static const struct { const char *triple, *cpu; int machine; } targets[] = {
-        {"x86_64-linux-gnu", "x86-64", 62}, {"x86_64-linux-gnu", "x86-64-v4", 62}, {"aarch64-none-elf", "cortex-a53", 183},
-        {"thumbv6m-none-eabi", "cortex-m0", 40}, {"thumbv8m.main-none-eabihf", "cortex-m33", 40}, {"armv7-linux-gnueabihf", "cortex-a7", 40},
-        {"riscv32-unknown-elf", "generic-rv32", 243}};
+    static const struct { const char *triple, *cpu; int machine;
+    } targets[] = {{"x86_64-linux-gnu", "x86-64", 62},
+                   {"x86_64-linux-gnu", "x86-64-v4", 62},
+                   {"aarch64-none-elf", "cortex-a53", 183},
+                   {"thumbv6m-none-eabi", "cortex-m0", 40},
+                   {"thumbv8m.main-none-eabihf", "cortex-m33", 40},
+                   {"armv7-linux-gnueabihf", "cortex-a7", 40},
+                   {"riscv32-unknown-elf", "generic-rv32", 243}};
     for (int k = 0; k < COUNT(targets); k++) {
         const char *path = child_path(c, "t.o");
-        Outcome o = child_run(c, "build", models, "--artifact", "plain", "--emit", "object", "--target", targets[k].triple, "--cpu", targets[k].cpu, "-o", path,
-                              NULL);
+        Outcome o = child_run(c, "build", models, "--artifact", "plain", "--emit", "object", "--target",
+                              targets[k].triple, "--cpu", targets[k].cpu, "-o", path, NULL);
         expect_status(&o, 0);
         const unsigned char *bytes = (const unsigned char *)text_of(c, path);
         assert_memory_equal(bytes, "\x7f" "ELF", 4);
@@ -372,7 +404,8 @@ static void test_errors(void **state)
     refused(c, 1, "E0902", "--net", "two_arg", "--weights", NIN_TESTS "/data/devices/other.safetensors");
     refused(c, 1, "is no target of this version", "--artifact=plain", "--emit=object", "--target", "sparc");
     refused(c, 1, "is no processor of", "--artifact=plain", "--emit=object", "--cpu", "nothing");
-    refused(c, 3, "no-such-compiler is not on this machine", "--artifact=plain", "--emit=shared", "--cc", "no-such-compiler");
+    refused(c, 3, "no-such-compiler is not on this machine", "--artifact=plain", "--emit=shared", "--cc",
+            "no-such-compiler");
     Outcome o = child_run(c, "build", models, "--artifact", "plain", "-o", "/proc/none/x.c", NULL);
     expect_status(&o, 3);
     shell_ok(c, arena_printf(c->arena, "mkdir %s/half.h %s/whole.weights", c->folder, c->folder));
@@ -393,14 +426,17 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_neuron), TEST(test_cell), TEST(test_raw), TEST(test_cnn), TEST(test_mnist_shape), TEST(test_normalised), TEST(test_learner),
-        TEST(test_last_layer), TEST(test_fitted), TEST(test_fitted_learner), TEST(test_tabled), TEST(test_tabled_learner),
-        TEST(test_cell_learner), TEST(test_symbols), TEST(test_report), TEST(test_fit_alone), TEST(test_table_once), TEST(test_contraction),
-        TEST(test_libraries), TEST(test_program), TEST(test_texts), TEST(test_targets), TEST(test_errors),
+        TEST(test_neuron),       TEST(test_cell),           TEST(test_raw),       TEST(test_cnn),
+        TEST(test_mnist_shape),  TEST(test_normalised),     TEST(test_learner),   TEST(test_last_layer),
+        TEST(test_fitted),       TEST(test_fitted_learner), TEST(test_tabled),    TEST(test_tabled_learner),
+        TEST(test_cell_learner), TEST(test_symbols),        TEST(test_report),    TEST(test_fit_alone),
+        TEST(test_table_once),   TEST(test_contraction),    TEST(test_libraries), TEST(test_program),
+        TEST(test_texts),        TEST(test_targets),        TEST(test_errors),
     };
     const struct CMUnitTest elsewhere[] = {
-        TEST(test_contraction_clang), TEST(test_texts_clang), TEST(test_aarch64), TEST(test_riscv64), TEST(test_cortex_m4), TEST(test_cortex_m7),
-        TEST(test_cross_aarch64), TEST(test_cross_riscv64), TEST(test_wasm),
+        TEST(test_contraction_clang), TEST(test_texts_clang),   TEST(test_aarch64),
+        TEST(test_riscv64),           TEST(test_cortex_m4),     TEST(test_cortex_m7),
+        TEST(test_cross_aarch64),     TEST(test_cross_riscv64), TEST(test_wasm),
     };
     int failed = cmocka_run_group_tests_name("build", tests, NULL, NULL);
     return getenv("NIN_LONG") ? failed + cmocka_run_group_tests_name("build elsewhere", elsewhere, NULL, NULL) : failed;

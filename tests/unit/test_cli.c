@@ -46,8 +46,8 @@ static void test_use(void **state)
     o = child_run(c, "--version", NULL);
     expect_status(&o, RUN_OK);
     expect_text(o.out, "semantics 1");
-    static const char *const names[] = {"run", "check", "test", "eval", "grad", "explain", "dump", "data", "params", "results", "build", "verify", "fmt",
-                                        "repl", "report"};
+    static const char *const names[] = {"run",    "check",   "test",  "eval",   "grad", "explain", "dump",  "data",
+                                        "params", "results", "build", "verify", "fmt",  "repl",    "report"};
     for (int i = 0; i < COUNT(names); i++) {
         o = child_run(c, names[i], "--help", NULL);
         expect_status(&o, RUN_OK);
@@ -118,7 +118,8 @@ static void test_manual(void **state)
     char *page, *error;
     size_t length;
     assert_true(file_read(c->arena, NIN_TESTS "/../docs/nin.1", 0, &page, &length, &error));
-    static const char *const names[] = {"run", "check", "test", "eval", "grad", "dump", "data", "params", "results", "build", "verify", "fmt", "repl"};
+    static const char *const names[] = {"run",    "check",   "test",  "eval",   "grad", "dump", "data",
+                                        "params", "results", "build", "verify", "fmt",  "repl"};
     for (int i = 0; i < COUNT(names); i++) {
         Outcome o = child_run(c, names[i], "--help", NULL);
         expect_text(page, arena_printf(c->arena, "nin %s", names[i]));
@@ -203,7 +204,9 @@ static void test_text(void **state)
     child_text(c, "t.txt", "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b!");
     Outcome o = child_run(c, "eval", file, "--data", folder, "t", "t.tokens", "t.train.x", "t.test.y", NULL);
     expect_status(&o, RUN_OK);
-    assert_string_equal(o.out, "2 examples, int[4] in 0..2 to class[3][4]\n3\n[[1, 2, 1, 2], [1, 2, 1, 2]]\n[[2, 1, 2, 1], [2, 1, 2, 1]]\n");
+    assert_string_equal(
+        o.out,
+        "2 examples, int[4] in 0..2 to class[3][4]\n3\n[[1, 2, 1, 2], [1, 2, 1, 2]]\n[[2, 1, 2, 1], [2, 1, 2, 1]]\n");
     o = child_run(c, "test", file, "--data", folder, NULL);
     expect_status(&o, RUN_OK);
     child_text(c, "t.txt", "a\xc3(");
@@ -220,7 +223,8 @@ static void test_text(void **state)
 static void write_images(Child *c, const char *name, int rows, int side, bool last)
 {
     char header[128];
-    int shape = snprintf(header, sizeof header, "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %s%d, %d%s), }", rows, last ? "" : "1, ", side, side, last ? ", 1" : "");
+    int shape = snprintf(header, sizeof header, "{'descr': '|u1', 'fortran_order': False, 'shape': (%d, %s%d, %d%s), }",
+                         rows, last ? "" : "1, ", side, side, last ? ", 1" : "");
     int length = rows * side * side, head = 118;
     unsigned char *file = arena_alloc(c->arena, (size_t)(head + 10 + length));
     memcpy(file, "\x93NUMPY\x01\0\x76\0", 10);
@@ -268,7 +272,8 @@ static void test_corrupt(void **state)
     assert_int_equal(mkdir(child_path(c, "c"), 0777), 0);
     write_images(c, "c/fog.npy", 200, 16, true);                       /* its rows 0 .. 39, severity 1, are pics */
     write_labels(c, "c/labels.npy", 200, -1);
-    Outcome o = child_run(c, "eval", file, "--data", folder, "pics.x[1, 1, 1, 1..3]", "hash(corrupt(pics, with: fog[2], published: \"c\").x) == hash(pics.x)",
+    Outcome o = child_run(c, "eval", file, "--data", folder, "pics.x[1, 1, 1, 1..3]",
+                          "hash(corrupt(pics, with: fog[2], published: \"c\").x) == hash(pics.x)",
                           "corrupt(pics, with: fog[1], published: \"c\").x[1, 1, 1, 1..3]", NULL);
     expect_status(&o, RUN_OK);
     assert_string_equal(o.out, "[-2, 0.47843146, -1.0588236]\nfalse\n[-2, 0.47843146, -1.0588236]\n");
@@ -319,7 +324,8 @@ static void test_strategies_noted(void **state)
     const char *file = child_text(c, "ways.nin", program), *out = child_path(c, "ways");
     Outcome o = child_run(c, "run", file, "--out", out, NULL);
     expect_status(&o, RUN_OK);
-    const char *argv[] = {"/bin/grep", "-o", "-E", "prelu by [a-z_]+", path_join(c->arena, out, "ways/e/run.json"), NULL};
+    const char *argv[] = {"/bin/grep", "-o", "-E", "prelu by [a-z_]+", path_join(c->arena, out, "ways/e/run.json"),
+                          NULL};
     assert_string_equal(process_run(c->arena, argv, CHILD_TIME).out, "prelu by quadratic_fit\nprelu by tabulated\n");
 }
 
@@ -333,11 +339,13 @@ static void test_tables_kept(void **state)
         "  record(b: replace(fresh(one, seed: 1), cells: tabulated[error: 0.01, over: [-4..4], outside: clamp]).hash)\n"
         "  table(\"t\", by: b, n: count())\n"
         "}\n";
-    const char *file = child_text(c, "kept.nin", program), *cache = child_path(c, "cache"), *out = child_path(c, "kept");
+    const char *file = child_text(c, "kept.nin", program), *cache = child_path(c, "cache"),
+               *out = child_path(c, "kept");
     const char *at = path_join(c->arena, cache, "nin/objects");
     const char *list[] = {"/bin/sh", "-c", arena_printf(c->arena, "cd %s && ls -i", at), NULL};
     const char *sums[] = {"/bin/sh", "-c", arena_printf(c->arena, "cd %s && sha256sum *", at), NULL};
-    const char *damage[] = {"/bin/sh", "-c", arena_printf(c->arena, "cd %s && for f in *; do echo x >> $f; done", at), NULL};
+    const char *damage[] = {"/bin/sh", "-c", arena_printf(c->arena, "cd %s && for f in *; do echo x >> $f; done", at),
+                            NULL};
     const char *files[2], *bytes[2];
     setenv("XDG_CACHE_HOME", cache, 1);
     for (int turn = 0; turn < 3; turn++) {
@@ -432,10 +440,12 @@ static void test_bad_weights(void **state)
     const char *make = "data = examples(x: [[0, 0], [0, 1]], y: [0, 1])\n"
                        "net n(x: f32[2]) -> f32[1] = dense[1](dense[%d](x))\n"
                        "how = session(learn: all, loss: mse, optimizer: adam[lr: 0.1], batch: all, epochs: 2)\n%s";
-    const char *record = "experiment e { for seed in 1..1 { record(model: train(n, on: data, with: how, seed: seed).model) }\n"
-                         "  table(\"t\", n: count()) }\n";
+    const char *record =
+        "experiment e { for seed in 1..1 { record(model: train(n, on: data, with: how, seed: seed).model) }\n"
+        "  table(\"t\", n: count()) }\n";
     const char *load = "test \"t\" { m = load(\"results/made/e/1.safetensors\", as: n)\n  check(count(m) == 1) }\n";
-    Outcome o = child_run(c, "run", child_text(c, "made.nin", arena_printf(c->arena, make, 3, record)), "--out", out, NULL);
+    Outcome o = child_run(c, "run", child_text(c, "made.nin", arena_printf(c->arena, make, 3, record)), "--out", out,
+                          NULL);
     expect_status(&o, RUN_OK);
     o = child_run(c, "test", child_text(c, "other.nin", arena_printf(c->arena, make, 4, load)), "--out", out, NULL);
     expect_status(&o, PROGRAM_FAULT);
@@ -467,7 +477,8 @@ static void test_full_output(void **state)
     const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena, "'%s' eval '%s' 1 > /dev/full", c->nin, file), NULL};
     Outcome o = process_run(c->arena, argv, CHILD_TIME);
     expect_status(&o, MACHINE_FAULT);
-    const char *piped[] = {"/bin/sh", "-c", arena_printf(c->arena, "'%s' dump '%s' --stage=asm | head -n 1", c->nin, file), NULL};
+    const char *piped[] = {"/bin/sh", "-c",
+                           arena_printf(c->arena, "'%s' dump '%s' --stage=asm | head -n 1", c->nin, file), NULL};
     o = process_run(c->arena, piped, CHILD_TIME);
     expect_status(&o, RUN_OK);
     assert_string_equal(o.err, "");
@@ -556,7 +567,8 @@ static void run_within(Child *c, const char *file, const char *epochs, const cha
     const char *options = getenv("ASAN_OPTIONS");
     char *before = arena_printf(c->arena, "%s", options ? options : "");
     setenv("ASAN_OPTIONS", arena_printf(c->arena, "%s:quarantine_size_mb=1", before), 1);
-    Outcome o = child_run(c, "run", file, "--set", epochs, "--quiet", "--threads", "1", "--out", child_path(c, out), NULL);
+    Outcome o = child_run(c, "run", file, "--set", epochs, "--quiet", "--threads", "1", "--out", child_path(c, out),
+                          NULL);
     setenv("ASAN_OPTIONS", before, 1);
     expect_status(&o, RUN_OK);
     assert_int_equal(getrusage(RUSAGE_CHILDREN, &use), 0);

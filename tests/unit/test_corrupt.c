@@ -1,5 +1,6 @@
-/* test_corrupt.c -- the corruptions against files of the reference (tests/data/corruptions): outputs without randomness,
- * outputs with recorded draws, and statistics over draws of our own.  Tolerances are those of its README. */
+/* test_corrupt.c -- the corruptions against files of the reference (tests/data/corruptions): outputs without
+ * randomness, outputs with recorded draws, and statistics over draws of our own.  Tolerances are those of its
+ * README. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,7 +54,8 @@ static void match(Match *m, const uint8_t *a, const uint8_t *b) {
 
 static void expect_match(const char *name, const Match *m) {
     double share = (double)m->exact / (CORRUPT_SEVERITIES * SET);
-    if (m->worst > 1 || share < 0.995) fail_msg("%s: %.3f %% exact, largest difference %d", name, 100 * share, m->worst);
+    if (m->worst > 1 || share < 0.995)
+        fail_msg("%s: %.3f %% exact, largest difference %d", name, 100 * share, m->worst);
 }
 
 static double no_draw(void *data, DrawKind kind, double a, double b) {
@@ -64,7 +66,8 @@ static double no_draw(void *data, DrawKind kind, double a, double b) {
 
 static void test_deterministic(void **state) {
     (void)state;
-    static const char *const names[] = {"brightness", "contrast", "defocus_blur", "pixelate", "jpeg_compression", "zoom_blur", "gaussian_blur", "saturate"};
+    static const char *const names[] = {"brightness",       "contrast",  "defocus_blur",  "pixelate",
+                                        "jpeg_compression", "zoom_blur", "gaussian_blur", "saturate"};
     Arena *arena = arena_new();
     uint8_t *in = images(arena), *want = arena_array(arena, uint8_t, CORRUPT_SEVERITIES * SET), out[NUMBERS];
     for (int k = 0; k < COUNT(names); k++) {
@@ -115,8 +118,10 @@ static FrostTexture frost_texture(Arena *arena) {
 
 static void test_replay(void **state) {
     (void)state;
-    static const Replay replays[] = {{"gaussian_noise", W_F32}, {"speckle_noise", W_F32}, {"shot_noise", W_I32}, {"glass_blur", W_I8}, {"motion_blur", W_F64},
-                                     {"snow", W_F64}, {"fog", W_F32}, {"elastic_transform", W_F32}, {"frost", W_I32}, {"spatter", W_F32}};
+    static const Replay replays[] = {
+        {"gaussian_noise", W_F32}, {"speckle_noise", W_F32}, {"shot_noise", W_I32}, {"glass_blur", W_I8},
+        {"motion_blur", W_F64},    {"snow", W_F64},          {"fog", W_F32},        {"elastic_transform", W_F32},
+        {"frost", W_I32},          {"spatter", W_F32}};
     enum { ROOM = IMAGES * 4 * 4096 };
     static const int bytes[] = {4, 8, 4, 1};
     Arena *arena = arena_new();
@@ -174,7 +179,8 @@ static void one_cell(const char *name, Corruptor *c, int severity, int image, co
     int cell = (severity - 1) * IMAGES + image;
     const double *want = band->scalar + cell;
     enum { STEP = CORRUPT_SEVERITIES * IMAGES };
-    double d_psnr = fabs(spread_mean(&psnr) - want[PSNR_MEAN * STEP]), d_mean = fabs(spread_mean(&diff) - want[MEAN_DIFF * STEP]);
+    double d_psnr = fabs(spread_mean(&psnr) - want[PSNR_MEAN * STEP]),
+           d_mean = fabs(spread_mean(&diff) - want[MEAN_DIFF * STEP]);
     if (!(d_psnr <= fmax(4 * q * want[PSNR_SD * STEP], 0.05)) || !(d_mean <= 4 * q * spread_sd(&diff) + 0.01))
         fail_msg("%s, severity %d, image %d: PSNR differs by %g dB, mean by %g", name, severity, image, d_psnr, d_mean);
     for (int i = 0; i < NUMBERS; i++) {
@@ -188,12 +194,14 @@ static void one_cell(const char *name, Corruptor *c, int severity, int image, co
 
 static void test_statistics(void **state) {
     (void)state;
-    static const char *const names[] = {"gaussian_noise", "shot_noise", "impulse_noise", "glass_blur", "motion_blur", "snow", "fog", "elastic_transform",
-                                        "speckle_noise", "spatter"};
+    static const char *const names[] = {"gaussian_noise", "shot_noise", "impulse_noise", "glass_blur",
+                                        "motion_blur",    "snow",       "fog",           "elastic_transform",
+                                        "speckle_noise",  "spatter"};
     Arena *arena = arena_new();
     uint8_t *in = images(arena);
     double *scalar = arena_array(arena, double, SCALARS * CORRUPT_SEVERITIES * IMAGES);
-    uint16_t *pixel = arena_array(arena, uint16_t, CORRUPT_SEVERITIES * SET), *pixel_sd = arena_array(arena, uint16_t, CORRUPT_SEVERITIES * SET);
+    uint16_t *pixel = arena_array(arena, uint16_t, CORRUPT_SEVERITIES *SET),
+             *pixel_sd = arena_array(arena, uint16_t, CORRUPT_SEVERITIES *SET);
     for (int k = 0; k < COUNT(names); k++) {
         char name[64];
         int kind = corruption_find(names[k]);
@@ -260,7 +268,8 @@ static void test_fixed(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_deterministic), cmocka_unit_test(test_replay), cmocka_unit_test(test_statistics),
-                                       cmocka_unit_test(test_sizes), cmocka_unit_test(test_fixed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_deterministic), cmocka_unit_test(test_replay),
+                                       cmocka_unit_test(test_statistics), cmocka_unit_test(test_sizes),
+                                       cmocka_unit_test(test_fixed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

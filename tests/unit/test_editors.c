@@ -1,4 +1,5 @@
-/* test_editors.c -- the grammars of lang/editors know the words and signs of the lexer, and no word that it does not have. */
+/* test_editors.c -- the grammars of lang/editors know the words and signs of the lexer, and no word that it does not
+ * have. */
 #include "syntax/token.h"
 #include "support/file.h"
 
@@ -34,15 +35,16 @@ static bool has_word(const char *text, const char *word)
 static void words(void **state)
 {
     (void)state;
-    static const char *const files[] = {"vim/syntax/nin.vim", "vscode/syntaxes/nin.tmLanguage.json", "tree-sitter/grammar.js",
-                                        "tree-sitter/queries/highlights.scm"};
+    static const char *const files[] = {"vim/syntax/nin.vim", "vscode/syntaxes/nin.tmLanguage.json",
+                                        "tree-sitter/grammar.js", "tree-sitter/queries/highlights.scm"};
     Arena *arena = arena_new();
     int seen = 0;
     for (int i = 0; i < COUNT(files); i++) {
         const char *text = text_of(arena, files[i]);
         for (int kind = 0; kind < token_kinds(); kind++) {
             const char *word = token_spelling(kind);
-            if (!word || !islower((unsigned char)*word) || (strstr(files[i], ".scm") && (kind == T_TRUE || kind == T_FALSE)))
+            if (!word || !islower((unsigned char)*word) ||
+                (strstr(files[i], ".scm") && (kind == T_TRUE || kind == T_FALSE)))
                 continue;
             if (!has_word(text, word))
                 fail_msg("%s does not know `%s`", files[i], word);
@@ -79,7 +81,8 @@ static void tree_sitter(void **state)
 static void json(void **state)
 {
     (void)state;
-    static const char *const files[] = {"vscode/package.json", "vscode/language-configuration.json", "vscode/syntaxes/nin.tmLanguage.json"};
+    static const char *const files[] = {"vscode/package.json", "vscode/language-configuration.json",
+                                        "vscode/syntaxes/nin.tmLanguage.json"};
     Arena *arena = arena_new();
     for (int i = 0; i < COUNT(files); i++) {
         json_error_t error;
@@ -113,6 +116,7 @@ static void includes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(words), cmocka_unit_test(tree_sitter), cmocka_unit_test(json), cmocka_unit_test(includes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(words), cmocka_unit_test(tree_sitter), cmocka_unit_test(json),
+                                       cmocka_unit_test(includes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* test_embed.c -- make install, and a program that is compiled with pkg-config alone against what it installed: with the
- * shared library and with the archive; make uninstall leaves nothing. */
+/* test_embed.c -- make install, and a program that is compiled with pkg-config alone against what it installed: with
+ * the shared library and with the archive; make uninstall leaves nothing. */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -22,21 +22,27 @@ static void expect_done(Child *c, const char *command)
         fail_msg("exit %d: %s\n%s%s", o.status, command, o.out, o.err);
 }
 
-static const char *build_of(Child *c) { return arena_printf(c->arena, "%.*s", (int)(strlen(c->nin) - strlen("/nin")), c->nin); }
+static const char *build_of(Child *c)
+{
+    return arena_printf(c->arena, "%.*s", (int)(strlen(c->nin) - strlen("/nin")), c->nin);
+}
 
 static const char *make(Child *c, const char *target)
 {
-    return arena_printf(c->arena, "make -s -C '%s/..' %s BUILD='%s' DESTDIR='%s/root' PREFIX=/opt/nin", NIN_TESTS, target, build_of(c), c->folder);
+    return arena_printf(c->arena, "make -s -C '%s/..' %s BUILD='%s' DESTDIR='%s/root' PREFIX=/opt/nin", NIN_TESTS,
+                        target, build_of(c), c->folder);
 }
 
 /* What the example says, compiled with the given flags. */
 static void embed(Child *c, const char *name, const char *flags, const char *library)
 {
     const char *root = child_path(c, "root");
-    const char *pc = arena_printf(c->arena, "PKG_CONFIG_PATH='%s/opt/nin/lib/pkgconfig' PKG_CONFIG_SYSROOT_DIR='%s' pkg-config", root, root);
+    const char *pc = arena_printf(
+        c->arena, "PKG_CONFIG_PATH='%s/opt/nin/lib/pkgconfig' PKG_CONFIG_SYSROOT_DIR='%s' pkg-config", root, root);
     expect_done(c, arena_printf(c->arena, "gcc -std=c99 -Wall -Wextra -Wpedantic -Werror %s/../examples/embed/embed.c $(%s --cflags nin) %s -o '%s/%s'",
                                 NIN_TESTS, pc, arena_printf(c->arena, flags, pc), c->folder, name));
-    Outcome o = shell(c, arena_printf(c->arena, "cd '%s' && LD_LIBRARY_PATH='%s' ./%s w.safetensors", c->folder, library, name));
+    Outcome o = shell(
+        c, arena_printf(c->arena, "cd '%s' && LD_LIBRARY_PATH='%s' ./%s w.safetensors", c->folder, library, name));
     if (o.status)
         fail_msg("exit %d\n%s%s", o.status, o.out, o.err);
     expect_text(o.out, "3 parameters");
@@ -52,11 +58,17 @@ static void installed(void **state)
     /* as an archive it finds its back end beside the program, as an installed program does */
     expect_done(c, arena_printf(c->arena, "ln -s '%s/nin' '%s/nin'", lib, c->folder));
     embed(c, "archive", arena_printf(c->arena, "'%s/libnin.a' $(%%s --static --libs nin | sed 's/-lnin//')", lib), "");
-    Outcome o = shell(c, arena_printf(c->arena, "nm -D --defined-only '%s/libnin.so' | awk '{ print $3 }' | grep -v '^nin_'; "
-                                                "nm --defined-only '%s/libnin.a' | awk '$2 ~ /[A-Z]/ { print $3 }' | grep -v '^nin_'", lib, lib));
+    Outcome o = shell(
+        c, arena_printf(c->arena,
+                        "nm -D --defined-only '%s/libnin.so' | awk '{ print $3 }' | grep -v '^nin_'; "
+                        "nm --defined-only '%s/libnin.a' | awk '$2 ~ /[A-Z]/ { print $3 }' | grep -v '^nin_'",
+                        lib, lib));
     assert_string_equal(o.out, "");
-    o = shell(c, arena_printf(c->arena, "'%s/opt/nin/bin/nin' grad --cell gcu && '%s/opt/nin/bin/nin' eval %s/../examples/xor.nin "
-                                        "'predict(fresh(prelu_neuron, seed: 1), [[1, 1]])'", root, root, NIN_TESTS));
+    o = shell(c,
+              arena_printf(c->arena,
+                           "'%s/opt/nin/bin/nin' grad --cell gcu && '%s/opt/nin/bin/nin' eval %s/../examples/xor.nin "
+                           "'predict(fresh(prelu_neuron, seed: 1), [[1, 1]])'",
+                           root, root, NIN_TESTS));
     expect_status(&o, 0);
     o = shell(c, arena_printf(c->arena, "bash -n '%s/opt/nin/share/bash-completion/completions/nin'", root));
     expect_status(&o, 0);

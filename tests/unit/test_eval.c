@@ -427,7 +427,8 @@ static void expect_conv(int groups, int reversed, const int *stride, const int *
         int o = i / (P * Q), p = i / Q % P, q = i % Q;
         want[i] = b[o];
         for (int k = 0; k < each * KH * KW; k++) {
-            int n = k / (KH * KW), kh = k / KW % KH, kw = k % KW, at = reversed ? KH * KW - 1 - k % (KH * KW) : k % (KH * KW);
+            int n = k / (KH * KW), kh = k / KW % KH, kw = k % KW,
+                at = reversed ? KH * KW - 1 - k % (KH * KW) : k % (KH * KW);
             want[i] += w[(o * each + n) * KH * KW + at] *
                        spread[o / (O / groups) * each + n][FAR + p * stride[0] + kh][FAR + q * stride[1] + kw];
         }

@@ -38,7 +38,8 @@ static void put_all(int fd, const void *bytes, size_t n) {
 
 static void put_head(int fd, const char *status, size_t length, const char *more) {
     char head[512];
-    int n = snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n", status, length, more);
+    int n = snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n%s\r\n", status,
+                     length, more);
     put_all(fd, head, (size_t)n);
 }
 
@@ -75,7 +76,8 @@ static void *serve(void *data) {
         int fd = accept(s->fd, NULL, NULL);
         if (fd < 0) return NULL;
         ssize_t n = 0, got;
-        while (n < (ssize_t)sizeof request - 1 && (got = recv(fd, request + n, sizeof request - 1 - (size_t)n, 0)) > 0) {
+        while (n < (ssize_t)sizeof request - 1 &&
+               (got = recv(fd, request + n, sizeof request - 1 - (size_t)n, 0)) > 0) {
             n += got;
             request[n] = 0;
             if (strstr(request, "\r\n\r\n")) break;
@@ -123,8 +125,12 @@ static Fetched fetch(Desk *desk, const char *name, const Answer *steps, int coun
     Fetched out = {.path = desk_path(desk, name)};
     server_start(server, steps, count);
     sha256_hex(server->body, SIZE, hex);
-    FetchRequest request = {.url = arena_printf(desk->arena, "http://127.0.0.1:%d/x", server->port), .path = out.path, .size = SIZE, .sha256 = hex,
-                            .interrupted = stop ? stop_at_once : NULL, .data = stop};
+    FetchRequest request = {.url = arena_printf(desk->arena, "http://127.0.0.1:%d/x", server->port),
+                            .path = out.path,
+                            .size = SIZE,
+                            .sha256 = hex,
+                            .interrupted = stop ? stop_at_once : NULL,
+                            .data = stop};
     out.ok = file_fetch(desk->arena, &request, &out.error);
     out.part = arena_printf(desk->arena, "%s.part", out.path);
     server_stop(server);
@@ -180,7 +186,8 @@ static void test_refused(void **state) {
     f = FETCH("d", SHORT_LENGTH, SHORT_LENGTH, WHOLE);
     assert_true(f.ok || strstr(f.error, "ends after"));
     char *blocked = desk_put(desk, "e", "", 0), *error = NULL;
-    FetchRequest request = {.url = "http://127.0.0.1:9/x", .path = path_join(desk->arena, blocked, "x"), .size = 1, .sha256 = ""};
+    FetchRequest request = {
+        .url = "http://127.0.0.1:9/x", .path = path_join(desk->arena, blocked, "x"), .size = 1, .sha256 = ""};
     assert_false(file_fetch(desk->arena, &request, &error));
     request = (FetchRequest){.url = "file:///etc/hostname", .path = desk_path(desk, "f"), .size = 10, .sha256 = ""};
     assert_false(file_fetch(desk->arena, &request, &error));

@@ -17,7 +17,8 @@ static const char *text_of(Child *c, const char *path)
 static void in_place(void **state)
 {
     Child *c = *state;
-    const char *a = child_text(c, "a.nin", ragged), *b = child_text(c, "b.nin", even), *link = child_path(c, "link.nin");
+    const char *a = child_text(c, "a.nin", ragged), *b = child_text(c, "b.nin", even),
+               *link = child_path(c, "link.nin");
     struct stat s;
     assert_int_equal(chmod(a, 0640), 0);
     Outcome o = child_run(c, "fmt", "--check", a, b, NULL);
@@ -74,6 +75,7 @@ static void through_a_pipe(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(in_place), cmocka_unit_test(faulty_files_stay), cmocka_unit_test(through_a_pipe)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(in_place), cmocka_unit_test(faulty_files_stay),
+                                       cmocka_unit_test(through_a_pipe)};
     return cmocka_run_group_tests(tests, child_open, child_close);
 }

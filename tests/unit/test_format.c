@@ -1,5 +1,5 @@
-/* test_format.c -- nin fmt: every program of the repository is in the one style; generated programs keep their trees, their
- * comments and, formatted again, their text; what the style is, case by case. */
+/* test_format.c -- nin fmt: every program of the repository is in the one style; generated programs keep their trees,
+ * their comments and, formatted again, their text; what the style is, case by case. */
 #include "syntax/format.h"
 
 #include <dirent.h>
@@ -270,7 +270,8 @@ static void record(Gen *g)
 
 static void primary(Gen *g)
 {
-    static const char *const atoms[] = {"1", "50_000", "1e-3", "0.5", "\"text # not a comment\"", "true", "?", "1..3", "\"\xC3\xA9\""};
+    static const char *const atoms[] = {"1",    "50_000", "1e-3", "0.5",         "\"text # not a comment\"",
+                                        "true", "?",      "1..3", "\"\xC3\xA9\""};
     switch (g->depth > 5 ? pick(g, 2) : pick(g, 12)) {
     case 0: one_of(g, atoms, g->depth > 5 ? 4 : 7); break;
     case 1: case 2: name(g); break;
@@ -362,7 +363,8 @@ static void item(Gen *g, int number)
     case 0: buf_printf(&g->out, "v%d = ", number); expr(g); break;
     case 1: buf_printf(&g->out, "cell c%d = ", number); expr(g); break;
     case 2:
-        buf_printf(&g->out, "net n%d[h:int=3,  act : cell](x: f32[n, ...p],\n  # of a formal\n y=2)->f32[h, ...p]", number);
+        buf_printf(&g->out, "net n%d[h:int=3,  act : cell](x: f32[n, ...p],\n  # of a formal\n y=2)->f32[h, ...p]",
+                   number);
         if (pick(g, 2)) {
             word(g, pick(g, 2) ? "=" : " =\n   ");
             expr(g);
@@ -467,7 +469,8 @@ static void style(void **state)
 static void errors_are_told(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"x = (", "x = 1 +", "f(x) = 3\n", "x = [1; 2]\n", "x = \"open\n", "x = 1\x01\n", "}"};
+    static const char *const texts[] = {"x = (",        "x = 1 +",     "f(x) = 3\n", "x = [1; 2]\n",
+                                        "x = \"open\n", "x = 1\x01\n", "}"};
     for (int i = 0; i < COUNT(texts); i++) {
         World w;
         world_open(&w);
@@ -481,8 +484,9 @@ static void errors_are_told(void **state)
 static void differences_are_seen(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"## a\nx = 1\n", "## b\nx = 1\n", "x = 1\n", "x = 1  # c\n", "# c\nx = 1\n", "x = 2\n",
-                                        "y = 1\n", "x: int = 1\n", "x = { a: 1 }\n", "x = { \"a\": 1 }\n", "x = [...a]\n", "x = [a]\n"};
+    static const char *const texts[] = {
+        "## a\nx = 1\n", "## b\nx = 1\n", "x = 1\n",        "x = 1  # c\n",       "# c\nx = 1\n", "x = 2\n",
+        "y = 1\n",       "x: int = 1\n",  "x = { a: 1 }\n", "x = { \"a\": 1 }\n", "x = [...a]\n", "x = [a]\n"};
     World w;
     world_open(&w);
     for (int i = 0; i < COUNT(texts); i++)
@@ -494,8 +498,12 @@ static void differences_are_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(style), cmocka_unit_test(errors_are_told), cmocka_unit_test(differences_are_seen),
-        cmocka_unit_test(repository_is_formatted), cmocka_unit_test(lines_are_short), cmocka_unit_test(generated_programs),
+        cmocka_unit_test(style),
+        cmocka_unit_test(errors_are_told),
+        cmocka_unit_test(differences_are_seen),
+        cmocka_unit_test(repository_is_formatted),
+        cmocka_unit_test(lines_are_short),
+        cmocka_unit_test(generated_programs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

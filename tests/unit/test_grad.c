@@ -323,10 +323,12 @@ static void blocks(void **state) {
         for (int64_t i = 0; i < at; i++) values[i] = sin((double)(7 * i));
         Shape box = {1, {k}}, x = {1, {3}}, two = {k, {2, k > 1 ? 2 : 0, k > 2 ? 2 : 0}};
         Blob of_values = {DT_F64, {1, {at}}, values, 1}, of_index = {DT_I32, two, index, 2};
-        Val in[7] = {graph_add(b.g, G_TABLE, NULL, 0, &(Attr){.blob = &of_values}, &(NodeType){DT_F64, {1, {at}}, false}, (Span){0}),
-                     graph_add(b.g, G_TABLE, NULL, 0, &(Attr){.blob = &of_index}, &(NodeType){DT_I32, two, false}, (Span){0}),
-                     graph_broadcast(b.g, graph_const(b.g, DT_F64, -1.15), box),
-                     graph_broadcast(b.g, graph_const(b.g, DT_F64, 1), box)};
+        Val in[7] = {
+            graph_add(b.g, G_TABLE, NULL, 0, &(Attr){.blob = &of_values}, &(NodeType){DT_F64, {1, {at}}, false},
+                      (Span){0}),
+            graph_add(b.g, G_TABLE, NULL, 0, &(Attr){.blob = &of_index}, &(NodeType){DT_I32, two, false}, (Span){0}),
+            graph_broadcast(b.g, graph_const(b.g, DT_F64, -1.15), box),
+            graph_broadcast(b.g, graph_const(b.g, DT_F64, 1), box)};
         for (int j = 0; j < k; j++) in[4 + j] = bench_in(&b, x, j < 2, -1.4, 1.4);
         check(&b, "blocks", square_sum(&b, graph_add(b.g, G_LOOKUP, in, 4 + k, NULL, NULL, (Span){0})), 2);
         bench_free(&b);
@@ -438,7 +440,8 @@ static void conv_weights(void **state) {
             memcpy(y.dim + 1, c->places, sizeof *c->places * (size_t)(y.rank - 1));
             Val dy = bench_in(&b, y, mix & 1, -1, 1), x = bench_in(&b, c->x, mix >> 1, -1, 1);
             NodeType like = {DT_F64, c->w, false};
-            Val in[2] = {dy, x}, dw = graph_add(b.g, G_BATCH_CONV, in, 2, &(Attr){.window = c->window}, &like, (Span){0});
+            Val in[2] = {dy, x},
+                dw = graph_add(b.g, G_BATCH_CONV, in, 2, &(Attr){.window = c->window}, &like, (Span){0});
             check(&b, "batch_conv", square_sum(&b, graph_2(b.g, G_MUL, dw, graph_const(b.g, DT_F64, 0.1))), 2);
             bench_free(&b);
         }

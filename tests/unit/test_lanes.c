@@ -1,5 +1,5 @@
-/* test_lanes.c -- trials in the lanes of one kernel end with the blocks and the losses of trials one by one, to the bit:
- * any number of them, equal or different settings, random numbers of each trial's own, cuts, two CPUs, without
+/* test_lanes.c -- trials in the lanes of one kernel end with the blocks and the losses of trials one by one, to the
+ * bit: any number of them, equal or different settings, random numbers of each trial's own, cuts, two CPUs, without
  * optimisation. */
 #include "traced.h"
 
@@ -25,7 +25,8 @@ static void open_job(Job *j, const char *net, const char *optimizer, DType preci
     static const double x[] = {-1, -1, -1, 1, 1, -1, 1, 1, 0.5, 0.25}, y[] = {0, 1, 1, 0, 0.5};
     static const int32_t class[] = {0, 1, 2, 0, 1};
     *j = (Job){.text = text_open(program_text), .arena = arena_new(), .precision = precision};
-    text_step(&j->text, net, classes ? "cross_entropy" : "mse", optimizer, precision, shape_of(1, (int64_t)2), classes, &j->step);
+    text_step(&j->text, net, classes ? "cross_entropy" : "mse", optimizer, precision, shape_of(1, (int64_t)2), classes,
+              &j->step);
     j->name = arena_printf(j->arena, "%s with %s, %s", net, optimizer, dtype_name(precision));
     float *narrow = arena_array(j->arena, float, 15);
     for (int i = 0; i < 10; i++) narrow[i] = (float)x[i];
@@ -97,7 +98,8 @@ static void compare(const Job *j, const char *way, int n, int t, const Result *a
         size_t element = dtype_size(slot->dtype);
         int64_t at = first_difference(a->block + slot->offset, b->block + slot->offset, element,
                                       element * (size_t)shape_size(&slot->shape));
-        if (at >= 0) fail_msg("%s, %s, trial %d of %d: %s[%lld] differs", j->name, way, t, n, slot->path, (long long)at);
+        if (at >= 0)
+            fail_msg("%s, %s, trial %d of %d: %s[%lld] differs", j->name, way, t, n, slot->path, (long long)at);
     }
     int64_t at = first_difference(a->series, b->series, sizeof(double), sizeof(double) * (STEPS + 1));
     if (at >= 0) fail_msg("%s, %s, trial %d of %d: the loss of step %lld differs", j->name, way, t, n, (long long)at);
@@ -141,7 +143,8 @@ static void check(const char *net, const char *optimizer, DType precision, int c
     }
     assert_memory_not_equal(expected[0].block, expected[1].block, j.step.layout.size);
     int settings = count_settings(j.step.graph);
-    bool *slot = arena_array(j.arena, bool, j.step.layout.slots + 1), *setting = arena_array(j.arena, bool, settings + 1);
+    bool *slot = arena_array(j.arena, bool, j.step.layout.slots + 1),
+         *setting = arena_array(j.arena, bool, settings + 1);
     for (int s = 0; s < j.step.learned; s++) slot[s] = true;
     for (int s = 0; s < settings; s++) setting[s] = differ;
     Lanes lanes = {slot, setting, j.step.layout.slots, settings};

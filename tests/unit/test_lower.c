@@ -252,8 +252,10 @@ static void show_convolutions(Case *c, Val x, Val y, Val k, int which) {
     int64_t n = shape_size(&shape), features = n % 4 == 0 ? 4 : n % 2 == 0 ? 2 : 1;
     const Window *w = &windows[which];
     if (features % w->groups) return;
-    Val image = graph_reshape(g, x, shape_of(3, features, (n / features + 5) / 6 > 1 && n / features % 6 == 0
-                                             ? n / features / 6 : (int64_t)1, n / features % 6 ? n / features : (int64_t)6));
+    Val image = graph_reshape(
+        g, x,
+        shape_of(3, features, (n / features + 5) / 6 > 1 && n / features % 6 == 0 ? n / features / 6 : (int64_t)1,
+                 n / features % 6 ? n / features : (int64_t)6));
     for (int64_t outs = 2; outs <= 38; outs += 36) {
         Val weight = case_slot(c, c->real, shape_of(4, outs, features / w->groups, (int64_t)3, (int64_t)2));
         Val b = case_slot(c, c->real, shape_of(1, outs));

@@ -1,12 +1,13 @@
-/* test_manual.c -- the programs in the manual: every fence marked `nin` in lang/ and docs/ gives the diagnostics it says.
+/* test_manual.c -- the programs in the manual: every fence marked `nin` in lang/ and docs/ gives the diagnostics it
+ * says.
  *
  *     ```nin               a program, or definitions, that is checked without any diagnostic
  *     ```nin more          the same, read together with the fence before it
  *     ```nin error CODE    gives exactly these diagnostics (several codes in their order; `more` may stand before)
  *     ```nin parse         is only parsed: its names mean nothing outside of the page
  *
- * A fence is checked as a file of its own in which all other lines of the page are empty, so a diagnostic names the line
- * of the page. */
+ * A fence is checked as a file of its own in which all other lines of the page are empty, so a diagnostic names the
+ * line of the page. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +20,11 @@
 
 #include "experiment/experiment.h"
 
-typedef struct Fence { bool more, parse; const char *expected; int first, last; } Fence;   /* lines of the page, from 1 */
+typedef struct Fence {
+    bool more, parse;
+    const char *expected;
+    int first, last;
+} Fence; /* lines of the page, from 1 */
 typedef struct Page { const char *path; Arena *arena; VEC(char *) line; VEC(Fence) fence; } Page;
 
 /* "more error E0401 E0402": what the words after `nin` ask for; NULL, or the word that is not known. */
@@ -126,7 +131,8 @@ static bool fence_holds(const Page *page, int which)
     if (!holds) {
         diags_render(&session->diags, DIAG_LINE, false, 120, 0, &shown);
         buf_put(&shown, "", 1);
-        print_error("%s:%d: expected \"%s\", this gives \"%s\"\n%s", page->path, fence->first, fence->expected, codes.at, shown.at);
+        print_error("%s:%d: expected \"%s\", this gives \"%s\"\n%s", page->path, fence->first, fence->expected,
+                    codes.at, shown.at);
     }
     buf_free(&codes);
     buf_free(&shown);

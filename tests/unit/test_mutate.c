@@ -1,7 +1,8 @@
 /* test_mutate.c -- damaged files: for each reader hundreds of files made from good ones by a deterministic mutator.
  *
  * Each must be read, or refused by one error that begins with the path and names a place; under the sanitizers of
- * `make asan` every byte of what was read is looked at.  Arenas are limited, so that a small file cannot ask for much. */
+ * `make asan` every byte of what was read is looked at.  Arenas are limited, so that a small file cannot ask for
+ * much. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +31,8 @@ static void put_number(Bytes *b, RngStream *rng, size_t at) {
     uint64_t number = numbers[rng_below(rng, COUNT(numbers))];
     size_t size = (size_t)1 << rng_below(rng, 4);
     bool big = rng_below(rng, 2);
-    for (size_t i = 0; i < size && at + i < b->n; i++) b->at[at + i] = (uint8_t)(number >> 8 * (big ? size - 1 - i : i));
+    for (size_t i = 0; i < size && at + i < b->n; i++)
+        b->at[at + i] = (uint8_t)(number >> 8 * (big ? size - 1 - i : i));
 }
 
 static void cut_out(Bytes *b, size_t at, size_t n) {
@@ -148,13 +150,15 @@ static void look_set(Case *c, const Dataset *set) {
     const DataPart *parts[] = {&set->train, &set->test};
     for (int i = 0; i < 2; i++) {
         assert_true(parts[i]->n >= 1);
-        look(c, parts[i]->x.bytes, (size_t)(parts[i]->n * shape_size(&parts[i]->x.shape)) * data_size(parts[i]->x.type));
+        look(c, parts[i]->x.bytes,
+             (size_t)(parts[i]->n * shape_size(&parts[i]->x.shape)) * data_size(parts[i]->x.type));
         for (int64_t k = 0; k < parts[i]->n; k++) assert_in_range(column_class(&parts[i]->y, k), 0, set->classes - 1);
     }
 }
 
 static bool read_folder(Case *c, const char *name, const char *cache) {
-    const char *slash = strrchr(c->path, '/'), *folders[] = {arena_copy(c->arena, c->path, (size_t)(slash - c->path)), NULL};
+    const char *slash = strrchr(c->path, '/'),
+               *folders[] = {arena_copy(c->arena, c->path, (size_t)(slash - c->path)), NULL};
     DatasetRequest request = {.name = name, .folders = folders, .cache = cache};
     DatasetFailure why;
     Dataset set;
@@ -262,7 +266,8 @@ static void test_csv(void **state) {
 
 static void test_text(void **state) {
     Desk *desk = *state;
-    static const char text[] = "x \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 \xc3\xb6\xc3\xbc \xe4\xb8\xad\xe6\x96\x87 \xd0\xb0\xd0\xb1\n";
+    static const char text[] =
+        "x \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80 \xc3\xb6\xc3\xbc \xe4\xb8\xad\xe6\x96\x87 \xd0\xb0\xd0\xb1\n";
     desk_put(desk, "a.txt", text, sizeof text - 1);
     run(desk, "a.txt", case_text);
     gzip_copy(desk, "b.txt.gz", text, sizeof text - 1);
@@ -273,17 +278,20 @@ static void test_safetensors(void **state) {
     Desk *desk = *state;
     static const float w[6] = {1, 2, 3, 4, 5, 6};
     static const double b[2] = {7, 8};
-    NamedTensor tensors[] = {{"dense[1].w", DT_F32, shape_of(2, (int64_t)2, (int64_t)3), w}, {"dense[1].b", DT_F64, shape_of(1, (int64_t)2), b}};
+    NamedTensor tensors[] = {{"dense[1].w", DT_F32, shape_of(2, (int64_t)2, (int64_t)3), w},
+                             {"dense[1].b", DT_F64, shape_of(1, (int64_t)2), b}};
     MetaText meta[] = {{"program", "xor"}, {"semantics", "1"}};
     char *error = NULL;
-    assert_true(safetensors_write(desk->arena, desk_path(desk, "a.safetensors"), tensors, 2, meta, 2, FILE_NO_SYNC, &error));
+    assert_true(
+        safetensors_write(desk->arena, desk_path(desk, "a.safetensors"), tensors, 2, meta, 2, FILE_NO_SYNC, &error));
     run(desk, "a.safetensors", case_safetensors);
 }
 
 static void test_mnist(void **state) {
     Desk *desk = *state;
     static uint8_t bytes[3000];
-    static const char *const names[] = {"train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz", "train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte"};
+    static const char *const names[] = {"train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz",
+                                        "train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte"};
     for (int i = 0; i < 4; i++) {
         size_t n = idx_bytes(bytes, i < 2 ? 3 : 1, (const uint8_t[]){3, 28, 28});
         if (i < 2) gzip_copy(desk, arena_printf(desk->arena, "mnist/%s", names[i]), bytes, n);
@@ -296,7 +304,8 @@ static void test_mnist(void **state) {
 static void test_cifar(void **state) {
     Desk *desk = *state;
     static uint8_t bytes[2 * (PIXELS + 2)];
-    static const char *const archives[] = {"tar/cifar-10-binary.tar", "gz/cifar-10-binary.tar.gz", "xz/cifar-10-binary.tar.xz"};
+    static const char *const archives[] = {"tar/cifar-10-binary.tar", "gz/cifar-10-binary.tar.gz",
+                                           "xz/cifar-10-binary.tar.xz"};
     const KnownSet *known = known_set("cifar10");
     Member member[KNOWN_FILES];
     for (int i = 0; i < KNOWN_FILES; i++) member[i] = (Member){known->plain[i].name, bytes, 2 * (PIXELS + 1)};
@@ -307,7 +316,8 @@ static void test_cifar(void **state) {
     for (int i = 0; i < KNOWN_FILES; i++)
         desk_put(desk, arena_printf(desk->arena, "plain/%s", member[i].name), bytes, 2 * (PIXELS + 1));
     run(desk, "plain/data_batch_3.bin", case_cifar);
-    member[0] = (Member){"train.bin", bytes, 2 * (PIXELS + 2)}, member[1] = (Member){"test.bin", bytes, 2 * (PIXELS + 2)};
+    member[0] = (Member){"train.bin", bytes, 2 * (PIXELS + 2)},
+    member[1] = (Member){"test.bin", bytes, 2 * (PIXELS + 2)};
     desk_archive(desk, "hundred/cifar-100-binary.tar.gz", member, 2);
     run(desk, "hundred/cifar-100-binary.tar.gz", case_cifar100);
 }
@@ -337,7 +347,8 @@ static void test_cache(void **state) {
         if (i) mutate(&bad, (uint64_t)i);
         assert_true(file_write(c.arena, path, bad.at, bad.n, FILE_NO_SYNC, &error));
         again = (Dataset){.name = "made"};
-        bool same = bad.n == good.n && memcmp(bad.at, good.at, good.n) == 0, ok = cache_read(c.arena, desk->folder, key, &again);
+        bool same = bad.n == good.n && memcmp(bad.at, good.at, good.n) == 0,
+             ok = cache_read(c.arena, desk->folder, key, &again);
         assert_true(ok == same);
         if (ok) look_set(&c, &again);
         read += ok;
@@ -348,7 +359,7 @@ static void test_cache(void **state) {
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, desk_setup, desk_teardown)
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(test_idx), TEST(test_npy), TEST(test_csv), TEST(test_text), TEST(test_safetensors), TEST(test_mnist), TEST(test_cifar),
-                                       TEST(test_cache)};
+    const struct CMUnitTest tests[] = {TEST(test_idx),         TEST(test_npy),   TEST(test_csv),   TEST(test_text),
+                                       TEST(test_safetensors), TEST(test_mnist), TEST(test_cifar), TEST(test_cache)};
     return cmocka_run_group_tests_name("mutate", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* test_nin.c -- libnin through nin.h alone: programs, data, models, diagnostics as data; sessions that run at once leave
- * the bits that each leaves alone. */
+/* test_nin.c -- libnin through nin.h alone: programs, data, models, diagnostics as data; sessions that run at once
+ * leave the bits that each leaves alone. */
 #include "driver/nin.h"
 
 #include <pthread.h>
@@ -83,7 +83,8 @@ static void own_data(void **state)
     NinSession *s = session_open(false), *other = session_open(true);
     NinProgram *p = nin_load_text(s, "study.nin", study), *q = nin_load_text(other, "study.nin", study);
     assert_true(p && q);
-    NinData *data = nin_data(s, 4, corners, 1, &two, y, 0, NULL), *its = nin_data(other, 4, corners, 1, &two, y, 0, NULL);
+    NinData *data = nin_data(s, 4, corners, 1, &two, y, 0, NULL),
+            *its = nin_data(other, 4, corners, 1, &two, y, 0, NULL);
     assert_true(data && its);
     NinModel *m = nin_train_on(p, "small", data, "fit(10)", 1), *n = nin_train_on(q, "small", its, "fit(10)", 1);
     assert_true(m && n);
@@ -208,7 +209,10 @@ static void threads_share_a_session(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(models), cmocka_unit_test(own_data), cmocka_unit_test(diagnostics), cmocka_unit_test(sessions_at_once),
+        cmocka_unit_test(models),
+        cmocka_unit_test(own_data),
+        cmocka_unit_test(diagnostics),
+        cmocka_unit_test(sessions_at_once),
         cmocka_unit_test(threads_share_a_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

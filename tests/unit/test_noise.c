@@ -30,7 +30,8 @@ static double by_points(const float *u, int points, double step, double sigma, i
     for (int a = 0; a < points; a++)
         for (int b = 0; b < points; b++)
             if (abs(i - a) <= reach && abs(j - b) <= reach)
-                sum += (2 * u[a * points + b] - 1) * gauss((i - a) * step, sigma) * gauss((j - b) * step, sigma) / (total * total);
+                sum += (2 * u[a * points + b] - 1) * gauss((i - a) * step, sigma) * gauss((j - b) * step, sigma) /
+                       (total * total);
     return sum;
 }
 
@@ -53,8 +54,9 @@ static void test_definition(void **state) {
     Session *session = session_new(lab_builtin_table(arena));
     LabOptions options = {.threads = 1};
     Lab *lab = lab_new(session, &options);
-    LoadedModule *module = session_load_text(session, "noise", "a = smooth_noise(points: 101, over: -5..5, sigma: 1/3)\n"
-                                                               "b = smooth_noise(squares: 5, points: 21, over: -2.5..2.5, sigma: 3)\n");
+    LoadedModule *module = session_load_text(session, "noise",
+                                             "a = smooth_noise(points: 101, over: -5..5, sigma: 1/3)\n"
+                                             "b = smooth_noise(squares: 5, points: 21, over: -2.5..2.5, sigma: 3)\n");
     const DataObject *a = lazy_of(session, module, "a"), *b = lazy_of(session, module, "b");
     float *u = arena_array(arena, float, 101 * 101);
     rng_fill_uniform(77, 101 * 101, u);
@@ -64,7 +66,8 @@ static void test_definition(void **state) {
     static const int places[][2] = {{0, 0}, {50, 50}, {100, 3}, {17, 99}, {33, 60}};
     for (int k = 0; k < COUNT(places); k++) {
         int row = places[k][0] * 101 + places[k][1];
-        assert_true(fabs(x[2 * row] - (-5 + 0.1 * places[k][0])) < 1e-12 && fabs(x[2 * row + 1] - (-5 + 0.1 * places[k][1])) < 1e-12);
+        assert_true(fabs(x[2 * row] - (-5 + 0.1 * places[k][0])) < 1e-12 &&
+                    fabs(x[2 * row + 1] - (-5 + 0.1 * places[k][1])) < 1e-12);
         assert_true(fabs(y[row] - by_points(u, 101, 0.1, 1.0 / 3, places[k][0], places[k][1])) < 1e-12);
     }
     const DataObject *soft = noise_draw(arena, b, 77, 2);

@@ -1,5 +1,5 @@
-/* test_objects.c -- kept objects: found again, refused when cut, changed, or writable by others, bounded in size, written
- * by several processes at once; and the linker refuses what is not an object. */
+/* test_objects.c -- kept objects: found again, refused when cut, changed, or writable by others, bounded in size,
+ * written by several processes at once; and the linker refuses what is not an object. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +42,8 @@ static float run(const Code *code, double scale) {
 }
 
 static CodeOptions options_of(Desk *desk) {
-    return (CodeOptions){.opt_level = 2, .plugin = NIN_PLUGIN, .objects = path_join(desk->arena, desk->folder, "objects")};
+    return (CodeOptions){
+        .opt_level = 2, .plugin = NIN_PLUGIN, .objects = path_join(desk->arena, desk->folder, "objects")};
 }
 
 static void compile(Desk *desk, double scale) {

@@ -22,7 +22,8 @@ static void check_reference(Reader *r, const char *element, const char *name, co
 {
     bool refers = strcmp(name, "href") == 0 || strcmp(name, "src") == 0;
     const char *url = strstr(value, "url(");
-    if (refers && strncmp(value, "#", 1) != 0 && strncmp(value, "data:image/png;base64,", 22) != 0 && strcmp(value, "data:,") != 0)
+    if (refers && strncmp(value, "#", 1) != 0 && strncmp(value, "data:image/png;base64,", 22) != 0 &&
+        strcmp(value, "data:,") != 0)
         fail_msg("%s %s=\"%.60s\"", element, name, value);
     if (url && strncmp(url, "url(#", 5) != 0)
         fail_msg("%s %s=\"%.60s\"", element, name, value);
@@ -57,7 +58,8 @@ static void read_attributes(Reader *r, const char *element)
 
 static void read_element(Reader *r)
 {
-    static const char *const never[] = {"script", "iframe", "object", "embed", "form", "base", "foreignObject", "animate", "set", "a:a"};
+    static const char *const never[] = {"script", "iframe",        "object",  "embed", "form",
+                                        "base",   "foreignObject", "animate", "set",   "a:a"};
     if (r->at[1] == '/') {
         r->at += 2;
         const char *name = word(r);
@@ -148,7 +150,8 @@ static const char study[] =
 static void test_study(void **state)
 {
     Child *c = *state;
-    const char *file = child_text(c, "study.nin", study), *out = child_path(c, "out"), *page = child_path(c, "out/report.html");
+    const char *file = child_text(c, "study.nin", study), *out = child_path(c, "out"),
+               *page = child_path(c, "out/report.html");
     Outcome o = child_run(c, "run", file, "--out", out, "--set", "k=3", NULL);
     expect_status(&o, 0);
     o = child_run(c, "report", out, NULL);
@@ -166,13 +169,14 @@ static void test_study(void **state)
     assert_null(strstr(text, "http:"));
     assert_null(strstr(text, "https:"));
     assert_null(strstr(text, "Seeds are missing"));
-    o = child_run(c, "report", child_path(c, "out/study"), "--experiment", "earlier", "-o", child_path(c, "one.html"), NULL);
+    o = child_run(c, "report", child_path(c, "out/study"), "--experiment", "earlier", "-o", child_path(c, "one.html"),
+                  NULL);
     expect_status(&o, 0);
     assert_null(strstr(page_text(c, child_path(c, "one.html")), "<h2>later"));
     o = child_run(c, "report", child_path(c, "out/study/earlier"), NULL);
     expect_status(&o, 0);
     expect_text(page_text(c, child_path(c, "out/study/earlier/report.html")), "<h1>study</h1>");
-    o = child_run(c, "report", out, NULL);                              /* the same bytes, and the page itself is no result */
+    o = child_run(c, "report", out, NULL); /* the same bytes, and the page itself is no result */
     expect_status(&o, 0);
     assert_string_equal(text, page_text(c, page));
 }
@@ -242,7 +246,7 @@ static void test_marks(void **state)
     expect_text(script, "('0.01' 0, '0.1' 1)");                         /* numbers as categories */
     expect_text(script, "loss (mean \xc2\xb1 sd, n = 3)");
     expect_text(bars, "# x\tlow\thigh\n-0.2\t0.01\t0.03\n0.8\t0.1\t0.30000000000000004\n");
-    expect_text(bars, "# x\ty\twidth\n1.2000000000000002\t");                          /* of b there is only 0.1, which is the second place */
+    expect_text(bars, "# x\ty\twidth\n1.2000000000000002\t"); /* of b there is only 0.1, which is the second place */
     expect_text(figure_text(c, "sem.plot/panels.gp"), "loss (mean \xc2\xb1 sem, n = 3)");
     expect_text(figure_text(c, "half.plot/panel-1.tsv"), "# x\tlow\thigh\n0.01\t-1.98\t2.02\n");
     script = figure_text(c, "side.plot/panels.gp");
@@ -252,7 +256,7 @@ static void test_marks(void **state)
     expect_text(script, "set label 'mean(loss)' at");
     expect_text(script, "set title 'wave'");
     expect_text(script, "#f7f7f7");                                     /* both sides of 0 */
-    script = figure_text(c, "both.plot/panels.gp");                     /* two things on one axis: the legend says which */
+    script = figure_text(c, "both.plot/panels.gp"); /* two things on one axis: the legend says which */
     expect_text(script, "title 'mean(loss)'");
     expect_text(script, "title 'max(loss)'");
     assert_null(strstr(script, "set label 'mean(loss)'"));
@@ -281,8 +285,9 @@ static void test_hostile(void **state)
     put(c, folder, "run.json", "{\"program_sha256\":\"<b>\",\"notes\":[\"</p><script>alert(1)</script>\"],\"nin\":7,\"data\":{\"<x>\":\"'\\\"&\"},"
                                "\"settings\":{\"a b\":\"$(rm -rf ~)'\"},\"seeds\":{\"seed\":[3,1,2,7]},\"machine\":[]}");
     put(c, folder, "t<u>.tsv", "<i>\ta&b\n</table>\t\n\"\tnan\nx\t\xff\xfe\x01\n");
-    put(c, folder, "records.jsonl", "{\"net\":\"<s>\",\"seed\":1,\"z\":[1,2]}\n{\"net\":\"<s>\",\"seed\":2,\"z\":1}\nbroken\n"
-                                    "{\"net\":\"b\",\"seed\":2,\"z\":\"\xe2\x80\xae\"}\n");
+    put(c, folder, "records.jsonl",
+        "{\"net\":\"<s>\",\"seed\":1,\"z\":[1,2]}\n{\"net\":\"<s>\",\"seed\":2,\"z\":1}\nbroken\n"
+        "{\"net\":\"b\",\"seed\":2,\"z\":\"\xe2\x80\xae\"}\n");
     put(c, folder, "f.svg", "<svg width=\"10\" height=\"10\" onload=\"alert(1)\"><script>alert(1)</script><a href=\"https://x/\"><text>in</text></a>"
                             "<rect fill=\"url(https://x/)\" width=\"3\" onclick=\"x\" style=\"background:url(https://x/)\"/>"
                             "<image href=\"https://x/y.png\" width=\"1\"/><text x='1' y=\"2\">a &lt; b &amp c &#x202e;</text></svg>");
@@ -308,9 +313,10 @@ static void test_hostile(void **state)
 static void test_drawings(void **state)
 {
     Child *c = *state;
-    static const char svg[] = "<?xml version=\"1.0\"?>\n<!DOCTYPE svg>\n<svg width=\"20\" height=\"10\"><defs><circle id='p' r='1'/></defs>"
-                              "<g color=\"black\" fill=\"#ffffff\"><use xlink:href='#p'/><!-- no --><unknown><g/></unknown>"
-                              "<text style='filter:url(#p)'><tspan>x &gt; 1</tspan></text></g></svg>\n";
+    static const char svg[] =
+        "<?xml version=\"1.0\"?>\n<!DOCTYPE svg>\n<svg width=\"20\" height=\"10\"><defs><circle id='p' r='1'/></defs>"
+        "<g color=\"black\" fill=\"#ffffff\"><use xlink:href='#p'/><!-- no --><unknown><g/></unknown>"
+        "<text style='filter:url(#p)'><tspan>x &gt; 1</tspan></text></g></svg>\n";
     for (size_t n = 0; n <= sizeof svg - 1; n++) {
         Buf out = {0};
         char *cut = arena_copy(c->arena, svg, n);
@@ -345,7 +351,8 @@ static void test_drawings(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_study), cmocka_unit_test(test_shards_apart), cmocka_unit_test(test_refused), cmocka_unit_test(test_hostile),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_study),    cmocka_unit_test(test_shards_apart),
+                                       cmocka_unit_test(test_refused),  cmocka_unit_test(test_hostile),
                                        cmocka_unit_test(test_drawings), cmocka_unit_test(test_marks)};
     return cmocka_run_group_tests(tests, child_open, child_close);
 }

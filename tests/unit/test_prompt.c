@@ -46,7 +46,10 @@ static void terminal_open_as(Terminal *t, Child *c, int columns, int lines, cons
     _exit(127);
 }
 
-static void terminal_open(Terminal *t, Child *c, int columns, int lines) { terminal_open_as(t, c, columns, lines, "vt100", false); }
+static void terminal_open(Terminal *t, Child *c, int columns, int lines)
+{
+    terminal_open_as(t, c, columns, lines, "vt100", false);
+}
 
 static void type(Terminal *t, const char *text)
 {
@@ -179,7 +182,8 @@ static void interrupts_are_survived(void **state)
     await(&t, "> ");
     line(&t, "xor = examples(x: [[-1, -1], [-1, 1], [1, -1], [1, 1]], y: [0, 1, 1, 0])", "4 examples");
     line(&t, "net n(x: f32[2]) -> f32[1] = prelu[0](dense[1](x))", "net n :");
-    line(&t, "fn fit(n: int) = session(learn: all, loss: mse, optimizer: adam[lr: 0.001], batch: 1, epochs: n)", "fn fit :");
+    line(&t, "fn fit(n: int) = session(learn: all, loss: mse, optimizer: adam[lr: 0.001], batch: 1, epochs: n)",
+         "fn fit :");
     line(&t, "train(n, on: xor, with: fit(2), seed: 1)", "2 epochs");
     line(&t, "run = train(n, on: xor, with: fit(20000000), seed: 1)", "fit(20000000)");
     await(&t, "session");                               /* it tells how far it is */
@@ -270,7 +274,9 @@ static void colours_are_asked_for(void **state)
 /* The terminal is asked whether it draws; what is typed before its answer is not taken for one. */
 static void pictures_are_asked_for(void **state)
 {
-    static const struct { const char *answer, *picture; } cases[] = {{"\033[?62;4;22c", "\033P"}, {"\033[?62;22c", "┤"}};
+    static const struct {
+        const char *answer, *picture;
+    } cases[] = {{"\033[?62;4;22c", "\033P"}, {"\033[?62;22c", "┤"}};
     for (int i = 0; i < COUNT(cases); i++) {
         Terminal t;
         terminal_open_as(&t, *state, 80, 24, "xterm", false);

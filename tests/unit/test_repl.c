@@ -1,4 +1,5 @@
-/* test_repl.c -- the prompt as a library: memory of what was replaced, completion, and inputs damaged by the hundred. */
+/* test_repl.c -- the prompt as a library: memory of what was replaced, completion, and inputs damaged by the
+ * hundred. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -88,7 +89,8 @@ static size_t rounds(Desk *d, int from, int to, bool train, size_t *programs)
     size_t most = 0;
     char text[160];
     for (int i = from; i < to; i++) {
-        snprintf(text, sizeof text, "cell act(x1, x2) { param k = %d.0; k * tanh(x1) * tanh(x2) + x1 / %d }", i % 7, i + 2);
+        snprintf(text, sizeof text, "cell act(x1, x2) { param k = %d.0; k * tanh(x1) * tanh(x2) + x1 / %d }", i % 7,
+                 i + 2);
         must(d, text);
         if (train && i % 10 == 0)
             must(d, "run = train(neuron, on: xor, with: fit(0.1), seed: 1)");
@@ -145,7 +147,8 @@ static void held_is_kept(void **state)
     desk_close(d);
 }
 
-/* A program that is loaded again and again, as one does who edits it: what it was goes, and what was computed from it stays. */
+/* A program that is loaded again and again, as one does who edits it: what it was goes, and what was computed from it
+ * stays. */
 static void loaded_again_is_freed(void **state)
 {
     static const char program[] =
@@ -161,7 +164,8 @@ static void loaded_again_is_freed(void **state)
     char *path = arena_printf(d->arena, "%s/p.nin", d->folder), *error = NULL;
     d->session->read_file = read_program;
     const char *helper = "fn twice(x) = 2 * x\n";
-    assert_true(file_write(d->arena, arena_printf(d->arena, "%s/helper.nin", d->folder), helper, strlen(helper), FILE_NO_SYNC, &error));
+    assert_true(file_write(d->arena, arena_printf(d->arena, "%s/helper.nin", d->folder), helper, strlen(helper),
+                           FILE_NO_SYNC, &error));
     for (int i = 0; i < 600; i++) {
         Arena *scratch = arena_new();
         const char *text = arena_printf(scratch, program, i, i % 7 + 1, 2);

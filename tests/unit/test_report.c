@@ -1,4 +1,5 @@
-/* test_report.c -- one recorded value, tables, progress, provenance and figures: exact text, equal bytes, hostile names. */
+/* test_report.c -- one recorded value, tables, progress, provenance and figures: exact text, equal bytes, hostile
+ * names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -240,9 +241,14 @@ static void test_figure(void **state) {
 static void test_log_band(void **state) {
     static const double x[] = {1, 2, 3}, y[] = {1, 2, 8}, lo[] = {0.5, -1, 4}, hi[] = {2, 5, 12};
     const FigureSeries series = {"one", 0, STYLE_SOLID, x, y, lo, hi, 3};
-    const FigureMark marks[] = {{.kind = MARK_LINES, .series = &series, .count = 1}, {.kind = MARK_BAND, .series = &series, .count = 1}};
+    const FigureMark marks[] = {{.kind = MARK_LINES, .series = &series, .count = 1},
+                                {.kind = MARK_BAND, .series = &series, .count = 1}};
     const FigurePanel panel = {0, 0, marks, 2};
-    FigureSpec spec = {.name = "log", .y = {.log = true, .ranged = true, .lo = 0.25, .hi = 16}, .rows = 1, .columns = 1, .panels = &panel,
+    FigureSpec spec = {.name = "log",
+                       .y = {.log = true, .ranged = true, .lo = 0.25, .hi = 16},
+                       .rows = 1,
+                       .columns = 1,
+                       .panels = &panel,
                        .panel_count = 1};
     Desk *desk = *state;
     FigureResult result;
@@ -266,7 +272,7 @@ static void test_band_leaves(void **state) {
     assert_true(figure_write(desk->arena, desk->folder, &spec, &(FigureTools){.gnuplot = ""}, &result, &error));
     assert_non_null(strstr(text_of(desk, path_of(desk, "leaves.plot/panel-1.tsv")),
                            "0\t0\t0.5\n0.5\t0.25\t0.875\n2\t1\t2\n3\t1.5\t3\n4\t2\t4\n"));
-    static const double below[] = {1, -1, 1}, above[] = {2, 32, 2};              /* on a log axis, both ends at once: no gap */
+    static const double below[] = {1, -1, 1}, above[] = {2, 32, 2}; /* on a log axis, both ends at once: no gap */
     const FigureSeries wide = {"one", 0, STYLE_SOLID, x, y, below, above, 3};
     const FigureMark wide_marks[] = {{.kind = MARK_BAND, .series = &wide, .count = 1}};
     const FigurePanel wide_panel = {0, 0, wide_marks, 1};
@@ -289,10 +295,11 @@ static void test_gnuplot(void **state) {
     assert_non_null(strstr(svg, "tw'o \xcb\x8b" "date\xcb\x8b $x"));
     assert_true(draw_all(desk, "all", NULL, &result, &error));
     assert_string_equal(text_of(desk, result.svg), svg);
-    assert_true(draw_all(desk, "all", &(FigureTools){.gnuplot = "/bin/false"}, &result, &error));      /* not drawn again */
+    assert_true(draw_all(desk, "all", &(FigureTools){.gnuplot = "/bin/false"}, &result, &error)); /* not drawn again */
     assert_true(result.notes.len == 1 && result.svg && result.png);
     assert_true(file_write(desk->arena, result.png, "else", 4, FILE_NO_SYNC, &error));
-    assert_true(draw_all(desk, "all", &(FigureTools){.gnuplot = "/bin/false"}, &result, &error));      /* that is another one */
+    assert_true(
+        draw_all(desk, "all", &(FigureTools){.gnuplot = "/bin/false"}, &result, &error)); /* that is another one */
     assert_true(result.notes.len == 2 && !result.svg);
     assert_false(file_exists(path_of(desk, "all.plot/broken")));
     char *slow = path_of(desk, "slow.gp"), *why = NULL;
@@ -304,8 +311,8 @@ static void test_gnuplot(void **state) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, desk_setup, desk_teardown)
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_datum), TEST(test_table), TEST(test_progress), TEST(test_provenance),
-        TEST(test_contour), TEST(test_thinned), TEST(test_figure), TEST(test_log_band), TEST(test_band_leaves), TEST(test_gnuplot),
+        TEST(test_datum),   TEST(test_table),  TEST(test_progress), TEST(test_provenance),  TEST(test_contour),
+        TEST(test_thinned), TEST(test_figure), TEST(test_log_band), TEST(test_band_leaves), TEST(test_gnuplot),
     };
     return cmocka_run_group_tests_name("report", tests, NULL, NULL);
 }

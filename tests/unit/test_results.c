@@ -43,7 +43,8 @@ static const char *sha256_of(Child *c, const char *folder, const char *name)
 static void test_shards(void **state)
 {
     Child *c = *state;
-    const char *file = child_text(c, "study.nin", study), *whole = child_path(c, "whole"), *merged = child_path(c, "merged"), *part[3];
+    const char *file = child_text(c, "study.nin", study), *whole = child_path(c, "whole"),
+               *merged = child_path(c, "merged"), *part[3];
     Outcome o = child_run(c, "run", file, "--out", whole, NULL);
     expect_status(&o, 0);
     for (int i = 0; i < 3; i++) {
@@ -56,8 +57,9 @@ static void test_shards(void **state)
     expect_status(&o, 0);
     expect_text(o.out, "22 rows of 3 of 3 shards");
     assert_string_equal(text_of(c, merged, "study/e/records.jsonl"), text_of(c, whole, "study/e/records.jsonl"));
-    assert_string_equal(sha256_of(c, merged, "study/e/0.01-2.safetensors"), sha256_of(c, whole, "study/e/0.01-2.safetensors"));
-    o = child_run(c, "run", file, "--out", merged, NULL);               /* the runs are found again; the tables are made */
+    assert_string_equal(sha256_of(c, merged, "study/e/0.01-2.safetensors"),
+                        sha256_of(c, whole, "study/e/0.01-2.safetensors"));
+    o = child_run(c, "run", file, "--out", merged, NULL); /* the runs are found again; the tables are made */
     expect_status(&o, 0);
     assert_string_equal(text_of(c, merged, "study/e/t.tsv"), text_of(c, whole, "study/e/t.tsv"));
     o = child_run(c, "results", "merge", part[0], part[0], "--out", merged, NULL);
@@ -100,10 +102,11 @@ static void test_results(void **state)
 static void test_params(void **state)
 {
     Child *c = *state;
-    const char *file = child_text(c, "nets.nin", "cell bend[n: int](x: f32[n]) = dense[1](tanh(dense[4](x)))\n"
-                                                 "net mlp[h: int](x: f32[64]) -> f32[10] = dense[10](apply(bend[2], dense[h](x)))\n"
-                                                 "net open(x: f32[n]) -> f32[10] = dense[10](x)\n"
-                                                 "small = mlp[6]\n");
+    const char *file = child_text(c, "nets.nin",
+                                  "cell bend[n: int](x: f32[n]) = dense[1](tanh(dense[4](x)))\n"
+                                  "net mlp[h: int](x: f32[64]) -> f32[10] = dense[10](apply(bend[2], dense[h](x)))\n"
+                                  "net open(x: f32[n]) -> f32[10] = dense[10](x)\n"
+                                  "small = mlp[6]\n");
     Outcome o = child_run(c, "params", file, "--tsv", NULL);
     expect_status(&o, 0);
     assert_string_equal(o.out, "parameter\tshape\tnumbers\tmultiplies\tbytes\n"
@@ -188,12 +191,14 @@ static void test_tensorboard(void **state)
     expect_text(o.out, "6 runs, in ");
     char *bytes, *error = NULL;
     size_t length, scalars = 0;
-    assert_true(file_read(c->arena, path_join(c->arena, to, "study/e/0.01-2/events.out.tfevents.nin"), 0, &bytes, &length, &error));
+    assert_true(file_read(c->arena, path_join(c->arena, to, "study/e/0.01-2/events.out.tfevents.nin"), 0, &bytes,
+                          &length, &error));
     const char *curve = path_join(c->arena, out, "study/e/0.01-2.safetensors");
     char target[256] = "";
     assert_true(readlink(curve, target, sizeof target - 1) > 0);
     *strrchr(target, '/') = 0;
-    json_t *root = json_load_file(path_join(c->arena, path_join(c->arena, path_join(c->arena, out, "study/e"), target), "curve.json"), 0, NULL);
+    json_t *root = json_load_file(
+        path_join(c->arena, path_join(c->arena, path_join(c->arena, out, "study/e"), target), "curve.json"), 0, NULL);
     assert_non_null(root);
     const uint8_t *p = (const uint8_t *)bytes, *end = p + length;
     for (bool first = true; p < end; first = false) {
@@ -209,12 +214,13 @@ static void test_tensorboard(void **state)
             continue;
         }
         assert_int_equal(strncmp(event.tag, "session/", 8), 0);
-        const char *text = json_string_value(json_array_get(json_object_get(json_object_get(root, "columns"), event.tag + 8), (size_t)event.step));
+        const char *text = json_string_value(
+            json_array_get(json_object_get(json_object_get(root, "columns"), event.tag + 8), (size_t)event.step));
         assert_non_null(text);
         assert_true((float)strtod(text, NULL) == event.value);
         scalars++;
     }
-    assert_int_equal(scalars, 3 * 6);                                    /* epochs 0 to 2, loss and accuracy of three parts */
+    assert_int_equal(scalars, 3 * 6); /* epochs 0 to 2, loss and accuracy of three parts */
     json_decref(root);
     o = child_run(c, "results", out, "--tensorboard", to, "--experiment", "none", NULL);
     expect_status(&o, 3);
@@ -241,8 +247,10 @@ static void test_incomplete(void **state)
     const char *folder = child_path(c, "rows/p/e");
     char *error = NULL;
     assert_true(folder_make(c->arena, folder, &error));
-    const char *rows = "{\"lr\":0.1,\"seed\":1,\"a\":1}\n{\"lr\":0.1,\"seed\":4,\"a\":2}\n{\"lr\":0.2,\"seed\":4,\"a\":3}\n";
-    assert_true(file_write(c->arena, path_join(c->arena, folder, "records.jsonl"), rows, strlen(rows), FILE_NO_SYNC, &error));
+    const char *rows =
+        "{\"lr\":0.1,\"seed\":1,\"a\":1}\n{\"lr\":0.1,\"seed\":4,\"a\":2}\n{\"lr\":0.2,\"seed\":4,\"a\":3}\n";
+    assert_true(
+        file_write(c->arena, path_join(c->arena, folder, "records.jsonl"), rows, strlen(rows), FILE_NO_SYNC, &error));
     o = child_run(c, "results", child_path(c, "rows"), NULL);
     expect_status(&o, 0);
     expect_text(o.out, "incomplete: lr = 0.2 has 1 of 2 seeds; missing: 1\n");
@@ -251,6 +259,8 @@ static void test_incomplete(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tensorboard), cmocka_unit_test(test_incomplete), cmocka_unit_test(test_shards), cmocka_unit_test(test_results), cmocka_unit_test(test_params)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tensorboard), cmocka_unit_test(test_incomplete),
+                                       cmocka_unit_test(test_shards), cmocka_unit_test(test_results),
+                                       cmocka_unit_test(test_params)};
     return cmocka_run_group_tests(tests, child_open, child_close);
 }

@@ -1,6 +1,6 @@
-/* test_resume.c -- a run that is stopped at any moment and called again ends in the same bits: kill -9 at random moments
- * (5 of them; 50 with NIN_LONG, as `make test-long` sets it), in the middle of an epoch too, a state that cannot be written, states that are not this
- * run's, beginnings that other schedules share, two processes at once. */
+/* test_resume.c -- a run that is stopped at any moment and called again ends in the same bits: kill -9 at random
+ * moments (5 of them; 50 with NIN_LONG, as `make test-long` sets it), in the middle of an epoch too, a state that
+ * cannot be written, states that are not this run's, beginnings that other schedules share, two processes at once. */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -64,7 +64,8 @@ static pid_t spawn(Child *c, const char *file, const char *out)
         int null = open("/dev/null", O_RDWR);
         dup2(null, 1);
         dup2(null, 2);
-        execl(c->nin, c->nin, "run", file, "--out", out, "--checkpoint", "0", "--quiet", "--threads", "1", (char *)NULL);
+        execl(c->nin, c->nin, "run", file, "--out", out, "--checkpoint", "0", "--quiet", "--threads", "1",
+              (char *)NULL);
         _exit(127);
     }
     return pid;
@@ -89,7 +90,7 @@ static Reference reference_of(Child *c, const char *program)
     Reference r = {.file = child_text(c, "study.nin", program)};
     const char *out = child_path(c, "reference");
     expect_status(&(Outcome[]){child_run(c, "run", r.file, "--out", out, "--threads", "1", NULL)}[0], 0);
-    folder_clear(out);                                  /* its kernels are kept now: time what the runs to be killed take */
+    folder_clear(out); /* its kernels are kept now: time what the runs to be killed take */
     double start = seconds_now();
     Outcome o = child_run(c, "run", r.file, "--out", out, "--threads", "1", NULL);
     r.seconds = seconds_now() - start;
@@ -177,7 +178,8 @@ static void test_full_disk(void **state)
     size_t length;
     assert_true(file_read(c->arena, left, 0, &bytes, &length, &error));
     sha256_hex(bytes, length, before);
-    const char *shell = arena_printf(c->arena, "ulimit -f 8; exec '%s' run '%s' --out '%s' --checkpoint 0 --quiet", c->nin, r.file, out);
+    const char *shell = arena_printf(c->arena, "ulimit -f 8; exec '%s' run '%s' --out '%s' --checkpoint 0 --quiet",
+                                     c->nin, r.file, out);
     const char *argv[] = {"/bin/sh", "-c", shell, NULL};
     Outcome o = process_run(c->arena, argv, CHILD_TIME);
     expect_status(&o, 3);
@@ -272,8 +274,8 @@ static void test_two_processes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_middle_of_epoch), cmocka_unit_test(test_kill), cmocka_unit_test(test_full_disk), cmocka_unit_test(test_other_states),
-        cmocka_unit_test(test_beginnings), cmocka_unit_test(test_two_processes),
+        cmocka_unit_test(test_middle_of_epoch), cmocka_unit_test(test_kill),       cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_other_states),    cmocka_unit_test(test_beginnings), cmocka_unit_test(test_two_processes),
     };
     return cmocka_run_group_tests(tests, child_open, child_close);
 }

@@ -68,7 +68,8 @@ static void test_data(void **state)
         assert_int_equal(part.rows, 8);
         for (int i = 0; i < 8; i++) assert_true(fabs(data_at(&part, i) - seed * data_at(&x, 8 + i)) < 1e-6);
     }
-    const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena, "ls '%s'/s/e/part-*-b_c-*.npy | wc -l", child_path(c, "out")), NULL};
+    const char *argv[] = {"/bin/sh", "-c",
+                          arena_printf(c->arena, "ls '%s'/s/e/part-*-b_c-*.npy | wc -l", child_path(c, "out")), NULL};
     assert_string_equal(process_run(c->arena, argv, CHILD_TIME).out, "2\n");
 }
 

@@ -69,7 +69,8 @@ static void test_cifar(void **state) {
         check_cifar(&set, n);
     }
     for (int i = 0; i < n; i++)
-        desk_put(desk, arena_printf(desk->arena, "plain/cifar-10-batches-bin/%s", member[i].name), member[i].bytes, member[i].length);
+        desk_put(desk, arena_printf(desk->arena, "plain/cifar-10-batches-bin/%s", member[i].name), member[i].bytes,
+                 member[i].length);
     assert_true(read_set(desk, "plain", "cifar10", NULL, &set, &error));
     check_cifar(&set, n);
     assert_int_equal(set.file_count, 6);
@@ -85,7 +86,8 @@ static void wrong(Desk *desk, Member *member, int n, const char *text) {
     Dataset set;
     char *error = NULL, *path = desk_archive(desk, "wrong/cifar-10-binary.tar.gz", member, n);
     assert_false(read_set(desk, "wrong", "cifar10", NULL, &set, &error));
-    if (strncmp(error, path, strlen(path)) != 0 || !strstr(error, text)) fail_msg("error is '%s', expected '%s'", error, text);
+    if (strncmp(error, path, strlen(path)) != 0 || !strstr(error, text))
+        fail_msg("error is '%s', expected '%s'", error, text);
 }
 
 static void test_cifar_bad(void **state) {
@@ -123,7 +125,8 @@ static void npy_bytes(const char *descr, int rows, int columns, const void *data
     buf_put(out, data, size);
 }
 
-static Member npz_member(Desk *desk, const char *name, const char *descr, int rows, int columns, const void *data, size_t size) {
+static Member npz_member(Desk *desk, const char *name, const char *descr, int rows, int columns, const void *data,
+                         size_t size) {
     Buf text = {0};
     npy_bytes(descr, rows, columns, data, size, &text);
     Member member = {name, arena_copy(desk->arena, text.at, text.len), text.len};
@@ -135,9 +138,10 @@ static void test_npz(void **state) {
     Desk *desk = *state;
     static const float x[6] = {1, 2, 3, 4, 5, 6};
     static const int64_t y[3] = {0, 2, 1};
-    Member member[] = {npz_member(desk, "y_train.npy", "<i8", 3, 0, y, sizeof y), npz_member(desk, "x_train.npy", "<f4", 3, 2, x, sizeof x),
-                       npz_member(desk, "other.npy", "<f4", 3, 2, x, 5), npz_member(desk, "y_test.npy", "<i8", 2, 0, y, 16),
-                       npz_member(desk, "x_test.npy", "<f4", 2, 2, x, 16)};
+    Member member[] = {
+        npz_member(desk, "y_train.npy", "<i8", 3, 0, y, sizeof y),
+        npz_member(desk, "x_train.npy", "<f4", 3, 2, x, sizeof x), npz_member(desk, "other.npy", "<f4", 3, 2, x, 5),
+        npz_member(desk, "y_test.npy", "<i8", 2, 0, y, 16), npz_member(desk, "x_test.npy", "<f4", 2, 2, x, 16)};
     const char *folders[] = {desk->folder, NULL};
     DatasetRequest request = {.name = "mine", .file = "a.npz", .folders = folders, .classes = 3};
     DatasetFailure why;
@@ -185,10 +189,14 @@ static void test_cache(void **state) {
     assert_true(read_set(desk, "set", "cifar10", cache, &first, &error));
     char *path = cache_file(desk, cache);
     assert_true(file_sha256(desk->arena, path, hex[0], &error));
-    static const struct { long at; int how; } damages[] = {{0, 1}, {9, 4}, {70, 8}, {600, 1}, {2000, 64}, {-1, 1}, {-1, 0}, {100, 0}, {0, 0}};
+    static const struct {
+        long at;
+        int how;
+    } damages[] = {{0, 1}, {9, 4}, {70, 8}, {600, 1}, {2000, 64}, {-1, 1}, {-1, 0}, {100, 0}, {0, 0}};
     for (int i = 0; i <= COUNT(damages); i++) {
         assert_true(read_set(desk, "set", "cifar10", cache, &again, &error));
-        assert_true(again.train.n == 500 && again.test.n == 100 && again.classes == 10 && again.fixed_range && again.hi == 1);
+        assert_true(again.train.n == 500 && again.test.n == 100 && again.classes == 10 && again.fixed_range &&
+                    again.hi == 1);
         assert_true(shape_equal(&again.train.x.shape, &first.train.x.shape) && again.train.x.divisor == 255);
         assert_memory_equal(again.train.x.bytes, first.train.x.bytes, 500 * PIXELS);
         assert_memory_equal(again.test.y.bytes, first.test.y.bytes, 400);
@@ -231,6 +239,7 @@ static void test_verify(void **state) {
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, desk_setup, desk_teardown)
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(test_cifar), TEST(test_cifar_bad), TEST(test_npz), TEST(test_cache), TEST(test_verify)};
+    const struct CMUnitTest tests[] = {TEST(test_cifar), TEST(test_cifar_bad), TEST(test_npz), TEST(test_cache),
+                                       TEST(test_verify)};
     return cmocka_run_group_tests_name("sets", tests, NULL, NULL);
 }

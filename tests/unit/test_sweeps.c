@@ -1,6 +1,6 @@
 /* test_sweeps.c -- sweeps whose trials run in lanes leave the records and the weights of trials one by one (the
- * interpreter has no lanes): any number of trials, settings in the loop, measures, classes, a second training in a turn,
- * trials that diverge; shards, one and two threads, an interrupt. */
+ * interpreter has no lanes): any number of trials, settings in the loop, measures, classes, a second training in a
+ * turn, trials that diverge; shards, one and two threads, an interrupt. */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -50,7 +50,8 @@ static const char *sweep(Child *c, const char *file, const char *experiment, int
 {
     const char *out = child_path(c, arena_printf(c->arena, "%s-%d%s%s", experiment, n, a, b));
     const char *set = arena_printf(c->arena, "n=%d", n);
-    Outcome o = child_run(c, "run", file, "--quiet", "--experiment", experiment, "--set", set, "--out", out, a, b, NULL);
+    Outcome o = child_run(c, "run", file, "--quiet", "--experiment", experiment, "--set", set, "--out", out, a, b,
+                          NULL);
     expect_status(&o, 0);
     char *found = child_hashes(c, out, "study");
     expect_text(found, "records.jsonl");
@@ -76,7 +77,8 @@ static void test_classes(void **state) { same(*state, "classes"); }
 static void test_shards(void **state)
 {
     Child *c = *state;
-    const char *file = child_text(c, "study.nin", study), *part[3], *merged = child_path(c, "merged"), *whole = child_path(c, "whole");
+    const char *file = child_text(c, "study.nin", study), *part[3], *merged = child_path(c, "merged"),
+               *whole = child_path(c, "whole");
     Outcome o = child_run(c, "run", file, "--quiet", "--experiment", "plain", "--out", whole, NULL);
     expect_status(&o, 0);
     for (int i = 0; i < 3; i++) {
@@ -101,7 +103,8 @@ static void test_interrupt(void **state)
     expect_status(&o, 0);
     o = child_run(c, "run", file, "--quiet", "--experiment", "settings", "--out", out, NULL);
     expect_status(&o, 0);
-    assert_string_equal(child_hashes(c, out, "study"), sweep(c, file, "settings", 17, "--backend=interpret", "--threads=2"));
+    assert_string_equal(child_hashes(c, out, "study"),
+                        sweep(c, file, "settings", 17, "--backend=interpret", "--threads=2"));
 }
 
 int main(void)

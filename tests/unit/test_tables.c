@@ -1,6 +1,7 @@
-/* test_tables.c -- trained two-argument neurons in tables: at points drawn evenly, and at the worst of them moved uphill
- * to where the error is largest (the corners between the linear pieces of a net of relus), the table differs from the cell
- * by no more than what is proved, and the proof is not far above what is met.  2 * 10^5 points; 10^7 with NIN_LONG. */
+/* test_tables.c -- trained two-argument neurons in tables: at points drawn evenly, and at the worst of them moved
+ * uphill to where the error is largest (the corners between the linear pieces of a net of relus), the table differs
+ * from the cell by no more than what is proved, and the proof is not far above what is met.  2 * 10^5 points; 10^7 with
+ * NIN_LONG. */
 #include "driver/nin.h"
 
 #include <math.h>

@@ -33,7 +33,8 @@ static void pictures_fit(void **state)
     for (int width = 20; width < 130; width += 11)
         for (int height = 8; height < 40; height += 5) {
             TerminalStyle style = {.width = width, .height = height};
-            FigureSeries series[2] = {{.label = "a long name of a curve", .x = x, .y = y, .n = 50}, {.color = 1, .x = x, .y = z, .n = 50}};
+            FigureSeries series[2] = {{.label = "a long name of a curve", .x = x, .y = y, .n = 50},
+                                      {.color = 1, .x = x, .y = z, .n = 50}};
             FigureGrid grid = {.nx = 10, .ny = 5, .x_lo = -1e-9, .x_hi = 1, .y_lo = -123456789, .y_hi = 5, .z = z};
             Buf curves = {0}, heat = {0};
             int lines;
@@ -154,7 +155,10 @@ static void sparks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pictures_fit), cmocka_unit_test(sixel_reads_back), cmocka_unit_test(kitty_reads_back), cmocka_unit_test(sparks),
+        cmocka_unit_test(pictures_fit),
+        cmocka_unit_test(sixel_reads_back),
+        cmocka_unit_test(kitty_reads_back),
+        cmocka_unit_test(sparks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

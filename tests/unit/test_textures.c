@@ -1,4 +1,5 @@
-/* test_textures.c -- pictures read from PNG and JPEG files of every kind, damaged ones; frost by textures of one's own. */
+/* test_textures.c -- pictures read from PNG and JPEG files of every kind, damaged ones; frost by textures of one's
+ * own. */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -16,8 +17,10 @@ static void put_chunk(Buf *out, const char *name, const void *data, size_t n)
 {
     uLong sum = crc32(crc32(0, NULL, 0), (const Bytef *)name, 4);
     if (n) sum = crc32(sum, data, (uInt)n);
-    const unsigned char length[] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16), (unsigned char)(n >> 8), (unsigned char)n};
-    const unsigned char check[] = {(unsigned char)(sum >> 24), (unsigned char)(sum >> 16), (unsigned char)(sum >> 8), (unsigned char)sum};
+    const unsigned char length[] = {(unsigned char)(n >> 24), (unsigned char)(n >> 16), (unsigned char)(n >> 8),
+                                    (unsigned char)n};
+    const unsigned char check[] = {(unsigned char)(sum >> 24), (unsigned char)(sum >> 16), (unsigned char)(sum >> 8),
+                                   (unsigned char)sum};
     buf_put(out, (const char *)length, 4);
     buf_put(out, name, 4);
     buf_put(out, data, n);
@@ -37,8 +40,8 @@ static unsigned char predicted(int filter, int a, int b, int c)
 }
 
 typedef struct Kind { int depth, type, samples; } Kind;
-static const Kind kinds[] = {{8, 2, 3}, {8, 6, 4}, {8, 0, 1}, {8, 4, 2}, {16, 2, 3}, {16, 6, 4}, {16, 0, 1}, {1, 0, 1}, {2, 0, 1}, {4, 0, 1}, {1, 3, 1},
-                             {2, 3, 1}, {4, 3, 1}, {8, 3, 1}};
+static const Kind kinds[] = {{8, 2, 3}, {8, 6, 4}, {8, 0, 1}, {8, 4, 2}, {16, 2, 3}, {16, 6, 4}, {16, 0, 1},
+                             {1, 0, 1}, {2, 0, 1}, {4, 0, 1}, {1, 3, 1}, {2, 3, 1},  {4, 3, 1},  {8, 3, 1}};
 
 /* Bytes of the samples drawn from a small generator; rgb: what a reader must give. */
 static void make_png(Kind k, int height, int width, Buf *out, uint8_t *rgb)
@@ -46,7 +49,8 @@ static void make_png(Kind k, int height, int width, Buf *out, uint8_t *rgb)
     size_t n = ((size_t)width * (size_t)(k.samples * k.depth) + 7) / 8, step = (size_t)(k.samples * k.depth + 7) / 8;
     unsigned char *raw = calloc((size_t)height, n), *lines = malloc((size_t)height * (n + 1)), palette[768];
     uint32_t state = 12345;
-    for (size_t i = 0; i < (size_t)height * n; i++) raw[i] = (unsigned char)((state = state * 1664525u + 1013904223u) >> 24);
+    for (size_t i = 0; i < (size_t)height * n; i++)
+        raw[i] = (unsigned char)((state = state * 1664525u + 1013904223u) >> 24);
     for (int i = 0; i < 768; i++) palette[i] = (unsigned char)(i * 37 + 5);
     for (int y = 0; y < height; y++) {
         int filter = y % 5;
@@ -62,10 +66,14 @@ static void make_png(Kind k, int height, int width, Buf *out, uint8_t *rgb)
         size_t bit = ((size_t)x * (size_t)k.samples + (size_t)colour) * (size_t)k.depth;
         const unsigned char *at = raw + (size_t)y * n + bit / 8;
         value = k.depth >= 8 ? *at : *at >> (8 - k.depth - (int)(bit % 8)) & ((1 << k.depth) - 1);
-        rgb[i] = (uint8_t)(k.type == 3 ? palette[3 * value + i % 3] : k.depth < 8 ? value * 255 / ((1 << k.depth) - 1) : value);
+        rgb[i] = (uint8_t)(k.type == 3   ? palette[3 * value + i % 3]
+                           : k.depth < 8 ? value * 255 / ((1 << k.depth) - 1)
+                                         : value);
     }
-    unsigned char head[13] = {0, 0, (unsigned char)(height >> 8), 0, 0, 0, 0, 0, (unsigned char)k.depth, (unsigned char)k.type};
-    head[2] = (unsigned char)(width >> 8), head[3] = (unsigned char)width, head[6] = (unsigned char)(height >> 8), head[7] = (unsigned char)height;
+    unsigned char head[13] = {
+        0, 0, (unsigned char)(height >> 8), 0, 0, 0, 0, 0, (unsigned char)k.depth, (unsigned char)k.type};
+    head[2] = (unsigned char)(width >> 8), head[3] = (unsigned char)width, head[6] = (unsigned char)(height >> 8),
+    head[7] = (unsigned char)height;
     uLong bytes = (uLong)height * (n + 1);
     uLongf size = compressBound(bytes);
     unsigned char *packed = malloc(size);
@@ -110,7 +118,8 @@ static void make_jpeg(int height, int width, Buf *out)
     z.err = jpeg_std_error(&errors);
     jpeg_create_compress(&z);
     jpeg_mem_dest(&z, &file, &size);
-    z.image_width = (JDIMENSION)width, z.image_height = (JDIMENSION)height, z.input_components = 3, z.in_color_space = JCS_RGB;
+    z.image_width = (JDIMENSION)width, z.image_height = (JDIMENSION)height, z.input_components = 3,
+    z.in_color_space = JCS_RGB;
     jpeg_set_defaults(&z);
     jpeg_set_quality(&z, 100, TRUE);
     jpeg_start_compress(&z, TRUE);
@@ -176,7 +185,8 @@ static void test_refused(void **state)
     assert_string_equal(error, "p: a picture of 1 x 16385 is not read");
     assert_false(read_picture(arena, "p", "GIF89a", 6, &got, &error));
     assert_string_equal(error, "p: neither a PNG nor a JPEG file");
-    assert_true(picture_named("frost1.PNG") && picture_named("a.jpeg") && !picture_named("a.gif") && !picture_named("png"));
+    assert_true(picture_named("frost1.PNG") && picture_named("a.jpeg") && !picture_named("a.gif") &&
+                !picture_named("png"));
     buf_free(&file);
     arena_free(arena);
 }
@@ -198,7 +208,9 @@ static const char study[] =
 static void put_npy(Child *c, const char *name, const char *shape, const char *descr, const void *data, size_t n)
 {
     char head[128];
-    int length = snprintf(head, sizeof head, "\x93NUMPY%c%c%c%c{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", 1, 0, 118, 0, descr, shape);
+    int length = snprintf(head, sizeof head,
+                          "\x93NUMPY%c%c%c%c{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", 1, 0, 118, 0,
+                          descr, shape);
     memset(head + length, ' ', sizeof head - (size_t)length);
     head[127] = '\n';
     Buf out = {0};
@@ -243,10 +255,12 @@ static void put_data(Child *c)
 
 static Outcome run_study(Child *c)
 {
-    return child_run(c, "run", child_text(c, "s.nin", study), "--data", c->folder, "--out", child_path(c, "out"), "--quiet", NULL);
+    return child_run(c, "run", child_text(c, "s.nin", study), "--data", c->folder, "--out", child_path(c, "out"),
+                     "--quiet", NULL);
 }
 
-/* Of a texture of one grey, frost is what it must be: severity 1 takes 1 of the image and 0.2 of it, severity 2 1 and 0.3. */
+/* Of a texture of one grey, frost is what it must be: severity 1 takes 1 of the image and 0.2 of it, severity 2 1 and
+ * 0.3. */
 static void test_frost(void **state)
 {
     Child *c = *state;
@@ -259,7 +273,9 @@ static void test_frost(void **state)
     static const int want[] = {110, 115};
     for (int s = 0; s < 2; s++) {
         DataArray x;
-        if (!read_npy(c->arena, child_path(c, arena_printf(c->arena, "out/s/e/frosted-%d.x.npy", s + 1)), NULL, &x, &error)) fail_msg("%s", error);
+        if (!read_npy(c->arena, child_path(c, arena_printf(c->arena, "out/s/e/frosted-%d.x.npy", s + 1)), NULL, &x,
+                      &error))
+            fail_msg("%s", error);
         assert_int_equal(x.rows, PICTURES);
         for (int i = 0; i < PICTURES * NUMBERS; i++) assert_true(data_at(&x, i) == (float)(want[s] / 255.0));
     }
@@ -277,7 +293,8 @@ static void test_not_textures(void **state)
     put_data(c);
     assert_non_null(strstr(run_study(c).err, "there is no .png and no .jpg file in"));
     put_png(c, "mine/small.png", 162, 50);
-    assert_non_null(strstr(run_study(c).err, "small.png is 162 x 162; a texture for images of 32 x 32 has 163 x 163 or more"));
+    assert_non_null(
+        strstr(run_study(c).err, "small.png is 162 x 162; a texture for images of 32 x 32 has 163 x 163 or more"));
     child_text(c, "mine/a.png", "no picture");
     assert_non_null(strstr(run_study(c).err, "a.png: neither a PNG nor a JPEG file"));
 }
@@ -285,7 +302,10 @@ static void test_not_textures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_png), cmocka_unit_test(test_jpeg), cmocka_unit_test(test_damaged), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_png),
+        cmocka_unit_test(test_jpeg),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test_setup_teardown(test_frost, child_open, child_close),
         cmocka_unit_test_setup_teardown(test_not_textures, child_open, child_close),
     };

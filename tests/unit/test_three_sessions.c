@@ -1,5 +1,6 @@
-/* test_three_sessions.c -- a study of all three sessions, with augmentation, kept epochs and measures: the same bits on one thread, on
- * two, and in two shards that are merged; found again, not trained again, by the same call, and only by it. */
+/* test_three_sessions.c -- a study of all three sessions, with augmentation, kept epochs and measures: the same bits on
+ * one thread, on two, and in two shards that are merged; found again, not trained again, by the same call, and only by
+ * it. */
 #define _GNU_SOURCE
 #include "child.h"
 
@@ -49,7 +50,8 @@ static char *records(Child *c, const char *folder)
 /* "inode name" of each file of this name among the runs, sorted; how many. */
 static const char *run_files(Child *c, const char *out, const char *name, int *count)
 {
-    const char *argv[] = {"/usr/bin/find", path_join(c->arena, out, "runs"), "-name", name, "-printf", "%i %P\\n", NULL};
+    const char *argv[] = {
+        "/usr/bin/find", path_join(c->arena, out, "runs"), "-name", name, "-printf", "%i %P\\n", NULL};
     const char *sort[] = {"/bin/sh", "-c", "", NULL};
     Outcome o = process_run(c->arena, argv, CHILD_TIME);
     sort[2] = arena_printf(c->arena, "printf '%%s' '%s' | sort -k 2", o.out);
@@ -102,7 +104,8 @@ static void test_found(void **state)
     assert_string_equal(records(c, path_join(c->arena, out, "study/e")), want);
     assert_string_equal(run_files(c, out, "weights.safetensors", &n), weights);
     /* a damaged file is as none: the run is trained again, to the same records */
-    const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena, "for f in '%s'/runs/*/kept-*; do printf x >> \"$f\"; done", out), NULL};
+    const char *argv[] = {
+        "/bin/sh", "-c", arena_printf(c->arena, "for f in '%s'/runs/*/kept-*; do printf x >> \"$f\"; done", out), NULL};
     Outcome o = process_run(c->arena, argv, CHILD_TIME);
     expect_status(&o, 0);
     run_study(c, file, out, "1", NULL);
@@ -127,6 +130,7 @@ static void test_other_loss(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits), cmocka_unit_test(test_found), cmocka_unit_test(test_other_loss)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bits), cmocka_unit_test(test_found),
+                                       cmocka_unit_test(test_other_loss)};
     return cmocka_run_group_tests(tests, child_open, child_close);
 }

@@ -1,5 +1,5 @@
-/* The layers of models.nin's `plain` (KIND 0), `fitted` (KIND 1) and `tabled` (KIND 2) as plain loops, as a converter would write
- * them: what is emitted is measured beside it (tests/bench/devices.sh). */
+/* The layers of models.nin's `plain` (KIND 0), `fitted` (KIND 1) and `tabled` (KIND 2) as plain loops, as a converter
+ * would write them: what is emitted is measured beside it (tests/bench/devices.sh). */
 #include "weights.h"
 
 void plain_loops(const float x[64], float y[10]);

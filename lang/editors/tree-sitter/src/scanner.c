@@ -1,5 +1,5 @@
-/* scanner.c -- where statements end: at `;`, and at a line end where the grammar lets one end, but not before `else`.  Inside
- * brackets and behind operators the grammar does not ask, and line ends are blanks. */
+/* scanner.c -- where statements end: at `;`, and at a line end where the grammar lets one end, but not before `else`.
+ * Inside brackets and behind operators the grammar does not ask, and line ends are blanks. */
 #include <tree_sitter/parser.h>
 
 enum Token { SEP, ERROR_SENTINEL };
