@@ -119,6 +119,21 @@ static bool run_one(Cli *cli, LoadedModule *module, const Ast *experiment, const
     return experiment_run(cli->lab, module, experiment, names, values, n);
 }
 
+/* A shard that left tables and figures out: how they are made. */
+static void shard_ended(Cli *cli)
+{
+    int of = cli->lab_options.shards;
+    if (!cli->lab->reports_wait)
+        return;
+    const char *text = arena_printf(cli->arena,
+                                    "tables and figures are of all %d shards. When these have run:\n"
+                                    "  nin results merge FOLDER... --out FOLDER    joins what they left, here in %s\n"
+                                    "  nin run %s --out FOLDER    as here, without --shard: makes them, and finds "
+                                    "the runs again\n",
+                                    of, cli->out, cli->arguments.at[0]);
+    cli->lab_options.say(cli->lab_options.say_data, text);
+}
+
 int command_run(Cli *cli)
 {
     SetList sets;
@@ -139,6 +154,8 @@ int command_run(Cli *cli)
         if (experiment_wanted(cli, module->experiments.at[i]))
             ok &= run_one(cli, module, module->experiments.at[i], &sets);
     ok &= cli_show(cli, stderr);
+    if (ok && !cli_interrupted(NULL))
+        shard_ended(cli);
     if (cli_interrupted(NULL))
         cli_error(cli, "interrupted: what was recorded is kept; the next run finds trainings that had ended and goes on with the others");
     return cli_status(cli, ok && !cli_interrupted(NULL));

@@ -126,6 +126,7 @@ bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span
 extern const ObjectClass surface_class;
 typedef struct Surface { Object object; int nx, ny; double *x, *y, *z; const char *x_name, *y_name; bool known; } Surface;
 bool report_name(Eval *e, Experiment *x, const char *name, Span span);    /* E0811, E0901 */
+bool report_waits(Experiment *x);                 /* a shard has not all rows: it makes no tables and figures */
 bool name_of_file(Eval *e, const char *name, Span span);                  /* E0901 */
 
 #endif

@@ -53,6 +53,7 @@ typedef struct Lab {
     Cache *tables;                                /* of cells, proved (tabulate.c) */
     struct Experiment *experiment;                /* the one that runs, or NULL */
     struct LabTurn *outside;                      /* what lab_turn gives outside of experiments */
+    bool reports_wait;                            /* tables and figures were left out: report_waits */
     VEC(Arena *) adopted;                         /* freed with the lab */
     VEC(RetiredNet) retired; int64_t forgotten;   /* lab_forget */
 } Lab;

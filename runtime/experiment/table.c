@@ -31,6 +31,12 @@ bool report_name(Eval *e, Experiment *x, const char *name, Span span) {
     return true;
 }
 
+bool report_waits(Experiment *x) {
+    if (!x->lab->options.shards) return false;
+    x->lab->reports_wait = true;
+    return true;
+}
+
 typedef struct Making {
     Eval *e; Experiment *x; const BuiltinCall *call; const char *name;
     Compiled *by[MAX_BY], *column[MAX_COLUMNS], *where;
@@ -167,7 +173,7 @@ static bool builtin_table(Eval *e, const BuiltinCall *call, Value *out) {
     *object = (TableObject){.object = {&table_class}, .name = call->args[0].text, .known = e->mode == EVAL_RUN};
     *out = value_object(&object->object);
     if (!report_name(e, m.x, object->name, call->arg_spans[0])) return eval_fail(out);
-    if (e->mode == EVAL_CHECK) return true;
+    if (e->mode == EVAL_CHECK || report_waits(m.x)) return true;
     loop_flush(m.x, turn);
     object->set = arena_new_of(m.x->arena, RowSet);
     if (!making_read(&m) || !making_rows(&m) || !making_set(&m, object->set) || !table_show(&m, object->set))

@@ -71,6 +71,38 @@ static void test_shards(void **state)
     expect_status(&o, 2);
 }
 
+/* What needs more rows than a shard has is no error there: tables and figures wait for all rows. */
+static void test_shard_reports(void **state)
+{
+    Child *c = *state;
+    const char *file = child_text(c, "spread.nin",
+                                  "experiment e {\n"
+                                  "  for lr in [0.1, 0.2], seed in 1..2 { record(acc: lr * seed) }\n"
+                                  "  t = table(\"t\", by: lr, acc: mean(acc), sd: sd(acc))\n"
+                                  "  table(\"of\", of: t, by: [], all: mean(acc))\n"
+                                  "  figure(\"f\", band(x: lr, y: acc, spread: sd))\n"
+                                  "}\n"),
+               *out = child_path(c, "spread"), *shard[2] = {"1/2", "2/2"};
+    Outcome o;
+    for (int i = 0; i < 2; i++) {
+        o = child_run(c, "run", file, "--out", out, "--shard", shard[i], NULL);
+        expect_status(&o, 0);
+        assert_string_equal(o.err, "");
+        expect_text(o.out, "tables and figures are of all 2 shards");
+        expect_text(o.out, "nin results merge");
+    }
+    assert_false(file_exists(child_path(c, "spread/spread/e/shard-1-of-2/t.tsv")));
+    assert_false(file_exists(child_path(c, "spread/spread/e/shard-1-of-2/f.svg")));
+    o = child_run(c, "results", "merge", out, "--out", out, NULL);
+    expect_status(&o, 0);
+    expect_text(o.out, "tables and figures: `nin run` with --out");
+    o = child_run(c, "run", file, "--out", out, NULL);
+    expect_status(&o, 0);
+    assert_null(strstr(o.out, "of all"));
+    assert_true(file_exists(child_path(c, "spread/spread/e/t.tsv")));
+    assert_true(file_exists(child_path(c, "spread/spread/e/f.svg")));
+}
+
 static void test_results(void **state)
 {
     Child *c = *state;
@@ -261,6 +293,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_tensorboard), cmocka_unit_test(test_incomplete),
                                        cmocka_unit_test(test_shards), cmocka_unit_test(test_results),
+                                       cmocka_unit_test(test_shard_reports),
                                        cmocka_unit_test(test_params)};
     return cmocka_run_group_tests(tests, child_open, child_close);
 }
