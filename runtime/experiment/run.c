@@ -114,6 +114,9 @@ static void run_show(const Object *self, Buf *out) {
             buf_printf(out, ", %s %.4f", curve->column[i].name, curve->column[i].at[last]);
     if (run->diverged) buf_text(out, ", diverged");
     if (run->interrupted) buf_text(out, ", interrupted");
+    if (run->part_steps) /* the curve ends with the last whole epoch, the weights are those of that moment */
+        buf_printf(out, " in epoch %d, after %lld of %lld steps; the figures are of whole epochs",
+                   curve->epoch[last] + 1, (long long)run->part_step, (long long)run->part_steps);
 }
 
 const ObjectClass run_class = {

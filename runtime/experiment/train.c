@@ -264,6 +264,8 @@ static bool interrupted(const Training *t) {
 static bool leave(Training *t) {
     t->run->interrupted = lab_of(t->e)->options.keep_interrupted && !lab_turn(t->e)->turn;
     t->stop = true;
+    t->run->part_step = t->done % t->per_epoch;
+    t->run->part_steps = t->run->part_step ? t->per_epoch : 0;
     return t->run->interrupted;
 }
 
@@ -370,7 +372,7 @@ static bool run_epochs(Training *t) {
         if (!look_round(t)) return false;
     }
     if (t->s->best_measure && t->best_block && isfinite(t->best))
-        memcpy(t->block, t->best_block, t->plan->program->layout.size);
+        memcpy(t->block, t->best_block, t->plan->program->layout.size), t->run->part_steps = 0;
     return true;
 }
 

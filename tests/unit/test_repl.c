@@ -271,6 +271,13 @@ static void interrupted_is_kept(void **state)
     assert_string_equal(d->out.at, "true\n");
     must(d, "part.model.dense.w");
     must(d, "part.train_loss");
+    must(d, "fn single(n: int) = session(learn: all, loss: mse, optimizer: adam, batch: 1, epochs: n)");
+    d->calls = 0, d->stop = 2;                          /* the figures are those of the last whole epoch */
+    must(d, "cut = train(neuron, on: xor, with: single(100), seed: 1)");
+    assert_non_null(strstr(d->out.at, "0 epochs in "));
+    assert_non_null(strstr(d->out.at, ", interrupted in epoch 1, after 1 of 4\nsteps"));
+    assert_non_null(strstr(d->out.at, "the figures are of whole epochs"));
+    d->stop = 0;
     desk_close(d);
 }
 
