@@ -102,7 +102,7 @@ RowSet *formula_rows(Eval *e, Experiment *x, Compiled *const *formulas, int n, S
 bool group_all(Eval *e, RowSet *set, Compiled *const *formulas, int n, const Compiled *where, Group *out);
 /* Splits by the values of formulas (keys, mostly), in the order of first appearance. */
 bool group_split(Eval *e, const Group *group, Compiled *const *by, const Name *names, int n, Group **out, int *count);
-void group_warn(Eval *e, const Group *groups, int count, const char *used, Span span);        /* W0808 */
+bool group_warn(Eval *e, const Group *groups, int count, Span span);      /* W0808, once; was there one? */
 /* `by: [net, lr]`: the formulas of its elements and their names. */
 bool formula_given(const Value *value);           /* a formula, and not the default `none` */
 int formula_list(Eval *e, const Value *by, Compiled **out, Name *names, int most);

@@ -571,16 +571,15 @@ bool group_split(Eval *e, const Group *group, Compiled *const *by, const Name *n
     return true;
 }
 
-/* W0808: an average that runs over a key other than the seed, which the reader may not expect.  `used`: the text of a
- * formula whose names are accounted for (x of a mark), or NULL. */
-void group_warn(Eval *e, const Group *groups, int count, const char *used, Span span) {
+/* W0808: an average that runs over a key other than the seed, which the reader may not expect.  A key that has one value
+ * in each group is none of these, however that comes about: bound in one pattern with a name that was grouped by. */
+bool group_warn(Eval *e, const Group *groups, int count, Span span) {
     for (int g = 0; g < count; g++) {
         const Group *group = &groups[g];
         const RowSet *set = group->len ? group->at[0].row->set : NULL;
         for (int k = 0; set && k < set->keys; k++) {
             Value first, other;
             if (strcmp(set->key[k], "seed") == 0 || group_key(group, set->key[k], &first)) continue;
-            if (used && strstr(used, set->key[k])) continue;
             for (int i = 1; i < group->len; i++) {
                 if (!row_own_key(group->at[0].row, k, &first) || !row_own_key(group->at[i].row, k, &other) ||
                     value_equal(&first, &other))
@@ -588,10 +587,11 @@ void group_warn(Eval *e, const Group *groups, int count, const char *used, Span 
                 Diag *diag = diag_add(e->diags, D_W0808, span, "this averages over %s as well as over seeds",
                                       set->key[k]);
                 diag_hint(diag, "by: or where:");
-                return;
+                return true;
             }
         }
     }
+    return false;
 }
 
 /* W0810: groups of one table that have not the same number of rows. */

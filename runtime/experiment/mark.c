@@ -169,12 +169,13 @@ static bool spread_of(Eval *e, const Mark *mark, const double *at, int n, double
     return true;
 }
 
-/* One point for each value of x; y of the rows that share it. */
-static bool series_grouped(Eval *e, const Mark *mark, const Group *group, Series *s) {
+/* One point for each value of x; y of the rows that share it.  *warned: W0808 was said for this mark. */
+static bool series_grouped(Eval *e, const Mark *mark, const Group *group, Series *s, bool *warned) {
     Group *at;
     int n;
     Name name = intern_text(e->session->names, "x");
     if (!group_split(e, group, &mark->x, &name, 1, &at, &n)) return false;
+    if (!*warned && formula_aggregates(mark->y)) *warned = group_warn(e, at, n, mark->span);
     series_space(e, s, n);
     int most = 0;
     for (int i = 0; i < n; i++) {
@@ -453,10 +454,10 @@ static bool group_series(Eval *e, const Mark *mark, const Group *group, Series s
     case MARK_LINES: case MARK_POINTS: case MARK_BARS:
         if (mark->z) ok = series_function(e, mark, group, &s);
         else if (formula_aggregates(mark->y) || (mark->kind == MARK_BARS && x_alone(e, mark, group)))
-            ok = series_grouped(e, mark, group, &s);
+            ok = series_grouped(e, mark, group, &s, &out->warned);
         else { ok = series_points(e, mark, group, &s, out); push = false; }
         break;
-    case MARK_BAND: ok = series_grouped(e, mark, group, &s); break;
+    case MARK_BAND: ok = series_grouped(e, mark, group, &s, &out->warned); break;
     case MARK_HEAT: case MARK_CONTOUR: ok = series_surface(e, mark, group, &s); break;
     case MARK_IMAGE: ok = series_image(e, mark, group, &s); break;
     case MARK_HIST: case MARK_CDF: ok = series_values(e, mark, group, &s); break;
@@ -474,7 +475,7 @@ bool mark_series(Eval *e, const Mark *mark, const Group *panel, SeriesList *out)
     for (int i = 0; i < mark->groups; i++) { by[n] = mark->group[i]; names[n++] = mark->group_name[i]; }
     Group *groups;
     if (!group_split(e, panel, by, names, n, &groups, &count)) return false;
-    if (mark->y && formula_aggregates(mark->y)) group_warn(e, groups, count, mark->x_text, mark->span);
+    if (mark->kind == MARK_RULE && mark->y && formula_aggregates(mark->y)) group_warn(e, groups, count, mark->span);
     for (int i = 0; i < count; i++) {
         Series s = {.mark = mark, .label = ""};
         if (mark->color) {

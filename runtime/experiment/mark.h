@@ -26,7 +26,7 @@ typedef struct Series {
     bool downwards;                               /* of a matrix: y counts rows from the top */
     int nx, ny; double *z; uint8_t *rgb;
 } Series;
-typedef struct SeriesList { VEC(Series) at; } SeriesList;
+typedef struct SeriesList { VEC(Series) at; bool warned; } SeriesList;   /* warned: W0808 was said */
 /* What a mark comes to for the points of a panel. */
 bool mark_series(Eval *e, const Mark *mark, const Group *panel, SeriesList *out);
 

@@ -80,7 +80,7 @@ static bool making_set(Making *m, RowSet *set) {
     bool averages = false;
     for (int i = 0; i < m->columns; i++) averages |= formula_aggregates(m->column[i]);
     if (averages && m->rows->call) {
-        group_warn(m->e, m->groups, m->group_count, NULL, m->call->span);
+        group_warn(m->e, m->groups, m->group_count, m->call->span);
         group_warn_missing(m->e, m->groups, m->group_count, m->call->span);
     }
     set->keys = m->bys;
