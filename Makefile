@@ -22,9 +22,11 @@ NINTEST = $(wildcard tests/nintest/*.c)
 JOBS ?= 2
 FUZZ_SECONDS ?= 600
 ASAN ?= detect_leaks=0
+VERSION := $(shell sed -n 's/.define NIN_VERSION "\(.*\)"/\1/p' runtime/experiment/lab.h)
+SONAME = libnin.so.$(firstword $(subst ., ,$(VERSION)))
 
 .PHONY: all lib unit demo test test-long suite deps asan layers bench fuzz tsan clean install uninstall
-all: $(BUILD)/nin $(BUILD)/libnin-llvm.so $(BUILD)/$(SONAME) $(BUILD)/install/libnin.a
+all: $(BUILD)/nin $(BUILD)/libnin-llvm.so $(BUILD)/$(SONAME) $(BUILD)/whole/libnin.a
 lib: $(BUILD)/libnin.a
 unit: $(UNIT)
 
@@ -81,16 +83,16 @@ $(BUILD)/compiler/emit/objects.o: CFLAGS += -DNIN_LLVM='"$(shell $(LLVM_CONFIG) 
 $(BUILD)/libnin-llvm.so: $(LLVM_OBJ)
 	$(CC) $(LDFLAGS) -shared -o $@ $^ $$($(LLVM_CONFIG) --ldflags --libs)
 # libnin for others: nin_* (compiler/driver/nin.h) and nothing else is seen from outside.
-VERSION := $(shell sed -n 's/.define NIN_VERSION "\(.*\)"/\1/p' runtime/experiment/lab.h)
-SONAME = libnin.so.$(firstword $(subst ., ,$(VERSION)))
 $(BUILD)/$(SONAME): $(OBJ)
 	@echo '{ global: nin_*; local: *; };' > $(BUILD)/libnin.map
 	$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,-z,defs -Wl,--version-script=$(BUILD)/libnin.map -o $@ $^ $(LIBS)
-$(BUILD)/install/libnin.a: $(OBJ)
+# (The folder is not called install: with the build on the path it would stand for install(1), as that of older builds does.)
+$(BUILD)/whole/libnin.a: $(OBJ)
+	@rm -rf $(BUILD)/install
 	@mkdir -p $(@D)
 	@rm -f $@
 	@echo "  AR $@"
-	@ld -r -o $(BUILD)/install/libnin.o $^ && objcopy --wildcard --keep-global-symbol='nin_*' $(BUILD)/install/libnin.o && ar rcs $@ $(BUILD)/install/libnin.o
+	@ld -r -o $(BUILD)/whole/libnin.o $^ && objcopy --wildcard --keep-global-symbol='nin_*' $(BUILD)/whole/libnin.o && ar rcs $@ $(BUILD)/whole/libnin.o
 
 # make install PREFIX=/usr/local DESTDIR=: the program, libnin, its header, pkg-config's nin.pc, the manual page, completions of
 # bash, zsh and fish, grammars for editors.  The program finds its back end in ../lib/nin, libnin in nin/ beside itself.
@@ -105,7 +107,7 @@ install: all
 	$(INSTALL) $(BUILD)/$(SONAME) $(TO)/lib/libnin.so.$(VERSION)
 	ln -sf libnin.so.$(VERSION) $(TO)/lib/$(SONAME)
 	ln -sf $(SONAME) $(TO)/lib/libnin.so
-	$(INSTALL) $(BUILD)/install/libnin.a $(TO)/lib/libnin.a
+	$(INSTALL) $(BUILD)/whole/libnin.a $(TO)/lib/libnin.a
 	$(INSTALL) compiler/driver/nin.h $(TO)/include/nin.h
 	$(INSTALL) docs/nin.1 $(TO)/share/man/man1/nin.1
 	@mkdir -p $(TO)/share/nin && cp -R lang/editors $(TO)/share/nin/
@@ -121,7 +123,7 @@ uninstall:
 	rm -rf $(TO)/share/nin/editors $(TO)/lib/nin
 # Those that run the program itself need it.
 $(BUILD)/unit/test_cli $(BUILD)/unit/test_build $(BUILD)/unit/test_bits $(BUILD)/unit/test_sweeps $(BUILD)/unit/test_fmt $(BUILD)/unit/test_embed: $(BUILD)/nin tests/nintest/process.c tests/unit/child.h
-$(BUILD)/unit/test_embed: $(BUILD)/$(SONAME) $(BUILD)/install/libnin.a
+$(BUILD)/unit/test_embed: $(BUILD)/$(SONAME) $(BUILD)/whole/libnin.a
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libnin.a | $(BUILD)/libnin-llvm.so
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -DNIN_PLUGIN='"$(abspath $(BUILD))/libnin-llvm.so"' -DNIN_TESTS='"$(abspath tests)"' -MMD -MP -MF $@.d \

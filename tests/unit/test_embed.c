@@ -27,10 +27,11 @@ static const char *build_of(Child *c)
     return arena_printf(c->arena, "%.*s", (int)(strlen(c->nin) - strlen("/nin")), c->nin);
 }
 
+/* With the build folder on the path, where a newcomer puts it: nothing in it may stand for a tool. */
 static const char *make(Child *c, const char *target)
 {
-    return arena_printf(c->arena, "make -s -C '%s/..' %s BUILD='%s' DESTDIR='%s/root' PREFIX=/opt/nin", NIN_TESTS,
-                        target, build_of(c), c->folder);
+    return arena_printf(c->arena, "PATH='%s':$PATH make -s -C '%s/..' %s BUILD='%s' DESTDIR='%s/root' PREFIX=/opt/nin",
+                        build_of(c), NIN_TESTS, target, build_of(c), c->folder);
 }
 
 /* What the example says, compiled with the given flags. */
@@ -52,6 +53,9 @@ static void embed(Child *c, const char *name, const char *flags, const char *lib
 static void installed(void **state)
 {
     Child *c = *state;
+    /* from nothing, all that install copies is made */
+    Outcome whole = shell(c, arena_printf(c->arena, "make -n -C '%s/..' install BUILD='%s/none'", NIN_TESTS, c->folder));
+    expect_text(whole.out, "-Wl,-soname,libnin.so");
     expect_done(c, make(c, "install"));
     const char *root = child_path(c, "root"), *lib = arena_printf(c->arena, "%s/opt/nin/lib", root);
     embed(c, "shared", "$(%s --libs nin)", lib);
