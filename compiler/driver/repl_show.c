@@ -41,25 +41,15 @@ static void put_line(Repl *repl, Buf *line)
 /* Breaks a long text at blanks: at most MOST_LINES lines. */
 static void put_wrapped(Repl *repl, Buf *text)
 {
-    size_t from = 0, room = (size_t)repl->options.width;
     buf_put(text, "", 1);
-    for (int line = 0; text->at[from]; line++) {
-        size_t n = strlen(text->at + from), to = n;
-        for (size_t i = 0, columns = 0, space = 0; i < n; i++) {
-            columns += ((unsigned char)text->at[from + i] & 0xC0) != 0x80;
-            if (text->at[from + i] == ' ')
-                space = i;
-            if (columns <= room)
-                continue;
-            to = space ? space : i;
-            break;
-        }
-        bool last = line == MOST_LINES - 1 && to < n;
-        repl_say(repl, "%.*s%s\n", (int)to, text->at + from, last ? " …" : "");
+    const char *at = text->at;
+    for (int line = 0; *at; line++) {
+        size_t n = text_line(at, repl->options.width);
+        bool last = line == MOST_LINES - 1 && at[n];
+        repl_say(repl, "%.*s%s\n", (int)n, at, last ? " …" : "");
         if (last)
             break;
-        from += to;
-        from += strspn(text->at + from, " ");
+        at += n + strspn(at + n, " ");
     }
     buf_free(text);
 }

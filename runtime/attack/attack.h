@@ -6,9 +6,10 @@
  *
  * A victim gives logits, and the input gradient of a loss; nothing else of it is known.  Points are rows of `inputs`
  * numbers in the units of the box, attacked one by one: what happens to a point depends on the victim, the point, its
- * number and the seed alone, not on the other points or on threads.  All arithmetic here is f64; for a victim that
- * computes in f32 points are rounded to it before it sees them.  A point that is fooled is finished at once, where
- * nothing can change any more. */
+ * number and the seed alone, not on the other points or on threads.  All arithmetic here is f64, but points, gradients
+ * and what else has a number for each input are kept from step to step in the victim's precision (live.h): what a step
+ * makes of them is rounded to it once, as it is stored.  Points come and leave in f64.  A point that is fooled is
+ * finished at once, where nothing can change any more. */
 #ifndef NIN_ATTACK_H
 #define NIN_ATTACK_H
 

@@ -67,6 +67,18 @@ void text_cut(Buf *out, const char *text, int width) {
     if (room < width && width > 0) buf_text(out, "\xe2\x80\xa6");
 }
 
+size_t text_line(const char *text, int width) {
+    const unsigned char *start = (const unsigned char *)text, *at = start, *blank = NULL;
+    int used = 0;
+    while (*at) {
+        const unsigned char *here = at;
+        used += point_width(next_point(&at));
+        if (*here == ' ' && here > start) blank = here;
+        if (used > width) return (size_t)((blank ? blank : here > start ? here : at) - start);
+    }
+    return (size_t)(at - start);
+}
+
 /* ---- numbers ---- */
 void text_of_number(Buf *out, double x, int digits) {
     if (isnan(x)) buf_text(out, "nan");

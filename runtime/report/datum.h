@@ -27,6 +27,9 @@ void json_fields(Buf *out, const Field *fields, int count);            /* {"a":1
 int text_width(const char *text);
 /* The text, cut to `width` columns with a final "…" if it is wider. */
 void text_cut(Buf *out, const char *text, int width);
+/* Bytes of the text that make its first line, broken at a blank where it is wider than `width` (or in a word that is).
+ * The next line begins behind the blanks that follow. */
+size_t text_line(const char *text, int width);
 /* `width` significant digits at most, without trailing zeros: "0.1235", "12350", "1.235e-07". */
 void text_of_number(Buf *out, double x, int digits);
 

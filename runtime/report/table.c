@@ -189,6 +189,14 @@ static void make_room(const Table *table, Layout *layout, int64_t rows, int widt
     }
 }
 
+static void put_note(const char *note, int width, Buf *out) {
+    do {
+        size_t n = width ? text_line(note, width) : strlen(note);
+        buf_printf(out, "%.*s\n", (int)n, note);
+        note += n + strspn(note + n, " ");
+    } while (*note);
+}
+
 void table_text(const Table *table, const TableStyle *style, Buf *out) {
     Arena *arena = arena_new();
     Layout *layout = arena_array(arena, Layout, table->columns + 1);
@@ -203,7 +211,7 @@ void table_text(const Table *table, const TableStyle *style, Buf *out) {
         if (to == table->columns) break;
     }
     if (rows < table->rows) buf_printf(out, "... %lld more rows\n", (long long)(table->rows - rows));
-    for (int i = 0; i < table->note_count; i++) buf_printf(out, "%s\n", table->notes[i]);
+    for (int i = 0; i < table->note_count; i++) put_note(table->notes[i], style->width, out);
     arena_free(arena);
 }
 

@@ -3,7 +3,7 @@
  * The first `keys` columns name the row.  On the screen a column of numbers has one format: whole numbers as such,
  * others with as many decimals as five significant digits of any of them need; numbers that differ too much in size
  * each for themselves.  A table that is wider than the screen is cut into blocks of columns, each with the keys; what
- * still does not fit is cut with "…". */
+ * still does not fit is cut with "…"; notes are broken at blanks. */
 #ifndef NIN_TABLE_H
 #define NIN_TABLE_H
 

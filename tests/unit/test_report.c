@@ -82,6 +82,10 @@ static void test_table(void **state) {
     assert_string_equal(done(desk, &out), "    x\n" LINE4 "\xe2\x94\x80\n1e-09\n12346\n  0.1\n");
     table_text(&(Table){"empty", 1, 4, 0, names, at, NULL, 0}, &(TableStyle){.width = 40, .bold = true}, &out);
     assert_non_null(strstr(done(desk, &out), "\033[1mempty\033[0m\n"));
+    static const char *const memory[] = {"81.8 kB for a prediction, \xe2\x80\xa6 in uninterruptedly", ""};
+    table_text(&(Table){NULL, 0, 1, 1, one, wide, memory, 2}, &(TableStyle){.width = 13}, &out);
+    assert_string_equal(done(desk, &out), "    x\n" LINE4 "\xe2\x94\x80\n1e-09\n"
+                                          "81.8 kB for a\nprediction, \xe2\x80\xa6\nin\nuninterrupted\nly\n\n");
     table_text(&(Table){"keys", 1, 1, 3, one, wide, NULL, 0}, &(TableStyle){.width = 5}, &out);
     assert_non_null(strstr(done(desk, &out), "12346"));
 }
