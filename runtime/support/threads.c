@@ -1,9 +1,13 @@
 /* threads.c -- see threads.h.
  *
- * A job is published by raising `round`.  Workers wait for a round other than the last they saw: first spinning for
- * some microseconds, then asleep on a condition variable.  The publisher looks at `sleepers` after raising `round`,
- * a worker at `round` after raising `sleepers`, both sequentially consistent: one of the two sees the other, so no
- * wake-up is lost.  The end of a job (`pending` = 0) is waited for in the same way, with `waiting` for `sleepers`. */
+ * A job is published by raising `round`.  Workers wait for a round other than the last they saw: first *lingering*,
+ * then asleep on a condition variable.  The publisher looks at `sleepers` after raising `round`, a worker at `round`
+ * after raising `sleepers`, both sequentially consistent: one of the two sees the other, so no wake-up is lost.  The
+ * end of a job (`pending` = 0) is waited for in the same way, with `waiting` for `sleepers`.
+ *
+ * Waking a thread whose processor has gone idle takes about as long as a stage of a small step, so lingering lasts
+ * longer than what usually lies between two jobs.  It offers its processor to others again and again; when one takes
+ * it, the machine is busy, and the thread goes to sleep: that costs little there, as no processor is idle. */
 #define _GNU_SOURCE
 #include "support/threads.h"
 
@@ -12,8 +16,14 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
-enum { SPINS = 600, CACHE_LINE = 64, MAX_THREADS = 1024 };
+enum {
+    SPINS = 100,                                               /* between two offers of the processor */
+    LINGER_NS = 400000,                                        /* at most */
+    TAKEN_NS = 20000,                                          /* an offer that takes so long was taken */
+    CACHE_LINE = 64, MAX_THREADS = 1024
+};
 
 typedef struct Job {
     int64_t count;
@@ -25,7 +35,8 @@ typedef struct Job {
 typedef struct Worker { Pool *pool; int thread; pthread_t id; } Worker;
 
 struct Pool {
-    int threads, spins;                                        /* threads with the caller */
+    int threads;                                               /* with the caller */
+    bool lingers;
     atomic_flag busy;
     bool stopping;                                             /* published by round */
     Job job;                                                   /* published by round */
@@ -33,7 +44,7 @@ struct Pool {
     pthread_cond_t start, done;
     _Alignas(CACHE_LINE) atomic_uint round;
     atomic_int sleepers;
-    _Alignas(CACHE_LINE) atomic_int pending;
+    _Alignas(CACHE_LINE) atomic_uint pending;
     atomic_int waiting;
     _Alignas(CACHE_LINE) atomic_int_fast64_t next;             /* of pool_each */
     Worker *worker;
@@ -70,13 +81,33 @@ static void run_part(Pool *pool, int thread) {
     if (lo < hi) job->range(job->data, thread, lo, hi);
 }
 
+/* ---- lingering ---- */
+static int64_t clock_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Until `at` is `value` or, if `differs`, something else; false: it is time to sleep. */
+static bool linger(const Pool *pool, atomic_uint *at, unsigned value, bool differs) {
+    int64_t begin = pool->lingers ? clock_now() : 0, before = begin;
+    for (;;) {
+        for (int i = 0; i < SPINS; i++) {
+            if ((atomic_load_explicit(at, memory_order_acquire) != value) == differs) return true;
+            spin_pause();
+        }
+        if (!pool->lingers || before - begin > LINGER_NS) return false;
+        int64_t offered = clock_now();
+        sched_yield();
+        before = clock_now();
+        if (before - offered > TAKEN_NS) return false;
+    }
+}
+
 /* ---- workers ---- */
 static unsigned wait_for_round(Pool *pool, unsigned seen) {
     unsigned now;
-    for (int i = 0; i < pool->spins; i++) {
-        if ((now = atomic_load_explicit(&pool->round, memory_order_acquire)) != seen) return now;
-        spin_pause();
-    }
+    if (linger(pool, &pool->round, seen, true)) return atomic_load(&pool->round);
     pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->sleepers, 1);
     while ((now = atomic_load(&pool->round)) == seen) pthread_cond_wait(&pool->start, &pool->lock);
@@ -114,10 +145,7 @@ static void publish(Pool *pool) {
 }
 
 static void wait_for_parts(Pool *pool) {
-    for (int i = 0; i < pool->spins; i++) {
-        if (atomic_load_explicit(&pool->pending, memory_order_acquire) == 0) return;
-        spin_pause();
-    }
+    if (linger(pool, &pool->pending, 0, false)) return;
     pthread_mutex_lock(&pool->lock);
     atomic_store(&pool->waiting, 1);
     while (atomic_load(&pool->pending) != 0) pthread_cond_wait(&pool->done, &pool->lock);
@@ -131,7 +159,7 @@ static bool submit(Pool *pool, Job job) {
     if (atomic_flag_test_and_set_explicit(&pool->busy, memory_order_acquire)) return false;
     pool->job = job;
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->pending, pool->threads - 1, memory_order_relaxed);
+    atomic_store_explicit(&pool->pending, (unsigned)pool->threads - 1, memory_order_relaxed);
     publish(pool);
     run_part(pool, 0);
     wait_for_parts(pool);
@@ -188,7 +216,7 @@ Pool *pool_new(int threads) {
         free(pool), free(worker);
         return NULL;
     }
-    *pool = (Pool){.threads = 1, .spins = threads <= threads_available() ? SPINS : 1, .worker = worker};
+    *pool = (Pool){.threads = 1, .lingers = threads <= threads_available(), .worker = worker};
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->start, NULL);
     pthread_cond_init(&pool->done, NULL);
