@@ -607,7 +607,7 @@ static void add_item(Names *n, Name name, Span span, const Ast *ast, LoadedModul
         return;
     }
     bool again = n->module->prompt && prompt_has(n->module->scope, name);
-    if (!n->library && from == n->module && map_has(&n->prelude, name) && !again)
+    if (!n->library && !n->module->used && from == n->module && map_has(&n->prelude, name) && !again)
         diag_add(n->diags, D_N0304, span, "`%s` hides the one of the library", name);
     Item *item = arena_new_of(n->arena, Item);
     *item = (Item){ .name = name, .span = span, .ast = ast, .from = from };

@@ -137,7 +137,7 @@ static void prelude_load(Session *s) {
 
 /* ---- modules ---- */
 
-static LoadedModule *module_parse(Session *s, Name path, const char *file, const char *text, size_t length);
+static LoadedModule *module_parse(Session *s, Name path, const char *file, const char *text, size_t length, bool used);
 
 static Name dotted(Session *s, const Ast *use) {
     Buf buf = {0};
@@ -181,7 +181,7 @@ static LoadedModule *module_used(Session *s, const char *folder, const Ast *use)
     }
     LoadedModule *m = arena_new_of(s->arena, LoadedModule);
     map_put(&s->modules, path, m);
-    LoadedModule *loaded = module_parse(s, path, file, text, length);
+    LoadedModule *loaded = module_parse(s, path, file, text, length, true);
     if (loaded) *m = *loaded;
     return loaded ? m : NULL;
 }
@@ -205,11 +205,12 @@ const char *folder_of(Session *s, const char *file) {
     return slash ? arena_copy(s->arena, file, (size_t)(slash - file)) : "";
 }
 
-static LoadedModule *module_parse(Session *s, Name path, const char *file, const char *text, size_t length) {
+static LoadedModule *module_parse(Session *s, Name path, const char *file, const char *text, size_t length, bool used) {
     ParseContext context = {s->arena, s->names, &s->diags, &s->next_id};
     LoadedModule *m = arena_new_of(s->arena, LoadedModule);
     prelude_load(s);
     m->path = path;
+    m->used = used;
     m->folder = folder_of(s, file);
     int errors_before = s->diags.errors;
     const Module *parsed = parse_module(&context, sources_add(s->sources, file, text, length));
@@ -235,7 +236,7 @@ static LoadedModule *load_text(Session *s, const char *path, const char *text, s
     LoadedModule *busy = arena_new_of(s->arena, LoadedModule);
     Name name = module_name(s, path);
     map_put(&s->modules, name, busy);
-    LoadedModule *m = module_parse(s, name, path, text, length);
+    LoadedModule *m = module_parse(s, name, path, text, length, false);
     if (m) *busy = *m;
     return m ? busy : NULL;
 }

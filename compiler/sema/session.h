@@ -46,6 +46,7 @@ typedef VEC(const Ast *) BlockList;
 typedef struct LoadedModule {
     Name path; const char *folder; const Module *module; Scope *scope;
     BlockList experiments, tests;
+    bool used;                          /* by another file: notes are for whoever checks or runs this one */
     bool prompt;                        /* its scope has more names than its items bind: sema/prompt.h */
 } LoadedModule;
 /* Parses a file, resolves its names (E03xx), binds its definitions.  NULL after errors that leave nothing. */
