@@ -20,11 +20,13 @@ typedef struct Row { RowSet *set; const Turn *turn; Value *key, *column; int64_t
 struct RowSet {
     const Ast *call;                              /* the `record`; NULL: the rows of a table */
     Name *key; int keys; Name *column; bool *measured; int columns;
+    int *pattern;                                 /* keys of one number were bound together; NULL: each by itself */
     VEC(Row *) rows;
 };
 struct Turn {
     Turn *outer; struct Experiment *experiment;
     const Name *name; Value *value; int names;    /* of its loop */
+    const int *pattern;                           /* which iterator of the loop bound a name: those of `[net, data]` one */
     VEC(Row *) rows;                              /* recorded in this turn, and in the turns inside it */
     VEC(const Run *) runs;                        /* trained in it */
     int64_t number;                               /* of the outermost turn, from 0 over all loops; -1 outside */
@@ -74,6 +76,8 @@ const char *keys_file(Arena *arena, const Value *key, int keys);
 /* ---- record.c ---- */
 /* The names and values of all loops around a turn, outermost first; either may be NULL.  Gives how many. */
 int turn_keys(const Turn *turn, Name *names, Value *values);
+/* Do two keys of a set take their values together, as those of `for [name, net] in ...`? */
+bool keys_together(const RowSet *set, Name a, Name b);
 Row *row_settle(Experiment *x, const Row *row);
 void row_add(Experiment *x, Row *settled);
 bool row_around(const Row *row);                  /* does a turn around it have rows of its own? */

@@ -232,6 +232,35 @@ static bool aggregate_call(Eval *e, const Aggregate *a, const Value *args, int n
     return eval_call(e, &fn, args, n, a->span, out);
 }
 
+/* Does a key take another value by an `at`?  It is named there, or goes with one that is. */
+static bool key_varies(const Aggregate *at, const RowSet *set, Name key) {
+    for (int k = 0; k < at->labels; k++)
+        if (keys_together(set, at->label[k], key)) return true;
+    return false;
+}
+
+static bool key_labelled(const Aggregate *at, Name key) {
+    for (int k = 0; k < at->labels; k++)
+        if (at->label[k] == key) return true;
+    return false;
+}
+
+/* The rows with the values of a group's keys; keys that only go with those of the `at` take them from there. */
+static void other_points(Eval *e, const Aggregate *a, const Group *all, Value *value, Group *other) {
+    other->at = arena_array(e->arena, Point, all->len + 1);
+    for (int i = 0; i < all->len; i++) {
+        const Row *row = all->at[i].row;
+        bool same = true;
+        for (int k = 0; same && k < other->keys; k++) {
+            Value have;
+            if (key_varies(a, row->set, other->key[k]) && !key_labelled(a, other->key[k])) continue;
+            same = row_value(row, other->key[k], &have) && value_equal(&have, &value[k]);
+        }
+        if (same) other->at[other->len++] = all->at[i];
+    }
+    for (int k = 0; other->len && k < other->keys; k++) row_value(other->at[0].row, other->key[k], &value[k]);
+}
+
 /* The group that differs from this one in the keys of an `at`. */
 static bool other_group(Eval *e, const Aggregate *a, const Group *group, Group *out) {
     const Group *all = group->all ? group->all : group;
@@ -251,15 +280,7 @@ static bool other_group(Eval *e, const Aggregate *a, const Group *group, Group *
         }
     }
     other.value = value;
-    other.at = arena_array(e->arena, Point, all->len + 1);
-    for (int i = 0; i < all->len; i++) {
-        bool same = true;
-        for (int k = 0; same && k < group->keys; k++) {
-            Value have;
-            same = row_value(all->at[i].row, group->key[k], &have) && value_equal(&have, &value[k]);
-        }
-        if (same) other.at[other.len++] = all->at[i];
-    }
+    other_points(e, a, all, value, &other);
     if (!other.len) {
         Buf text = {0};
         for (int i = 0; i < a->labels; i++) {
@@ -286,14 +307,12 @@ static const Aggregate *only_at(const Compiled *c) {
     return at && c->formula.ast->kind == AST_NAME && c->formula.ast->name == at->name ? at : NULL;
 }
 
-/* Do two points have the same keys, but for those of the `at`? */
+/* Do two points have the same keys, but for those of the `at` and what goes with them? */
 static bool same_pair(const Aggregate *at, const Point *a, const Point *b) {
     const RowSet *set = a->row->set;
     for (int i = 0; i < set->keys; i++) {
         Value other;
-        bool varies = false;
-        for (int k = 0; k < at->labels; k++) varies |= at->label[k] == set->key[i];
-        if (!varies && !(row_value(b->row, set->key[i], &other) && value_equal(&a->row->key[i], &other))) return false;
+        if (!key_varies(at, set, set->key[i]) && !(row_value(b->row, set->key[i], &other) && value_equal(&a->row->key[i], &other))) return false;
     }
     return a->index == b->index;
 }
@@ -314,6 +333,11 @@ static bool paired_by_keys(Eval *e, const Aggregate *a, const Aggregate *at, con
             n++;
             break;
         }
+    if (!n) {
+        Diag *diag = diag_add(e->diags, D_E0809, a->span, "no row of one group has a partner in the other");
+        diag_hint(diag, "rows are partners whose other keys, such as the seed, are equal");
+        return false;
+    }
     args[0] = value_list(e->arena, x, n);
     args[1] = value_list(e->arena, y, n);
     return true;

@@ -8,7 +8,7 @@ enum { MAX_LOOP_NAMES = 16 };
 
 /* ---- the turns of a loop ---- */
 
-typedef struct TurnList { VEC(Value *) at; const Name *name; int names; } TurnList;
+typedef struct TurnList { VEC(Value *) at; const Name *name; const int *pattern; int names; } TurnList;
 
 static int pattern_names(const Ast *pattern, Name *names, int n) {
     if (pattern->kind == AST_NAME) {
@@ -73,8 +73,13 @@ static bool loop_turns(Eval *e, const Ast *loop, Scope *scope, TurnList *out) {
     *out = (TurnList){0};
     Name names[MAX_LOOP_NAMES];
     Value values[MAX_LOOP_NAMES];
-    for (int i = 0; i < loop->loop.len; i++)
-        out->names = pattern_names(loop->loop.iterators[i].pattern, names, out->names);
+    int *pattern = arena_array(e->arena, int, MAX_LOOP_NAMES);
+    for (int i = 0; i < loop->loop.len; i++) {
+        int before = out->names;
+        out->names = pattern_names(loop->loop.iterators[i].pattern, names, before);
+        for (int k = before; k < out->names; k++) pattern[k] = i;
+    }
+    out->pattern = pattern;
     Name *copy = arena_array(e->arena, Name, out->names + 1);
     memcpy(copy, names, sizeof *names * (size_t)out->names);
     out->name = copy;
@@ -89,6 +94,7 @@ static bool turn_run(Eval *e, const Ast *loop, Scope *scope, const TurnList *lis
     turn->name = list->name;
     turn->value = list->at.at[i];
     turn->names = list->names;
+    turn->pattern = list->pattern;
     LabTurn here = *lab_turn(e);
     here.turn = turn;
     void *before = e->lab;

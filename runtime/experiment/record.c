@@ -88,6 +88,22 @@ int turn_keys(const Turn *turn, Name *names, Value *values) {
     return n;
 }
 
+/* The iterators that bound the keys of a turn, counted from the outermost loop's first.  Gives how many keys. */
+static int turn_patterns(const Turn *turn, int *pattern) {
+    int n = turn->outer ? turn_patterns(turn->outer, pattern) : 0, before = n ? pattern[n - 1] + 1 : 0;
+    for (int i = 0; i < turn->names; i++) pattern[n++] = before + turn->pattern[i];
+    return n;
+}
+
+bool keys_together(const RowSet *set, Name a, Name b) {
+    int of_a = -1, of_b = -2;
+    for (int i = 0; set->pattern && i < set->keys; i++) {
+        if (set->key[i] == a) of_a = set->pattern[i];
+        if (set->key[i] == b) of_b = set->pattern[i];
+    }
+    return a == b || of_a == of_b;
+}
+
 static int64_t set_place(const RowSet *set) { return set->call ? (int64_t)set->call->span.lo : -1; }
 
 /* The set of a `record` in the text; made at its first row.  The caller holds the experiment's lock. */
@@ -100,6 +116,8 @@ static RowSet *row_set(Experiment *x, const Turn *turn, const BuiltinCall *call)
     set->keys = turn_keys(turn, NULL, NULL);
     set->key = arena_array(x->arena, Name, set->keys + 1);
     turn_keys(turn, set->key, NULL);
+    set->pattern = arena_array(x->arena, int, set->keys + 1);
+    turn_patterns(turn, set->pattern);
     set->columns = labels->len;
     set->column = arena_array(x->arena, Name, labels->len + 1);
     set->measured = arena_array(x->arena, bool, labels->len + 1);
