@@ -226,6 +226,10 @@ static void assignment(Writer *w, KVal at)
                    i->b, (long long)i->imm);
         return;
     }
+    if (i->op == K_PAIR) {
+        buf_printf(w->out, "; EACH v%u.l[l] = load_f32(v%u, v%u + l %% 2);\n", at, i->a, i->b);
+        return;
+    }
     if (i->type.lanes == 16) {
         buf_printf(w->out, "; EACH v%u.l[l]", at);
     }
@@ -251,7 +255,7 @@ static void compress(Writer *w, const KInst *i)
 static void prefetch(Writer *w, const KInst *i)
 {
     indent(w);
-    buf_printf(w->out, "__builtin_prefetch(v%u, 0, 2);\n", i->a);
+    buf_printf(w->out, "__builtin_prefetch(v%u, 0, %d);\n", i->a, i->imm ? 3 : 2);
 }
 
 /* All next values are read before any carried variable is set. */

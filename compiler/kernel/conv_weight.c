@@ -8,32 +8,12 @@
  * same piece of dy, which fits the first cache, before the next: some examples, or some places of one.  Meanwhile the
  * accumulators rest in [panel][position][row][16 nv], which is the form of the shard's sum; a stage after the shards
  * adds these in order and moves the result to the weight's own order.
- * A kernel whose rows are all a tile's, as of the first layer of a net for images, needs no pieces.
+ * Few input features, as of the first layer of a net for images, are conv_pairs.c's.
  * dy's own sum over places and batch, the gradient of a bias, is added up from the turned dy too (Info.also).
  * Only for dilation 1: others come from second derivatives alone, and go weight by weight (conv.c). */
-#include "kernel/region.h"
+#include "kernel/weights.h"
 
 enum { MAX_ACC = 32, PIECE = 24 << 10 };               /* bytes */
-
-typedef struct Weights {
-    Ctx *c;
-    const Shard *shard;
-    Val v, dy, x;
-    ConvShape s;
-    DType dtype;
-    bool whole;                            /* all rows of the kernel in one tile */
-    int outer;                             /* axes whose kernel positions are looped over */
-    int64_t run, positions;                /* rows of one position; positions of the outer axes */
-    KVal xs, dys, rest;                    /* pointers: x and dy as rows; the resting accumulators */
-    Ix group, first, panel;                /* first output feature of the panel, in its group; where it rests */
-    int nv, mr;
-    KVal block, from, to;                  /* the block at hand; the piece: its examples, */
-    Ix low, high;                          /* places along the first axis */
-    KVal begun;                            /* 0 for the first piece of a shard */
-    KVal sums;                             /* the sum of dy by output feature, or 0 */
-    KVal ahead;                            /* pointer: a feature of the next panel of dy, at its first place; or 0 */
-    Ix k[MAX_PLACES], row;
-} Weights;
 
 static Val in_of(const Region *r, Val v, int k) { return graph_in(r->graph, v, k); }
 
@@ -75,12 +55,41 @@ static void turn_rest(Weights *t, Ix row, Ix feature, Ix p, int64_t from) {
     loop_end(c, 16);
 }
 
+/* Fewer than 16 features: squares of what stands side by side in a row, whatever features and places; the last one
+ * ends with the row. */
+static void turn_few(Weights *t) {
+    Ctx *c = t->c;
+    Gen *g = &c->g;
+    const ConvShape *s = &t->s;
+    int64_t row = s->inputs * s->each;
+    KVal x[16];
+    Ix group = loop_begin(c, s->groups);
+    KVal from = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, row), 16);
+    from = least(g, from, gen_i64(g, row - 16));
+    for (int k = 0; k < 16; k++) {
+        KVal at = gen_2(g, K_ADD, from, gen_i64(g, k)), each = gen_i64(g, s->each);
+        Ix n = {gen_2(g, K_REM, at, each), 0}, p = {gen_2(g, K_DIV, at, each), 0};
+        Ix feature = ix_plus(g, ix_times(g, group, s->each), n);
+        x[k] = load_value(c, t->x, ix_plus(g, ix_times(g, feature, s->inputs), p));
+    }
+    transpose16(g, x);
+    Ix to = ix_plus(g, ix_times(g, group, row), (Ix){from, 0});
+    for (int e = 0; e < 16; e++)
+        k_store(g->m, g->f, t->xs, ix_value(g, ix_plus(g, to, (Ix){0, e * s->groups * row})), x[e]);
+    k_end(g->m, g->f);
+    loop_end(c, s->groups);
+}
+
 static void turn_x(Weights *t) {
     Ctx *c = t->c;
     Gen *g = &c->g;
     const ConvShape *s = &t->s;
     int64_t example = s->groups * s->inputs * s->each, whole = s->each / 16 * 16;
     KVal x[16];
+    if (!whole && s->inputs * s->each >= 16) {
+        turn_few(t);
+        return;
+    }
     Ix group = loop_begin(c, s->groups), p = loop_begin(c, s->inputs);
     Ix row = ix_times(g, ix_plus(g, ix_times(g, group, s->inputs), p), s->each);
     Ix feature = ix_times(g, group, s->each);
@@ -117,8 +126,7 @@ static void turn_dy(Weights *t, int64_t left) {
 
 /* ---- one tile ---- */
 
-/* The tile's, and where it has all rows, the sum of dy. */
-static int accumulators(const Weights *t) { return t->mr * t->nv + (t->whole && t->sums); }
+static int accumulators(const Weights *t) { return t->mr * t->nv; }
 
 static void carry_all(Weights *t, KVal *acc) {
     for (int i = 0; i < accumulators(t); i++) acc[i] = k_carry(t->c->g.m, t->c->g.f, acc[i]);
@@ -132,18 +140,6 @@ static void end_all(Weights *t, KVal *acc) {
     for (int i = 0; i < accumulators(t); i++) acc[i] = k_result(g->m, g->f, i, type);
 }
 
-/* Of row r of the tile, in x from the place at hand on. */
-static int64_t row_offset(const Weights *t, int r) {
-    if (!t->whole) return r;
-    int64_t k = r / t->s.each, place = 0, stride = 1;
-    for (int i = t->s.axes - 1; i >= 0; i--) {
-        place += k % t->s.kernel[i] * stride;
-        k /= t->s.kernel[i];
-        stride *= t->s.size[i];
-    }
-    return place * t->s.each + r % t->s.each;
-}
-
 static void weight_step(Weights *t, Ix example, Ix p, Ix input, KVal *acc) {
     Gen *g = &t->c->g;
     KType type = k_type(g->f, acc[0]), one = {type.scalar, 1};
@@ -154,17 +150,15 @@ static void weight_step(Weights *t, Ix example, Ix p, Ix input, KVal *acc) {
     Ix place = ix_plus(g, ix_times(g, ix_plus(g, ix_times(g, example, t->s.groups), t->group), t->s.inputs), input);
     KVal from = ix_value(g, ix_plus(g, ix_times(g, place, t->s.each), t->row));
     for (int r = 0; r < t->mr; r++) {
-        KVal x = k_load(g->m, g->f, one, t->xs, ix_value(g, (Ix){from, row_offset(t, r)}));
+        KVal x = k_load(g->m, g->f, one, t->xs, ix_value(g, (Ix){from, r}));
         for (int j = 0; j < t->nv; j++) acc[r * t->nv + j] = gen_fma(g, x, dy[j], acc[r * t->nv + j]);
     }
     if (t->ahead) {
         KVal line = ix_value(g, ix_times(g, p, t->c->r->info[t->dy].home.elem));
-        k_prefetch(g->m, g->f, k_offset(g->m, g->f, (KScalar)type.scalar, t->ahead, line));
+        k_prefetch(g->m, g->f, k_offset(g->m, g->f, (KScalar)type.scalar, t->ahead, line), false);
     }
-    if (accumulators(t) > t->mr * t->nv) acc[t->mr * t->nv] = gen_2(g, K_ADD, acc[t->mr * t->nv], dy[0]);
 }
 
-static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
 static KVal most(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
 
 /* The piece's places whose input exists: 0 <= p * stride + k - pad < size. */
@@ -214,13 +208,12 @@ static KVal sums_place(Weights *t) {
 static void start_rows(Weights *t, KVal at, KVal *acc) {
     Gen *g = &t->c->g;
     KType type = {gen_scalar(t->dtype), 16};
-    int tile = t->mr * t->nv;
     KVal zero = gen_widen(g, gen_number(g, t->dtype, 0), 16);
     for (int i = 0; i < accumulators(t); i++) acc[i] = zero;
     k_for(g->m, g->f, gen_i64(g, 0), least(g, t->begun, gen_i64(g, 1)), 1);
     carry_all(t, acc);
-    for (int i = 0; i < tile; i++) acc[i] = k_load(g->m, g->f, type, t->rest, ix_value(g, (Ix){at, 16 * i}));
-    if (accumulators(t) > tile) acc[tile] = k_load(g->m, g->f, type, t->sums, sums_place(t));
+    for (int i = 0; i < accumulators(t); i++)
+        acc[i] = k_load(g->m, g->f, type, t->rest, ix_value(g, (Ix){at, 16 * i}));
     end_all(t, acc);
 }
 
@@ -256,7 +249,6 @@ static void weight_rows(Weights *t, Ix position, Ix row, int mr) {
     t->ahead = 0;
     end_all(t, acc);
     for (int i = 0; i < mr * t->nv; i++) k_store(g->m, g->f, t->rest, ix_value(g, (Ix){at, 16 * i}), acc[i]);
-    if (accumulators(t) > mr * t->nv) k_store(g->m, g->f, t->sums, sums_place(t), acc[mr * t->nv]);
 }
 
 /* The sums of dy for the panel's features, over `count` more examples. */
@@ -338,10 +330,6 @@ static void weight_pieces(Weights *t, KVal count) {
     t->low = (Ix){0, 0};
     t->high = (Ix){0, places};
     t->begun = t->block;
-    if (t->whole) {
-        weight_positions(t);
-        return;
-    }
     if (examples < 1) examples = 1;
     t->from = k_for(g->m, g->f, gen_i64(g, 0), count, examples);
     t->to = least(g, count, gen_2(g, K_ADD, t->from, gen_i64(g, examples)));
@@ -366,7 +354,7 @@ static int64_t rest_vectors(const Weights *t) { return t->s.groups * out_vectors
 
 static void work_panel(Weights *t, int64_t left, KVal count) {
     turn_dy(t, left);
-    if (t->sums && !t->whole) add_sums(t, count);
+    if (t->sums) add_sums(t, count);
     weight_pieces(t, count);
 }
 
@@ -401,7 +389,7 @@ static KVal scratch(Ctx *c, int64_t fixed, DType dtype) {
 
 static int panel_vectors(const Weights *t) {
     int64_t vectors = out_vectors(t);
-    int largest = tile_columns_for(&t->c->r->plan->target, 16, t->dtype) > 1 && !t->whole ? 3 : 1;
+    int largest = tile_columns_for(&t->c->r->plan->target, 16, t->dtype) > 1 && !t->paired ? 3 : 1;
     if (vectors < largest) return (int)vectors;
     return largest > 1 && vectors % 3 && vectors % 2 == 0 ? 2 : largest;
 }
@@ -411,8 +399,8 @@ static void choose_rows(Weights *t) {
     const ConvShape *s = &t->s;
     bool merged = always_inside(s, s->axes - 1), inside = true;
     for (int i = 0; i < s->axes; i++) inside = inside && always_inside(s, i);
-    t->whole = inside && s->taps * s->each < most_rows(t, 1);
-    t->outer = t->whole ? 0 : s->axes - merged;
+    t->paired = inside && conv_pairs_fit(t);
+    t->outer = t->paired ? 0 : s->axes - merged;
     t->positions = 1;
     for (int i = 0; i < t->outer; i++) t->positions *= s->kernel[i];
     t->run = s->taps * s->each / t->positions;
@@ -440,11 +428,14 @@ void conv_weight(Ctx *c, Val v, const Shard *shard) {
     t.dys = scratch(c, 16 * t.s.places * 16 * nv, t.dtype);
     t.rest = ctx_entry(c, c->r->info[v].partial);
     if (c->r->info[v].also) t.sums = scratch(c, t.s.groups * out_vectors(&t) * 16, t.dtype);
+    if (t.paired) t.pairs = scratch(c, conv_pairs_size(&t), t.dtype);
     t.block = block_begin(c, shard);
     KVal all = gen_i64(g, 16), count = least(g, gen_2(g, K_SUB, shard->count, gen_2(g, K_MUL, t.block, all)), all);
     turn_x(&t);
-    work_panels(&t, nv, count);
+    if (t.paired) conv_pairs(&t, count);
+    else work_panels(&t, nv, count);
     block_end(c);
+    if (t.paired) conv_pairs_end(&t, rest_vectors(&t));
     if (t.sums) move_sums(&t, c->r->info[v].also);
 }
 

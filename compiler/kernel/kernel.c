@@ -199,6 +199,12 @@ KVal k_quad(KModule *m, KFunc *f, KVal pointer, KVal numbers, int which)
     return add(m, f, (KInst){.op = K_QUAD, .type = KV(F32), .a = pointer, .b = numbers, .imm = which});
 }
 
+KVal k_pair(KModule *m, KFunc *f, KVal pointer, KVal index)
+{
+    assert(same(k_type(f, pointer), KT(PTR)) && same(k_type(f, index), KT(I64)));
+    return add(m, f, (KInst){.op = K_PAIR, .type = KV(F32), .a = pointer, .b = index});
+}
+
 void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value)
 {
     assert(same(k_type(f, pointer), KT(PTR)) && same(k_type(f, index), KT(I64)));
@@ -206,9 +212,9 @@ void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value)
     add(m, f, (KInst){.op = K_STORE, .type = NONE, .a = pointer, .b = index, .c = value});
 }
 
-void k_prefetch(KModule *m, KFunc *f, KVal pointer)
+void k_prefetch(KModule *m, KFunc *f, KVal pointer, bool near)
 {
-    add(m, f, (KInst){.op = K_PREFETCH, .type = NONE, .a = pointer});
+    add(m, f, (KInst){.op = K_PREFETCH, .type = NONE, .a = pointer, .imm = near});
 }
 
 void k_compress(KModule *m, KFunc *f, KVal pointer, KVal mask, KVal vector)

@@ -18,7 +18,7 @@ const char *kscalar_name(KScalar s)
 static bool prints_imm(KOp op)
 {
     return op == K_ARG || op == K_INT || op == K_LOCAL || op == K_DATA || op == K_LANE || op == K_INSERT ||
-           op == K_ROTATE || op == K_QUAD || op == K_OFFSET;
+           op == K_ROTATE || op == K_QUAD || op == K_OFFSET || op == K_PREFETCH;
 }
 
 static void print_operand(Buf *out, bool first, KVal x) { buf_printf(out, "%s%%%u", first ? " " : ", ", x); }

@@ -10,18 +10,20 @@
 
 enum { MAX_TILE = 32, SHORT_CHAIN = 4 };
 
-/* 16 vectors of 16 lanes: v[i] lane j <-> v[j] lane i, by swapping off-diagonal squares of 8, 4, 2, 1. */
-void transpose16(Gen *g, KVal v[16]) {
-    for (int by = 8; by > 0; by /= 2) {
-        KVal lanes = k_lanes(g->m, g->f, KV(I32)), bit = k_ints(g->m, g->f, KV(I32), by);
-        KVal high = gen_2(g, K_NE, gen_2(g, K_AND, lanes, bit), k_ints(g->m, g->f, KV(I32), 0));
-        for (int i = 0; i < 16; i++) {
-            if (i & by) continue;
-            KVal a = v[i], b = v[i + by];
-            v[i] = gen_select(g, high, k_rotate(g->m, g->f, b, 16 - by), a);
-            v[i + by] = gen_select(g, high, b, k_rotate(g->m, g->f, a, by));
-        }
+void exchange(Gen *g, KVal *v, int n, int by, int lanes) {
+    KVal lane = k_lanes(g->m, g->f, KV(I32)), bit = k_ints(g->m, g->f, KV(I32), lanes);
+    KVal high = gen_2(g, K_NE, gen_2(g, K_AND, lane, bit), k_ints(g->m, g->f, KV(I32), 0));
+    for (int i = 0; i < n; i++) {
+        if (i & by) continue;
+        KVal a = v[i], b = v[i + by];
+        v[i] = gen_select(g, high, k_rotate(g->m, g->f, b, 16 - lanes), a);
+        v[i + by] = gen_select(g, high, b, k_rotate(g->m, g->f, a, lanes));
     }
+}
+
+/* 16 vectors of 16 lanes: v[i] lane j <-> v[j] lane i. */
+void transpose16(Gen *g, KVal v[16]) {
+    for (int by = 8; by > 0; by /= 2) exchange(g, v, 16, by, by);
 }
 
 static bool rows_merge(const Shape *w, const Affine *a) {

@@ -133,13 +133,15 @@ static bool check_memory(Verify *v, KVal at)
                fail(v, at, "not elements at 16 places");
     }
     if (i->op == K_PREFETCH)
-        return is_scalar(type_of(v, i->a), KS_PTR) || fail(v, at, "not a pointer");
+        return (is_scalar(type_of(v, i->a), KS_PTR) && (i->imm == 0 || i->imm == 1)) || fail(v, at, "not a pointer");
     if (!is_scalar(type_of(v, i->a), KS_PTR) || !is_scalar(type_of(v, i->b), KS_I64))
         return fail(v, at, "not a pointer and an i64 index");
     if (i->op == K_STORE)
         return (is_value(type_of(v, i->c)) && i->type.scalar == KS_VOID) || fail(v, at, "not a value to store");
     if (i->op == K_LOAD)
         return is_value(i->type) || fail(v, at, "not a type to load");
+    if (i->op == K_PAIR)
+        return same(i->type, KV(F32)) || fail(v, at, "not a vector of f32");
     return (is_scalar(i->type, KS_PTR) && i->imm > 0) || fail(v, at, "not a pointer");
 }
 

@@ -296,8 +296,9 @@ static void build_vectors(KModule *m)
     KVal some = k_2(m, f, K_LT, k_real(m, f, KV(F32), 0), k_load(m, f, KV(F32), w, zero));
     k_compress(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, 300)), some, lanes);
     k_compress(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, 402)), mask, k_cast(m, f, KV(F64), v));
-    k_prefetch(m, f, w);
-    k_prefetch(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, (int64_t)1 << 40)));      /* beyond all memory */
+    k_store(m, f, out, k_int(m, f, KS_I64, 500), k_pair(m, f, w, k_int(m, f, KS_I64, 3)));
+    k_prefetch(m, f, w, true);
+    k_prefetch(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, (int64_t)1 << 40)), false);   /* beyond all memory */
 }
 
 static void test_vectors(void **state)
@@ -315,6 +316,7 @@ static void test_vectors(void **state)
     compare_ways(&ways, 0, table, KS_F32, 0, 1, (char *)got);
     assert_true(got[200 + 5] == 5 && got[200 + 6] == 3 && got[1 + 14] == 9);
     assert_true(got[300 + 2] == 2 && got[300 + 3] == 4 && got[300 + 14] == 15);     /* without lane 3 */
+    assert_true(got[500] == -4 && got[501] == 5.5f && got[514] == -4 && got[515] == 5.5f);
     free_ways(&ways);
     arena_free(arena);
 }
@@ -333,13 +335,14 @@ static void test_verifier(void **state)
 {
     (void)state;
     Arena *arena = arena_new();
-    for (int plant = 0; plant < 15; plant++) {
+    for (int plant = 0; plant < 17; plant++) {
         KModule *m = kmodule_new(arena);
         KFunc *f = kfunc_new(m, "planted");
         KVal p = k_arg(m, f, 0), sum = reduction(m, f, p), lanes = k_lanes(m, f, KV(I32));
         k_store(m, f, p, k_int(m, f, KS_I64, 0), sum);
         k_compress(m, f, p, k_2(m, f, K_LT, lanes, lanes), lanes);
-        k_prefetch(m, f, p);
+        k_prefetch(m, f, p, true);
+        k_store(m, f, p, k_int(m, f, KS_I64, 0), k_pair(m, f, p, k_int(m, f, KS_I64, 0)));
         assert_null(kernel_verify(m, arena));
         KInst *c = f->code.at;
         int at[K_COUNT] = {0};
@@ -361,6 +364,8 @@ static void test_verifier(void **state)
         case 12: c[at[K_COMPRESS]].b = at[K_LANES]; break;                  /* no mask */
         case 13: c[at[K_COMPRESS]].c = at[K_RESULT]; break;                 /* no vector */
         case 14: c[at[K_PREFETCH]].a = at[K_LANES]; break;                  /* no pointer */
+        case 15: c[at[K_PREFETCH]].imm = 2; break;
+        case 16: c[at[K_PAIR]].type = KV(I32); break;
         default: break;
         }
         if (!kernel_verify(m, arena))

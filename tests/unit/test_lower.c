@@ -325,8 +325,8 @@ static void tables(void **state) { (void)state; corpus(show_tables, 3); }
 static void blocks(void **state) { (void)state; corpus(show_blocks, 3); }
 static void products(void **state) { (void)state; corpus(show_products, 3); }
 static void convolutions(void **state) { (void)state; corpus(show_convolutions, 5); }
-/* Tails of every kind: features, output features, rows of tiles, blocks, shards; padding, stride, groups; a kernel in
- * one tile, gradients of weights in pieces of examples and of places. */
+/* Tails of every kind: features, output features, rows of tiles, blocks, shards; padding, stride, groups; few
+ * input features, gradients of weights in pieces of examples and of places. */
 static void conv_tiles(void **state) {
     (void)state;
     typedef struct Sizes { int64_t features, outs, groups, h, w, k, stride, pad, batch; } Sizes;
@@ -334,6 +334,7 @@ static void conv_tiles(void **state) {
         {17, 50, 1, 4, 5, 2, 1, 0, 37}, {3, 26, 1, 5, 4, 3, 2, 1, 33}, {36, 70, 2, 3, 3, 3, 1, 1, 16},
         {16, 16, 1, 3, 2, 1, 1, 0, 40}, {5, 33, 1, 6, 1, 3, 1, 2, 8}, {4, 8, 4, 4, 4, 2, 2, 0, 50},
         {2, 35, 1, 7, 8, 3, 1, 0, 40},  {8, 48, 1, 15, 15, 3, 1, 1, 20},
+        {6, 20, 2, 5, 21, 3, 1, 0, 37}, {1, 9, 1, 11, 12, 5, 2, 0, 17},
     };
     for (int i = 0; i < COUNT(all); i++) {
         const Sizes *s = &all[i];
