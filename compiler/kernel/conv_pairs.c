@@ -17,7 +17,7 @@ typedef struct Pairs {
     int64_t width, chunk, chunks;          /* places of a row of results; of a chunk of it; chunks */
     int sums;                              /* 1 with the sum of dy */
     KVal turned, next;                     /* pointers: the panel of dy at hand, and the one after it */
-    KVal count, most, limit;               /* examples; places of the next panel turned before a chunk; 0 if none comes */
+    KVal count, most, limit;               /* examples; places of the next panel turned before a chunk, and in all */
     Ix next_group, local, global;          /* the next panel: group, vector; */
     KVal first;                            /* its first feature */
     Ix group, e, xs, example;              /* group at hand; example, its x, its place in `turned` */
@@ -127,7 +127,8 @@ static void pair_row(Pairs *s, Ix row, Ix input, KVal *acc) {
     int64_t stride = t->s.window->stride[axis], pad = t->s.window->pad[axis];
     KVal zero = gen_i64(g, 0), i = k_for(g->m, g->f, zero, gen_i64(g, s->chunks), 1);
     carry_all(s, acc);
-    Ix slot = ix_plus(g, ix_times(g, ix_plus(g, ix_times(g, s->e, t->s.places / s->width), row), s->chunks), (Ix){i, 0});
+    Ix rows = ix_plus(g, ix_times(g, s->e, t->s.places / s->width), row);
+    Ix slot = ix_plus(g, ix_times(g, rows, s->chunks), (Ix){i, 0});
     KVal done = gen_2(g, K_MUL, ix_value(g, slot), s->most);
     turn_places(s, done, least(g, gen_2(g, K_ADD, done, s->most), s->limit));
     KVal from = gen_2(g, K_MUL, i, gen_i64(g, s->chunk)), to = gen_2(g, K_ADD, from, gen_i64(g, s->chunk));

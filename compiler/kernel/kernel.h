@@ -11,9 +11,9 @@
  * Memory is reached through pointers: ARG (imm = entry of the pointer table), LOCAL (a 64-byte-aligned scratch
  * array), DATA (a constant of the module).  LOAD/STORE take (pointer, i64 element index) and the element type;
  * a vector LOAD takes 16 consecutive elements and needs no alignment; EACH reads 16 elements, QUAD 16 groups of four
- * f32, PAIR two f32; a scalar LOAD needs that of 4 bytes at most.  A bool in memory is one byte, 0 or 1. Every operation is total:
- * integers wrap; x / 0 = 0, x mod 0 = 0; shift counts are taken modulo the width; float to integer saturates and NaN
- * gives 0.
+ * f32, PAIR two f32; a scalar LOAD needs that of 4 bytes at most.  A bool in memory is one byte, 0 or 1. Every
+ * operation is total: integers wrap; x / 0 = 0, x mod 0 = 0; shift counts are taken modulo the width; float to integer
+ * saturates and NaN gives 0.
  *
  * Both printers (emit/llvm.c, emit/c.c) are total functions over this array and decide nothing: no fast-math,
  * no contraction (MUL then ADD stays two roundings; FMA is one). */

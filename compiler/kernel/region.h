@@ -119,7 +119,8 @@ void nest_node(Ctx *c, Val v);                                    /* any other *
 bool is_nest_elementwise(const Region *r, Val v);
 
 /* ---- tile.c ---- */
-void exchange(Gen *g, KVal *v, int n, int by, int lanes);         /* of n vectors: bit `by` of their number and bit `lanes` of the lane */
+/* Of n vectors: swaps bit `by` of their number and bit `lanes` of the lane. */
+void exchange(Gen *g, KVal *v, int n, int by, int lanes);
 void transpose16(Gen *g, KVal v[16]);
 bool is_tiled(const Region *r, Val v);                            /* a MATMUL for tile_matmul */
 /* The vectors of a tile: n of x's vectors (place stands), or n places from `place` on of one vector. */
