@@ -2,6 +2,7 @@
 # Checks who includes whom.  Compiler: base < syntax < graph < pass < sema < kernel < emit < driver; a file includes only its
 # own layer or lower ones.  runtime/support may be included from anywhere, and itself includes base alone (and the shared formulas of kernel/math.def); other parts of
 # runtime/ include anything but the driver, and only runtime/experiment includes sema.  <llvm-c/...> stands in compiler/emit/llvm*.
+# And how wide C is: a line has at most 120 columns, a row of a table in a .def 140.  Not yet in `wide`.
 set -eu
 cd "$(dirname "$0")/.."
 grep -nE '^[ \t]*#[ \t]*include[ \t]*[<"]' compiler/*/*.[ch] runtime/*/*.[ch] lang/*.re lang/*.y |
@@ -31,3 +32,12 @@ BEGIN {
 }
 END { if (bad) { printf "%d includes break the layers\n", bad; exit 1 } printf "layers: %d includes in order\n", count }
 '
+wide='^(compiler/kernel|runtime/attack)/'
+too_wide() { # COLUMNS FILE...: lines with more
+    most=$1
+    shift
+    LC_ALL=C.UTF-8 grep -nE "^.{$((most + 1)),}" "$@" | grep -vE "$wide" | sed "s/^\\([^:]*:[0-9]*\\):.*/\\1: more than $most columns/"
+}
+found=$(too_wide 120 compiler/*/*.[ch] runtime/*/*.[ch] tests/*/*.[ch] tests/data/*/*.[ch] examples/*/*.[ch] lang/editors/*/*/*.c
+        too_wide 140 compiler/*/*.def lang/*.def lang/*.re lang/*.y)
+[ -z "$found" ] || { printf '%s\n' "$found"; exit 1; }

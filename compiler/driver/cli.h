@@ -14,7 +14,9 @@
 enum { EXIT_DONE = 0, EXIT_PROGRAM = 1, EXIT_USAGE = 2, EXIT_MACHINE = 3 };
 
 struct Cli;
-typedef struct Command { const char *name, *arguments; int fewest, most; const char *help; int (*run)(struct Cli *cli); } Command;
+typedef struct Command {
+    const char *name, *arguments; int fewest, most; const char *help; int (*run)(struct Cli *cli);
+} Command;
 
 typedef struct ShownDiag {
     DiagCode code;

@@ -237,8 +237,8 @@ static int results_merge(Cli *cli)
         }
     }
     if (any) {
-        printf("tables and figures: `nin run` with --out %s, as the shards but without --shard; it finds the runs again\n",
-               cli->out);
+        printf("tables and figures: `nin run` with --out %s, as the shards but without --shard; "
+               "it finds the runs again\n", cli->out);
         return EXIT_DONE;
     }
     cli_error(cli, "there are no shards in these folders; `nin run FILE --shard 1/4` makes the first of four");

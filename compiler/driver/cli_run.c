@@ -157,7 +157,8 @@ int command_run(Cli *cli)
     if (ok && !cli_interrupted(NULL))
         shard_ended(cli);
     if (cli_interrupted(NULL))
-        cli_error(cli, "interrupted: what was recorded is kept; the next run finds trainings that had ended and goes on with the others");
+        cli_error(cli, "interrupted: what was recorded is kept; the next run finds trainings that had ended and goes "
+                       "on with the others");
     return cli_status(cli, ok && !cli_interrupted(NULL));
 }
 

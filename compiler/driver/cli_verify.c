@@ -10,7 +10,9 @@
 
 enum { EXAMPLES = 10000, EXAMPLES_SOFT = 100, TRAIN_STEPS = 1000 };
 
-typedef struct Way { const char *name; const char *compiler, *options; int64_t examples; const char *outcome; bool ok; } Way;
+typedef struct Way {
+    const char *name; const char *compiler, *options; int64_t examples; const char *outcome; bool ok;
+} Way;
 
 typedef struct Verify {
     Building b;
@@ -48,12 +50,16 @@ static void harness(const Artifact *a, Buf *out)
         buf_printf(out, "    static %s_state state;\n", p);
     if (a->gives_values)
         buf_printf(out, "    static %s y[%lld];\n", real, (long long)a->outputs);
-    buf_text(out, "    const long n = argc > 1 ? strtol(argv[1], NULL, 10) : 0, steps = argc > 2 ? strtol(argv[2], NULL, 10) : 0;\n    long k;\n");
+    buf_text(out, "    const long n = argc > 1 ? strtol(argv[1], NULL, 10) : 0, "
+                  "steps = argc > 2 ? strtol(argv[2], NULL, 10) : 0;\n    long k;\n");
     if (a->separate)
-        buf_printf(out, "    FILE *weights = fopen(argv[3], \"rb\");\n    if (weights == NULL || fread(&state, sizeof state, 1, weights) != 1)\n        return 2;\n    fclose(weights);\n");
+        buf_printf(out, "    FILE *weights = fopen(argv[3], \"rb\");\n"
+                        "    if (weights == NULL || fread(&state, sizeof state, 1, weights) != 1)\n        return 2;\n"
+                        "    fclose(weights);\n");
     else if (a->state_bytes)
         buf_printf(out, "    %s_start(&state);\n", p);
-    buf_printf(out, "    for (k = 0; k < n; k++) {\n        if (fread(x, sizeof x, 1, stdin) != 1)\n            return 3;\n        ");
+    buf_printf(out, "    for (k = 0; k < n; k++) {\n        if (fread(x, sizeof x, 1, stdin) != 1)\n"
+                    "            return 3;\n        ");
     buf_printf(out, "%s%s_predict(%s&work, x%s);\n", a->gives_class ? "const int32_t best = " : "", p, state,
                a->gives_values ? ", y" : "");
     if (a->gives_values)
@@ -63,10 +69,13 @@ static void harness(const Artifact *a, Buf *out)
     buf_text(out, "    }\n");
     if (learns(a)) {
         buf_printf(out, "    for (k = 0; k < steps; k++) {\n        static %s target[%lld];\n        double loss;\n"
-                        "        if (fread(x, sizeof x, 1, stdin) != 1 || fread(target, sizeof target, 1, stdin) != 1)\n            return 3;\n"
-                        "        loss = (double)%s_train_step(%s&work, x, %s);\n        fwrite(&loss, sizeof loss, 1, stdout);\n    }\n"
+                        "        if (fread(x, sizeof x, 1, stdin) != 1 || fread(target, sizeof target, 1, stdin) "
+                        "!= 1)\n            return 3;\n"
+                        "        loss = (double)%s_train_step(%s&work, x, %s);\n"
+                        "        fwrite(&loss, sizeof loss, 1, stdout);\n    }\n"
                         "    fwrite(&state, sizeof state, 1, stdout);\n",
-                   a->target_class ? "int32_t" : real, (long long)(a->target_class ? 1 : a->targets), p, state, a->target_class ? "target[0]" : "target");
+                   a->target_class ? "int32_t" : real, (long long)(a->target_class ? 1 : a->targets), p, state,
+                   a->target_class ? "target[0]" : "target");
     }
     buf_printf(out, "    (void)steps;\n    return %s_selftest(%s&work) == 0 ? 0 : 1;\n}\n", p, state);
 }
@@ -222,7 +231,8 @@ static bool compile_way(Verify *v, Way *w)
 
 static void add_way(Verify *v, const char *name, const char *compiler, const char *options, bool many)
 {
-    vec_push(v->cli->arena, &v->ways, ((Way){name, compiler, options, many ? v->examples : v->examples < EXAMPLES_SOFT ? v->examples : EXAMPLES_SOFT, "", false}));
+    int64_t examples = many || v->examples < EXAMPLES_SOFT ? v->examples : EXAMPLES_SOFT;
+    vec_push(v->cli->arena, &v->ways, ((Way){name, compiler, options, examples, "", false}));
 }
 
 static bool host_is_x86(void)
@@ -279,8 +289,9 @@ static bool show(Verify *v)
                                                      "train_step: %lld steps, losses and weights compared in each way",
                                                      (long long)v->steps)
                                       : ""};
-    Table table = {.title = arena_printf(v->cli->arena, "%s: every way to the bit", a->prefix), .keys = 1, .columns = COLUMNS, .rows = v->ways.len, .name = names,
-                   .at = at_, .notes = notes, .note_count = learns(a)};
+    Table table = {.title = arena_printf(v->cli->arena, "%s: every way to the bit", a->prefix), .keys = 1,
+                   .columns = COLUMNS, .rows = v->ways.len, .name = names, .at = at_, .notes = notes,
+                   .note_count = learns(a)};
     TableStyle style = {.width = v->cli->out_terminal ? v->cli->width : 0,
                         .bold = v->cli->out_terminal && v->cli->color};
     Buf text = {0};

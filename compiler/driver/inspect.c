@@ -183,11 +183,14 @@ static const Table *params_table(Arena *arena, const char *title, const Trace *t
         multiplies += count.of_param[i];
     }
     const char **notes = arena_array(arena, const char *, 2);
-    notes[0] = arena_printf(arena, "%lld parameters, %lld of them in cells; %lld bytes; %lld multiplications for one example, %lld of them by no parameter",
-                            (long long)numbers, (long long)in_cells, (long long)bytes, (long long)multiplies, (long long)count.other);
+    notes[0] = arena_printf(arena, "%lld parameters, %lld of them in cells; %lld bytes; "
+                                   "%lld multiplications for one example, %lld of them by no parameter",
+                            (long long)numbers, (long long)in_cells, (long long)bytes, (long long)multiplies,
+                            (long long)count.other);
     notes[1] = memory;
     Table *table = arena_new_of(arena, Table);
-    *table = (Table){.title = title, .keys = 1, .columns = PARAM_COLUMNS, .rows = n, .name = param_columns, .at = at, .notes = notes, .note_count = memory ? 2 : 1};
+    *table = (Table){.title = title, .keys = 1, .columns = PARAM_COLUMNS, .rows = n, .name = param_columns, .at = at,
+                     .notes = notes, .note_count = memory ? 2 : 1};
     return table;
 }
 

@@ -7,7 +7,9 @@
 #include "report/table.h"
 #include "sema/session.h"
 
-typedef enum DumpStage { STAGE_TOKENS, STAGE_AST, STAGE_GRAPH, STAGE_GRAD, STAGE_KERNEL, STAGE_C, STAGE_LLVM, STAGE_ASM, STAGES } DumpStage;
+typedef enum DumpStage {
+    STAGE_TOKENS, STAGE_AST, STAGE_GRAPH, STAGE_GRAD, STAGE_KERNEL, STAGE_C, STAGE_LLVM, STAGE_ASM, STAGES
+} DumpStage;
 extern const char *const stage_names[STAGES];
 
 /* GRAPH and later, of a net whose input is known: of its evaluation, or of the gradient of the sum of the squares of

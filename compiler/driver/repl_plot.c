@@ -339,7 +339,8 @@ static bool to_file(Plot *p)
                        .count = p->heat ? 0 : p->count,
                        .grid = p->heat ? &p->grid : NULL};
     FigurePanel panel = {.marks = &mark, .count = 1};
-    FigureSpec spec = {.name = "plot", .x = {.title = p->x_title}, .y = {.title = p->y_title}, .rows = 1, .columns = 1, .panels = &panel, .panel_count = 1};
+    FigureSpec spec = {.name = "plot", .x = {.title = p->x_title}, .y = {.title = p->y_title}, .rows = 1, .columns = 1,
+                       .panels = &panel, .panel_count = 1};
     return write_file(p, &spec);
 }
 

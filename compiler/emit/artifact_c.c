@@ -172,7 +172,8 @@ static void prototypes(const Artifact *a, Buf *out) {
         prototype(a, ROLE_TRAIN, out);
         buf_text(out, ";\n\n");
     }
-    buf_text(out, "/* 0, or the number of the first check that failed: 1 to 4 the arithmetic of this build (1: products and sums\n"
+    buf_text(out, "/* 0, or the number of the first check that failed: 1 to 4 the arithmetic of this build (1: "
+                  "products and sums\n"
                   "   were contracted), from 10 on the vectors.");
     if (starts(a)) buf_text(out, "  Leaves the state as start does.");
     buf_text(out, " */\n");
@@ -401,10 +402,12 @@ static void start(const Artifact *a, Buf *out) {
 
 static const char arithmetic_test[] =
     "/* Of numbers that the compiler does not know. */\n"
-    "static float two_roundings(float a, float b, float c)\n{\n    const float p = a * b;\n    const float s = p + c;\n    return s;\n}\n\n"
+    "static float two_roundings(float a, float b, float c)\n{\n    const float p = a * b;\n    const float s = p + c;\n"
+    "    return s;\n}\n\n"
     "static int check_arithmetic(void)\n{\n"
     "    volatile float a = 1.000244140625f, c = -1.00048828125f, one = 1.0f, half = 0.5f;\n"
-    "    volatile float least = 1.1754943508222875e-38f, tiny = 5.9604644775390625e-08f, more = 8.940696716308594e-08f;\n"
+    "    volatile float least = 1.1754943508222875e-38f, tiny = 5.9604644775390625e-08f, "
+    "more = 8.940696716308594e-08f;\n"
     "    volatile float r = two_roundings(a, a, c);\n"
     "    if (r > 0.0f || r < 0.0f)\n        return 1;\n"
     "%s"
@@ -468,10 +471,13 @@ static void selftest(const Text *t, bool fma, Buf *out) {
     if (a->gives_class) buf_text(out, "        if (best != test_class[k])\n            return 10 + k;\n");
     if (a->gives_values)
         buf_printf(out, "        {\n            int i;\n            for (i = 0; i < %s_OUTPUTS; i++)\n"
-                        "                if (%s(y[i]) != test_y[k * %s_OUTPUTS + i])\n                    return 10 + k;\n        }\n", t->upper, bits, t->upper);
+                        "                if (%s(y[i]) != test_y[k * %s_OUTPUTS + i])\n"
+                        "                    return 10 + k;\n        }\n", t->upper, bits, t->upper);
     buf_text(out, "    }\n");
     if (learns) {
-        buf_printf(out, "    for (k = 0; k < %d; k++) {\n        const float loss = (float)%s_train_step(%swork, test_x + k * %s_INPUTS, ", a->vectors, a->prefix,
+        buf_printf(out, "    for (k = 0; k < %d; k++) {\n"
+                        "        const float loss = (float)%s_train_step(%swork, test_x + k * %s_INPUTS, ", a->vectors,
+                        a->prefix,
                    state, t->upper);
         if (a->target_class) buf_text(out, target_text(a));
         else buf_printf(out, "test_target + k * %lld", (long long)a->targets);
@@ -492,7 +498,8 @@ static const char floating_point[] =
     "#if defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n"
     "#elif defined(__GNUC__)\n#pragma GCC optimize (\"-ffp-contract=off\")\n"
     "#else\n#pragma STDC FP_CONTRACT OFF\n#endif\n"
-    "#if FLT_EVAL_METHOD != 0\n#error \"compile this file so that float is computed as float (x86: -msse2 -mfpmath=sse)\"\n#endif\n\n";
+    "#if FLT_EVAL_METHOD != 0\n#error \"compile this file so that float is computed as float (x86: -msse2 "
+    "-mfpmath=sse)\"\n#endif\n\n";
 
 void artifact_source(const Artifact *a, const char *header, Buf *out) {
     char upper[128];
@@ -511,7 +518,8 @@ void artifact_source(const Artifact *a, const char *header, Buf *out) {
         entry(&t, &functions, &entries);
     }
     selftest(&t, (needs >> HELP_FMAF & 1) != 0, &tests);
-    buf_printf(out, "/* %s.c -- %s\n *\n * Test: compile with -D%s_MAIN; the program ends with 0.  -D%s_NO_SELFTEST leaves the self-test out. */\n", a->prefix, a->origin,
+    buf_printf(out, "/* %s.c -- %s\n *\n * Test: compile with -D%s_MAIN; "
+                    "the program ends with 0.  -D%s_NO_SELFTEST leaves the self-test out. */\n", a->prefix, a->origin,
                upper, upper);
     buf_printf(out, "#include \"%s\"\n\n#include <float.h>\n#include <string.h>\n\n", header);
     buf_text(out, floating_point);

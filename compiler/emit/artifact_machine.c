@@ -113,7 +113,8 @@ static void role_function(Maker *m, ArtifactRole role) {
     fn.call = arena_array(m->arena, MachineCall, d->calls + 1);
     for (int c = 0; c < d->calls; c++) {
         MachineCall *call = &fn.call[fn.calls++];
-        *call = (MachineCall){.kind = CALL_KERNEL, .func = m->first_func[role] + d->call[c].func, .args = d->call[c].args, .hi = 1, .result = -1};
+        *call = (MachineCall){.kind = CALL_KERNEL, .func = m->first_func[role] + d->call[c].func,
+                              .args = d->call[c].args, .hi = 1, .result = -1};
         call->arg = arena_array(m->arena, MachinePointer, call->args + 1);
         for (int k = 0; k < call->args; k++) call->arg[k] = spot_pointer(m, role, &d->spot[d->call[c].spot[k]]);
     }

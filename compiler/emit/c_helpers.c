@@ -9,9 +9,15 @@
 #define BIT(id) (UINT64_C(1) << HELP_##id)
 
 #define INTEGER(T, U, N, W)                                                                                       \
-    [HELP_ADD##W] = {"nin_add_" N, 0, "static " T " nin_add_" N "(" T " a, " T " b)\n{\n    return (" T ")((" U ")a + (" U ")b);\n}\n"}, \
-    [HELP_SUB##W] = {"nin_sub_" N, 0, "static " T " nin_sub_" N "(" T " a, " T " b)\n{\n    return (" T ")((" U ")a - (" U ")b);\n}\n"}, \
-    [HELP_MUL##W] = {"nin_mul_" N, 0, "static " T " nin_mul_" N "(" T " a, " T " b)\n{\n    return (" T ")((" U ")a * (" U ")b);\n}\n"}, \
+    [HELP_ADD##W] = {"nin_add_" N, 0,                                                                           \
+                     "static " T " nin_add_" N "(" T " a, " T " b)\n{\n"                                        \
+                     "    return (" T ")((" U ")a + (" U ")b);\n}\n"},                                          \
+    [HELP_SUB##W] = {"nin_sub_" N, 0,                                                                           \
+                     "static " T " nin_sub_" N "(" T " a, " T " b)\n{\n"                                        \
+                     "    return (" T ")((" U ")a - (" U ")b);\n}\n"},                                          \
+    [HELP_MUL##W] = {"nin_mul_" N, 0,                                                                           \
+                     "static " T " nin_mul_" N "(" T " a, " T " b)\n{\n"                                        \
+                     "    return (" T ")((" U ")a * (" U ")b);\n}\n"},                                          \
     [HELP_DIV##W] = {"nin_div_" N, 0, "static " T " nin_div_" N "(" T " a, " T " b)\n{\n"                          \
                      "    return b == 0 ? 0 : b == -1 ? (" T ")(0 - (" U ")a) : a / b;\n}\n"},                    \
     [HELP_REM##W] = {"nin_rem_" N, 0, "static " T " nin_rem_" N "(" T " a, " T " b)\n{\n"                          \
@@ -33,21 +39,29 @@
     "static " F " " NAME "(" F " x)\n{\n    const " F " a = " ABSOLUTE "(x);\n"                                        \
     "    if (!(a < " LIMIT "))\n        return x;\n" BODY                                                             \
     "    return " MAKE "(" BITS "(t) | (" BITS "(x) & " SIGN "));\n}\n"
-#define WHOLE_F32(NAME, BODY) WHOLE(NAME, "float", "uint32_t", "nin_f32_bits", "nin_bits_f32", "nin_fabsf", "0x80000000u", "8388608.0f", BODY)
+#define WHOLE_F32(NAME, BODY) \
+    WHOLE(NAME, "float", "uint32_t", "nin_f32_bits", "nin_bits_f32", "nin_fabsf", "0x80000000u", \
+          "8388608.0f", BODY)
 #define WHOLE_F64(NAME, BODY) \
-    WHOLE(NAME, "double", "uint64_t", "nin_f64_bits", "nin_bits_f64", "nin_fabs", "0x8000000000000000u", "4503599627370496.0", BODY)
+    WHOLE(NAME, "double", "uint64_t", "nin_f64_bits", "nin_bits_f64", "nin_fabs", "0x8000000000000000u", \
+          "4503599627370496.0", BODY)
 
 const CHelper c_helpers[HELP_COUNT] = {
     [HELP_U32] = {"nin_f32_bits", 0,
-                  "static uint32_t nin_f32_bits(float x)\n{\n    uint32_t u;\n    memcpy(&u, &x, sizeof u);\n    return u;\n}\n"},
+                  "static uint32_t nin_f32_bits(float x)\n{\n    uint32_t u;\n    memcpy(&u, &x, sizeof u);\n"
+                  "    return u;\n}\n"},
     [HELP_F32] = {"nin_bits_f32", 0,
-                  "static float nin_bits_f32(uint32_t u)\n{\n    float x;\n    memcpy(&x, &u, sizeof x);\n    return x;\n}\n"},
+                  "static float nin_bits_f32(uint32_t u)\n{\n    float x;\n    memcpy(&x, &u, sizeof x);\n"
+                  "    return x;\n}\n"},
     [HELP_U64] = {"nin_f64_bits", 0,
-                  "static uint64_t nin_f64_bits(double x)\n{\n    uint64_t u;\n    memcpy(&u, &x, sizeof u);\n    return u;\n}\n"},
+                  "static uint64_t nin_f64_bits(double x)\n{\n    uint64_t u;\n    memcpy(&u, &x, sizeof u);\n"
+                  "    return u;\n}\n"},
     [HELP_F64] = {"nin_bits_f64", 0,
-                  "static double nin_bits_f64(uint64_t u)\n{\n    double x;\n    memcpy(&x, &u, sizeof x);\n    return x;\n}\n"},
+                  "static double nin_bits_f64(uint64_t u)\n{\n    double x;\n    memcpy(&x, &u, sizeof x);\n"
+                  "    return x;\n}\n"},
     [HELP_FMAF] = {"nin_fmaf", BIT(U64) | BIT(F64),
-        "/* a * b + c, rounded once.  The product is exact in double; the sum is rounded to odd there, so that rounding it\n"
+        "/* a * b + c, rounded once.  The product is exact in double; the sum is rounded to odd there, "
+        "so that rounding it\n"
         "   again, to float, is right. */\n"
         "static float nin_fmaf(float a, float b, float c)\n{\n"
         "#ifdef NIN_HARDWARE_FMAF\n    return NIN_HARDWARE_FMAF(a, b, c);\n#else\n"
@@ -63,16 +77,20 @@ const CHelper c_helpers[HELP_COUNT] = {
         "/* Shifts the 128 bits of v[1] v[0] right; a bit that is lost sets the last one. */\n"
         "static void nin_jam(uint64_t v[2], int32_t by)\n{\n    uint64_t lost = 0;\n"
         "    for (; by >= 64; by -= 64) {\n        lost |= v[0];\n        v[0] = v[1];\n        v[1] = 0;\n    }\n"
-        "    if (by > 0) {\n        lost |= v[0] << (64 - by);\n        v[0] = v[0] >> by | v[1] << (64 - by);\n        v[1] >>= by;\n    }\n"
+        "    if (by > 0) {\n        lost |= v[0] << (64 - by);\n        v[0] = v[0] >> by | v[1] << (64 - by);\n"
+        "        v[1] >>= by;\n    }\n"
         "    v[0] |= (uint64_t)(lost != 0u);\n}\n\n"
         "/* |x| = m * 2^e with 2^52 <= m < 2^53. */\n"
         "static int32_t nin_split(uint64_t u, uint64_t *m)\n{\n    int32_t e = (int32_t)(u >> 52 & 2047u);\n"
-        "    *m = u & 0xfffffffffffffu;\n    if (e != 0) {\n        *m |= 0x10000000000000u;\n    } else {\n        e = 1;\n"
-        "        while (*m < 0x10000000000000u) {\n            *m <<= 1;\n            e--;\n        }\n    }\n    return e - 1075;\n}\n\n"
+        "    *m = u & 0xfffffffffffffu;\n    if (e != 0) {\n        *m |= 0x10000000000000u;\n    } else {\n"
+        "        e = 1;\n"
+        "        while (*m < 0x10000000000000u) {\n            *m <<= 1;\n            e--;\n        }\n    }\n"
+        "    return e - 1075;\n}\n\n"
         "/* The number with magnitude v * 2^e, rounded once. */\n"
         "static double nin_round(uint64_t v[2], int32_t e, uint64_t sign)\n{\n"
         "    int32_t by;\n    uint64_t m, rest;\n    if (v[1] == 0u && v[0] == 0u)\n        return 0.0;\n"
-        "    while (v[1] >> 62 == 0u) {\n        v[1] = v[1] << 1 | v[0] >> 63;\n        v[0] <<= 1;\n        e--;\n    }\n"
+        "    while (v[1] >> 62 == 0u) {\n        v[1] = v[1] << 1 | v[0] >> 63;\n        v[0] <<= 1;\n        e--;\n"
+        "    }\n"
         "    by = e < -1148 ? -1074 - e : 74;\n"
         "    if (by > 74)\n        nin_jam(v, by - 74);\n"
         "    e += by;\n    m = v[1] >> 10;\n    rest = (v[1] & 1023u) << 1 | (uint64_t)(v[0] != 0u);\n"
@@ -84,9 +102,11 @@ const CHelper c_helpers[HELP_COUNT] = {
         "static double nin_fma(double a, double b, double c)\n{\n"
         "#ifdef NIN_HARDWARE_FMA\n    return NIN_HARDWARE_FMA(a, b, c);\n#else\n"
         "    const uint64_t x = nin_f64_bits(a), y = nin_f64_bits(b), z = nin_f64_bits(c), top = 0x8000000000000000u;\n"
-        "    const double p = a * b;\n    uint64_t m, n, l, low, mid, v[2], w[2], sign = (x ^ y) & top;\n    int32_t e, f, by;\n"
+        "    const double p = a * b;\n    uint64_t m, n, l, low, mid, v[2], w[2], sign = (x ^ y) & top;\n"
+        "    int32_t e, f, by;\n"
         "    if ((x >> 52 & 2047u) == 2047u || (y >> 52 & 2047u) == 2047u || a == 0.0 || b == 0.0)\n"
-        "        return p + c;\n    if (c == 0.0)\n        return p;\n    if ((z >> 52 & 2047u) == 2047u)\n        return c;\n"
+        "        return p + c;\n    if (c == 0.0)\n        return p;\n    if ((z >> 52 & 2047u) == 2047u)\n"
+        "        return c;\n"
         "    e = nin_split(x, &m);\n    e += nin_split(y, &n) - 20;\n    f = nin_split(z, &l) - 73;\n"
         "    low = (m & 0xffffffffu) * (n & 0xffffffffu);\n"
         "    mid = (m >> 32) * (n & 0xffffffffu) + (low >> 32);\n"
@@ -95,12 +115,14 @@ const CHelper c_helpers[HELP_COUNT] = {
         "    v[1] += mid >> 32;\n    v[0] = mid << 32 | (low & 0xffffffffu);\n"
         "    v[1] = v[1] << 20 | v[0] >> 44;\n    v[0] <<= 20;\n"
         "    w[1] = l << 9;\n    w[0] = 0;\n"
-        "    by = e - f;\n    if (by > 0)\n        nin_jam(w, by > 200 ? 200 : by);\n    else if (by < 0)\n        nin_jam(v, by < -200 ? 200 : -by);\n"
+        "    by = e - f;\n    if (by > 0)\n        nin_jam(w, by > 200 ? 200 : by);\n    else if (by < 0)\n"
+        "        nin_jam(v, by < -200 ? 200 : -by);\n"
         "    e = by > 0 ? e : f;\n"
         "    if (sign == (z & top)) {\n        v[0] += w[0];\n        v[1] += w[1] + (uint64_t)(v[0] < w[0]);\n"
         "    } else if (v[1] > w[1] || (v[1] == w[1] && v[0] >= w[0])) {\n"
         "        v[1] -= w[1] + (uint64_t)(v[0] < w[0]);\n        v[0] -= w[0];\n"
-        "    } else {\n        v[1] = w[1] - v[1] - (uint64_t)(w[0] < v[0]);\n        v[0] = w[0] - v[0];\n        sign ^= top;\n    }\n"
+        "    } else {\n        v[1] = w[1] - v[1] - (uint64_t)(w[0] < v[0]);\n        v[0] = w[0] - v[0];\n"
+        "        sign ^= top;\n    }\n"
         "    return nin_round(v, e, sign);\n#endif\n}\n"},
     [HELP_SQRTF] = {"nin_sqrtf", BIT(U32) | BIT(F32),
         "/* Correctly rounded: the machine's instruction, else digit by digit. */\n"
@@ -109,10 +131,12 @@ const CHelper c_helpers[HELP_COUNT] = {
         "    uint32_t u = nin_f32_bits(x), m = u & 0x7fffffu, root = 0, rest = 0, digit;\n"
         "    int32_t e = (int32_t)(u >> 23 & 255u), i;\n"
         "    if (!(x > 0.0f) || e == 255)\n        return x < 0.0f ? nin_bits_f32(0x7fc00000u) : x;\n"
-        "    if (e != 0)\n        m |= 0x800000u;\n    else\n        for (e = 1; m < 0x800000u; e--)\n            m <<= 1;\n"
+        "    if (e != 0)\n        m |= 0x800000u;\n    else\n        for (e = 1; m < 0x800000u; e--)\n"
+        "            m <<= 1;\n"
         "    e -= 151;\n    m <<= 1;\n    if ((e & 1) != 0) {\n        m <<= 1;\n        e--;\n    }\n"
         "    for (i = 0; i < 25; i++) {\n"
-        "        rest = rest << 2 | (i < 13 ? m >> (24 - 2 * i) & 3u : 0u);\n        digit = root << 2 | 1u;\n        root <<= 1;\n"
+        "        rest = rest << 2 | (i < 13 ? m >> (24 - 2 * i) & 3u : 0u);\n        digit = root << 2 | 1u;\n"
+        "        root <<= 1;\n"
         "        if (rest >= digit) {\n            rest -= digit;\n            root |= 1u;\n        }\n    }\n"
         "    return nin_bits_f32(((uint32_t)(e / 2 + 139) << 23) + ((root + 1u) >> 1) - 0x800000u);\n#endif\n}\n"},
     [HELP_SQRT] = {"nin_sqrt", BIT(U64) | BIT(F64),
@@ -122,16 +146,20 @@ const CHelper c_helpers[HELP_COUNT] = {
         "    uint64_t u = nin_f64_bits(x), m = u & 0xfffffffffffffu, root = 0, rest = 0, digit;\n"
         "    int32_t e = (int32_t)(u >> 52 & 2047u), i;\n"
         "    if (!(x > 0.0) || e == 2047)\n        return x < 0.0 ? nin_bits_f64(0x7ff8000000000000u) : x;\n"
-        "    if (e != 0)\n        m |= 0x10000000000000u;\n    else\n        for (e = 1; m < 0x10000000000000u; e--)\n            m <<= 1;\n"
+        "    if (e != 0)\n        m |= 0x10000000000000u;\n    else\n        for (e = 1; m < 0x10000000000000u; e--)\n"
+        "            m <<= 1;\n"
         "    e -= 1075;\n    if ((e & 1) != 0) {\n        m <<= 1;\n        e--;\n    }\n"
         "    for (i = 0; i < 54; i++) {\n"
-        "        rest = rest << 2 | (i < 27 ? m >> (52 - 2 * i) & 3u : 0u);\n        digit = root << 2 | 1u;\n        root <<= 1;\n"
+        "        rest = rest << 2 | (i < 27 ? m >> (52 - 2 * i) & 3u : 0u);\n        digit = root << 2 | 1u;\n"
+        "        root <<= 1;\n"
         "        if (rest >= digit) {\n            rest -= digit;\n            root |= 1u;\n        }\n    }\n"
-        "    return nin_bits_f64(((uint64_t)(uint32_t)(e / 2 + 1049) << 52) + ((root + 1u) >> 1) - 0x10000000000000u);\n#endif\n}\n"},
+        "    return nin_bits_f64(((uint64_t)(uint32_t)(e / 2 + 1049) << 52) + ((root + 1u) >> 1) "
+        "- 0x10000000000000u);\n#endif\n}\n"},
     [HELP_ABSF] = {"nin_fabsf", BIT(U32) | BIT(F32),
                    "static float nin_fabsf(float x)\n{\n    return nin_bits_f32(nin_f32_bits(x) & 0x7fffffffu);\n}\n"},
     [HELP_ABS] = {"nin_fabs", BIT(U64) | BIT(F64),
-                  "static double nin_fabs(double x)\n{\n    return nin_bits_f64(nin_f64_bits(x) & 0x7fffffffffffffffu);\n}\n"},
+                  "static double nin_fabs(double x)\n{\n"
+                  "    return nin_bits_f64(nin_f64_bits(x) & 0x7fffffffffffffffu);\n}\n"},
     [HELP_FLOORF] = {"nin_floorf", BIT(U32) | BIT(F32) | BIT(ABSF),
         WHOLE_F32("nin_floorf", "    float t = (float)(int32_t)x;\n    if (t > x)\n        t = t - 1.0f;\n")},
     [HELP_FLOOR] = {"nin_floor", BIT(U64) | BIT(F64) | BIT(ABS),
@@ -143,25 +171,31 @@ const CHelper c_helpers[HELP_COUNT] = {
     [HELP_ROUNDF] = {"nin_rintf", BIT(U32) | BIT(F32) | BIT(ABSF),
         WHOLE_F32("nin_rintf", "    const float up = a + 8388608.0f;\n    const float t = up - 8388608.0f;\n")},
     [HELP_ROUND] = {"nin_rint", BIT(U64) | BIT(F64) | BIT(ABS),
-        WHOLE_F64("nin_rint", "    const double up = a + 4503599627370496.0;\n    const double t = up - 4503599627370496.0;\n")},
+        WHOLE_F64("nin_rint", "    const double up = a + 4503599627370496.0;\n"
+                              "    const double t = up - 4503599627370496.0;\n")},
     INTEGER("int32_t", "uint32_t", "i32", 32),
     INTEGER("int64_t", "uint64_t", "i64", 64),
     [HELP_MULHI] = {"nin_mulhi", 0,
-        "static int32_t nin_mulhi(int32_t a, int32_t b)\n{\n    return (int32_t)(uint32_t)((uint64_t)(uint32_t)a * (uint32_t)b >> 32);\n}\n"},
+        "static int32_t nin_mulhi(int32_t a, int32_t b)\n{\n"
+        "    return (int32_t)(uint32_t)((uint64_t)(uint32_t)a * (uint32_t)b >> 32);\n}\n"},
     [HELP_F32I32] = TO_INTEGER("float", "f32_i32", "int32_t", "(-2147483647 - 1)", "2147483647", "2147483648.0f"),
-    [HELP_F32I64] = TO_INTEGER("float", "f32_i64", "int64_t", "(-INT64_C(9223372036854775807) - 1)", "INT64_C(9223372036854775807)",
+    [HELP_F32I64] = TO_INTEGER("float", "f32_i64", "int64_t", "(-INT64_C(9223372036854775807) - 1)",
+                               "INT64_C(9223372036854775807)",
                                "9223372036854775808.0f"),
     [HELP_F64I32] = TO_INTEGER("double", "f64_i32", "int32_t", "(-2147483647 - 1)", "2147483647", "2147483648.0"),
-    [HELP_F64I64] = TO_INTEGER("double", "f64_i64", "int64_t", "(-INT64_C(9223372036854775807) - 1)", "INT64_C(9223372036854775807)",
+    [HELP_F64I64] = TO_INTEGER("double", "f64_i64", "int64_t", "(-INT64_C(9223372036854775807) - 1)",
+                               "INT64_C(9223372036854775807)",
                                "9223372036854775808.0"),
 };
 
 static const char hardware_fma[] =
     "/* Builtins that are sure to become an instruction, never a call of the C library. */\n"
     "#if defined(__GNUC__)\n"
-    "#if defined(__FMA__) || (defined(__ARM_FEATURE_FMA) && (defined(__aarch64__) || (__ARM_FP & 4))) || (defined(__riscv_flen) && __riscv_flen >= 32)\n"
+    "#if defined(__FMA__) || (defined(__ARM_FEATURE_FMA) && (defined(__aarch64__) || (__ARM_FP & 4))) "
+    "|| (defined(__riscv_flen) && __riscv_flen >= 32)\n"
     "#define NIN_HARDWARE_FMAF __builtin_fmaf\n#endif\n"
-    "#if defined(__FMA__) || (defined(__ARM_FEATURE_FMA) && (defined(__aarch64__) || (__ARM_FP & 8))) || (defined(__riscv_flen) && __riscv_flen >= 64)\n"
+    "#if defined(__FMA__) || (defined(__ARM_FEATURE_FMA) && (defined(__aarch64__) || (__ARM_FP & 8))) "
+    "|| (defined(__riscv_flen) && __riscv_flen >= 64)\n"
     "#define NIN_HARDWARE_FMA __builtin_fma\n#endif\n#endif\n\n";
 static const char hardware_sqrt[] =
     "#if defined(__GNUC__) && defined(__SSE2_MATH__)\n"
@@ -174,12 +208,14 @@ static const char hardware_sqrt[] =
     "#define NIN_SQRTF(r, x) __asm__(\"vsqrt.f32 %0, %1\" : \"=t\"(r) : \"t\"(x))\n"
     "#elif defined(__GNUC__) && defined(__riscv_flen)\n"
     "#define NIN_SQRTF(r, x) __asm__(\"fsqrt.s %0, %1\" : \"=f\"(r) : \"f\"(x))\n"
-    "#if __riscv_flen >= 64\n#define NIN_SQRT(r, x) __asm__(\"fsqrt.d %0, %1\" : \"=f\"(r) : \"f\"(x))\n#endif\n#endif\n\n";
+    "#if __riscv_flen >= 64\n#define NIN_SQRT(r, x) __asm__(\"fsqrt.d %0, %1\" : \"=f\"(r) : \"f\"(x))\n#endif\n"
+    "#endif\n\n";
 
 /* Helpers that only the routines without hardware need stand behind their conditions. */
 static void condition(uint64_t all, int helper, Buf *out) {
     static const struct { int user; const char *macro; } soft[] = {
-        {HELP_FMAF, "NIN_HARDWARE_FMAF"}, {HELP_FMA, "NIN_HARDWARE_FMA"}, {HELP_SQRTF, "NIN_SQRTF"}, {HELP_SQRT, "NIN_SQRT"}};
+        {HELP_FMAF, "NIN_HARDWARE_FMAF"}, {HELP_FMA, "NIN_HARDWARE_FMA"}, {HELP_SQRTF, "NIN_SQRTF"},
+        {HELP_SQRT, "NIN_SQRT"}};
     const char *sign = "#if ";
     for (int k = 0; k < COUNT(soft); k++)
         if (all >> soft[k].user & 1 && c_helpers[soft[k].user].needs >> helper & 1) {

@@ -190,7 +190,10 @@ static void integer(Fn *w, KVal v, int level) {
     switch (i->op) {
     case K_ADD: if (plain) { infix(w, i, "+", LEVEL_SUM, level); return; } call(w, first, i); return;
     case K_SUB: if (plain) { infix(w, i, "-", LEVEL_SUM, level); return; } call(w, (CHelperId)(first + 1), i); return;
-    case K_MUL: if (plain) { infix(w, i, "*", LEVEL_PRODUCT, level); return; } call(w, (CHelperId)(first + 2), i); return;
+    case K_MUL:
+        if (plain) infix(w, i, "*", LEVEL_PRODUCT, level);
+        else call(w, (CHelperId)(first + 2), i);
+        return;
     case K_DIV:
         if (is_constant(w, i->b, 1)) infix(w, i, "/", LEVEL_PRODUCT, level);
         else call(w, (CHelperId)(first + 3), i);
@@ -297,7 +300,8 @@ static void computed(Fn *w, KVal v, int level) {
         infix(w, i, signs[op], LEVEL_UNARY - 1, LEVEL_ANY);
         buf_text(w->out, level > LEVEL_ANY ? ")" : "");
     } else if (is_whole(i->type)) integer(w, v, level);
-    else infix(w, i, op == K_ADD ? "+" : op == K_SUB ? "-" : op == K_MUL ? "*" : "/", op <= K_SUB ? LEVEL_SUM : LEVEL_PRODUCT, level);
+    else infix(w, i, op == K_ADD ? "+" : op == K_SUB ? "-" : op == K_MUL ? "*" : "/",
+               op <= K_SUB ? LEVEL_SUM : LEVEL_PRODUCT, level);
 }
 
 static void expression(Fn *w, KVal v, int level) {

@@ -69,7 +69,8 @@ static const Machine *find_machine(const char *triple, const char *cpu, char **e
             return m;
     }
     if (!arch) {
-        llvm_error(error, "`%s` is no target of this version: x86_64, aarch64, thumbv7em, thumbv8m.main, thumbv6m, armv7, riscv64, riscv32, wasm32", triple);
+        llvm_error(error, "`%s` is no target of this version: x86_64, aarch64, thumbv7em, thumbv8m.main, thumbv6m, "
+                          "armv7, riscv64, riscv32, wasm32", triple);
         return NULL;
     }
     char names[256] = "";

@@ -15,7 +15,9 @@ typedef enum MachineCallKind {
     CALL_COPY         /* `lo` bytes from arg[1] to arg[0] */
 } MachineCallKind;
 /* result: the local that takes the value of an entry; -1: none */
-typedef struct MachineCall { MachineCallKind kind; int func; MachinePointer *arg; int args; int64_t lo, hi; int result; } MachineCall;
+typedef struct MachineCall {
+    MachineCallKind kind; int func; MachinePointer *arg; int args; int64_t lo, hi; int result;
+} MachineCall;
 
 enum { MACHINE_LOCALS = 4 };
 typedef struct MachineFn {

@@ -16,7 +16,8 @@ typedef struct Conv {
 
 static Conv conv_open(const Work *w, const Shape *weight, const Shape *x, const Shape *y) {
     Conv c = {.window = &w->attr->window, .axes = x->rank - 1, .kernel = weight->dim + 2, .size = x->dim + 1,
-              .result = y->dim + 1, .taps = 1, .inputs = 1, .places = 1, .outs = weight->dim[0], .each = weight->dim[1]};
+              .result = y->dim + 1, .taps = 1, .inputs = 1, .places = 1, .outs = weight->dim[0],
+              .each = weight->dim[1]};
     for (int i = 0; i < c.axes; i++) {
         c.taps *= c.kernel[i];
         c.inputs *= c.size[i];

@@ -92,7 +92,9 @@ typedef enum InputKind {
     IN_MAPPED, IN_SHARED,
     IN_CARRY, IN_SLICE, IN_SLICE_BACK, IN_WHOLE
 } InputKind;
-typedef struct GraphInput { InputKind kind; int index; const char *name; DType dtype; Shape shape; bool batched; } GraphInput;
+typedef struct GraphInput {
+    InputKind kind; int index; const char *name; DType dtype; Shape shape; bool batched;
+} GraphInput;
 
 typedef enum OutputKind {
     OUT_BLOCK,    /* not batched: the new value of slot `index` at the end of the step */

@@ -10,7 +10,8 @@
 
 #include "graph/graph.h"
 
-typedef struct Slot { const char *path; DType dtype; Shape shape; size_t offset; } Slot;     /* offset: multiple of 64 */
+/* offset: multiple of 64 */
+typedef struct Slot { const char *path; DType dtype; Shape shape; size_t offset; } Slot;
 typedef struct BlockLayout { Slot *slot; int slots; size_t size; } BlockLayout;
 void block_layout(Slot *slots, int count, BlockLayout *layout);       /* assigns offsets in order, 64-byte aligned */
 

@@ -107,7 +107,10 @@ bool eval_matmul(Eval *e, const Value *w, const Value *x, const Value *init, Spa
 
 enum { PROBED = 1000 }; /* from here on: inputs that stand for parameters per place, while probing */
 /* ---- instances (instance.c): layers and cell types of a trace ---- */
-typedef struct CellForm { bool known, map, places /* parameters per layer, feature or unit */; const Graph *body; struct SharedParam *shared; int shared_len; } CellForm;
+typedef struct CellForm {
+    bool known, map, places /* parameters per layer, feature or unit */; const Graph *body; struct SharedParam *shared;
+    int shared_len;
+} CellForm;
 typedef struct InstanceCount { Name name; bool bound; int count; } InstanceCount;
 typedef struct Instance {
     struct Instance *parent; Name name; int number; bool bound;      /* bound: its part is a name of the text */

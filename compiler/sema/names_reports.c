@@ -6,7 +6,9 @@
  * Notes of the text only: no value is known, no scope is looked into. */
 #include "sema/names.h"
 
-typedef struct Reports { Diags *diags; int records, reports; const Ast *record; Map test_columns; bool in_report; } Reports;
+typedef struct Reports {
+    Diags *diags; int records, reports; const Ast *record; Map test_columns; bool in_report;
+} Reports;
 
 static const char *called(const Ast *ast)
 {

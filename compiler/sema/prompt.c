@@ -239,7 +239,8 @@ static void versions_set(Prompt *p) {
 
 static bool value_is_plain(const Value *value) {
     switch (value->kind) {
-    case V_ERROR: case V_NONE: case V_BOOL: case V_INT: case V_REAL: case V_TEXT: case V_RANGE: case V_TENSOR: case V_CHOICE: return true;
+    case V_ERROR: case V_NONE: case V_BOOL: case V_INT: case V_REAL: case V_TEXT: case V_RANGE: case V_TENSOR:
+    case V_CHOICE: return true;
     case V_LIST:
         for (int i = 0; i < value->list->len; i++)
             if (!value_is_plain(&value->list->at[i])) return false;
@@ -248,7 +249,8 @@ static bool value_is_plain(const Value *value) {
         for (int i = 0; i < value->record->len; i++)
             if (!value_is_plain(&value->record->at[i])) return false;
         return true;
-    case V_NODE: case V_TYPE: case V_CALLABLE: case V_FORMULA: case V_OBJECT: case V_MODULE: case V_ABSTRACT: return false;
+    case V_NODE: case V_TYPE: case V_CALLABLE: case V_FORMULA: case V_OBJECT: case V_MODULE:
+    case V_ABSTRACT: return false;
     }
     return false;
 }

@@ -214,7 +214,8 @@ static const void *input_data(Eval *e, Trace *t, const GraphInput *in, const voi
     case IN_ROWS: return columns[in->index];
     case IN_BLOCK: return param_start(e, &t->params.at[in->index], draw, data, span);
     case IN_SETTING: return &t->settings.at[in->index].value;
-    case IN_STEP: case IN_BATCH: case IN_MAPPED: case IN_SHARED: case IN_CARRY: case IN_SLICE: case IN_SLICE_BACK: case IN_WHOLE: return NULL;
+    case IN_STEP: case IN_BATCH: case IN_MAPPED: case IN_SHARED: case IN_CARRY: case IN_SLICE: case IN_SLICE_BACK:
+    case IN_WHOLE: return NULL;
     }
     return NULL;
 }

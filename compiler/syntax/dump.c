@@ -130,9 +130,10 @@ static const char *doc_of(const Ast *n)
     case AST_DEF: return n->def.doc;
     case AST_ALIAS: return n->alias.doc;
     case AST_EXPERIMENT: return n->experiment.doc;
-    case AST_ERROR: case AST_NAME: case AST_TEXT: case AST_BOOL: case AST_INT: case AST_REAL: case AST_HOLE: case AST_WHOLE:
-    case AST_LIST: case AST_COMPREHENSION: case AST_RECORD: case AST_SELECT: case AST_CALL: case AST_BRACKETS: case AST_UNARY:
-    case AST_BINARY: case AST_RANGE: case AST_IF: case AST_BLOCK: case AST_FOR: case AST_USE: case AST_TEST: return NULL;
+    case AST_ERROR: case AST_NAME: case AST_TEXT: case AST_BOOL: case AST_INT: case AST_REAL: case AST_HOLE:
+    case AST_WHOLE: case AST_LIST: case AST_COMPREHENSION: case AST_RECORD: case AST_SELECT: case AST_CALL:
+    case AST_BRACKETS: case AST_UNARY: case AST_BINARY: case AST_RANGE: case AST_IF: case AST_BLOCK: case AST_FOR:
+    case AST_USE: case AST_TEST: return NULL;
     }
     return NULL;
 }

@@ -66,7 +66,8 @@ void clip_zoom(const Corruptor *c, const double *a, int channels, double factor,
         for (int x = 0; x < w; x++) {
             const double *p = a + (iy * w + zoom_at(zx, x, &fx)) * channels, *q = p + w * channels;
             for (int k = 0; k < channels; k++)
-                *out++ = p[k] * (1 - fy) * (1 - fx) + p[k + channels] * (1 - fy) * fx + q[k] * fy * (1 - fx) + q[k + channels] * fy * fx;
+                *out++ = p[k] * (1 - fy) * (1 - fx) + p[k + channels] * (1 - fy) * fx + q[k] * fy * (1 - fx) +
+                    q[k + channels] * fy * fx;
         }
     }
 }

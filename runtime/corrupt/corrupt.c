@@ -27,8 +27,8 @@ static const Kind kinds[CORRUPT_KINDS] = {
     {"zoom_blur", "blur", corrupt_zoom_blur, {{7}, {12}, {16}, {21}, {26}}},
     /* mean, deviation, zoom, threshold, blur's radius and sigma, mix */
     {"snow", "weather", corrupt_snow,
-     {{.1, .2, 1, .6, 8, 3, .95}, {.1, .2, 1, .5, 10, 4, .9}, {.15, .3, 1.75, .55, 10, 4, .9}, {.25, .3, 2.25, .6, 12, 6, .85},
-      {.3, .3, 1.25, .65, 14, 12, .8}}},
+     {{.1, .2, 1, .6, 8, 3, .95}, {.1, .2, 1, .5, 10, 4, .9}, {.15, .3, 1.75, .55, 10, 4, .9},
+      {.25, .3, 2.25, .6, 12, 6, .85}, {.3, .3, 1.25, .65, 14, 12, .8}}},
     {"frost", "weather", corrupt_frost, {{1, .2}, {1, .3}, {.9, .4}, {.85, .4}, {.75, .45}}},
     {"fog", "weather", corrupt_fog, {{.2, 3}, {.5, 3}, {.75, 2.5}, {1, 2}, {1.5, 1.75}}},
     {"brightness", "weather", corrupt_brightness, {{.05}, {.1}, {.15}, {.2}, {.3}}},
@@ -42,7 +42,8 @@ static const Kind kinds[CORRUPT_KINDS] = {
     {"gaussian_blur", "blur", corrupt_gaussian_blur, {{.4}, {.6}, {.7}, {.8}, {1}}},
     /* mean, deviation, sigma, threshold, intensity, mud */
     {"spatter", "weather", corrupt_spatter,
-     {{.62, .1, .7, .7, .5, 0}, {.65, .1, .8, .7, .5, 0}, {.65, .3, 1, .69, .5, 0}, {.65, .1, .7, .69, .6, 1}, {.65, .1, .5, .68, .6, 1}}},
+     {{.62, .1, .7, .7, .5, 0}, {.65, .1, .8, .7, .5, 0}, {.65, .3, 1, .69, .5, 0}, {.65, .1, .7, .69, .6, 1},
+      {.65, .1, .5, .68, .6, 1}}},
     {"saturate", "digital", corrupt_saturate, {{.3, 0}, {.1, 0}, {1.5, 0}, {2, .1}, {2.5, .2}}},
 };
 

@@ -12,7 +12,9 @@
 
 #include "base/base.h"
 
-enum { CORRUPT_SEVERITIES = 5, CORRUPT_COMMON = 15, CORRUPT_KINDS = 19, CORRUPT_MIN_SIDE = 16, CORRUPT_MAX_SIDE = 1024 };
+enum {
+    CORRUPT_SEVERITIES = 5, CORRUPT_COMMON = 15, CORRUPT_KINDS = 19, CORRUPT_MIN_SIDE = 16, CORRUPT_MAX_SIDE = 1024
+};
 
 /* In the order of the published set: noise, blur, weather, digital; then the four that mCE leaves out. */
 const char *corruption_name(int kind);

@@ -58,7 +58,8 @@ static void warp_affine(const Corruptor *c, const double *a, AffineMap inverse, 
             fx >>= 5;
             fy >>= 5;
             for (int k = 0; k < c->o.channels; k++)
-                *out++ = (float)bilinear(c, a, (int)(fy >> 5), (int)(fx >> 5), (double)(fy & 31) / 32, (double)(fx & 31) / 32, BORDER_REFLECT101, k);
+                *out++ = (float)bilinear(c, a, (int)(fy >> 5), (int)(fx >> 5), (double)(fy & 31) / 32,
+                                         (double)(fx & 31) / 32, BORDER_REFLECT101, k);
         }
 }
 

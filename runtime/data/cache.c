@@ -69,7 +69,9 @@ bool cache_sha256(Arena *arena, const char *folder, const char *path, char hex[6
 enum { CACHE_VERSION = 1, COLUMNS = 4, ALIGNMENT = 64 };
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are stored as they lie");
 
-typedef struct StoredColumn { int32_t type, rank; int64_t dim[MAX_RANK]; double divisor; uint64_t offset, size; } StoredColumn;
+typedef struct StoredColumn {
+    int32_t type, rank; int64_t dim[MAX_RANK]; double divisor; uint64_t offset, size;
+} StoredColumn;
 typedef struct Header {
     char magic[8]; uint32_t version, header_size;
     char key[64];

@@ -194,7 +194,8 @@ static bool csv_table(Csv *csv, uint64_t limit, CsvData *out, char **error) {
     int64_t columns = 0, rows;
     *out = (CsvData){0};
     if (!seek_line(csv)) {
-        *error = arena_printf(csv->arena, "%s: line %lld: the file ends, and holds no numbers", csv->path, (long long)csv->line);
+        *error = arena_printf(csv->arena, "%s: line %lld: the file ends, and holds no numbers", csv->path,
+                              (long long)csv->line);
         return false;
     }
     if (!first_line(csv, &columns, &out->names)) return false;

@@ -61,7 +61,8 @@ static const KnownSet known_sets[] = {
       "its author, A. Krizhevsky, distributes the binary version (cifar-100-binary.tar.gz)"},
      cifar100_places, {{"train.bin", NULL}, {"test.bin", NULL}}, cifar100_archives, "https://www.cs.toronto.edu/~kriz/",
      {{"cifar-100-binary.tar.gz", 168513733, "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"}}},
-    {{"digits", {3, {1, 8, 8}}, 10, 1347, 450, 0, 1, true, "built in"}, NULL, {{NULL, NULL}}, NULL, NULL, {{NULL, 0, NULL}}},
+    {{"digits", {3, {1, 8, 8}}, 10, 1347, 450, 0, 1, true, "built in"}, NULL, {{NULL, NULL}}, NULL, NULL,
+     {{NULL, 0, NULL}}},
 };
 static const char *const known_names[] = {"mnist", "fashion_mnist", "cifar10", "cifar100", "digits", NULL};
 _Static_assert(COUNT(known_names) == COUNT(known_sets) + 1, "each set has its name here");

@@ -25,7 +25,9 @@ ArtifactSpec artifact_plain(const Model *model, Span span) {
         .object = {&artifact_class}, .model = model, .emission = "c", .gives_values = true, .span = span};
 }
 
-enum { ARG_MODEL, ARG_EMIT, ARG_PREFIX, ARG_INPUT, ARG_OUTPUT, ARG_WEIGHTS, ARG_TRAIN, ARG_TEST, ARG_BUDGET, ARG_THREADS };
+enum {
+    ARG_MODEL, ARG_EMIT, ARG_PREFIX, ARG_INPUT, ARG_OUTPUT, ARG_WEIGHTS, ARG_TRAIN, ARG_TEST, ARG_BUDGET, ARG_THREADS
+};
 
 static bool is_choice(const Value *value, const char *name) {
     return value->kind == V_CHOICE && strcmp(value->choice, name) == 0;
@@ -187,7 +189,9 @@ const BuiltinRow builtins_artifact[] = {{"artifact", builtin_artifact}, {NULL, N
 
 /* ---- fields ---- */
 
-typedef struct Maker { Eval *e; const ArtifactSpec *spec; Arena *arena; Artifact *a; Reference *r; int fields_cap; } Maker;
+typedef struct Maker {
+    Eval *e; const ArtifactSpec *spec; Arena *arena; Artifact *a; Reference *r; int fields_cap;
+} Maker;
 
 /* "inner.dense[1].w" -> "inner_dense_1_w", apart from the words of C and the text's own names. */
 static const char *field_name(const Maker *m, const char *path) {
@@ -218,8 +222,8 @@ static int field_of(Maker *m, const Slot *slot, const char *block) {
     for (int k = 0; k < a->fields; k++)
         if (strcmp(a->field[k].path, slot->path) == 0) return k;
     ArtifactField *f = &a->field[a->fields];
-    *f = (ArtifactField){.path = slot->path, .name = field_name(m, slot->path), .shape = slot->shape, .element = gen_scalar(slot->dtype),
-                         .value = block + slot->offset};
+    *f = (ArtifactField){.path = slot->path, .name = field_name(m, slot->path), .shape = slot->shape,
+                         .element = gen_scalar(slot->dtype), .value = block + slot->offset};
     return a->fields++;
 }
 
@@ -318,8 +322,8 @@ static void mark_learned(Maker *m) {
 static bool roles_make(Maker *m) {
     const ArtifactSpec *s = m->spec;
     const NetInfo *info = s->model->info;
-    PlanRequest request = {.e = m->e, .info = info, .x = info->input, .affine = affine_of(s), .raw = s->pixels, .outputs = s->gives_values,
-                           .answer = s->gives_class, .span = s->span};
+    PlanRequest request = {.e = m->e, .info = info, .x = info->input, .affine = affine_of(s), .raw = s->pixels,
+                           .outputs = s->gives_values, .answer = s->gives_class, .span = s->span};
     if (s->self_test) request.y = s->self_test->y;
     else request.y = (Column){.dtype = DT_F32, .shape = info->output.shape};
     request.x.rows = request.y.rows = NULL;
@@ -474,8 +478,8 @@ static void describe(Maker *m) {
 bool artifact_make(Eval *e, const ArtifactSpec *spec, const char *prefix, Arena *arena, Artifact *a,
                    Reference *reference) {
     const NetInfo *info = spec->model->info;
-    *a = (Artifact){.prefix = spec->prefix ? spec->prefix : prefix, .separate = spec->separate, .gives_class = spec->gives_class,
-                    .gives_values = spec->gives_values};
+    *a = (Artifact){.prefix = spec->prefix ? spec->prefix : prefix, .separate = spec->separate,
+                    .gives_class = spec->gives_class, .gives_values = spec->gives_values};
     *reference = (Reference){.arena = arena};
     Maker m = {.e = e, .spec = spec, .arena = arena, .a = a, .r = reference};
     if (!spec->model->known) {

@@ -14,7 +14,10 @@
 
 /* Programs: 0 gives logits, 1 + loss a slope, FIRST_OWN + i what the own attack i makes of a point.  ROW_DX: the
  * results' row of gradients. */
-enum { ARG_MODEL, ARG_WITH, ARG_ON, ARG_SEED, MAX_BATCH = 512, FIRST_OWN = 1 + BUILTIN_LOSSES + MAX_ATTACKS, PROGRAMS = FIRST_OWN + MAX_ATTACKS, ROW_DX = 2 };
+enum {
+    ARG_MODEL, ARG_WITH, ARG_ON, ARG_SEED, MAX_BATCH = 512, FIRST_OWN = 1 + BUILTIN_LOSSES + MAX_ATTACKS,
+    PROGRAMS = FIRST_OWN + MAX_ATTACKS, ROW_DX = 2
+};
 
 typedef struct Assault {
     Eval *e; Span span;
@@ -25,7 +28,8 @@ typedef struct Assault {
     const double *settings[PROGRAMS];
     void *block[PROGRAMS];
     Ball ball;
-    struct { int64_t number; int attack; bool outside; double change, value; } stray;   /* the first one; attack -1: none */
+    /* the first one; attack -1: none */
+    struct { int64_t number; int attack; bool outside; double change, value; } stray;
     pthread_mutex_t lock; /* of plans and keys as they are made: batches run side by side */
     Victim victim;
     int64_t classes;
@@ -38,8 +42,9 @@ typedef struct Assault {
 static PlanRequest assault_request(const Assault *a, int k) {
     const ProtocolObject *p = a->protocol;
     bool own = k >= FIRST_OWN;
-    PlanRequest request = {.e = a->e, .info = a->model->info, .x = a->data->x, .y = a->data->y, .affine = p->network ? NULL : a->data->affine,
-                           .outputs = !own, .attack = true, .raw = true, .training = p->training, .slope = k && !own ? &a->loss[k - 1] : NULL,
+    PlanRequest request = {.e = a->e, .info = a->model->info, .x = a->data->x, .y = a->data->y,
+                           .affine = p->network ? NULL : a->data->affine, .outputs = !own, .attack = true, .raw = true,
+                           .training = p->training, .slope = k && !own ? &a->loss[k - 1] : NULL,
                            .attacker = own ? &p->own[k - FIRST_OWN] : NULL, .span = a->span};
     if (own) request.raw_lo = a->ball.lo, request.raw_hi = a->ball.hi;
     return request;
@@ -70,7 +75,9 @@ static void rows_from(const void *rows, DType type, int64_t n, double *out) {
 
 /* One program on n rows: random numbers have the session number `session`, steps begin with `step`.  x, dx: rows of the
  * victim's precision; dx NULL where there is none. */
-typedef struct Look { int program; const void *x; const int32_t *y, *aim; int64_t n; uint32_t session; int64_t step; void *dx; } Look;
+typedef struct Look {
+    int program; const void *x; const int32_t *y, *aim; int64_t n; uint32_t session; int64_t step; void *dx;
+} Look;
 
 static bool assault_run(Assault *a, const Look *look, double *const *out) {
     int64_t n = look->n;
@@ -229,7 +236,8 @@ static bool assault_open(Assault *a) {
     }
     a->classes = a->data->y.classes;
     a->victim = (Victim){a, (int)a->classes, size, planes, height, width, a->model->info->precision == DT_F32,
-                         a->protocol->training && a->model->info->random, assault_logits, assault_slope, assault_change};
+                         a->protocol->training && a->model->info->random, assault_logits, assault_slope,
+                         assault_change};
     a->stray.attack = -1;
     return true;
 }
@@ -251,7 +259,9 @@ static double *points_of(const Assault *a) {
 
 /* ---- the result ---- */
 
-typedef struct AttackObject { Object object; const char *label; double accuracy, clean, largest; Value by_attack, examples; char hash[65]; } AttackObject;
+typedef struct AttackObject {
+    Object object; const char *label; double accuracy, clean, largest; Value by_attack, examples; char hash[65];
+} AttackObject;
 static const char *const attack_fields[] = {"accuracy", "clean",    "by_attack", "largest_change",
                                             "label",    "examples", NULL};
 
@@ -318,8 +328,10 @@ static Value attack_value(const Assault *a, const AttackReport *r) {
         values[i] = value_real(r->after[i]);
     }
     AttackObject *made = arena_new_of(e->arena, AttackObject);
-    *made = (AttackObject){.object = {&attack_class}, .label = p->label, .accuracy = r->done ? r->after[r->done - 1] : r->clean, .clean = r->clean,
-                           .largest = r->largest, .by_attack = value_record(e->arena, names, values, r->done), .examples = examples_of(a, r)};
+    *made = (AttackObject){.object = {&attack_class}, .label = p->label,
+                           .accuracy = r->done ? r->after[r->done - 1] : r->clean, .clean = r->clean,
+                           .largest = r->largest, .by_attack = value_record(e->arena, names, values, r->done),
+                           .examples = examples_of(a, r)};
     memcpy(made->hash, ((const DataObject *)made->examples.object)->hash, sizeof made->hash);
     return value_object(&made->object);
 }
@@ -474,7 +486,8 @@ static bool builtin_attack(Eval *e, const BuiltinCall *call, Value *out) {
     for (int i = 0; i < 4; i++)
         if (args[i].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
     Assault *a = arena_new_of(e->arena, Assault);
-    *a = (Assault){.e = e, .span = call->span, .model = (const Model *)args[ARG_MODEL].object, .data = (const DataObject *)args[ARG_ON].object,
+    *a = (Assault){.e = e, .span = call->span, .model = (const Model *)args[ARG_MODEL].object,
+                   .data = (const DataObject *)args[ARG_ON].object,
                    .protocol = (const ProtocolObject *)args[ARG_WITH].object};
     if (!seeds_read(e, &args[ARG_SEED], call->arg_spans[ARG_SEED], &a->seeds)) return eval_fail(out);
     if (!protocol_check(e, a->protocol, a->model, a->data, call)) return eval_fail(out);

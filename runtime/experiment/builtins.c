@@ -31,7 +31,8 @@ static bool builtin_load(Eval *e, const BuiltinCall *call, Value *out) {
     if (!info) return eval_fail(out);
     Model *model = arena_new_of(e->arena, Model);
     char *block = arena_alloc(e->arena, info->layout.size + 64);
-    *model = (Model){.object = {&model_class}, .info = info, .block = (void *)(((uintptr_t)block + 63) & ~(uintptr_t)63)};
+    *model = (Model){.object = {&model_class}, .info = info, .block =
+                     (void *)(((uintptr_t)block + 63) & ~(uintptr_t)63)};
     *out = value_object(&model->object);
     const char *path = load_path(e, file, &searched);
     if (!path || !file_exists(path)) {

@@ -211,8 +211,8 @@ static bool builtin_binomial(Eval *e, const BuiltinCall *call, Value *out) {
     double low, high;
     stat_binomial_interval(k, n, 0.95, &low, &high);
     static const char *const names[] = {"k", "n", "share", "p", "sided", "low", "high"};
-    Value at[7] = {value_int(k), value_int(n), value_real(n ? (double)k / (double)n : NAN), value_real(b.p_two_sided), value_text("two"),
-                   value_real(low), value_real(high)};
+    Value at[7] = {value_int(k), value_int(n), value_real(n ? (double)k / (double)n : NAN), value_real(b.p_two_sided),
+                   value_text("two"), value_real(low), value_real(high)};
     *out = named_record(e, names, at, 7);
     return true;
 }
@@ -495,5 +495,7 @@ static bool builtin_loss_surface(Eval *e, const BuiltinCall *call, Value *out) {
 }
 
 const BuiltinRow builtins_misc[] = {
-    {"print", builtin_print}, {"hash", builtin_hash}, {"size", builtin_size}, {"cost", builtin_cost}, {"check", builtin_check}, {"sem", builtin_sem}, {"median", builtin_median}, {"quantile", builtin_quantile},
-    {"binomial", builtin_binomial}, {"paired", builtin_paired}, {"interval", builtin_interval}, {"loss_surface", builtin_loss_surface}, {NULL, NULL}};
+    {"print", builtin_print}, {"hash", builtin_hash}, {"size", builtin_size}, {"cost", builtin_cost},
+    {"check", builtin_check}, {"sem", builtin_sem}, {"median", builtin_median}, {"quantile", builtin_quantile},
+    {"binomial", builtin_binomial}, {"paired", builtin_paired}, {"interval", builtin_interval},
+    {"loss_surface", builtin_loss_surface}, {NULL, NULL}};

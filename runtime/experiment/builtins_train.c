@@ -68,8 +68,8 @@ static bool session_hash(Eval *e, const TrainRequest *r, const NetInfo *info, co
     if (s->fit) return fit_check(e, r, info, s, hash);
     bool *learn = arena_array(e->arena, bool, info->params + 1);
     if (!selection_mask(e, s->learn, info, r->span, learn)) return false;
-    PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .affine = data->affine, .session = s, .learn = learn,
-                        .raw_lo = data->raw_lo, .raw_hi = data->raw_hi,
+    PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .affine = data->affine, .session = s,
+                        .learn = learn, .raw_lo = data->raw_lo, .raw_hi = data->raw_hi,
                         .examples = s->batch ? 0 : data->size, .span = r->span};
     return plan_check(&plan, hash);
 }
@@ -136,7 +136,9 @@ const char *run_hash(const Run *run) {
 
 /* ---- train ---- */
 
-enum { TRAIN_NET, TRAIN_ON, TRAIN_WITH, TRAIN_SEED, TRAIN_START, TRAIN_KEEP, TRAIN_MEASURE, TRAIN_THREADS, TRAIN_PRECISION };
+enum {
+    TRAIN_NET, TRAIN_ON, TRAIN_WITH, TRAIN_SEED, TRAIN_START, TRAIN_KEEP, TRAIN_MEASURE, TRAIN_THREADS, TRAIN_PRECISION
+};
 
 /* keep: epochs from 0, every_epoch or every_step.  NULL after E0314. */
 static const Value *keep_read(Eval *e, const Value *keep, Span span) {
@@ -282,10 +284,11 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
         if (s->batch > data->size)
             diag_add(e->diags, D_W0611, r->span, "session %s takes batches of %lld; %s has %lld examples", s->name,
                      (long long)s->batch, data->name, (long long)data->size);
-        PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .affine = data->affine, .session = s, .learn = learn,
-                        .raw_lo = data->raw_lo, .raw_hi = data->raw_hi,
-                            .measures = r->measures ? r->measures->at : NULL, .measure_count = r->measures ? r->measures->len : 0,
-                            .accuracy = data_has_classes(data), .examples = s->batch ? 0 : data->size, .span = r->span};
+        PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .affine = data->affine, .session = s,
+                            .learn = learn, .raw_lo = data->raw_lo, .raw_hi = data->raw_hi,
+                            .measures = r->measures ? r->measures->at : NULL,
+                            .measure_count = r->measures ? r->measures->len : 0, .accuracy = data_has_classes(data),
+                            .examples = s->batch ? 0 : data->size, .span = r->span};
         if (!plan_check(&plan, NULL)) return false;
         warn_training(e, info, data, s->loss, r->span);
     }
@@ -467,8 +470,8 @@ static bool builtin_measure(Eval *e, const BuiltinCall *call, Value *out) {
     bool done;
     if (!model_and_data(e, call, 2, &model, &data, out, &done) || done) return out->kind != V_ERROR;
     if (e->mode == EVAL_CHECK) {
-        PlanRequest plan = {.e = e, .info = model->info, .x = data->x, .y = data->y, .measures = &call->args[1], .measure_count = 1,
-                            .span = call->span};
+        PlanRequest plan = {.e = e, .info = model->info, .x = data->x, .y = data->y, .measures = &call->args[1],
+                            .measure_count = 1, .span = call->span};
         *out = value_abstract(NULL);
         return plan_check(&plan, NULL) || eval_fail(out);
     }
@@ -620,6 +623,7 @@ static bool builtin_predict(Eval *e, const BuiltinCall *call, Value *out) {
 }
 
 const BuiltinRow builtins_train[] = {
-    {"train", builtin_train, train_ready}, {"fresh", builtin_fresh}, {"snapshot", builtin_snapshot}, {"trace", builtin_trace},
-    {"predict", builtin_predict}, {"accuracy", builtin_accuracy}, {"error", builtin_error}, {"loss", builtin_loss},
-    {"measure", builtin_measure}, {"confusion", builtin_confusion}, {"disagreement", builtin_disagreement}, {NULL, NULL}};
+    {"train", builtin_train, train_ready}, {"fresh", builtin_fresh}, {"snapshot", builtin_snapshot},
+    {"trace", builtin_trace}, {"predict", builtin_predict}, {"accuracy", builtin_accuracy}, {"error", builtin_error},
+    {"loss", builtin_loss}, {"measure", builtin_measure}, {"confusion", builtin_confusion},
+    {"disagreement", builtin_disagreement}, {NULL, NULL}};

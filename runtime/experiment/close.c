@@ -26,7 +26,8 @@ static void say_defaults(const Experiment *x, const Eval *e) {
     if (o->explain) {
         buf_printf(&text, "%s: defaults in force:\n", x->name);
         buf_printf(&text, "  train.precision   %s\n", dtype_name(e->session->precision));
-        buf_text(&text, "  session.order     shuffled (given, where batch: all)\n  session.take      last\n  session.cells     exact\n"
+        buf_text(&text, "  session.order     shuffled (given, where batch: all)\n  session.take      last\n"
+                        "  session.cells     exact\n"
                         "  session.stop      none: all epochs\n  session.reset     none\n  train.keep        none\n");
         buf_printf(&text, "  threads           %d (never changes a result)\n", o->threads);
         buf_printf(&text, "  output            %s\n", x->folder ? x->folder : "none");
@@ -188,11 +189,13 @@ static bool close_provenance(Experiment *x, Eval *e) {
     if (x->measures_time) notes[n++] = "uses measured times: trials were trained one at a time";
     if (o->shards) notes[n++] = arena_printf(arena, "shard %d of %d: the rows of its turns only", o->shard, o->shards);
     if (lab_interrupted(x->lab)) notes[n++] = "interrupted: rows are missing";
-    Provenance p = {.version = NIN_VERSION, .semantics = SEMANTICS_VERSION, .program = o->program, .experiment = x->name,
-                    .program_sha256 = o->program_hash ? o->program_hash : "", .data = data, .data_count = x->data.len,
-                    .settings = x->settings, .setting_count = x->setting_count, .seeds = &seed, .seed_count = seed.value.list.len ? 1 : 0,
-                    .defaults = defaults, .default_count = COUNT(defaults), .precision = dtype_name(e->session->precision),
-                    .compiler = o->backend == BACKEND_JIT ? "LLVM" : o->backend == BACKEND_C ? o->c_compiler : "interpreter",
+    Provenance p = {.version = NIN_VERSION, .semantics = SEMANTICS_VERSION, .program = o->program,
+                    .experiment = x->name, .program_sha256 = o->program_hash ? o->program_hash : "", .data = data,
+                    .data_count = x->data.len, .settings = x->settings, .setting_count = x->setting_count,
+                    .seeds = &seed, .seed_count = seed.value.list.len ? 1 : 0, .defaults = defaults,
+                    .default_count = COUNT(defaults), .precision = dtype_name(e->session->precision),
+                    .compiler = o->backend == BACKEND_JIT ? "LLVM" : o->backend == BACKEND_C ? o->c_compiler
+                        : "interpreter",
                     .cpu = provenance_cpu(arena), .target = o->code.cpu ? o->code.cpu : "host", .threads = o->threads,
                     .notes = notes, .note_count = n};
     char *error = NULL;

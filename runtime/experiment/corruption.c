@@ -77,7 +77,8 @@ static bool images_of(const Request *r, const DataObject *data, Images *out) {
     int64_t h = s->rank >= 2 ? s->dim[s->rank - 2] : 0, w = s->rank >= 2 ? s->dim[s->rank - 1] : 0;
     if ((s->rank != 2 && !planes) || data->x.dtype == DT_I32 || !data->fixed_range || data->raw_lo != 0 ||
         data->raw_hi != 1)
-        return refuse(r, ARG_DATA, "corruptions are for images of one or three colours with raw values 0..1, as [rows, columns] or [colours, rows, columns]");
+        return refuse(r, ARG_DATA, "corruptions are for images of one or three colours with raw values 0..1, as [rows, "
+                                   "columns] or [colours, rows, columns]");
     if (h < CORRUPT_MIN_SIDE || w < CORRUPT_MIN_SIDE || h > CORRUPT_MAX_SIDE || w > CORRUPT_MAX_SIDE)
         return refuse(r, ARG_DATA, "images to corrupt have sides from 16 to 1024");
     out->height = (int)h;
@@ -103,7 +104,9 @@ static void to_bytes(const Images *m, const Affine *map, const float *x, uint8_t
     }
 }
 
-typedef struct Work { const Request *r; const DataObject *data; Images m; const float *x; uint8_t *bytes; Arena *arena[64]; } Work;
+typedef struct Work {
+    const Request *r; const DataObject *data; Images m; const float *x; uint8_t *bytes; Arena *arena[64];
+} Work;
 
 /* Bytes of the examples lo .. hi-1, feature first as the data set's file has them. */
 static void work_images(void *data, int thread, int64_t lo, int64_t hi) {
@@ -288,7 +291,9 @@ const BuiltinRow builtins_corruption[] = {
     {"corrupt", builtin_corrupt},
     {"gaussian_noise", builtin_corruption}, {"shot_noise", builtin_corruption}, {"impulse_noise", builtin_corruption},
     {"defocus_blur", builtin_corruption}, {"glass_blur", builtin_corruption}, {"motion_blur", builtin_corruption},
-    {"zoom_blur", builtin_corruption}, {"snow", builtin_corruption}, {"frost", builtin_corruption}, {"fog", builtin_corruption},
-    {"brightness", builtin_corruption}, {"contrast", builtin_corruption}, {"elastic_transform", builtin_corruption},
-    {"pixelate", builtin_corruption}, {"jpeg_compression", builtin_corruption}, {"speckle_noise", builtin_corruption},
-    {"gaussian_blur", builtin_corruption}, {"spatter", builtin_corruption}, {"saturate", builtin_corruption}, {NULL, NULL}};
+    {"zoom_blur", builtin_corruption}, {"snow", builtin_corruption}, {"frost", builtin_corruption},
+    {"fog", builtin_corruption}, {"brightness", builtin_corruption}, {"contrast", builtin_corruption},
+    {"elastic_transform", builtin_corruption}, {"pixelate", builtin_corruption},
+    {"jpeg_compression", builtin_corruption}, {"speckle_noise", builtin_corruption},
+    {"gaussian_blur", builtin_corruption}, {"spatter", builtin_corruption}, {"saturate", builtin_corruption},
+    {NULL, NULL}};

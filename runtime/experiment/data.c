@@ -30,7 +30,9 @@ static void *convert(Arena *arena, const Column *column, int64_t rows, DType to)
 /* ---- rows that are read when they are needed ---- */
 
 enum { PIECE = 1024 };
-typedef struct RowSource { DataColumn column; const Affine *affine; const uint32_t *row; int64_t first, count; float *out; bool *there; } RowSource;
+typedef struct RowSource {
+    DataColumn column; const Affine *affine; const uint32_t *row; int64_t first, count; float *out; bool *there;
+} RowSource;
 typedef struct Gather { RowSource *source; int64_t piece; } Gather;
 
 /* A batch of rows in pieces, on the threads that are free. */

@@ -120,7 +120,9 @@ bool data_same_values(Eval *e, const DataObject *trained, const DataObject *data
 
 /* ---- building the object ---- */
 
-enum { ARG_NAME, ARG_SHAPE, ARG_NORMALIZE, ARG_VALID, ARG_TEST, ARG_FILE, ARG_TARGET, ARG_CLASSES, ARG_TOKENS, ARG_WINDOW };
+enum {
+    ARG_NAME, ARG_SHAPE, ARG_NORMALIZE, ARG_VALID, ARG_TEST, ARG_FILE, ARG_TARGET, ARG_CLASSES, ARG_TOKENS, ARG_WINDOW
+};
 
 typedef struct Reading { Eval *e; const BuiltinCall *call; const Dataset *set; const Affine *affine; DataObject *data;
                          Shape shape; } Reading;

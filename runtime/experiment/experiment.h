@@ -26,7 +26,7 @@ struct RowSet {
 struct Turn {
     Turn *outer; struct Experiment *experiment;
     const Name *name; Value *value; int names;    /* of its loop */
-    const int *pattern;                           /* which iterator of the loop bound a name: those of `[net, data]` one */
+    const int *pattern;                           /* which iterator bound a name: those of `[net, data]` one */
     VEC(Row *) rows;                              /* recorded in this turn, and in the turns inside it */
     VEC(const Run *) runs;                        /* trained in it */
     int64_t number;                               /* of the outermost turn, from 0 over all loops; -1 outside */
@@ -92,8 +92,10 @@ Datum value_datum(Arena *arena, const Value *value), key_datum(Arena *arena, con
 
 /* ---- formula.c ---- */
 typedef struct Point { const Row *row; int index; } Point;                /* index: of an unfolded column; -1: none */
-typedef struct Group { Point *at; int len; const Name *key; const Value *value; int keys;     /* the keys it was grouped by */
-                       const struct Group *all; } Group;                  /* all: what `at` looks into */
+/* key, value: what it was grouped by; all: what `at` looks into. */
+typedef struct Group {
+    Point *at; int len; const Name *key; const Value *value; int keys; const struct Group *all;
+} Group;
 typedef struct Compiled Compiled;
 Compiled *formula_compile(Eval *e, const Formula *formula);
 bool formula_aggregates(const Compiled *formula);
@@ -128,7 +130,9 @@ bool plane_grid(Eval *e, const Object *f, const double *xy, int points, Span spa
 bool grid_calls(Eval *e, const Value *f, const double *xy, int points, Span span, double *z);
 /* Surfaces: z over a grid of x and y. */
 extern const ObjectClass surface_class;
-typedef struct Surface { Object object; int nx, ny; double *x, *y, *z; const char *x_name, *y_name; bool known; } Surface;
+typedef struct Surface {
+    Object object; int nx, ny; double *x, *y, *z; const char *x_name, *y_name; bool known;
+} Surface;
 bool report_name(Eval *e, Experiment *x, const char *name, Span span);    /* E0811, E0901 */
 bool report_waits(Experiment *x);                 /* a shard has not all rows: it makes no tables and figures */
 bool name_of_file(Eval *e, const char *name, Span span);                  /* E0901 */

@@ -145,11 +145,13 @@ static void figure_marks(Drawing *d, int number, const SeriesList *list, FigureM
         take_facts(d, s);
         if (is_surface(mark)) {
             FigureGrid *grid = arena_new_of(arena, FigureGrid);
-            *grid = (FigureGrid){s->nx, s->ny, s->x[0], s->x[s->nx - 1], s->y[0], s->y[s->ny - 1], s->z, s->downwards, s->rgb};
+            *grid = (FigureGrid){s->nx, s->ny, s->x[0], s->x[s->nx - 1], s->y[0], s->y[s->ny - 1], s->z, s->downwards,
+                                 s->rgb};
             if (mark->kind == MARK_HEAT && mark->levels)                  /* and lines over its colours */
                 out[(*n)++] = (FigureMark){.kind = MARK_HEAT, .grid = grid};
             MarkKind kind = mark->levels ? MARK_CONTOUR : mark->kind;
-            out[(*n)++] = (FigureMark){.kind = kind, .style = line_style(mark), .grid = grid, .levels = mark->level, .level_count = mark->levels, .faint = mark->groups > 0};
+            out[(*n)++] = (FigureMark){.kind = kind, .style = line_style(mark), .grid = grid, .levels = mark->level,
+                                       .level_count = mark->levels, .faint = mark->groups > 0};
         } else if (mark->kind == MARK_RULE) {
             for (int k = 0; k < s->n && k < 8; k++)
                 out[(*n)++] = (FigureMark){.kind = MARK_RULE,
@@ -158,7 +160,8 @@ static void figure_marks(Drawing *d, int number, const SeriesList *list, FigureM
                                            .vertical = s->x != NULL};
         } else {
             take_categories(d, s);
-            series[count++] = (FigureSeries){s->colored ? s->label : own_label(d, number), color_number(d, s, number), line_style(mark), s->x, s->y, s->lo, s->hi, s->n};
+            series[count++] = (FigureSeries){s->colored ? s->label : own_label(d, number), color_number(d, s, number),
+                                             line_style(mark), s->x, s->y, s->lo, s->hi, s->n};
         }
     }
     if (count)
@@ -302,8 +305,10 @@ static void panel_axes(Drawing *d, FigureSpec *spec) {
 
 static bool drawing_write(Drawing *d) {
     const Value *args = d->call->args;
-    FigureSpec spec = {.name = d->name, .x = figure_axis(&args[ARG_X], axis_title(d, true)), .y = figure_axis(&args[ARG_Y], axis_title(d, false)),
-                       .panels = d->panels.at, .panel_count = d->panels.len, .row_title = panel_titles(d, 0), .column_title = panel_titles(d, 1)};
+    FigureSpec spec = {.name = d->name, .x = figure_axis(&args[ARG_X], axis_title(d, true)),
+                       .y = figure_axis(&args[ARG_Y], axis_title(d, false)), .panels = d->panels.at,
+                       .panel_count = d->panels.len, .row_title = panel_titles(d, 0),
+                       .column_title = panel_titles(d, 1)};
     spec.rows = d->by_marks[0] ? d->marks : d->labels[0].len ? d->labels[0].len : 1;
     spec.columns = d->by_marks[1] ? d->marks : d->labels[1].len ? d->labels[1].len : 1;
     spec.x.category = d->category.len ? d->category.at : NULL;

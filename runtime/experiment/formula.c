@@ -15,8 +15,10 @@ static const struct { const char *name; AggregateKind kind; int args; } aggregat
     {"max", AGG_MAX, 1}, {"sum", AGG_SUM, 1}, {"count", AGG_COUNT, 0}, {"quantile", AGG_QUANTILE, 2},
     {"binomial", AGG_BINOMIAL, 1}, {"paired", AGG_PAIRED, 2}, {"interval", AGG_INTERVAL, 1}, {"at", AGG_AT, 1}};
 
-typedef struct Aggregate { AggregateKind kind; Name name; Compiled *arg[2]; Name *label; Compiled **value; int labels; Span span;
-                           const Value *callee; } Aggregate;
+typedef struct Aggregate {
+    AggregateKind kind; Name name; Compiled *arg[2]; Name *label; Compiled **value; int labels; Span span;
+    const Value *callee;
+} Aggregate;
 typedef struct FieldUse { Name name, field; } FieldUse;
 struct Compiled {
     Formula formula; const Ast *source;
@@ -123,8 +125,9 @@ static Ast *clone(Eval *e, Compiled *c, const Ast *ast) {
         for (int i = 0; i < ast->block.len; i++) copy->block.at[i] = clone(e, c, ast->block.at[i]);
         break;
     case AST_COMPREHENSION: copy->comprehension.value = clone(e, c, ast->comprehension.value); break;
-    case AST_ERROR: case AST_TEXT: case AST_BOOL: case AST_INT: case AST_REAL: case AST_HOLE: case AST_WHOLE: case AST_BIND:
-    case AST_FOR: case AST_PARAM: case AST_STATE: case AST_USE: case AST_DEF: case AST_ALIAS: case AST_EXPERIMENT: case AST_TEST: break;
+    case AST_ERROR: case AST_TEXT: case AST_BOOL: case AST_INT: case AST_REAL: case AST_HOLE: case AST_WHOLE:
+    case AST_BIND: case AST_FOR: case AST_PARAM: case AST_STATE: case AST_USE: case AST_DEF: case AST_ALIAS:
+    case AST_EXPERIMENT: case AST_TEST: break;
     }
     return copy;
 }
@@ -312,7 +315,8 @@ static bool same_pair(const Aggregate *at, const Point *a, const Point *b) {
     const RowSet *set = a->row->set;
     for (int i = 0; i < set->keys; i++) {
         Value other;
-        if (!key_varies(at, set, set->key[i]) && !(row_value(b->row, set->key[i], &other) && value_equal(&a->row->key[i], &other))) return false;
+        if (key_varies(at, set, set->key[i])) continue;
+        if (!row_value(b->row, set->key[i], &other) || !value_equal(&a->row->key[i], &other)) return false;
     }
     return a->index == b->index;
 }
@@ -595,8 +599,9 @@ bool group_split(Eval *e, const Group *group, Compiled *const *by, const Name *n
     return true;
 }
 
-/* W0808: an average that runs over a key other than the seed, which the reader may not expect.  A key that has one value
- * in each group is none of these, however that comes about: bound in one pattern with a name that was grouped by. */
+/* W0808: an average that runs over a key other than the seed, which the reader may not expect.  A key that has one
+ * value in each group is none of these, however that comes about: bound in one pattern with a name that was grouped
+ * by. */
 bool group_warn(Eval *e, const Group *groups, int count, Span span) {
     for (int g = 0; g < count; g++) {
         const Group *group = &groups[g];

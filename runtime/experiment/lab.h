@@ -115,7 +115,9 @@ const DataObject *noise_draw(Arena *arena, const DataObject *lazy, uint64_t key,
 bool noise_fits(const DataObject *lazy, int n);
 
 /* ---- nets and models (net.c, model.c) ---- */
-typedef struct NetParam { const char *path; Shape shape; Value initial; bool state; Name cell; size_t offset; Span span; } NetParam;
+typedef struct NetParam {
+    const char *path; Shape shape; Value initial; bool state; Name cell; size_t offset; Span span;
+} NetParam;
 typedef struct NetCell { const char *path; Value cell; } NetCell;        /* a cell type with parameters, by its name */
 typedef struct NetInfo {
     Value net; Column input;                      /* what it is applied to */
@@ -159,8 +161,11 @@ bool model_draw(Eval *e, const NetInfo *info, const Seeds *seeds, uint32_t sessi
 
 /* ---- runs (train.c) ---- */
 typedef struct CurveColumn { const char *name; double *at; } CurveColumn;
-typedef struct Curve { int rows, cap; int *session, *epoch; const char **session_name; CurveColumn *column; int columns; } Curve;
-typedef struct Snapshot { int session, epoch; int64_t step; void *block; const NetInfo *info; size_t size; } Snapshot;    /* size: as read */
+typedef struct Curve {
+    int rows, cap; int *session, *epoch; const char **session_name; CurveColumn *column; int columns;
+} Curve;
+/* size: as read */
+typedef struct Snapshot { int session, epoch; int64_t step; void *block; const NetInfo *info; size_t size; } Snapshot;
 struct Run {
     Object object;
     Model *model; Curve curve; double seconds; bool diverged, known;

@@ -163,7 +163,8 @@ static bool loop_inline(Eval *e, const Ast *loop, Scope *scope, const TurnList *
 enum { GROUP = 32, SAMPLES = 48 };               /* turns whose trainings go side by side; turns looked at before */
 
 typedef struct LoopWork {
-    Eval *e; const Ast *loop; Scope *scope; const TurnList *list; Turn *turn; Diags *diags; bool *ok; Experiment *x; bool parallel;
+    Eval *e; const Ast *loop; Scope *scope; const TurnList *list; Turn *turn; Diags *diags; bool *ok; Experiment *x;
+        bool parallel;
     int *number, mine;                            /* the turns that this shard runs */
     int *order;                                   /* in which groups of them begin */
     Row ***settled; int *rows;                    /* by turn: its rows, settled */
@@ -378,7 +379,8 @@ bool ast_measures_time(const Ast *ast) {
 
 static Experiment *experiment_new(Lab *lab, Arena *arena, LoadedModule *module, const Ast *ast) {
     Experiment *x = arena_new_of(arena, Experiment);
-    *x = (Experiment){.lab = lab, .arena = arena, .module = module, .ast = ast, .name = ast->experiment.name, .started = seconds_now()};
+    *x = (Experiment){.lab = lab, .arena = arena, .module = module, .ast = ast, .name = ast->experiment.name,
+                      .started = seconds_now()};
     pthread_mutex_init(&x->lock, NULL);
     x->measures_time = ast_measures_time(ast->experiment.body);
     return x;

@@ -93,7 +93,8 @@ const DataObject *noise_draw(Arena *arena, const DataObject *lazy, uint64_t key,
         for (int k = n - 1, rest = (int)i; k >= 0; k--, rest /= (int)s->points)
             x[i * n + k] = point(s, rest % s->points);
     DataObject *data = arena_new_of(arena, DataObject);
-    *data = (DataObject){.object = {&data_class}, .name = lazy->name, .size = rows, .known = true, .raw_lo = s->lo, .raw_hi = s->hi};
+    *data = (DataObject){.object = {&data_class}, .name = lazy->name, .size = rows, .known = true, .raw_lo = s->lo,
+                         .raw_hi = s->hi};
     data->x = (Column){DT_F64, shape_of(1, (int64_t)n), x, 0};
     data->y = (Column){DT_F64, shape_of(1, (int64_t)1), noise_values(arena, s, key, n), 0};
     char *text = arena_printf(arena, "%s %d %016llx", lazy->hash, n, (unsigned long long)key);

@@ -299,7 +299,8 @@ static bool build_boxes(Build *b) {
 
 static AttackSite attack_site(const Build *b, const Value *fn, const Affine *affine) {
     const PlanRequest *r = b->r;
-    return (AttackSite){.fn = fn, .affine = affine, .lo = r->raw_lo, .hi = r->raw_hi, .x = b->seen, .out = b->out, .target = b->target, .span = r->span};
+    return (AttackSite){.fn = fn, .affine = affine, .lo = r->raw_lo, .hi = r->raw_hi, .x = b->seen, .out = b->out,
+                        .target = b->target, .span = r->span};
 }
 
 /* Training against an attack: the output and the states that the net gives on the attacked input. */

@@ -224,7 +224,8 @@ static void protocol_name(Eval *e, ProtocolObject *p) {
 
 static bool builtin_standard(Eval *e, const BuiltinCall *call, Value *out) {
     ProtocolObject *p = arena_new_of(e->arena, ProtocolObject);
-    *p = (ProtocolObject){.object = {&protocol_class}, .label = "AutoAttack", .sealed = true, .norm = norm_named(call->args[0].choice)};
+    *p = (ProtocolObject){.object = {&protocol_class}, .label = "AutoAttack", .sealed = true,
+                          .norm = norm_named(call->args[0].choice)};
     if (call->args[1].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
     if (!protocol_eps(e, p, call, 1)) return eval_fail(out);
     add_standard(p);
@@ -253,7 +254,8 @@ static bool builtin_protocol(Eval *e, const BuiltinCall *call, Value *out) {
     for (int i = 0; i < 7; i++)
         if (a[i].kind == V_ABSTRACT) { *out = value_abstract(NULL); return true; }
     ProtocolObject *p = arena_new_of(e->arena, ProtocolObject);
-    *p = (ProtocolObject){.object = {&protocol_class}, .label = a[0].text, .norm = norm_named(a[2].choice), .network = strcmp(a[4].choice, "network") == 0,
+    *p = (ProtocolObject){.object = {&protocol_class}, .label = a[0].text, .norm = norm_named(a[2].choice),
+                          .network = strcmp(a[4].choice, "network") == 0,
                           .training = strcmp(a[6].choice, "training") == 0};
     if (is_taken_label(p->label)) {
         diag_hint(diag_add(e->diags, D_E0704, call->arg_spans[0], "only standard(...) is called AutoAttack"),

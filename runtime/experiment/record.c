@@ -258,7 +258,8 @@ Datum value_datum(Arena *arena, const Value *value) {
         for (int i = 0; i < value->list->len; i++) list[i] = value_datum(arena, &value->list->at[i]);
         return datum_list(list, value->list->len);
     }
-    case V_RECORD: case V_RANGE: case V_NODE: case V_TYPE: case V_CHOICE: case V_CALLABLE: case V_FORMULA: case V_OBJECT: case V_MODULE: break;
+    case V_RECORD: case V_RANGE: case V_NODE: case V_TYPE: case V_CHOICE: case V_CALLABLE: case V_FORMULA:
+    case V_OBJECT: case V_MODULE: break;
     }
     Buf text = {0};
     value_identity(value, &text);
@@ -369,9 +370,10 @@ static bool shard_file(Experiment *x, Eval *e, const Buf *records, const Buf *me
     const LabOptions *o = &x->lab->options;
     Buf text = {0};
     char *error = NULL;
-    buf_printf(&text, "{\"shard\":%d,\"of\":%d,\"program_sha256\":\"%s\",\"turns\":%lld,\n\"records\":[%.*s],\n\"measured\":[%.*s]}\n", o->shard,
-               o->shards, o->program_hash ? o->program_hash : "", (long long)x->numbered, (int)records->len, records->len ? records->at : "",
-               (int)measured->len, measured->len ? measured->at : "");
+    buf_printf(&text, "{\"shard\":%d,\"of\":%d,\"program_sha256\":\"%s\",\"turns\":%lld,\n\"records\":[%.*s],\n"
+                      "\"measured\":[%.*s]}\n", o->shard,
+               o->shards, o->program_hash ? o->program_hash : "", (long long)x->numbered, (int)records->len,
+               records->len ? records->at : "", (int)measured->len, measured->len ? measured->at : "");
     bool ok = file_write(e->arena, path_join(e->arena, x->folder, "shard.json"), text.at, text.len, FILE_SYNC, &error);
     buf_free(&text);
     if (!ok) diag_add(e->diags, D_R0103, x->ast->experiment.name_span, "%s", error);

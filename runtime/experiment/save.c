@@ -62,7 +62,8 @@ static const char *part_of(Eval *e, const Value *value, int i, Span span, const 
     if (!data) return value_as_tensor(e, value, DT_F64, span, out) ? ".npy" : NULL;
     const Column *column = i ? &data->y : &data->x;
     Tensor *t = arena_new_of(e->arena, Tensor);
-    *t = (Tensor){.dtype = column->dtype, .shape = {column->shape.rank + 1, {data->size}}, .data = (void *)(uintptr_t)column->rows};
+    *t = (Tensor){.dtype = column->dtype, .shape = {column->shape.rank + 1, {data->size}},
+                  .data = (void *)(uintptr_t)column->rows};
     for (int k = 0; k < column->shape.rank; k++) t->shape.dim[k + 1] = column->shape.dim[k];
     if (!i && column->dtype != DT_I32) {
         t->dtype = DT_F32;

@@ -10,7 +10,9 @@
 enum { MOST_FEATURES = 4096, MOST_BITS = 24 };
 static const int64_t MOST_NUMBERS = 400000000;
 
-typedef struct Making { Eval *e; const BuiltinCall *call; const char *name; Synthetic set; int64_t points, valid, test; } Making;
+typedef struct Making {
+    Eval *e; const BuiltinCall *call; const char *name; Synthetic set; int64_t points, valid, test;
+} Making;
 
 static bool refuse(const Making *m, int arg, const char *text) {
     diag_add(m->e->diags, D_E0314, m->call->arg_spans[arg], "%s", text);

@@ -92,7 +92,8 @@ static bool making_set(Making *m, RowSet *set) {
     for (int i = 0; i < m->columns; i++) set->column[i] = m->column_name[i];
     for (int g = 0; g < m->group_count; g++) {
         Row *row = arena_new_of(arena, Row);
-        *row = (Row){.set = set, .key = arena_array(arena, Value, m->bys + 1), .column = arena_array(arena, Value, m->columns + 1)};
+        *row = (Row){.set = set, .key = arena_array(arena, Value, m->bys + 1),
+                     .column = arena_array(arena, Value, m->columns + 1)};
         bool plain = true;
         for (int i = 0; i < m->bys; i++) row->key[i] = value_keep(arena, &m->groups[g].value[i], &plain);
         for (int i = 0; i < m->columns; i++) {

@@ -119,8 +119,9 @@ static void block_start(Training *t) {
 
 static PlanRequest session_request(const Training *t) {
     const DataObject *data = data_part(t->data, "train");
-    return (PlanRequest){.e = t->e, .info = t->info, .x = data->x, .y = data->y, .affine = data->affine, .session = t->s,
-                         .raw_lo = data->raw_lo, .raw_hi = data->raw_hi, .learn = t->learn, .measures = t->measure, .measure_count = t->measures, .accuracy = data_has_classes(data),
+    return (PlanRequest){.e = t->e, .info = t->info, .x = data->x, .y = data->y, .affine = data->affine,
+                         .session = t->s, .raw_lo = data->raw_lo, .raw_hi = data->raw_hi, .learn = t->learn,
+                         .measures = t->measure, .measure_count = t->measures, .accuracy = data_has_classes(data),
                          .examples = t->s->batch ? 0 : data->size, .span = t->r->span};
 }
 
@@ -518,8 +519,8 @@ bool training_begin(Eval *e, const TrainRequest *r, Training *t) {
     request_facts(e, r, model);
     *run = (Run){.object = {&run_class}, .model = model, .known = true, .cheap = true, .data = r->data,
                  .sessions = r->schedule.sessions};
-    *t = (Training){.e = e, .r = r, .info = info, .model = model, .net = model, .run = run, .data = r->data, .jump = -1, .lock = -1,
-                    .measures = r->measures ? r->measures->len : 0};
+    *t = (Training){.e = e, .r = r, .info = info, .model = model, .net = model, .run = run, .data = r->data, .jump = -1,
+                    .lock = -1, .measures = r->measures ? r->measures->len : 0};
     for (int i = 0; i < t->measures; i++) t->measure[i] = r->measures->at[i];
     if (r->from) memcpy(model->block, r->from->block, info->layout.size);
     else if (!model_draw(e, info, &r->seeds, 0, NULL, model->block, r->span)) return false;

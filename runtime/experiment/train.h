@@ -44,7 +44,9 @@ bool augment_trace(Eval *e, const SessionSpec *s, const Value *const *fns, const
 /* ---- attacks in a step (against.c) ---- */
 /* x, out: the net's input and output in e->trace; affine: of x, or NULL; lo, hi: of raw values. */
 /* raw: the raw input, where it is there already; then what fn gives stays as it is, else it is put into lo .. hi. */
-typedef struct AttackSite { const Value *fn; const struct Affine *affine; double lo, hi; Val x, raw, out, target; Span span; } AttackSite;
+typedef struct AttackSite {
+    const Value *fn; const struct Affine *affine; double lo, hi; Val x, raw, out, target; Span span;
+} AttackSite;
 /* The input that fn(model, x, y) gives, in raw values and as the net takes it. */
 bool against_trace(Eval *e, const AttackSite *site, Val *raw, Val *changed);
 bool against_read(Eval *e, SessionSpec *s, Span span);                   /* E0618 */
@@ -110,7 +112,9 @@ struct TrainPlan {
     struct LaneCode *lanes;                       /* trials in lanes; the newest first */
 };
 typedef struct TrainPlan TrainPlan;
-typedef struct LaneCode { Lowered *lowered; Code *code; KernelFn function; bool *setting; struct LaneCode *before; } LaneCode;
+typedef struct LaneCode {
+    Lowered *lowered; Code *code; KernelFn function; bool *setting; struct LaneCode *before;
+} LaneCode;
 /* Cached by what the program depends on; reals in brackets do not count: `settings` receives this request's, in the
  * plan's order (arena of the Eval). */
 TrainPlan *plan_get(const PlanRequest *request, const double **settings);

@@ -52,7 +52,8 @@ typedef struct Desk { Arena *arena; Session *session; Lab *lab; Repl *repl; } De
 
 static Desk desk_open(void) {
     Desk d = {.arena = arena_new()};
-    LabOptions options = {.code = {.opt_level = 2, .plugin = NIN_PLUGIN}, .threads = 1, .keep_interrupted = true, .tiers = true, .program = "prompt", .program_hash = ""};
+    LabOptions options = {.code = {.opt_level = 2, .plugin = NIN_PLUGIN}, .threads = 1, .keep_interrupted = true,
+                          .tiers = true, .program = "prompt", .program_hash = ""};
     d.session = session_new(lab_builtin_table(d.arena));
     d.lab = lab_new(d.session, &options);
     d.repl = repl_new(d.session, d.lab, &(ReplOptions){.put = put, .width = 80, .height = 24});

@@ -17,7 +17,9 @@
 #include <unistd.h>
 
 typedef enum JobKind { JOB_UNIT, JOB_FILE, JOB_TARGET, JOB_TRANSCRIPT, JOB_CODES } JobKind;
-typedef struct Job { JobKind kind; const char *path; pid_t pid; int fd; Buf answer; double started, seconds; bool done; } Job;
+typedef struct Job {
+    JobKind kind; const char *path; pid_t pid; int fd; Buf answer; double started, seconds; bool done;
+} Job;
 typedef struct Runner { Arena *arena; Options options; VEC(Job) jobs; Report total; } Runner;
 
 static double now(void)

@@ -9,7 +9,8 @@
 #include "base/diag.h"
 
 /* ---- process.c: one child, its output and how it ended ---- */
-typedef struct Outcome { int status; bool timed_out; char *out, *err; double seconds; } Outcome;  /* status: exit code, 128 + signal */
+/* status: exit code, 128 + signal */
+typedef struct Outcome { int status; bool timed_out; char *out, *err; double seconds; } Outcome;
 Outcome process_run(Arena *arena, const char *const *argv, int timeout);
 /* As a shell would show it. */
 char *process_shown(Arena *arena, const char *const *argv);
@@ -18,7 +19,8 @@ void folder_clear(const char *path);                    /* removes what is in it
 /* ---- directives.c ---- */
 typedef enum DirectiveKind {
     DIRECTIVE_DIAGNOSTIC, DIRECTIVE_RUN, DIRECTIVE_RUN_NEAR, DIRECTIVE_GRADCHECK, DIRECTIVE_COUNT, DIRECTIVE_EXIT,
-    DIRECTIVE_OUTPUT, DIRECTIVE_ARGS, DIRECTIVE_WRITES, DIRECTIVE_SAME, DIRECTIVE_REQUIRES, DIRECTIVE_LONG, DIRECTIVE_TIMEOUT
+    DIRECTIVE_OUTPUT, DIRECTIVE_ARGS, DIRECTIVE_WRITES, DIRECTIVE_SAME, DIRECTIVE_REQUIRES, DIRECTIVE_LONG,
+    DIRECTIVE_TIMEOUT
 } DirectiveKind;
 typedef struct Directive {
     DirectiveKind kind; int line;                       /* of the directive itself */

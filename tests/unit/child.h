@@ -60,8 +60,8 @@ static inline const char *child_text(Child *c, const char *name, const char *tex
 static inline char *child_hashes(Child *c, const char *folder, const char *part)
 {
     const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena,
-                          "cd '%s' && find -L %s -type f \\( -name records.jsonl -o -name '*.safetensors' \\) | LC_ALL=C sort | xargs sha256sum",
-                          folder, part), NULL};
+                          "cd '%s' && find -L %s -type f \\( -name records.jsonl -o -name '*.safetensors' \\) "
+                          "| LC_ALL=C sort | xargs sha256sum", folder, part), NULL};
     Outcome o = process_run(c->arena, argv, CHILD_TIME);
     assert_int_equal(o.status, 0);
     return o.out;

@@ -222,7 +222,8 @@ static void one_course(Net *w, int norm, int loss, double eps) {
     }
     AttackRun run = {
         .victim = &w->victim, .ball = {(AttackNorm)norm, eps, 0, 1}, .look = course_look, .look_data = &course};
-    Apgd apgd = {.loss = (AttackLoss)loss, .steps = STEPS, .samples = 1, .start = READ("attacks/det/%s/%s_x0", w->folder, norms[norm]), .aim = aim,
+    Apgd apgd = {.loss = (AttackLoss)loss, .steps = STEPS, .samples = 1,
+                 .start = READ("attacks/det/%s/%s_x0", w->folder, norms[norm]), .aim = aim,
                  .best = arena_array(w->arena, double, POINTS * PIXELS), .best_value = best_value};
     assert_true(attack_apgd(&run, &apgd, points, (Attacked){fooled, adv}));
     const double *traj = READ("attacks/det/%s_traj", name), *best = READ("attacks/det/%s_best_loss", name),
@@ -321,8 +322,8 @@ static void test_square(void **state) {
                  *margins = READ("attacks/det/square_relu_std/margin_history");
     const double *queries = READ("attacks/det/square_relu_std/queries"),
                  *x_final = READ("attacks/det/square_relu_std/x_final");
-    *tape = (Tape){READ("attacks/det/square_relu_std/init_sign"), READ("attacks/det/square_relu_std/position_v_h"), READ("attacks/det/square_relu_std/side"),
-                   READ("attacks/det/square_relu_std/sign"), index, {{0}}};
+    *tape = (Tape){READ("attacks/det/square_relu_std/init_sign"), READ("attacks/det/square_relu_std/position_v_h"),
+                   READ("attacks/det/square_relu_std/side"), READ("attacks/det/square_relu_std/sign"), index, {{0}}};
     int64_t number[N], used[N] = {0};
     int32_t y[N];
     bool fooled[N] = {false};
@@ -447,7 +448,9 @@ static void test_alone(void **state) {
 }
 
 /* Stops at every third look; what was reached is kept at each. */
-typedef struct Cuts { int looks, stops; AttackPlace place; AttackReport kept; int attacks; int64_t n; bool known; } Cuts;
+typedef struct Cuts {
+    int looks, stops; AttackPlace place; AttackReport kept; int attacks; int64_t n; bool known;
+} Cuts;
 
 static bool cuts_progress(void *data, int attack, double share, double robust) {
     Cuts *c = data;

@@ -106,7 +106,8 @@ static void test_report(void **state)
                *header = text_of(c, child_path(c, "r.h"));
     shell_ok(c, arena_printf(c->arena, "cd %s && gcc -std=c99 -Os -fstack-usage -DLEARNER_NO_SELFTEST -c %s -o %s",
                              c->folder, path, object));
-    Outcome o = shell(c, arena_printf(c->arena, "size -A %s | awk '/^.text/ {t += $2} /^.rodata / {r += $2} /^.(data|bss)/ {d += $2} END {print t, r, d}'", object));
+    Outcome o = shell(c, arena_printf(c->arena, "size -A %s | awk '/^.text/ {t += $2} /^.rodata / {r += $2} "
+                                                "/^.(data|bss)/ {d += $2} END {print t, r, d}'", object));
     long code, constants, data;
     assert_int_equal(sscanf(o.out, "%ld %ld %ld", &code, &constants, &data), 3);
     assert_int_equal(number_after(header, "code        "), code);
@@ -123,7 +124,8 @@ static void test_report(void **state)
     assert_int_equal(sscanf(o.out, "%ld %ld", &kept, &work), 2);
     assert_int_equal(number_after(header, "state       "), kept);
     assert_int_equal(number_after(header, "workspace   "), work);
-    o = shell(c, arena_printf(c->arena, "awk '{sub(/.*:/, \"\", $1); own = $1 ~ /_(predict|loss|train_step)$/; if ($2 > m[own]) m[own] = $2} END {print m[0] + m[1]}' %s/r.su",
+    o = shell(c, arena_printf(c->arena, "awk '{sub(/.*:/, \"\", $1); own = $1 ~ /_(predict|loss|train_step)$/; "
+                                        "if ($2 > m[own]) m[own] = $2} END {print m[0] + m[1]}' %s/r.su",
                               c->folder));
     assert_int_equal(number_after(header, "stack "), strtol(o.out, NULL, 10));
 }
@@ -212,10 +214,13 @@ static void cortex(Child *c, const char *cpu, const char *board, const char *fpu
                                        "--target", "thumbv7em-none-eabihf", "--cpu", cpu, "-o", path, NULL)
                            : (Outcome){0};
         expect_status(&o, 0);
-        shell_ok(c, arena_printf(c->arena, "arm-none-eabi-gcc -mcpu=%s -mthumb -mfloat-abi=hard -mfpu=%s -O2 -ffreestanding -nostdlib -T %s/cortex.ld "
-                                 "-DHEADER='\"q.h\"' -I%s %s %s/cortex.c %s -lgcc -o %s/q.elf 2>/dev/null && qemu-system-arm -M %s -nographic -monitor none "
-                                 "-serial none -semihosting-config enable=on,target=native -kernel %s/q.elf", cpu, fpu, NIN_TESTS "/data/devices", c->folder,
-                                 names[k % 2][1], NIN_TESTS "/data/devices", path, c->folder, board, c->folder));
+        shell_ok(c, arena_printf(c->arena, "arm-none-eabi-gcc -mcpu=%s -mthumb -mfloat-abi=hard -mfpu=%s -O2 "
+                                           "-ffreestanding -nostdlib -T %s/cortex.ld "
+                                 "-DHEADER='\"q.h\"' -I%s %s %s/cortex.c %s -lgcc -o %s/q.elf 2>/dev/null && "
+                                 "qemu-system-arm -M %s -nographic -monitor none "
+                                 "-serial none -semihosting-config enable=on,target=native -kernel %s/q.elf", cpu, fpu,
+                                 NIN_TESTS "/data/devices", c->folder, names[k % 2][1], NIN_TESTS "/data/devices", path,
+                                 c->folder, board, c->folder));
     }
 }
 
@@ -232,7 +237,8 @@ static const char *made(Child *c, const char *artifact, const char *kind, const 
     return path;
 }
 
-static const char learner_main[] = "#include \"k.h\"\nint main(void) { static learner_work w; static learner_state s; return learner_selftest(&s, &w); }\n";
+static const char learner_main[] = "#include \"k.h\"\nint main(void) { static learner_work w; static learner_state s;"
+                                   " return learner_selftest(&s, &w); }\n";
 
 /* Objects and libraries: the self-test, called through the header. */
 static void test_libraries(void **state)
@@ -336,8 +342,10 @@ static void test_cross_riscv64(void **state)
 
 static const char wasm_runner[] =
     "const m = new WebAssembly.Module(require('fs').readFileSync(process.argv[2]));\nlet mem;\n"
-    "const i = new WebAssembly.Instance(m, {env: {memcpy: (d, s, n) => { new Uint8Array(mem.buffer).copyWithin(d, s, s + n); return d; }}});\n"
-    "mem = i.exports.memory;\nconst at = mem.grow(4) * 65536;\nprocess.exit(i.exports.learner_selftest(at, at + 131072));\n";
+    "const i = new WebAssembly.Instance(m, {env: {memcpy: (d, s, n) => { new Uint8Array(mem.buffer).copyWithin(d, s, "
+    "s + n); return d; }}});\n"
+    "mem = i.exports.memory;\nconst at = mem.grow(4) * 65536;\n"
+    "process.exit(i.exports.learner_selftest(at, at + 131072));\n";
 
 static void test_wasm(void **state)
 {

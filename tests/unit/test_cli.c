@@ -17,7 +17,8 @@ static const char small[] =
     "net n(x: f32[2]) -> f32[1] = dense[1](tanh(dense[4](x)))\n"
     "experiment e(epochs: int = 3) {\n"
     "  for seed in 1..3 {\n"
-    "    run = train(n, on: data, with: session(learn: all, loss: mse, optimizer: adam[lr: 0.1], batch: all, epochs: epochs),\n"
+    "    run = train(n, on: data, with: session(learn: all, loss: mse, optimizer: adam[lr: 0.1], batch: all, "
+    "epochs: epochs),\n"
     "                seed: seed)\n"
     "    record(loss: run.train_loss)\n"
     "  }\n"
@@ -31,7 +32,8 @@ static const char watched[] =
     "plane = samples(product, over: [-1..1, -1..1], points: 10, valid: 50000, test: 10, seed: 1)\n"
     "net n(x: f32[2]) -> f32[1] = dense[1](tanh(dense[4](x)))\n"
     "experiment e(epochs: int = 3) {\n"
-    "  rule = session(learn: all, loss: mse, optimizer: adam[lr: 0.1], batch: all, epochs: epochs, stop: patience(5000, valid_loss))\n"
+    "  rule = session(learn: all, loss: mse, optimizer: adam[lr: 0.1], batch: all, epochs: epochs, "
+    "stop: patience(5000, valid_loss))\n"
     "  record(loss: train(n, on: plane, with: rule, seed: 1).valid_loss)\n"
     "  table(\"t\", loss: mean(loss))\n"
     "}\n";
@@ -201,7 +203,8 @@ static void test_text(void **state)
         "r = session(learn: all, loss: cross_entropy, optimizer: adam[lr: 0.1], batch: 2, epochs: 30)\n"
         "test \"learns\" { check(train(n, on: t, with: r, seed: 1).test_loss < 0.5) }\n";
     const char *file = child_text(c, "text.nin", program), *folder = child_path(c, ".");
-    child_text(c, "t.txt", "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b!");
+    child_text(c, "t.txt", "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4"
+                           "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b\xc3\xa4" "b!");
     Outcome o = child_run(c, "eval", file, "--data", folder, "t", "t.tokens", "t.train.x", "t.test.y", NULL);
     expect_status(&o, RUN_OK);
     assert_string_equal(
@@ -255,7 +258,8 @@ static void test_corrupt(void **state)
 {
     Child *c = *state;
     static const char program[] =
-        "pics = dataset(\"pics\", file: \"pics.npy\", target: \"labels.npy\", classes: 2, normalize: affine(mean: 0.5, sd: 0.25))\n"
+        "pics = dataset(\"pics\", file: \"pics.npy\", target: \"labels.npy\", classes: 2, normalize: affine(mean: 0.5, "
+        "sd: 0.25))\n"
         "fn half(x) = x * 0.5\n"
         "net n(x: f32[1, 16, 16]) -> f32[2] = dense[2](flatten(x))\n"
         "test \"all\" {\n"
@@ -294,7 +298,8 @@ static void test_empty_panel(void **state)
     static const char program[] =
         "digits = dataset(\"digits\", shape: [64], test: 1500)\n"
         "net n(x: f32[64]) -> f32[10] = dense[10](apply(inner[2], dense[4](x)))\n"
-        "first = session(fit: cells, to: smooth_noise(squares: 2, over: -1..1, sigma: 1), loss: mse, optimizer: adam[lr: 0.1], batch: all, epochs: 1)\n"
+        "first = session(fit: cells, to: smooth_noise(squares: 2, over: -1..1, sigma: 1), loss: mse, "
+        "optimizer: adam[lr: 0.1], batch: all, epochs: 1)\n"
         "then = session(learn: all, loss: cross_entropy, optimizer: adam[lr: 0.1], batch: 50, epochs: 1)\n"
         "experiment e {\n"
         "  run = train(n, on: digits, with: { alone: first, whole: then }, seed: 1)\n"
@@ -417,9 +422,11 @@ static void test_bad_data(void **state)
         const char *text = arena_printf(c->arena, "data = dataset(\"mine\", %s)\n"
                                         "net n(x: f32[2]) -> f32[1] = dense[1](x)\n"
                                         "experiment e {\n  for seed in 1..1 {\n"
-                                        "    run = train(n, on: data, with: session(learn: all, loss: mse, optimizer: adam[lr: 0.1],\n"
+                                        "    run = train(n, on: data, with: session(learn: all, loss: mse, "
+                                        "optimizer: adam[lr: 0.1],\n"
                                         "                batch: all, epochs: 2), seed: seed)\n"
-                                        "    record(l: run.train_loss)\n  }\n  table(\"t\", l: mean(l))\n}\n", cases[i].arguments);
+                                        "    record(l: run.train_loss)\n  }\n  table(\"t\", l: mean(l))\n}\n",
+                                        cases[i].arguments);
         const char *file = child_text(c, "data.nin", text), *out = child_path(c, "data-out");
         Outcome o = child_run(c, "run", file, "--data", c->folder, "--out", out, NULL);
         if (o.status != MACHINE_FAULT && o.status != PROGRAM_FAULT)
@@ -605,14 +612,15 @@ static void test_turns_keep_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_turns_keep_nothing),                     /* the first children: later ones may be larger */
-        cmocka_unit_test(test_looking_keeps_nothing),
+        /* the first children: later ones may be larger */
+        cmocka_unit_test(test_turns_keep_nothing), cmocka_unit_test(test_looking_keeps_nothing),
         cmocka_unit_test(test_warned_once),
-        cmocka_unit_test(test_use), cmocka_unit_test(test_mistyped), cmocka_unit_test(test_manual), cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_use), cmocka_unit_test(test_mistyped), cmocka_unit_test(test_manual),
+        cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_text),
         cmocka_unit_test(test_empty_panel), cmocka_unit_test(test_strategies_noted), cmocka_unit_test(test_tables_kept),
         cmocka_unit_test(test_corrupt), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
-        cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output), cmocka_unit_test(test_alone),
-        cmocka_unit_test(test_interrupt),
+        cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output),
+        cmocka_unit_test(test_alone), cmocka_unit_test(test_interrupt),
     };
     return cmocka_run_group_tests(tests, child_open, child_close);
 }

@@ -157,7 +157,9 @@ static void spread_add(Spread *s, double x) { s->sum += x; s->squares += x * x; 
 static double spread_mean(const Spread *s) { return s->sum / DRAWS; }
 static double spread_sd(const Spread *s) { return sqrt(fmax(0, s->squares - s->sum * s->sum / DRAWS) / (DRAWS - 1)); }
 
-typedef struct Band { const double *scalar; const uint16_t *pixel, *pixel_sd; int outside; double psnr_sd, reference_sd; } Band;
+typedef struct Band {
+    const double *scalar; const uint16_t *pixel, *pixel_sd; int outside; double psnr_sd, reference_sd;
+} Band;
 
 static void one_cell(const char *name, Corruptor *c, int severity, int image, const uint8_t *in, Band *band) {
     Spread diff = {0}, psnr = {0}, *pixel = calloc(NUMBERS, sizeof *pixel);

@@ -40,7 +40,8 @@ static void embed(Child *c, const char *name, const char *flags, const char *lib
     const char *root = child_path(c, "root");
     const char *pc = arena_printf(
         c->arena, "PKG_CONFIG_PATH='%s/opt/nin/lib/pkgconfig' PKG_CONFIG_SYSROOT_DIR='%s' pkg-config", root, root);
-    expect_done(c, arena_printf(c->arena, "gcc -std=c99 -Wall -Wextra -Wpedantic -Werror %s/../examples/embed/embed.c $(%s --cflags nin) %s -o '%s/%s'",
+    expect_done(c, arena_printf(c->arena, "gcc -std=c99 -Wall -Wextra -Wpedantic -Werror %s/../examples/embed/embed.c "
+                                          "$(%s --cflags nin) %s -o '%s/%s'",
                                 NIN_TESTS, pc, arena_printf(c->arena, flags, pc), c->folder, name));
     Outcome o = shell(
         c, arena_printf(c->arena, "cd '%s' && LD_LIBRARY_PATH='%s' ./%s w.safetensors", c->folder, library, name));
@@ -54,7 +55,8 @@ static void installed(void **state)
 {
     Child *c = *state;
     /* from nothing, all that install copies is made */
-    Outcome whole = shell(c, arena_printf(c->arena, "make -n -C '%s/..' install BUILD='%s/none'", NIN_TESTS, c->folder));
+    Outcome whole = shell(c, arena_printf(c->arena, "make -n -C '%s/..' install BUILD='%s/none'", NIN_TESTS,
+                                          c->folder));
     expect_text(whole.out, "-Wl,-soname,libnin.so");
     expect_done(c, make(c, "install"));
     const char *root = child_path(c, "root"), *lib = arena_printf(c->arena, "%s/opt/nin/lib", root);

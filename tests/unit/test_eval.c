@@ -662,9 +662,9 @@ int main(void) {
         cmocka_unit_test(test_cast), cmocka_unit_test(test_ints), cmocka_unit_test(test_powi),
         cmocka_unit_test(test_views), cmocka_unit_test(test_random), cmocka_unit_test(test_sum),
         cmocka_unit_test(test_reductions), cmocka_unit_test(test_matmul), cmocka_unit_test(test_batch_sum),
-        cmocka_unit_test(test_batch_outer), cmocka_unit_test(test_map), cmocka_unit_test(test_nested_map), cmocka_unit_test(test_left_out),
-        cmocka_unit_test(test_cuts), cmocka_unit_test(test_conv), cmocka_unit_test(test_conv_outside),
-        cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_batch_outer), cmocka_unit_test(test_map), cmocka_unit_test(test_nested_map),
+        cmocka_unit_test(test_left_out), cmocka_unit_test(test_cuts), cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_conv_outside), cmocka_unit_test(test_huge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

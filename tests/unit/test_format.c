@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-typedef struct World { Arena *arena; Sources *sources; Diags diags; Intern *names; uint32_t ids; ParseContext context; } World;
+typedef struct World {
+    Arena *arena; Sources *sources; Diags diags; Intern *names; uint32_t ids; ParseContext context;
+} World;
 
 static void world_open(World *w)
 {
@@ -281,7 +283,9 @@ static void primary(Gen *g)
     case 6: record(g); break;
     case 7: word(g, "("); g->brackets++; loose(g); expr(g); loose(g); g->brackets--; word(g, ")"); break;
     case 8: name(g); word(g, "."); name(g); break;
-    case 9: word(g, "["); g->brackets++; expr(g); loose(g); word(g, "for i in"); loose(g); name(g); g->brackets--; word(g, "]"); break;
+    case 9:
+        word(g, "["); g->brackets++; expr(g); loose(g); word(g, "for i in"); loose(g); name(g);
+        g->brackets--; word(g, "]"); break;
     case 10: name(g); word(g, "[..,"); word(g, " -1 .. 2]"); break;
     default: name(g); word(g, "(3 .x)"); break;
     }
@@ -323,7 +327,8 @@ static void expr(Gen *g)
 
 static void statement_end(Gen *g)
 {
-    static const char *const ends[] = {"\n", "\n\n", "\n\n\n\n", " ;", ";\n", "  # behind\n", "\n# above\n", "\n## about the next\n",
+    static const char *const ends[] = {"\n", "\n\n", "\n\n\n\n", " ;", ";\n", "  # behind\n", "\n# above\n",
+                                       "\n## about the next\n",
                                        "\n  # far\n\n# nearer\n", "\t\n", "; # behind\n"};
     one_of(g, ends, COUNT(ends));
 }

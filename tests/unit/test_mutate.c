@@ -26,8 +26,8 @@ static const ReadLimits limits = {1 << 20, 16 << 20};
 typedef struct Bytes { uint8_t at[ROOM]; size_t n; } Bytes;
 
 static void put_number(Bytes *b, RngStream *rng, size_t at) {
-    static const uint64_t numbers[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000,
-                                       0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff};
+    static const uint64_t numbers[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
+                                       0x100000000, 0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff};
     uint64_t number = numbers[rng_below(rng, COUNT(numbers))];
     size_t size = (size_t)1 << rng_below(rng, 4);
     bool big = rng_below(rng, 2);

@@ -8,7 +8,9 @@
 #include "report/page.h"
 
 /* ---- a reader of pages: every element closed, every attribute quoted, no way out of the page ---- */
-typedef struct Reader { const char *at; char open[256][32]; int depth, elements; Arena *arena; VEC(const char *) ids, uses; } Reader;
+typedef struct Reader {
+    const char *at; char open[256][32]; int depth, elements; Arena *arena; VEC(const char *) ids, uses;
+} Reader;
 
 static const char *word(Reader *r)
 {
@@ -136,11 +138,13 @@ static const char study[] =
     "net small(x: f32[2]) -> f32[1] = dense[1](tanh(dense[2](x)))\n"
     "experiment later {\n"
     "  for lr in [0.01, 0.1], seed in 1..3 {\n"
-    "    run = train(small, on: data, with: session(learn: all, loss: mse, optimizer: adam[lr: lr], batch: all, epochs: 3), seed: seed)\n"
+    "    run = train(small, on: data, with: session(learn: all, loss: mse, optimizer: adam[lr: lr], batch: all, "
+    "epochs: 3), seed: seed)\n"
     "    record(loss: run.train_loss, model: run.model)\n"
     "  }\n"
     "  table(\"losses\", by: lr, loss: mean(loss), n: count())\n"
-    "  figure(\"surface\", heat(z: mean(model), over: [-1..1, -1..1]), contour(z: mean(model), over: [-1..1, -1..1], levels: [0]), columns: lr)\n"
+    "  figure(\"surface\", heat(z: mean(model), over: [-1..1, -1..1]), contour(z: mean(model), over: [-1..1, -1..1], "
+    "levels: [0]), columns: lr)\n"
     "}\n"
     "experiment earlier(k: int = 2) {\n"
     "  for seed in 1..4 { record(twice: k * seed) }\n"
@@ -222,7 +226,8 @@ static const char marks[] =
     "  figure(\"errors\", bars(x: lr, y: loss, color: kind))\n"
     "  figure(\"sem\", band(x: lr, y: loss, spread: sem), where: kind == \"a\")\n"
     "  figure(\"half\", band(x: lr, y: loss, spread: two), where: kind == \"a\")\n"
-    "  figure(\"side\", heat(z: wave, over: [-1..1, -2..2]), lines(x: lr, y: mean(loss), color: kind), columns: marks)\n"
+    "  figure(\"side\", heat(z: wave, over: [-1..1, -2..2]), lines(x: lr, y: mean(loss), color: kind), "
+    "columns: marks)\n"
     "  figure(\"both\", lines(x: lr, y: mean(loss)), lines(x: lr, y: max(loss), style: dashed), where: kind == \"a\")\n"
     "  figure(\"lined\", heat(z: wave, over: [-1..1, -2..2], levels: 0))\n"
     "  figure(\"zero\", contour(z: wave, over: [-1..1, -2..2], levels: [0]))\n"
@@ -282,15 +287,20 @@ static void test_hostile(void **state)
 {
     Child *c = *state;
     const char *folder = child_path(c, "bad/p\"><script>/<img src=x onerror=alert(1)>");
-    put(c, folder, "run.json", "{\"program_sha256\":\"<b>\",\"notes\":[\"</p><script>alert(1)</script>\"],\"nin\":7,\"data\":{\"<x>\":\"'\\\"&\"},"
-                               "\"settings\":{\"a b\":\"$(rm -rf ~)'\"},\"seeds\":{\"seed\":[3,1,2,7]},\"machine\":[]}");
+    put(c, folder, "run.json", "{\"program_sha256\":\"<b>\",\"notes\":[\"</p><script>alert(1)</script>\"],\"nin\":7,"
+                               "\"data\":{\"<x>\":\"'\\\"&\"},"
+                               "\"settings\":{\"a b\":\"$(rm -rf "
+                               "~)'\"},\"seeds\":{\"seed\":[3,1,2,7]},\"machine\":[]}");
     put(c, folder, "t<u>.tsv", "<i>\ta&b\n</table>\t\n\"\tnan\nx\t\xff\xfe\x01\n");
     put(c, folder, "records.jsonl",
         "{\"net\":\"<s>\",\"seed\":1,\"z\":[1,2]}\n{\"net\":\"<s>\",\"seed\":2,\"z\":1}\nbroken\n"
         "{\"net\":\"b\",\"seed\":2,\"z\":\"\xe2\x80\xae\"}\n");
-    put(c, folder, "f.svg", "<svg width=\"10\" height=\"10\" onload=\"alert(1)\"><script>alert(1)</script><a href=\"https://x/\"><text>in</text></a>"
-                            "<rect fill=\"url(https://x/)\" width=\"3\" onclick=\"x\" style=\"background:url(https://x/)\"/>"
-                            "<image href=\"https://x/y.png\" width=\"1\"/><text x='1' y=\"2\">a &lt; b &amp c &#x202e;</text></svg>");
+    put(c, folder, "f.svg", "<svg width=\"10\" height=\"10\" onload=\"alert(1)\"><script>alert(1)</script><a "
+                            "href=\"https://x/\"><text>in</text></a>"
+                            "<rect fill=\"url(https://x/)\" width=\"3\" onclick=\"x\" "
+                            "style=\"background:url(https://x/)\"/>"
+                            "<image href=\"https://x/y.png\" width=\"1\"/><text x='1' y=\"2\">a &lt; "
+                            "b &amp c &#x202e;</text></svg>");
     put(c, folder, "g.svg", "<svg width=\"10\" height=\"10\"><g></svg>");
     put(c, folder, "program.nin", "not it");
     Outcome o = child_run(c, "report", child_path(c, "bad"), NULL);
@@ -325,9 +335,12 @@ static void test_drawings(void **state)
         assert_true(whole || out.len == 0);
         buf_put(&out, "", 1);
         if (whole)
-            assert_string_equal(out.at, "<svg viewBox=\"0 0 20 10\" width=\"20\" height=\"10\" style=\"--w:20px\" role=\"img\" aria-label=\"a "
-                                        "&quot;b&quot;\"><defs><circle id=\"k-p\" r=\"1\"/></defs><g color=\"var(--ink)\" fill=\"var(--paper)\">"
-                                        "<use href=\"#k-p\"/><text filter=\"url(#k-p)\"><tspan>x &gt; 1</tspan></text></g></svg>");
+            assert_string_equal(out.at, "<svg viewBox=\"0 0 20 10\" width=\"20\" height=\"10\" style=\"--w:20px\" "
+                                        "role=\"img\" aria-label=\"a "
+                                        "&quot;b&quot;\"><defs><circle id=\"k-p\" r=\"1\"/></defs><g "
+                                        "color=\"var(--ink)\" fill=\"var(--paper)\">"
+                                        "<use href=\"#k-p\"/><text filter=\"url(#k-p)\"><tspan>x &gt; "
+                                        "1</tspan></text></g></svg>");
         buf_free(&out);
     }
     /* Changed at random, what comes of it is well formed all the same. */

@@ -24,7 +24,10 @@ static char *read_program(Arena *arena, const char *path, size_t *length, const 
     return NULL;
 }
 
-typedef struct Desk { Arena *arena; char folder[64]; Session *session; Lab *lab; Repl *repl; Buf out; int calls, stop; /* an interrupt at the stop-th look; 0: never */ } Desk;
+typedef struct Desk {
+    Arena *arena; char folder[64]; Session *session; Lab *lab; Repl *repl; Buf out;
+    int calls, stop;                                    /* an interrupt at the stop-th look; 0: never */
+} Desk;
 
 static void put(void *data, const char *text, size_t length) { buf_put(&((Desk *)data)->out, text, length); }
 static bool stopped(void *data)
@@ -41,8 +44,8 @@ static Desk *desk_open(void)
     strcpy(d->folder, P_tmpdir "/nin-test-XXXXXX");
     assert_non_null(mkdtemp(d->folder));
     d->session->out_folder = d->folder;
-    LabOptions options = {.code = {.opt_level = 0, .plugin = NIN_PLUGIN}, .threads = 1, .keep_interrupted = true, .interrupted = stopped,
-                          .interrupted_data = d, .program = "prompt", .program_hash = ""};
+    LabOptions options = {.code = {.opt_level = 0, .plugin = NIN_PLUGIN}, .threads = 1, .keep_interrupted = true,
+                          .interrupted = stopped, .interrupted_data = d, .program = "prompt", .program_hash = ""};
     d->lab = lab_new(d->session, &options);
     ReplOptions repl = {.put = put, .data = d, .width = 80, .height = 24};
     d->repl = repl_new(d->session, d->lab, &repl);
@@ -284,14 +287,22 @@ static void interrupted_is_kept(void **state)
 /* ---- anything may be typed ---- */
 
 static const char *const seeds[] = {
-    "cell gcu(x) = x * cos(x)", "gcu(1.0)", ":grad --latex gcu", ":plot gcu, over: -2..2", ":plot [relu, tanh], over: 0..1",
-    "net n(x: f32[2]) -> f32[1] = apply(gcu, dense[1](x))", "run = train(n, on: xor, with: fit(0.1), seed: 1)", "run.curve.train_loss",
-    ":plot run", ":type n", ":params n", ":ir n", ":c n", ":time gcu(2.0)", "?train", "?E0401", "?gcu", ":help plot", ":set width 40", ":set",
-    "[mean([s for s in 1..k]) for k in 1..4]", "{ a: 1, b: [1, 2, 3], c: \"text\" }", "x = x + 1; y = [x, x]", "[a, b] = [1, 2]",
-    "for i in 1..3 { print(i) }", "test \"t\" { check(1 == 1) }", "use kim: inner", "if true { 1 } else { 2 }", "xor.x[1..2]",
-    "experiment e { for s in 1..2 { record(v: s) }\n table(\"t\", by: [s], v: mean(v)) }", "logspace(1e-3, 1, 4)", "ans", "1..", "f(", "\"",
-    ":explain E0301", ":history", ":reload", ":load nothing.nin", "predict(run.model, xor.x)", "run.model", "dense[3]", "## doc\nfn q(x) = x",
-    "cell deep(a, b, c) = a * b + c", ":plot deep", ":run", "state s = 1", "param p = 2", "fn r(x) = r(x)", "zeros([3, 4])", "-0.0", "1e999",
+    "cell gcu(x) = x * cos(x)", "gcu(1.0)", ":grad --latex gcu", ":plot gcu, over: -2..2",
+    ":plot [relu, tanh], over: 0..1",
+    "net n(x: f32[2]) -> f32[1] = apply(gcu, dense[1](x))", "run = train(n, on: xor, with: fit(0.1), seed: 1)",
+    "run.curve.train_loss",
+    ":plot run", ":type n", ":params n", ":ir n", ":c n", ":time gcu(2.0)", "?train", "?E0401", "?gcu", ":help plot",
+    ":set width 40", ":set",
+    "[mean([s for s in 1..k]) for k in 1..4]", "{ a: 1, b: [1, 2, 3], c: \"text\" }", "x = x + 1; y = [x, x]",
+    "[a, b] = [1, 2]",
+    "for i in 1..3 { print(i) }", "test \"t\" { check(1 == 1) }", "use kim: inner", "if true { 1 } else { 2 }",
+    "xor.x[1..2]",
+    "experiment e { for s in 1..2 { record(v: s) }\n table(\"t\", by: [s], v: mean(v)) }", "logspace(1e-3, 1, 4)",
+    "ans", "1..", "f(", "\"",
+    ":explain E0301", ":history", ":reload", ":load nothing.nin", "predict(run.model, xor.x)", "run.model", "dense[3]",
+    "## doc\nfn q(x) = x",
+    "cell deep(a, b, c) = a * b + c", ":plot deep", ":run", "state s = 1", "param p = 2", "fn r(x) = r(x)",
+    "zeros([3, 4])", "-0.0", "1e999",
 };
 
 static void mutate(RngStream *rng, char *text, size_t room)

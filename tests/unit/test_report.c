@@ -268,8 +268,9 @@ static void test_band_leaves(void **state) {
     const FigureSeries series = {"one", 0, STYLE_SOLID, x, y, lo, hi, 3};
     const FigureMark marks[] = {{.kind = MARK_BAND, .series = &series, .count = 1}};
     const FigurePanel panel = {0, 0, marks, 1};
-    FigureSpec spec = {.name = "leaves", .x = {.ranged = true, .lo = 0, .hi = 3}, .y = {.ranged = true, .lo = 0.25, .hi = 8}, .rows = 1,
-                       .columns = 1, .panels = &panel, .panel_count = 1};
+    FigureSpec spec = {.name = "leaves", .x = {.ranged = true, .lo = 0, .hi = 3},
+                       .y = {.ranged = true, .lo = 0.25, .hi = 8}, .rows = 1, .columns = 1, .panels = &panel,
+                       .panel_count = 1};
     Desk *desk = *state;
     FigureResult result;
     char *error = NULL;
@@ -280,7 +281,8 @@ static void test_band_leaves(void **state) {
     const FigureSeries wide = {"one", 0, STYLE_SOLID, x, y, below, above, 3};
     const FigureMark wide_marks[] = {{.kind = MARK_BAND, .series = &wide, .count = 1}};
     const FigurePanel wide_panel = {0, 0, wide_marks, 1};
-    spec = (FigureSpec){.name = "wide", .y = {.log = true, .ranged = true, .lo = 0.25, .hi = 16}, .rows = 1, .columns = 1, .panels = &wide_panel, .panel_count = 1};
+    spec = (FigureSpec){.name = "wide", .y = {.log = true, .ranged = true, .lo = 0.25, .hi = 16}, .rows = 1,
+                        .columns = 1, .panels = &wide_panel, .panel_count = 1};
     assert_true(figure_write(desk->arena, desk->folder, &spec, &(FigureTools){.gnuplot = ""}, &result, &error));
     const char *points = text_of(desk, path_of(desk, "wide.plot/panel-1.tsv"));
     assert_non_null(strstr(points, "0\t1\t2\n1.5\t"));

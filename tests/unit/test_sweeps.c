@@ -26,7 +26,8 @@ static const char study[] =
     "  for lr in [0.01, 0.5], momentum in [0, 0.9], seed in 1..n {\n"
     "    first = train(neuron, on: xor, with: fit(lr, momentum: momentum), seed: seed)\n"
     "    again = train(first.model, on: xor, with: fit(0.1), seed: seed)\n"
-    "    record(a: first.curve.train_loss, b: again.curve.train_loss, right: mean(measure(again.model, close, on: xor)))\n"
+    "    record(a: first.curve.train_loss, b: again.curve.train_loss, right: mean(measure(again.model, close, "
+    "on: xor)))\n"
     "  }\n"
     "  table(\"t\", n: count())\n"
     "}\n"
@@ -98,7 +99,8 @@ static void test_interrupt(void **state)
     Child *c = *state;
     const char *file = child_text(c, "study.nin", study), *out = child_path(c, "stopped");
     const char *argv[] = {"/bin/sh", "-c", arena_printf(c->arena,
-        "timeout -s INT 0.4 '%s' run '%s' --quiet --experiment settings --set n=30000 --out '%s'; test $? -ne 0", c->nin, file, out), NULL};
+        "timeout -s INT 0.4 '%s' run '%s' --quiet --experiment settings --set n=30000 --out '%s'; test $? -ne 0",
+        c->nin, file, out), NULL};
     Outcome o = process_run(c->arena, argv, CHILD_TIME);
     expect_status(&o, 0);
     o = child_run(c, "run", file, "--quiet", "--experiment", "settings", "--out", out, NULL);

@@ -223,7 +223,8 @@ static void put_npy(Child *c, const char *name, const char *shape, const char *d
 static void put_png(Child *c, const char *name, int side, int value)
 {
     Buf file = {0};
-    unsigned char head[13] = {0, 0, (unsigned char)(side >> 8), (unsigned char)side, 0, 0, (unsigned char)(side >> 8), (unsigned char)side, 8, 0, 0, 0, 0};
+    unsigned char head[13] = {0, 0, (unsigned char)(side >> 8), (unsigned char)side, 0, 0, (unsigned char)(side >> 8),
+                              (unsigned char)side, 8, 0, 0, 0, 0};
     uLong n = (uLong)side * (uLong)(side + 1);
     uLongf size = compressBound(n);
     unsigned char *lines = malloc(n), *packed = malloc(size);

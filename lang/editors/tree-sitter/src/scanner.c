@@ -6,7 +6,12 @@ enum Token { SEP, ERROR_SENTINEL };
 
 void *tree_sitter_nin_external_scanner_create(void) { return NULL; }
 void tree_sitter_nin_external_scanner_destroy(void *payload) { (void)payload; }
-unsigned tree_sitter_nin_external_scanner_serialize(void *payload, char *buffer) { (void)payload; (void)buffer; return 0; }
+unsigned tree_sitter_nin_external_scanner_serialize(void *payload, char *buffer)
+{
+    (void)payload;
+    (void)buffer;
+    return 0;
+}
 void tree_sitter_nin_external_scanner_deserialize(void *payload, const char *buffer, unsigned length)
 {
     (void)payload;
