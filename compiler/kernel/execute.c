@@ -17,7 +17,7 @@
 enum {
     ALIGN = 64, HUGE_PAGE = 1 << 21,
     SPARES = 4,                                /* calls side by side whose memory is kept */
-    SERIAL_BELOW = 1024                        /* ranges with fewer items stay on the calling thread */
+    SERIAL_BELOW = 192                         /* ranges with fewer items stay on the calling thread */
 };
 
 typedef struct Executable {

@@ -7,7 +7,10 @@
  * ones; each part is one chain over all points, so threads may take any of them. */
 #include "kernel/map.h"
 
-enum { MAX_SUM_TILE = 32, SPREAD_BLOCK = 48 };
+enum {
+    MAX_SUM_TILE = 32, SPREAD_BLOCK = 48,
+    SMALL_PARTS = 3                        /* tiles of a large sum that a group of small ones takes as long as */
+};
 
 static bool turns(const MapGen *m, Val v, int64_t n) {
     const Info *info = &m->b.info[v];
@@ -300,8 +303,9 @@ void map_add_sums(MapGen *m) {
 
 /* ---- parts of the sums of a spread MAP ---- */
 
-/* The parts base ... base + tiles - 1: row tiles of a stripe of columns of a large sum.  Or one: a group of small
- * sums. */
+/* The parts base ... base + tiles - 1: row tiles of a stripe of columns of a large sum.  Or a group of n small sums,
+ * whose first part is all of it and the others nothing: tiles read the same two values one after the other, while small
+ * sums read one or two each, which come from far. */
 typedef struct Parts { const SumOut *s; int64_t base, tiles, column; int mr, nv; SumTile tile[MAX_SUM_TILE]; int n; } Parts;
 typedef VEC(Parts) PartList;
 
@@ -321,10 +325,10 @@ static int64_t find_parts(MapGen *m, PartList *list) {
     bool *done = arena_array(m->plan->arena, bool, m->sum.len);
     int64_t count = 0;
     for (;;) {
-        Parts p = {.base = count, .tiles = 1};
+        Parts p = {.base = count, .tiles = SMALL_PARTS};
         p.n = small_group(m, done, p.tile);
         if (!p.n) break;
-        count++;
+        count += p.tiles;
         vec_push(m->plan->arena, list, p);
     }
     for (int k = 0; k < m->sum.len; k++)
@@ -369,7 +373,7 @@ static void take_part(MapGen *m, const Parts *p) {
 
 static void finish_part(MapGen *m, const Parts *p) {
     Gen *g = &m->c.g;
-    Held h = held(m, p, 0, p->tiles);
+    Held h = held(m, p, 0, p->n ? 1 : p->tiles);
     KVal i = k_for(g->m, g->f, h.lo, h.hi, 1);
     for (int k = 0; k < p->n; k++) {
         const SumOut *s = p->tile[k].s;
