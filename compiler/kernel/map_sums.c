@@ -179,6 +179,13 @@ static void tile_open(MapGen *m, SumTile *t) {
     t->from = ix_value(g, t->column);
 }
 
+/* What stands where this does in the next block, which other threads may have computed. */
+static void look_ahead(MapGen *m, KVal values, Ix at, int64_t stride, DType dtype) {
+    Gen *g = &m->c.g;
+    KVal next = ix_value(g, (Ix){at.var, at.add + SPREAD_BLOCK * stride});
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, gen_scalar(dtype), values, next));
+}
+
 static void tile_take(MapGen *m, const SumTile *t, KVal point, const KVal *acc, KVal *next) {
     Gen *g = &m->c.g;
     const SumOut *s = t->s;
@@ -187,7 +194,10 @@ static void tile_take(MapGen *m, const SumTile *t, KVal point, const KVal *acc, 
     const Home *home = moves ? &m->b.info[s->row].home : NULL;
     KVal x[MAX_SUM_TILE], line = 0, row = 0;
     if (moves) row = ix_value(g, ix_plus(g, (Ix){t->first, 0}, ix_times(g, (Ix){point, 0}, m->rows ? home->vec : 1)));
+    if (m->spread && moves) look_ahead(m, t->rows, (Ix){row, 0}, home->vec, s->dtype);
     if (s->wide) line = ix_value(g, ix_plus(g, ix_times(g, (Ix){point, 0}, s->stride), (Ix){t->from, 0}));
+    for (int j = 0; j < t->nv && m->spread && s->wide; j++)
+        look_ahead(m, t->turned, (Ix){line, 16 * j}, s->stride, s->dtype);
     for (int j = 0; j < t->nv; j++)
         x[j] = s->wide ? k_load(g->m, g->f, type, t->turned, ix_value(g, (Ix){line, 16 * j}))
                        : point_scalar(m, s->column, ix_plus(g, t->column, (Ix){0, j}), (Ix){point, 0});

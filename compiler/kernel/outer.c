@@ -35,6 +35,7 @@ typedef struct Outer {
     KVal panel, totals;
     int64_t rows, n;
     int mr, nv;                            /* of a whole tile */
+    KVal half;                             /* of the next panel's x, what this tile fetches: 0 or 16 elements on */
     KVal chunk;                            /* the shards at hand: CHUNK of them from CHUNK chunk on */
 } Outer;
 
@@ -81,7 +82,17 @@ static KType vector_of(const Outer *t) {
     return (KType){gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype), 16};
 }
 
-static void outer_step(const Outer *t, KVal shard, KVal e, Ix o, KVal from, int mr, int nv, const KVal *acc,
+/* Of x in the next panel, at the block at hand, one of 32 elements: two tiles fetch them all. */
+static void look_ahead(const Outer *t, Ix vector, int nv, Ix lane) {
+    Gen *g = &t->c->g;
+    const Home *home = &t->c->r->info[t->x].home;
+    Ix element = ix_times(g, ix_plus(g, vector, (Ix){0, nv}), 16);
+    element = ix_plus(g, ix_plus(g, element, (Ix){t->half, 0}), lane);
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, vector_of(t).scalar, ctx_entry(t->c, home->entry),
+                                    ix_value(g, home_index(t->c, home, element))));
+}
+
+static void outer_step(const Outer *t, KVal shard, KVal e, Ix o, Ix vector, KVal from, int mr, int nv, const KVal *acc,
                        KVal *next) {
     Gen *g = &t->c->g;
     KType type = vector_of(t), one = {type.scalar, 1};
@@ -93,6 +104,7 @@ static void outer_step(const Outer *t, KVal shard, KVal e, Ix o, KVal from, int 
     t->c->local = (Ix){block, 0};
     t->c->global = ix_plus(g, ix_times(g, (Ix){shard, 0}, SHARD / 16), t->c->local);
     Ix lane = {gen_2(g, K_AND, e, gen_i64(g, 15)), 0};
+    look_ahead(t, vector, nv, lane);
     KVal first = ix_value(g, ix_plus(g, home_index(t->c, home, o), lane)), dy = ctx_entry(t->c, home->entry);
     for (int r = 0; r < mr; r++) {
         KVal a = k_load(g->m, g->f, one, dy, ix_value(g, (Ix){first, r * home->elem}));
@@ -106,7 +118,7 @@ static void add_total(const Outer *t, int i, KVal x) {
     k_store(g->m, g->f, t->totals, at, gen_2(g, K_ADD, old, x));
 }
 
-static void add_shards(const Outer *t, Ix o, int mr, int nv) {
+static void add_shards(const Outer *t, Ix o, Ix vector, int mr, int nv) {
     Gen *g = &t->c->g;
     int n = mr * nv;
     DType dtype = (DType)graph_node(t->c->r->graph, t->v)->dtype;
@@ -116,7 +128,7 @@ static void add_shards(const Outer *t, Ix o, int mr, int nv) {
     KVal from = gen_2(g, K_MUL, number, gen_i64(g, nv * SHARD * 16));
     KVal e = k_for(g->m, g->f, gen_i64(g, 0), shard.count, 1);
     for (int i = 0; i < n; i++) acc[i] = k_carry(g->m, g->f, zero);
-    outer_step(t, shard.number, e, o, from, mr, nv, acc, next);
+    outer_step(t, shard.number, e, o, vector, from, mr, nv, acc, next);
     for (int i = 0; i < n; i++) k_next(g->m, g->f, next[i]);
     k_end(g->m, g->f);
     for (int i = 0; i < n; i++) acc[i] = k_result(g->m, g->f, i, vector_of(t));
@@ -149,7 +161,7 @@ static void outer_tile(const Outer *t, Ix o, Ix vector, int mr, int nv, int64_t 
     k_for(g->m, g->f, gen_i64(g, 0), least(g, t->chunk, gen_i64(g, 1)), 1);        /* not in the first chunk */
     move_totals(t, at, mr, nv, columns, false);
     k_end(g->m, g->f);
-    add_shards(t, o, mr, nv);
+    add_shards(t, o, vector, mr, nv);
     move_totals(t, at, mr, nv, columns, true);
 }
 
@@ -157,7 +169,7 @@ static int64_t row_tiles(const Outer *t) { return (t->rows + t->mr - 1) / t->mr;
 static int64_t column_tiles(const Outer *t) { return (vectors_of(t->n) + t->nv - 1) / t->nv; }
 
 /* The tiles lo .. hi (counted along the rows of a panel first) that lie in panel p. */
-static void outer_rows(const Outer *t, KVal lo, KVal hi, Ix p, int nv, int64_t columns) {
+static void outer_rows(Outer *t, KVal lo, KVal hi, Ix p, int nv, int64_t columns) {
     Gen *g = &t->c->g;
     int64_t tiles = row_tiles(t), whole = t->rows / t->mr;
     KVal before = ix_value(g, ix_times(g, p, tiles));
@@ -166,11 +178,13 @@ static void outer_rows(const Outer *t, KVal lo, KVal hi, Ix p, int nv, int64_t c
     turn_panel(t, ix_times(g, p, t->nv), nv);
     if (whole) {
         KVal i = k_for(g->m, g->f, from, least(g, to, gen_i64(g, whole)), 1);
+        t->half = gen_2(g, K_MUL, gen_2(g, K_AND, i, gen_i64(g, 1)), gen_i64(g, 16));
         outer_tile(t, ix_times(g, (Ix){i, 0}, t->mr), ix_times(g, p, t->nv), t->mr, nv, columns);
         k_end(g->m, g->f);
     }
     if (whole == tiles) return;
     k_for(g->m, g->f, most(g, from, gen_i64(g, whole)), to, 1);
+    t->half = gen_i64(g, 0);
     outer_tile(t, (Ix){0, whole * t->mr}, ix_times(g, p, t->nv), (int)(t->rows - whole * t->mr), nv, columns);
     k_end(g->m, g->f);
 }

@@ -8,7 +8,10 @@
  * Register rule: mr nv + nv + 1 registers, a vector of 16 taking 16 * bytes / vector_bytes of them. */
 #include "kernel/region.h"
 
-enum { MAX_TILE = 32, SHORT_CHAIN = 4 };
+enum {
+    MAX_TILE = 32, SHORT_CHAIN = 4,
+    LOOK_FROM = 256                        /* a chain so long fetches the next rows of weights ahead */
+};
 
 void exchange(Gen *g, KVal *v, int n, int by, int lanes) {
     KVal lane = k_lanes(g->m, g->f, KV(I32)), bit = k_ints(g->m, g->f, KV(I32), lanes);
@@ -110,6 +113,15 @@ static void finish_element(const Tile *t, Ix flat, KVal acc) {
     ctx_fresh(c, NULL);
 }
 
+/* Weights in rows that follow each other: of the rows of the next tile, line k. */
+static void look_ahead(const Tile *t, Ix k, int mr, KVal wbase) {
+    Gen *g = &t->c->g;
+    KScalar scalar = gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype);
+    if (t->c->lanes != 16 || t->c->r->body || t->packed || t->step != 1 || t->row != t->n || t->n < LOOK_FROM) return;
+    Ix line = ix_plus(g, (Ix){wbase, mr * t->row}, ix_times(g, k, scalar == KS_F64 ? 8 : 16));
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, scalar, t->w, ix_value(g, line)));
+}
+
 /* One step of the chains. */
 static void tile_step(const Tile *t, Ix k, int mr, KVal wbase, const KVal *xbase, const KVal *acc, KVal *next) {
     Gen *g = &t->c->g;
@@ -147,6 +159,7 @@ static void tile_rows(const Tile *t, Ix o, int mr) {
     } else {
         KVal k = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, t->n), 1);
         for (int i = 0; i < mr * nv; i++) acc[i] = k_carry(g->m, g->f, acc[i]);
+        look_ahead(t, (Ix){k, 0}, mr, wbase);
         tile_step(t, (Ix){k, 0}, mr, wbase, xbase, acc, next);
         for (int i = 0; i < mr * nv; i++) k_next(g->m, g->f, next[i]);
         k_end(g->m, g->f);
