@@ -183,7 +183,7 @@ static void tile_open(MapGen *m, SumTile *t) {
 static void look_ahead(MapGen *m, KVal values, Ix at, int64_t stride, DType dtype) {
     Gen *g = &m->c.g;
     KVal next = ix_value(g, (Ix){at.var, at.add + SPREAD_BLOCK * stride});
-    k_prefetch(g->m, g->f, k_offset(g->m, g->f, gen_scalar(dtype), values, next));
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, gen_scalar(dtype), values, next), false);
 }
 
 static void tile_take(MapGen *m, const SumTile *t, KVal point, const KVal *acc, KVal *next) {

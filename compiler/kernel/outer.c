@@ -89,7 +89,7 @@ static void look_ahead(const Outer *t, Ix vector, int nv, Ix lane) {
     Ix element = ix_times(g, ix_plus(g, vector, (Ix){0, nv}), 16);
     element = ix_plus(g, ix_plus(g, element, (Ix){t->half, 0}), lane);
     k_prefetch(g->m, g->f, k_offset(g->m, g->f, vector_of(t).scalar, ctx_entry(t->c, home->entry),
-                                    ix_value(g, home_index(t->c, home, element))));
+                                    ix_value(g, home_index(t->c, home, element))), false);
 }
 
 static void outer_step(const Outer *t, KVal shard, KVal e, Ix o, Ix vector, KVal from, int mr, int nv, const KVal *acc,

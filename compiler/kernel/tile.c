@@ -119,7 +119,7 @@ static void look_ahead(const Tile *t, Ix k, int mr, KVal wbase) {
     KScalar scalar = gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype);
     if (t->c->lanes != 16 || t->c->r->body || t->packed || t->step != 1 || t->row != t->n || t->n < LOOK_FROM) return;
     Ix line = ix_plus(g, (Ix){wbase, mr * t->row}, ix_times(g, k, scalar == KS_F64 ? 8 : 16));
-    k_prefetch(g->m, g->f, k_offset(g->m, g->f, scalar, t->w, ix_value(g, line)));
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, scalar, t->w, ix_value(g, line)), false);
 }
 
 /* One step of the chains. */
