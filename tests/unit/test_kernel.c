@@ -298,7 +298,8 @@ static void build_vectors(KModule *m)
     k_compress(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, 402)), mask, k_cast(m, f, KV(F64), v));
     k_store(m, f, out, k_int(m, f, KS_I64, 500), k_pair(m, f, w, k_int(m, f, KS_I64, 3)));
     k_prefetch(m, f, w, true);
-    k_prefetch(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, (int64_t)1 << 40)), false);   /* beyond all memory */
+    /* beyond all memory */
+    k_prefetch(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, (int64_t)1 << 40)), false);
 }
 
 static void test_vectors(void **state)
