@@ -106,6 +106,7 @@ static bool worth_evaluating(const Session *session) {
 
 bool session_check(Session *session, LoadedModule *module) {
     if (!worth_evaluating(session)) return false;
+    session->checked = module;
     for (int i = 0; i < module->module->items.len; i++) {
         Eval e;
         Arena *arena = arena_new();
@@ -113,5 +114,6 @@ bool session_check(Session *session, LoadedModule *module) {
         check_item(&e, module, module->module->items.at[i]);
         arena_free(arena);
     }
+    session->checked = NULL;
     return session->diags.errors == 0;
 }

@@ -36,6 +36,7 @@ typedef struct Session {
     DType precision;
     LabHooks lab;
     bool (*interrupted)(void *data);    /* Ctrl-C: loops and lists of what is evaluated end; NULL: never */
+    const struct LoadedModule *checked;               /* the program that session_check looks through; else NULL */
     struct PromptItem *item;            /* the input of a prompt that is being read (sema/prompt.h), or NULL */
 } Session;
 

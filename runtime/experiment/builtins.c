@@ -19,6 +19,18 @@ static const char *load_path(Eval *e, const char *file, const char **searched) {
     return NULL;
 }
 
+/* Is a missing file of weights one that an experiment of the program being checked will write?  Then it is missed only
+ * where it is used: results/PROGRAM/EXPERIMENT/... */
+static bool load_later(const Eval *e, const char *file) {
+    const LoadedModule *program = e->session->checked;
+    for (int i = 0; e->mode == EVAL_CHECK && program && i < program->experiments.len; i++) {
+        const char *folder = arena_printf(e->arena, "results/%s/%s/", lab_of(e)->options.program,
+                                          program->experiments.at[i]->experiment.name);
+        if (strncmp(file, folder, strlen(folder)) == 0) return true;
+    }
+    return false;
+}
+
 static bool builtin_load(Eval *e, const BuiltinCall *call, Value *out) {
     const char *file = call->args[0].text, *searched = "";
     if (file[0] == '/' || strstr(file, "..")) {
@@ -36,6 +48,7 @@ static bool builtin_load(Eval *e, const BuiltinCall *call, Value *out) {
     *out = value_object(&model->object);
     const char *path = load_path(e, file, &searched);
     if (!path || !file_exists(path)) {
+        if (load_later(e, file)) return true;
         Diag *diag = diag_add(e->diags, D_E0601, call->arg_spans[0], "there are no weights \"%s\" in %s", file,
                               searched);
         diag_hint(diag, "run the experiment that makes them first");
