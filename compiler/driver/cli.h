@@ -29,6 +29,7 @@ typedef struct Cli {
     const Command *command;
     VEC(const char *) arguments;                        /* positional */
     VEC(const char *) experiments, sets, data, where;
+    const char *folder;                                 /* of the program; "." at a prompt; NULL: there is none */
     const char *out, *cell, *stage, *net, *from, *tensorboard;
     const char *artifact, *emit, *output, *weights, *target, *target_cpu, *cc;        /* nin build, nin verify */
     int seed, examples, batch; bool seeded, quick;

@@ -423,6 +423,8 @@ int command_repl(Cli *cli)
     if (!cli->err_terminal)
         cli->quiet = true;
     cli->lab_options.keep_interrupted = cli->lab_options.tiers = true;
+    const char *file = cli->arguments.len ? cli->arguments.at[0] : "", *slash = strrchr(file, '/');
+    cli->folder = slash ? arena_copy(cli->arena, file, (size_t)(slash - file) + (slash == file)) : ".";
     cli_open(cli);
     cli->session->interrupted = cli_interrupted;
     cli_lab(cli, "prompt", "", 0);

@@ -36,10 +36,12 @@ void cli_error(const Cli *cli, const char *format, ...)
 
 /* ---- folders ---- */
 
-static void add_folder(Cli *cli, const char *folder)
+typedef VEC(const char *) Folders;
+
+static void add_folder(Cli *cli, Folders *folders, const char *folder)
 {
-    if (*folder)
-        vec_push(cli->arena, &cli->data, folder);
+    if (folder && *folder)
+        vec_push(cli->arena, folders, folder);
 }
 
 const char *cli_user_folder(Cli *cli)
@@ -50,20 +52,22 @@ const char *cli_user_folder(Cli *cli)
     return home && *home ? path_join(cli->arena, home, ".local/share/nin") : NULL;
 }
 
-/* --data, then NIN_DATA (several with ':' between), the user's data folder, the system's. */
+/* --data, then NIN_DATA (several with ':' between), the program's folder, the user's data folder, the system's. */
 const char *const *cli_data_folders(Cli *cli)
 {
     const char *given = getenv("NIN_DATA"), *user = cli_user_folder(cli);
     char *rest = given ? arena_copy(cli->arena, given, strlen(given)) : NULL;
+    Folders folders = {0};
+    for (int i = 0; i < cli->data.len; i++)
+        add_folder(cli, &folders, cli->data.at[i]);
     for (char *folder; (folder = strsep(&rest, ":"));)
-        add_folder(cli, folder);
-    if (user)
-        add_folder(cli, user);
-    add_folder(cli, "/usr/share/nin");
-    add_folder(cli, "/usr/share/datasets");             /* Debian's dataset-fashion-mnist */
-    vec_push(cli->arena, &cli->data, (const char *)NULL);
-    cli->data.len--;
-    return cli->data.at;
+        add_folder(cli, &folders, folder);
+    add_folder(cli, &folders, cli->folder);
+    add_folder(cli, &folders, user);
+    add_folder(cli, &folders, "/usr/share/nin");
+    add_folder(cli, &folders, "/usr/share/datasets");   /* Debian's dataset-fashion-mnist */
+    vec_push(cli->arena, &folders, (const char *)NULL);
+    return folders.at;
 }
 
 /* Decoded data sets: below the user's cache folder. */
@@ -278,6 +282,9 @@ LoadedModule *cli_load(Cli *cli, const char *path)
 {
     char *text = "", *error;
     size_t length = 0;
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    if (path)
+        cli->folder = slash ? arena_copy(cli->arena, path, (size_t)(slash - path) + (slash == path)) : ".";
     if (!cli->session)
         cli_open(cli);
     if (path && !file_read(cli->arena, path, PROGRAM_LIMIT, &text, &length, &error)) {

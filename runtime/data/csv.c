@@ -18,6 +18,8 @@ typedef struct Csv {
     const char *start, *at, *end;
     int64_t line, column;                              /* of the field at `at`, from 1 */
     locale_t locale;
+    bool labelled, texts;                              /* the last field may be a text; one of them is */
+    const char **label;                                /* of each row */
     char **error;
 } Csv;
 
@@ -109,7 +111,11 @@ static bool csv_field(Csv *csv, const char **text, size_t *length) {
     const char *from = csv->at;
     if (csv->at < csv->end && *csv->at == '"') {
         from = ++csv->at;
-        while (csv->at < csv->end && *csv->at != '"' && *csv->at != '\n') csv->at++;
+        for (; csv->at < csv->end && *csv->at != '\n'; csv->at++) {                /* "" in quotes is a quote */
+            bool quote = *csv->at == '"', twice = quote && csv->at + 1 < csv->end && csv->at[1] == '"';
+            if (quote && !twice) break;
+            csv->at += twice;
+        }
         if (csv->at == csv->end || *csv->at != '"')
             return csv_fail(csv, from - 1, "the quote is not closed on its line");
         *text = from, *length = (size_t)(csv->at++ - from);
@@ -153,7 +159,8 @@ static bool first_line(Csv *csv, int64_t *columns, const char ***names) {
     Csv walk = *csv;
     for (;; walk.at++, walk.column++) {
         if (!csv_field(&walk, &text, &length)) return false;
-        header |= !is_number(text, text + length) && !no_number(text, length) && length;
+        bool last = csv->labelled && fields.len && at_line_end(&walk);            /* a text there is no sign of a header */
+        header |= !last && !is_number(text, text + length) && !no_number(text, length) && length;
         vec_push(csv->arena, &fields, arena_copy(csv->arena, text, length));
         if (at_line_end(&walk)) break;
     }
@@ -165,13 +172,47 @@ static bool first_line(Csv *csv, int64_t *columns, const char ***names) {
     return true;
 }
 
-static bool csv_row(Csv *csv, int64_t columns, double *out) {
+/* The last field of a row: a number, or a text that stands for a class. */
+static bool csv_label(Csv *csv, const char *text, size_t length, int64_t row, double *out) {
+    if (length == 0) return csv_fail(csv, text, "the field is empty; a class is expected");
+    csv->label[row] = arena_copy(csv->arena, text, length);
+    csv->texts |= !is_number(text, text + length);
+    return csv->texts || csv_number(csv, text, length, out);
+}
+
+static int by_bytes(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
+/* The different labels in order, and the number of each row's in its place. */
+static void csv_labels(Csv *csv, int64_t columns, CsvData *out) {
+    int64_t rows = out->array.rows, n = 0;
+    double *numbers = out->array.bytes;
+    const char **sorted = arena_array(csv->arena, const char *, rows);
+    memcpy(sorted, csv->label, sizeof *sorted * (size_t)rows);
+    qsort(sorted, (size_t)rows, sizeof *sorted, by_bytes);
+    for (int64_t i = 0; i < rows; i++)
+        if (!n || strcmp(sorted[n - 1], sorted[i])) sorted[n++] = sorted[i];
+    for (int64_t i = 0; i < rows; i++) {
+        const char **found = bsearch(&csv->label[i], sorted, (size_t)n, sizeof *sorted, by_bytes);
+        numbers[i * columns + columns - 1] = (double)(found - sorted);
+    }
+    out->labels = sorted;
+    out->label_count = n;
+}
+
+static bool csv_row(Csv *csv, int64_t columns, int64_t row, double *out) {
     const char *text;
     size_t length;
     for (csv->column = 1;; csv->at++, csv->column++) {
         if (csv->column > columns)
-            return csv_fail(csv, csv->at, "the line has more than %lld fields", (long long)columns);
-        if (!csv_field(csv, &text, &length) || !csv_number(csv, text, length, &out[csv->column - 1])) return false;
+            return csv_fail(csv, csv->at, "the line has more than %lld field%s", (long long)columns,
+                            columns == 1 ? "; fields are separated by commas, and numbers have a point" : "s");
+        if (!csv_field(csv, &text, &length)) return false;
+        double *number = &out[csv->column - 1];
+        bool last = csv->column == columns && columns > 1, label = csv->labelled && last;
+        if (last && !label && length && !is_number(text, text + length) && !no_number(text, length))
+            return csv_fail(csv, text, "'%.*s' is not a number; `classes:` takes texts in the last column",
+                            (int)(length < 40 ? length : 40), text);
+        if (!(label ? csv_label(csv, text, length, row, number) : csv_number(csv, text, length, number))) return false;
         if (at_line_end(csv)) break;
     }
     if (csv->column < columns)
@@ -213,20 +254,22 @@ static bool csv_table(Csv *csv, uint64_t limit, CsvData *out, char **error) {
         return false;
     }
     double *numbers = arena_array(csv->arena, double, wanted);
+    if (csv->labelled) csv->label = arena_array(csv->arena, const char *, rows);
     out->array = (DataArray){.type = DATA_F64, .rows = rows, .shape = {1, {columns}}, .bytes = numbers};
     for (int64_t row = 0; seek_line(csv); row++)
-        if (!csv_row(csv, columns, numbers + row * columns)) return false;
+        if (!csv_row(csv, columns, row, numbers + row * columns)) return false;
+    if (csv->texts) csv_labels(csv, columns, out);
     return true;
 }
 
-static bool csv_parse(Input *input, CsvData *out, char **error) {
+static bool csv_parse(Input *input, bool labelled, CsvData *out, char **error) {
     const uint8_t *bytes;
     size_t length;
     if (!input_rest(input, &bytes, &length, error)) return false;
     if (length >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) bytes += 3, length -= 3;
     const char *text = (const char *)bytes;
     Csv csv = {.arena = input->arena, .path = input->path, .start = text, .at = text, .end = text + length, .line = 1,
-               .column = 1, .error = error, .locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0)};
+               .column = 1, .labelled = labelled, .error = error, .locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0)};
     if (!csv.locale) {
         *error = arena_printf(input->arena, "%s: out of memory", input->path);
         return false;
@@ -236,19 +279,28 @@ static bool csv_parse(Input *input, CsvData *out, char **error) {
     return ok;
 }
 
-bool read_csv(Arena *arena, const char *path, const ReadLimits *limits, CsvData *out, char **error) {
+static bool read_file(Arena *arena, const char *path, const ReadLimits *limits, bool labelled, CsvData *out,
+                      char **error) {
     Input input;
     if (!input_open(&input, arena, path, limits, error)) return false;
-    bool ok = csv_parse(&input, out, error);
+    bool ok = csv_parse(&input, labelled, out, error);
     input_close(&input);
     return ok;
+}
+
+bool read_csv(Arena *arena, const char *path, const ReadLimits *limits, CsvData *out, char **error) {
+    return read_file(arena, path, limits, false, out, error);
+}
+
+bool read_csv_labelled(Arena *arena, const char *path, const ReadLimits *limits, CsvData *out, char **error) {
+    return read_file(arena, path, limits, true, out, error);
 }
 
 bool read_csv_bytes(Arena *arena, const char *name, const void *bytes, size_t length, const ReadLimits *limits,
                     CsvData *out, char **error) {
     Input input;
     if (!input_open_bytes(&input, arena, name, bytes, length, limits, error)) return false;
-    bool ok = csv_parse(&input, out, error);
+    bool ok = csv_parse(&input, false, out, error);
     input_close(&input);
     return ok;
 }

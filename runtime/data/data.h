@@ -31,8 +31,11 @@ bool read_npz(Arena *arena, const char *path, const ReadLimits *limits, const ch
 /* Numbers separated by commas; f64 rows [columns].  A first line with a field that is no number is a header; `names`
  * then holds its fields, else NULL.  Fields may be quoted; lines end in \n or \r\n; empty lines are passed over.
  * Every number must be finite. */
-typedef struct CsvData { DataArray array; const char **names; } CsvData;
+typedef struct CsvData { DataArray array; const char **names; const char **labels; int64_t label_count; } CsvData;
 bool read_csv(Arena *arena, const char *path, const ReadLimits *limits, CsvData *out, char **error);
+/* The same, where the last field of a line may be any text: if not all of them are numbers, `labels` holds the
+ * different ones in the order of their bytes, and a field is the number of its own, from 0. */
+bool read_csv_labelled(Arena *arena, const char *path, const ReadLimits *limits, CsvData *out, char **error);
 /* The same from memory (plain or gzip); `name` stands for the path. */
 bool read_csv_bytes(Arena *arena, const char *name, const void *bytes, size_t length, const ReadLimits *limits,
                     CsvData *out, char **error);

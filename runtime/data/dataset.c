@@ -74,7 +74,8 @@ static bool find_all(Reader *r) {
         if (!(r->path[0] = find_file(r, request->file))) return false;
         return whole || (r->path[1] = find_file(r, request->target));
     }
-    if (!(r->known = known_set(request->name))) return bad(r, "no data set is called %s", request->name);
+    if (!(r->known = known_set(request->name))) 
+        return bad(r, "no data set is called %s; a file of your own is given by file: \"...\"", request->name);
     if (r->known->facts.builtin || known_find(r->arena, r->known, request->folders, &r->place, r->error)) return true;
     *r->why = DATASET_MISSING;
     return false;
@@ -257,6 +258,17 @@ static bool read_pair(Reader *r) {
     return array_part(r, r->path, &array[0], &array[1], &r->set->train);
 }
 
+/* Where classes are texts, there are as many as `classes` says. */
+static bool labels_fit(Reader *r, const CsvData *csv) {
+    if (!csv->labels || csv->label_count == r->request->classes) return true;
+    Buf text = {0};
+    for (int64_t i = 0; i < csv->label_count && i < 8; i++) buf_printf(&text, "%s%.40s", i ? ", " : "", csv->labels[i]);
+    bad(r, "%s: the last column holds %lld different texts (%s%s), not %d classes", r->path[0],
+        (long long)csv->label_count, buf_done(&text, r->arena), csv->label_count > 8 ? ", ..." : "",
+        r->request->classes);
+    return false;
+}
+
 static bool decode(Reader *r) {
     CsvData csv;
     r->set->classes = r->known ? r->known->facts.classes : r->request->classes;
@@ -268,7 +280,10 @@ static bool decode(Reader *r) {
     }
     if (ends(r->request->file, ".npz")) return read_npz_parts(r);
     if (!ends(r->request->file, ".csv")) return read_pair(r);
-    return read_csv(r->arena, r->path[0], r->limits, &csv, r->error) && split_columns(r, r->path[0], &csv.array);
+    if (!r->request->classes)
+        return read_csv(r->arena, r->path[0], r->limits, &csv, r->error) && split_columns(r, r->path[0], &csv.array);
+    return read_csv_labelled(r->arena, r->path[0], r->limits, &csv, r->error) && labels_fit(r, &csv) &&
+           split_columns(r, r->path[0], &csv.array);
 }
 
 bool dataset_read(Arena *arena, const DatasetRequest *request, const ReadLimits *limits, Dataset *out,

@@ -9,9 +9,11 @@
 
 #include <math.h>
 
+enum { FEATURES_MOST = 65536 };                        /* that are normalised each by its own numbers */
+
 /* ---- affine and shuffled ---- */
 
-typedef struct AffineObject { Object object; double mean[16], sd[16]; Affine map; } AffineObject;
+typedef struct AffineObject { Object object; Affine map; } AffineObject;
 
 static void affine_list(const double *x, int n, Buf *out) {
     char text[32];
@@ -41,15 +43,17 @@ static bool builtin_affine(Eval *e, const BuiltinCall *call, Value *out) {
     for (int i = 0; i < 2; i++)
         if (!value_as_tensor(e, &call->args[i], DT_F64, call->arg_spans[i], &part[i])) return eval_fail(out);
     int64_t n = shape_size(&part[0]->shape);
-    if (n != shape_size(&part[1]->shape) || n < 1 || n > 16) {
-        diag_add(e->diags, D_E0401, call->span, "mean and sd have one length, at most 16");
+    if (n != shape_size(&part[1]->shape) || n < 1 || n > FEATURES_MOST) {
+        diag_add(e->diags, D_E0401, call->span, "mean and sd have one length, from 1 to %d; here are %lld and %lld",
+                 FEATURES_MOST, (long long)n, (long long)shape_size(&part[1]->shape));
         return eval_fail(out);
     }
-    a->map = (Affine){(int)n, a->mean, a->sd};
+    double *mean = arena_array(e->arena, double, n), *sd = arena_array(e->arena, double, n);
+    a->map = (Affine){(int)n, mean, sd};
     for (int i = 0; i < n; i++) {
-        a->mean[i] = ((const double *)part[0]->data)[i];
-        a->sd[i] = ((const double *)part[1]->data)[i];
-        if (isfinite(a->mean[i]) && a->sd[i] > 0 && isfinite(a->sd[i])) continue;
+        mean[i] = ((const double *)part[0]->data)[i];
+        sd[i] = ((const double *)part[1]->data)[i];
+        if (isfinite(mean[i]) && sd[i] > 0 && isfinite(sd[i])) continue;
         diag_add(e->diags, D_E0314, call->arg_spans[1], "sd is above zero, mean and sd are finite");
         return eval_fail(out);
     }
@@ -293,7 +297,20 @@ static void reading_identity(Reading *r, const char *hash) {
 /* A file of the program lies under a data folder. */
 static bool file_inside(Eval *e, const char *file, Span span) {
     if (!file || (file[0] != '/' && !strstr(file, ".."))) return true;
-    diag_add(e->diags, D_E0901, span, "\"%s\" lies outside the data folders", file);
+    Diag *diag = diag_add(e->diags, D_E0901, span, "\"%s\" lies outside the data folders", file);
+    diag_hint(diag, "a path below the program's folder, or below one that --data names");
+    return false;
+}
+
+/* target: of a csv counts columns. */
+static bool targets_known(Eval *e, const BuiltinCall *call, const char *file) {
+    const Value *target = &call->args[ARG_TARGET];
+    const char *dot = file ? strstr(file, ".csv") : NULL;
+    bool csv = dot && (!dot[4] || strcmp(dot + 4, ".gz") == 0);
+    if ((target->kind != V_INT || target->integer > 0) && !(csv && target->kind == V_TEXT)) return true;
+    Diag *diag = diag_add(e->diags, D_E0314, call->arg_spans[ARG_TARGET],
+                          "target: of a csv says how many of its last columns are targets, at least 1");
+    if (target->kind == V_TEXT) diag_hint(diag, "the columns of targets stand last");
     return false;
 }
 
@@ -325,7 +342,7 @@ static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     request.target = args[ARG_TARGET].kind == V_TEXT ? args[ARG_TARGET].text : NULL;
     request.target_columns = args[ARG_TARGET].kind == V_INT ? (int)args[ARG_TARGET].integer : 0;
     request.classes = args[ARG_CLASSES].kind == V_INT ? (int)args[ARG_CLASSES].integer : 0;
-    if (!file_inside(e, request.file, call->arg_spans[ARG_FILE]) ||
+    if (!targets_known(e, call, request.file) || !file_inside(e, request.file, call->arg_spans[ARG_FILE]) ||
         !file_inside(e, request.target, call->arg_spans[ARG_TARGET]))
         return eval_fail(out);
     DatasetFailure why;
@@ -334,7 +351,10 @@ static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     request.present = e->mode == EVAL_CHECK && facts;                    /* a check needs the type, not the contents */
     *out = value_object(&data->object);
     bool ok = dataset_read(e->arena, &request, NULL, &set, &why, &error);
-    if (!ok) diag_add(e->diags, D_E0601, call->span, "%s", error);
+    if (!ok) {
+        Diag *diag = diag_add(e->diags, D_E0601, call->span, "%s", error);
+        if (why == DATASET_MISSING && request.file) diag_hint(diag, "put it beside the program, or name its folder: --data FOLDER");
+    }
     if (request.present) ok = (ok || why == DATASET_MISSING) && reading_facts(&r, facts);
     else ok = ok && reading_set(&r);
     return ok || eval_fail(out);

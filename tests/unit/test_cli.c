@@ -439,6 +439,23 @@ static void test_bad_data(void **state)
     }
 }
 
+/* Files of the program's own lie beside it, whatever folder it is run from; columns that are asked for are there. */
+static void test_data_beside(void **state)
+{
+    Child *c = *state;
+    child_text(c, "flowers.csv", "long,wide,kind\n1,2,rose\n3,4,aster\n5,6,rose\n");
+    const char *file = child_text(c, "beside.nin", "d = dataset(\"mine\", file: \"flowers.csv\", classes: 2)\n");
+    Outcome o = child_run(c, "eval", file, "[d.y[i] for i in 1..3]", NULL);
+    expect_text(o.out, "[1, 0, 1]");
+    file = child_text(c, "beside.nin", "w = dataset(\"mine\", file: \"flowers.csv\", classes: 2, target: 0)\n"
+                                  "k = dataset(\"mine\", file: \"flowers.csv\", classes: 2, target: \"kind\")\n"
+                                  "n = dataset(\"mine\", file: \"nothing.csv\")\n");
+    o = child_run(c, "check", file, NULL);
+    expect_text(o.err, "target: of a csv says how many of its last columns are targets, at least 1");
+    expect_text(o.err, "the columns of targets stand last");
+    expect_text(o.err, "put it beside the program, or name its folder: --data FOLDER");
+}
+
 /* E0902: weights of another net, in the output folder. */
 static void test_bad_weights(void **state)
 {
@@ -619,7 +636,8 @@ int main(void)
         cmocka_unit_test(test_values), cmocka_unit_test(test_data), cmocka_unit_test(test_text),
         cmocka_unit_test(test_empty_panel), cmocka_unit_test(test_strategies_noted), cmocka_unit_test(test_tables_kept),
         cmocka_unit_test(test_corrupt), cmocka_unit_test(test_no_compiler), cmocka_unit_test(test_bad_data),
-        cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder), cmocka_unit_test(test_full_output),
+        cmocka_unit_test(test_data_beside), cmocka_unit_test(test_bad_weights), cmocka_unit_test(test_out_folder),
+        cmocka_unit_test(test_full_output),
         cmocka_unit_test(test_alone), cmocka_unit_test(test_interrupt),
     };
     return cmocka_run_group_tests(tests, child_open, child_close);

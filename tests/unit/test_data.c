@@ -224,6 +224,27 @@ static void test_csv(void **state) {
     }
 }
 
+/* Classes as texts are numbered in the order of their bytes; numbers stay what they are. */
+static void test_csv_labels(void **state) {
+    Desk *desk = *state;
+    CsvData csv;
+    char *error = NULL;
+    static const struct { const char *text; int64_t rows, labels; double first, last; } files[] = {
+        {"a,kind\n1,red\n2,\"blue, or \"\"so\"\"\"\n3,green\n4,red\n", 4, 3, 2, 2}, {"1,b\n2,a\n", 2, 2, 1, 0},
+        {"a,kind\n1,7\n2,3\n", 2, 0, 7, 3}, {"1,7\n2,x\n3,7\n", 3, 2, 0, 0}};
+    for (int i = 0; i < COUNT(files); i++) {
+        char *path = desk_put(desk, "labels.csv", files[i].text, strlen(files[i].text));
+        assert_true(read_csv_labelled(desk->arena, path, NULL, &csv, &error));
+        assert_int_equal(csv.array.rows, files[i].rows);
+        assert_int_equal(csv.label_count, files[i].labels);
+        assert_true(data_at(&csv.array, 1) == files[i].first);
+        assert_true(data_at(&csv.array, files[i].rows * 2 - 1) == files[i].last);
+    }
+    char *path = desk_put(desk, "labels.csv", "1,a\n2,\n", 8);
+    assert_false(read_csv_labelled(desk->arena, path, NULL, &csv, &error));
+    assert_non_null(strstr(error, "the field is empty; a class is expected"));
+}
+
 static void test_csv_bad(void **state) {
     Desk *desk = *state;
     static const struct { const char *text, *error; } files[] = {
@@ -233,7 +254,9 @@ static void test_csv_bad(void **state) {
         {"1,2\n3\n", "x.csv: line 2, column 1 (byte 5): the line ends after 1 of 2 fields"},
         {"1,2\n3,4,5\n", "x.csv: line 2, column 3 (byte 8): the line has more than 2 fields"},
         {"1,2\n3,\n", "x.csv: line 2, column 2 (byte 6): the field is empty; a number is expected"},
-        {"1,2\n3,x\n", "x.csv: line 2, column 2 (byte 6): 'x' is not a number"},
+        {"1,2\n3,x\n", "x.csv: line 2, column 2 (byte 6): 'x' is not a number; `classes:` takes texts in the last column"},
+        {"1,2\nx,3\n", "x.csv: line 2, column 1 (byte 4): 'x' is not a number"},
+        {"a;b\n3,5;4\n", "x.csv: line 2, column 2 (byte 6): the line has more than 1 field; fields are separated by commas, and numbers have a point"},
         {"1,2\n3,NaN\n", "x.csv: line 2, column 2 (byte 6): 'NaN': the data must not hold missing or infinite numbers"},
         {"nan,2\n", "x.csv: line 1, column 1 (byte 0): 'nan': the data must not hold missing or infinite numbers"},
         {"1\n1e999\n", "x.csv: line 2, column 1 (byte 2): 1e999 is too large for a number"},
@@ -458,9 +481,12 @@ static void test_files(void **state) {
     assert_true(set.train.y.type == DATA_I32 && column_class(&set.train.y, 1) == 1);
     assert_true(read_set(desk, (DatasetRequest){.file = "t.csv", .target_columns = 2}, &set, &why, &error));
     assert_true(set.train.x.shape.dim[0] == 1 && set.train.y.shape.dim[0] == 2);
+    desk_put(desk, "names.csv", "x,kind\n1,b\n2,c\n3,a\n", 19);
     static const struct { DatasetRequest request; const char *error; } wrong[] = {
         {{.file = "t.csv", .target_columns = 3}, "has 3 columns; 3 targets leave no input"},
         {{.file = "t.csv", .classes = 1}, "row 2: the label 1 is not one of the classes 0 to 0"},
+        {{.file = "names.csv", .classes = 2}, "names.csv: the last column holds 3 different texts (a, b, c), not 2 classes"},
+        {{.file = "names.csv"}, "'b' is not a number"},
         {{.file = "none.csv"}, "none.csv is not in "},
         {{.file = "../t.csv"}, "below one of them"},
         {{.file = "a/../t.csv"}, "below one of them"},
@@ -484,7 +510,7 @@ static void test_files(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_idx), TEST(test_idx_bad), TEST(test_gzip), TEST(test_npy), TEST(test_npy_bad), TEST(test_csv),
-        TEST(test_csv_bad), TEST(test_hostile), TEST(test_safetensors), TEST(test_safetensors_bad), TEST(test_digits),
+        TEST(test_csv_labels), TEST(test_csv_bad), TEST(test_hostile), TEST(test_safetensors), TEST(test_safetensors_bad), TEST(test_digits),
         TEST(test_mnist), TEST(test_files),
     };
     return cmocka_run_group_tests_name("data", tests, NULL, NULL);
