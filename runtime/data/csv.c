@@ -159,7 +159,8 @@ static bool first_line(Csv *csv, int64_t *columns, const char ***names) {
     Csv walk = *csv;
     for (;; walk.at++, walk.column++) {
         if (!csv_field(&walk, &text, &length)) return false;
-        bool last = csv->labelled && fields.len && at_line_end(&walk);            /* a text there is no sign of a header */
+        /* a text in the last field is no sign of a header where it may be a class */
+        bool last = csv->labelled && fields.len && at_line_end(&walk);
         header |= !last && !is_number(text, text + length) && !no_number(text, length) && length;
         vec_push(csv->arena, &fields, arena_copy(csv->arena, text, length));
         if (at_line_end(&walk)) break;
@@ -269,7 +270,8 @@ static bool csv_parse(Input *input, bool labelled, CsvData *out, char **error) {
     if (length >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0) bytes += 3, length -= 3;
     const char *text = (const char *)bytes;
     Csv csv = {.arena = input->arena, .path = input->path, .start = text, .at = text, .end = text + length, .line = 1,
-               .column = 1, .labelled = labelled, .error = error, .locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0)};
+               .column = 1, .labelled = labelled, .error = error,
+               .locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0)};
     if (!csv.locale) {
         *error = arena_printf(input->arena, "%s: out of memory", input->path);
         return false;

@@ -353,7 +353,8 @@ static bool builtin_dataset(Eval *e, const BuiltinCall *call, Value *out) {
     bool ok = dataset_read(e->arena, &request, NULL, &set, &why, &error);
     if (!ok) {
         Diag *diag = diag_add(e->diags, D_E0601, call->span, "%s", error);
-        if (why == DATASET_MISSING && request.file) diag_hint(diag, "put it beside the program, or name its folder: --data FOLDER");
+        if (why == DATASET_MISSING && request.file)
+            diag_hint(diag, "put it beside the program, or name its folder: --data FOLDER");
     }
     if (request.present) ok = (ok || why == DATASET_MISSING) && reading_facts(&r, facts);
     else ok = ok && reading_set(&r);

@@ -254,9 +254,11 @@ static void test_csv_bad(void **state) {
         {"1,2\n3\n", "x.csv: line 2, column 1 (byte 5): the line ends after 1 of 2 fields"},
         {"1,2\n3,4,5\n", "x.csv: line 2, column 3 (byte 8): the line has more than 2 fields"},
         {"1,2\n3,\n", "x.csv: line 2, column 2 (byte 6): the field is empty; a number is expected"},
-        {"1,2\n3,x\n", "x.csv: line 2, column 2 (byte 6): 'x' is not a number; `classes:` takes texts in the last column"},
+        {"1,2\n3,x\n",
+         "x.csv: line 2, column 2 (byte 6): 'x' is not a number; `classes:` takes texts in the last column"},
         {"1,2\nx,3\n", "x.csv: line 2, column 1 (byte 4): 'x' is not a number"},
-        {"a;b\n3,5;4\n", "x.csv: line 2, column 2 (byte 6): the line has more than 1 field; fields are separated by commas, and numbers have a point"},
+        {"a;b\n3,5;4\n", "x.csv: line 2, column 2 (byte 6): the line has more than 1 field; fields are separated by "
+         "commas, and numbers have a point"},
         {"1,2\n3,NaN\n", "x.csv: line 2, column 2 (byte 6): 'NaN': the data must not hold missing or infinite numbers"},
         {"nan,2\n", "x.csv: line 1, column 1 (byte 0): 'nan': the data must not hold missing or infinite numbers"},
         {"1\n1e999\n", "x.csv: line 2, column 1 (byte 2): 1e999 is too large for a number"},
@@ -485,7 +487,8 @@ static void test_files(void **state) {
     static const struct { DatasetRequest request; const char *error; } wrong[] = {
         {{.file = "t.csv", .target_columns = 3}, "has 3 columns; 3 targets leave no input"},
         {{.file = "t.csv", .classes = 1}, "row 2: the label 1 is not one of the classes 0 to 0"},
-        {{.file = "names.csv", .classes = 2}, "names.csv: the last column holds 3 different texts (a, b, c), not 2 classes"},
+        {{.file = "names.csv", .classes = 2},
+         "names.csv: the last column holds 3 different texts (a, b, c), not 2 classes"},
         {{.file = "names.csv"}, "'b' is not a number"},
         {{.file = "none.csv"}, "none.csv is not in "},
         {{.file = "../t.csv"}, "below one of them"},
@@ -510,7 +513,8 @@ static void test_files(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_idx), TEST(test_idx_bad), TEST(test_gzip), TEST(test_npy), TEST(test_npy_bad), TEST(test_csv),
-        TEST(test_csv_labels), TEST(test_csv_bad), TEST(test_hostile), TEST(test_safetensors), TEST(test_safetensors_bad), TEST(test_digits),
+        TEST(test_csv_labels),
+        TEST(test_csv_bad), TEST(test_hostile), TEST(test_safetensors), TEST(test_safetensors_bad), TEST(test_digits),
         TEST(test_mnist), TEST(test_files),
     };
     return cmocka_run_group_tests_name("data", tests, NULL, NULL);
