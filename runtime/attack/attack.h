@@ -4,7 +4,8 @@
  * ICML 2020 (FAB); Andriushchenko et al., ECCV 2020 (Square); Croce and Hein, ICML 2021 (APGD for l1); Madry et al.,
  * ICLR 2018 (PGD); Goodfellow et al., ICLR 2015 (FGSM).
  *
- * A victim gives logits, and the input gradient of a loss; nothing else of it is known.  Points are rows of `inputs`
+ * A victim gives logits, and the input gradient of a loss, and may show the product that it begins with; nothing else
+ * of it is known.  Points are rows of `inputs`
  * numbers in the units of the box, attacked one by one: what happens to a point depends on the victim, the point, its
  * number and the seed alone, not on the other points or on threads.  All arithmetic here is f64, but points, gradients
  * and what else has a number for each input are kept from step to step in the victim's precision (live.h): what a step
@@ -24,6 +25,18 @@ typedef enum AttackLoss {
     ATTACK_DIFFERENCE          /* z_aim - z_y */
 } AttackLoss;
 
+/* A victim of f32 that begins with h = b + w x', where x' is what each input becomes by itself (front.h).  wide: outs
+ * rounded up to a multiple of 16; w: panels of FRONT_PANEL outs, [inputs, FRONT_PANEL], the last as wide as what is
+ * left.  seen: x' of n points; rest: the logits at n rows of h, [n, outs]. */
+enum { FRONT_PANEL = 64 };
+typedef struct Front {
+    int64_t inputs, outs, wide;
+    const float *w, *b;
+    void *data;
+    bool (*seen)(void *data, const float *x, int64_t n, float *out);
+    bool (*rest)(void *data, const float *h, int64_t n, double *z);
+} Front;
+
 /* x: [n, inputs]; y, aim: [n] classes from 0; z: [n, classes]; value: [n]; dx: [n, inputs].  x and dx: of f32 if `f32`,
  * else of f64, with 64 bytes behind them that may be read and written.  turn: names the random numbers of a victim that
  * draws some.  False: it could not be computed (out of memory, interrupted). */
@@ -40,6 +53,8 @@ typedef struct Victim {
      * of f64. NULL: none. */
     bool (*change)(void *data, int which, const double *x, const int32_t *y, const int64_t *number, int64_t n,
                    double *out);
+    /* What it begins with, or NULL; NULL: nothing is known of that. */
+    const Front *(*front)(void *data);
 } Victim;
 /* At rows of f64. */
 bool victim_logits(const Victim *v, const double *x, int64_t n, uint32_t turn, double *z);

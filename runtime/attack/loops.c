@@ -6,7 +6,7 @@
 const Loops *attack_loops(void) {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
         return &loops_avx512;
-    return __builtin_cpu_supports("avx2") ? &loops_avx2 : &loops_baseline;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &loops_avx2 : &loops_baseline;
 }
 #else
 const Loops *attack_loops(void) { return &loops_baseline; }

@@ -24,6 +24,10 @@ typedef struct RowLoops {
 /* Of n numbers: |w|, in l2 0 where it is below 1e-8, and the room on the side where w is to go. */
 typedef struct Sides { double *w, *m; int64_t n; } Sides;
 
+/* Chains over `inputs` numbers, `wide` side by side; w as in a Front.  Sums are kept every `step` inputs. */
+enum { CARRIED = 6 };
+typedef struct Chains { int64_t inputs, wide, step; const float *w; } Chains;
+
 typedef struct Loops {
     RowLoops rows[2];
     double (*dot)(const double *a, const double *b, int64_t n);
@@ -34,6 +38,10 @@ typedef struct Loops {
     double (*level)(bool l2, Sides s, double c);
     /* d: each number as far as its g, or its room; against the sign of w. */
     void (*moves)(bool l2, const double *w, double sign, double level, Sides s, double *d);
+    /* Of CARRIED points x from the sums kept before input place * step to the end; sums: those behind it.  Both are
+     * [place][wide].  NULL without fused products. */
+    void (*carry)(const Chains *c, int64_t place, const float *const x[CARRIED], const float *const kept[CARRIED],
+                  float *const sums[CARRIED]);
 } Loops;
 
 const Loops *attack_loops(void);

@@ -6,7 +6,10 @@
  *
  * Where an input has the sign already that a window gives it, or stands at the edge of the box, nothing changes; a
  * proposal that is the point itself cannot be better, so the victim is not asked (one that draws random numbers is).  A
- * point then goes on to its next proposal at once: points of a batch are at different queries. */
+ * point then goes on to its next proposal at once: points of a batch are at different queries.
+ *
+ * Where the victim shows the product that it begins with, a proposal takes it up where its window begins (chase.c). */
+#include "attack/chase.h"
 #include "attack/live.h"
 #include "attack/rows.h"
 
@@ -27,6 +30,7 @@ typedef struct State {
     int *query;                          /* [points]: of the proposal */
     bool *over;                          /* [points]: fooled, or without queries */
     bool together;                       /* all points are at the same query, and each is asked */
+    Chase *chase;                        /* or NULL */
     double *margin, *scratch;            /* [points]; of each thread: 6 inputs and the draws */
 } State;
 
@@ -199,6 +203,56 @@ static void copy_window(const State *s, Window w, const Real *from, Real *to) {
         }
 }
 
+/* ---- a chase: what a proposal changes, and what becomes of it ---- */
+
+#ifdef ATTACK_F32
+typedef enum Change { PROPOSED, TAKEN, LEFT } Change;
+
+static void chase_part(const State *s, int64_t row, const Real *x, int64_t from, int64_t to, Change change) {
+    if (change == PROPOSED) chase_note(s->chase, row, x, from, to);
+    else chase_settle(s->chase, row, from, to, change == TAKEN);
+}
+
+static void chase_change(const State *s, int64_t k, Change change) {
+    int64_t row = s->live.at[k], n = s->live.run->victim->inputs;
+    const Real *x = (const Real *)s->live.x + k * n;
+    Window w = s->window[row];
+    if (!s->chase) return;
+    if (!s->query[row]) chase_part(s, row, x, 0, n, change);
+    for (int c = 0; s->query[row] && c < s->p.planes; c++)
+        for (int y = w.row; y < w.row + w.side; y++) {
+            int from = (c * s->p.height + y) * s->p.width + w.column;
+            chase_part(s, row, x, from, from + w.side, change);
+        }
+    if (change != PROPOSED) chase_end(s->chase, row, change == TAKEN);
+}
+
+static bool look(State *s, uint32_t turn) {
+    return s->chase ? chase_look(s->chase, s->live.at, s->live.n, s->live.z) : live_logits(&s->live, turn);
+}
+
+/* rows: [2, points, inputs], the points' highest and lowest numbers. */
+static Chase *chase_of(const State *s, Real *rows) {
+    const Live *l = &s->live;
+    const Victim *v = l->run->victim;
+    bool may = v->front && l->loops->carry && s->ball.norm == NORM_LINF && !s->together;
+    const Front *front = may ? v->front(v->data) : NULL;
+    int64_t all = l->n * v->inputs;
+    const Real *x = l->clean;
+    if (!front) return NULL;
+    for (int64_t i = 0; i < all; i++) {
+        rows[i] = moved(&s->ball, x[i], s->ball.eps);
+        rows[all + i] = moved(&s->ball, x[i], -s->ball.eps);
+    }
+    return chase_open(front, l->n, rows, rows + all);
+}
+#else
+enum { PROPOSED, TAKEN, LEFT };
+static void chase_change(const State *s, int64_t k, int change) { (void)s, (void)k, (void)change; }
+static bool look(State *s, uint32_t turn) { return live_logits(&s->live, turn); }
+static Chase *chase_of(const State *s, Real *rows) { return (void)s, (void)rows, NULL; }
+#endif
+
 /* ---- the search ---- */
 
 enum { MOST_DRAWS = 4096 };
@@ -255,6 +309,7 @@ static void propose(void *data, int thread, int64_t lo, int64_t hi) {
             changed = s->ball.norm == NORM_LINF ? propose_linf(s, k, query, draw)
                                                 : propose_wide(s, k, query, draw, scratch);
             changed |= s->together;
+            if (changed) chase_change(s, k, PROPOSED);
             if (s->o->used) s->o->used[row]++;
         }
     }
@@ -281,10 +336,12 @@ static void accept_better(State *s) {
         int64_t row = l->at[k];
         double margin = margin_of(l, k);
         if (s->query[row] && !(margin < s->margin[row]) && !(margin <= 0)) {
+            chase_change(s, k, LEFT);
             settle(s, k, l->x, s->current);
             continue;
         }
         s->margin[row] = margin;
+        chase_change(s, k, TAKEN);
         settle(s, k, s->current, l->x);
         if (margin > 0) continue;
         live_take(l, k, s->out);
@@ -297,7 +354,7 @@ static bool search(State *s) {
     for (int turn = 0; s->live.n; turn++) {
         live_each(&s->live, propose, s);
         live_drop(&s->live, s->over);
-        if (!live_logits(&s->live, run->run * (uint32_t)(s->o->queries + 1) + (uint32_t)turn)) return false;
+        if (!look(s, run->run * (uint32_t)(s->o->queries + 1) + (uint32_t)turn)) return false;
         accept_better(s);
         if (run->look && turn <= s->o->queries) run->look(run->look_data, turn, s->margin, NULL);
         live_drop(&s->live, s->over);
@@ -316,6 +373,7 @@ bool TYPED(attack_square)(const AttackRun *run, const Square *options, Points po
                .together = run->look || v->random};
     if (draws_of(&s, 0) > MOST_DRAWS) return false;
     double *block = calloc(n + threads * (6 * inputs + MOST_DRAWS) + 1, sizeof *block);
+    Real *rows = NULL;
     s.window = calloc(n + 1, sizeof *s.window);
     s.query = calloc(n + 1, sizeof *s.query);
     s.over = calloc(n + 1, sizeof *s.over);
@@ -325,9 +383,13 @@ bool TYPED(attack_square)(const AttackRun *run, const Square *options, Points po
         s.margin = block;
         s.scratch = s.margin + n;
         for (size_t i = 0; i < n; i++) s.query[i] = -1;
+        rows = v->front ? malloc(2 * n * inputs * sizeof *rows + 64) : NULL;
+        s.chase = rows ? chase_of(&s, rows) : NULL;
         ok = search(&s);
+        chase_close(s.chase);
         live_close(&s.live);
     }
+    free(rows);
     free(block);
     free(s.window);
     free(s.query);

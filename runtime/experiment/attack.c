@@ -32,6 +32,7 @@ typedef struct Assault {
     struct { int64_t number; int attack; bool outside; double change, value; } stray;
     pthread_mutex_t lock; /* of plans and keys as they are made: batches run side by side */
     Victim victim;
+    const AttackFront *front; bool front_sought;
     int64_t classes;
     int64_t attacks;
     const char *path; double saved_at; bool failed;       /* of what was reached; NULL: not kept */
@@ -120,6 +121,17 @@ static bool assault_slope(void *data, AttackLoss loss, const void *x, const int3
                           uint32_t turn, double *z, double *value, void *dx) {
     double *const out[] = {z, value};
     return assault_run(data, &(Look){1 + (int)loss, x, y, aim, n, turn + 1, 0, dx}, out);
+}
+
+/* Of the program that gives logits: where it begins with a product. */
+static const Front *assault_front(void *data) {
+    Assault *a = data;
+    pthread_mutex_lock(&a->lock);
+    const TrainPlan *plan = a->front_sought ? NULL : assault_plan(a, 0);
+    a->front_sought = true;
+    if (plan && !plan->keys) a->front = attack_front(a->e, plan, a->block[0], a->settings[0], a->span);
+    pthread_mutex_unlock(&a->lock);
+    return a->front ? &a->front->front : NULL;
 }
 
 /* ---- own attacks ---- */
@@ -237,7 +249,7 @@ static bool assault_open(Assault *a) {
     a->classes = a->data->y.classes;
     a->victim = (Victim){a, (int)a->classes, size, planes, height, width, a->model->info->precision == DT_F32,
                          a->protocol->training && a->model->info->random, assault_logits, assault_slope,
-                         assault_change};
+                         assault_change, assault_front};
     a->stray.attack = -1;
     return true;
 }
@@ -467,6 +479,7 @@ static bool assault(Assault *a, Value *out) {
     bool attacked = attack_ensemble(e->arena, &a->victim, &protocol, lab_turn(e)->pool, a->seeds.attack, points, &watch,
                                     &report);
     pthread_mutex_destroy(&a->lock);
+    attack_front_free(a->front);
     if (!attacked) {
         if (a->stray.attack >= 0) say_stray(a);
         if (e->diags->errors == errors) diag_add(e->diags, D_R0103, a->span, "out of memory while attacking");

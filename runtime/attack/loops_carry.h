@@ -1,0 +1,62 @@
+/* loops_carry.h -- chains of products of CARRIED points at a time, elements in lanes; included by loops_body.h where
+ * the instruction set has fused products.  An element's chain is that of the product in a program: inputs in order. */
+#if defined(__AVX512F__)
+typedef __m512 Sums;
+enum { SUMS = 16 };
+#define SUMS_AT(p) _mm512_loadu_ps(p)
+#define SUMS_PUT(p, v) _mm512_storeu_ps(p, v)
+#define SUMS_ALL(x) _mm512_set1_ps(x)
+#define SUMS_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
+#else
+typedef __m256 Sums;
+enum { SUMS = 8 };
+#define SUMS_AT(p) _mm256_loadu_ps(p)
+#define SUMS_PUT(p, v) _mm256_storeu_ps(p, v)
+#define SUMS_ALL(x) _mm256_set1_ps(x)
+#define SUMS_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
+#endif
+
+#define CARRY_EACH(DO, v) DO(0, v) DO(1, v) DO(2, v) DO(3, v) DO(4, v) DO(5, v)
+#define CARRY_LOAD(r, v) Sums s##r##v = SUMS_AT(kept[r] + place * c->wide + o + v * SUMS);
+#define CARRY_STORE(r, v) SUMS_PUT(sums[r] + (place + 1) * c->wide + o + v * SUMS, s##r##v);
+#define CARRY_INPUT(r, v) Sums x##r = SUMS_ALL(x[r][k]);
+#define CARRY_STEP(r, v) s##r##v = SUMS_FMA(x##r, w##v, s##r##v);
+#define CARRY_WEIGHT(v) Sums w##v = SUMS_AT(w + v * SUMS);
+
+/* Elements o and behind, as many as the parts name. */
+#define CARRY_LOOP(name, EACH_LOAD, EACH_WEIGHT, EACH_STEP, EACH_STORE)                                              \
+    static void name(const Chains *c, int64_t place, int64_t o, const float *const *x, const float *const *kept,     \
+                     float *const *sums) {                                                                           \
+        int64_t first = o / FRONT_PANEL * FRONT_PANEL, rest = c->wide - first;                                       \
+        int64_t width = rest < FRONT_PANEL ? rest : FRONT_PANEL;                                                     \
+        const float *panel = c->w + first * c->inputs + (o - first);                                                 \
+        EACH_LOAD                                                                                                    \
+        for (int64_t k = place * c->step; k < c->inputs; place++) {                                                  \
+            int64_t end = k + c->step < c->inputs ? k + c->step : c->inputs;                                         \
+            for (const float *w = panel + k * width; k < end; k++, w += width) {                                     \
+                EACH_WEIGHT                                                                                          \
+                CARRY_EACH(CARRY_INPUT, 0)                                                                           \
+                EACH_STEP                                                                                            \
+            }                                                                                                        \
+            EACH_STORE                                                                                               \
+        }                                                                                                            \
+    }
+#define CARRY_2(DO) CARRY_EACH(DO, 0) CARRY_EACH(DO, 1)
+#define CARRY_4(DO) CARRY_2(DO) CARRY_EACH(DO, 2) CARRY_EACH(DO, 3)
+#if defined(__AVX512F__)
+CARRY_LOOP(carry_one, CARRY_EACH(CARRY_LOAD, 0), CARRY_WEIGHT(0), CARRY_EACH(CARRY_STEP, 0), CARRY_EACH(CARRY_STORE, 0))
+CARRY_LOOP(carry_most, CARRY_4(CARRY_LOAD), CARRY_WEIGHT(0) CARRY_WEIGHT(1) CARRY_WEIGHT(2) CARRY_WEIGHT(3),
+           CARRY_4(CARRY_STEP), CARRY_4(CARRY_STORE))
+enum { CARRY_MOST = 4 * SUMS };
+#else
+CARRY_LOOP(carry_one, CARRY_2(CARRY_LOAD), CARRY_WEIGHT(0) CARRY_WEIGHT(1), CARRY_2(CARRY_STEP), CARRY_2(CARRY_STORE))
+#define carry_most carry_one
+enum { CARRY_MOST = 2 * SUMS };
+#endif
+
+static void carry_loop(const Chains *c, int64_t place, const float *const x[CARRIED], const float *const kept[CARRIED],
+                       float *const sums[CARRIED]) {
+    int64_t o = 0;
+    for (; o + CARRY_MOST <= c->wide; o += CARRY_MOST) carry_most(c, place, o, x, kept, sums);
+    for (; o < c->wide; o += 16) carry_one(c, place, o, x, kept, sums);
+}
