@@ -41,7 +41,11 @@ bool protocol_check(Eval *e, const ProtocolObject *p, const Model *model, const 
 /* ---- attack_front.c ---- */
 /* What a program of logits begins with, and programs for what is before and behind that; arena of the Eval.  NULL: it
  * begins otherwise, or is for the interpreter, or R0103. */
-typedef struct AttackFront { Front front; Program *seen, *rest; void *block; const double *settings; Pool *pool; int classes; } AttackFront;
+typedef struct AttackFront {
+    Front front; Program *seen, *rest;
+    void *block; const double *settings;
+    Pool *pool; int classes;
+} AttackFront;
 const AttackFront *attack_front(Eval *e, const TrainPlan *plan, void *block, const double *settings, Span span);
 void attack_front_free(const AttackFront *front);
 

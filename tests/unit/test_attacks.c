@@ -170,7 +170,8 @@ static Net *net_open(const char *folder, DType precision) {
     const char *net = strcmp(folder, "twoarg_std") == 0 ? "two_net" : "relu_net";
     w->look = net_program(w, net, -1);
     for (int k = 0; k < LOSSES; k++) w->slope[k] = net_program(w, net, k);
-    w->victim = (Victim){w, CLASSES, PIXELS, 1, 28, 28, precision == DT_F32, false, net_logits, net_slope, net_change, net_front};
+    w->victim = (Victim){w, CLASSES, PIXELS, 1, 28, 28, precision == DT_F32, false, net_logits, net_slope,
+                         net_change, net_front};
     w->image = READ("nets/images_u8");
     const double *label = READ("nets/labels");
     for (int i = 0; i < IMAGES * PIXELS; i++) w->image[i] /= 255;
