@@ -154,8 +154,18 @@ static NinProgram *program_new(NinSession *s, LoadedModule *module, int errors)
     return program;
 }
 
+/* E0305: a program of nothing. */
+static NinProgram *nothing_given(NinSession *s, const char *what)
+{
+    diag_add(&session_lock(s)->diags, D_E0305, (Span){0}, "no program is given: its %s is NULL", what);
+    session_unlock(s);
+    return NULL;
+}
+
 NinProgram *nin_load_file(NinSession *s, const char *path)
 {
+    if (!path)
+        return nothing_given(s, "path");
     Session *session = session_lock(s);
     int errors = session->diags.errors;
     NinProgram *program = program_new(s, session_load(session, copied(s->arena, path)), errors);
@@ -165,9 +175,11 @@ NinProgram *nin_load_file(NinSession *s, const char *path)
 
 NinProgram *nin_load_text(NinSession *s, const char *name, const char *text)
 {
+    if (!text)
+        return nothing_given(s, "text");
     Session *session = session_lock(s);
     int errors = session->diags.errors;
-    LoadedModule *module = session_load_text(session, copied(s->arena, name), copied(s->arena, text));
+    LoadedModule *module = session_load_text(session, copied(s->arena, name ? name : "text"), copied(s->arena, text));
     NinProgram *program = program_new(s, module, errors);
     session_unlock(s);
     return program;
@@ -202,6 +214,8 @@ static void eval_open(NinProgram *p, Eval *e, LabTurn *turn)
 
 char *nin_evaluate(NinProgram *p, const char *expression)
 {
+    if (!p)
+        return NULL;
     Eval e;
     LabTurn turn;
     Value value;
@@ -332,6 +346,8 @@ static bool call_named(NinProgram *p, Eval *e, const char *name, const char *con
 
 NinModel *nin_instantiate(NinProgram *p, const char *net, int64_t seed)
 {
+    if (!p)
+        return NULL;
     static const char *const labels[] = {NULL, NULL};
     Eval e;
     LabTurn turn;
@@ -362,6 +378,8 @@ static NinModel *train(NinProgram *p, const char *net, const char *data, const V
 
 NinModel *nin_train(NinProgram *p, const char *net, const char *data, const char *recipe, int64_t seed)
 {
+    if (!p)
+        return NULL;
     session_lock(p->owner);
     NinModel *model = train(p, net, data, NULL, recipe, seed);
     session_unlock(p->owner);
@@ -370,6 +388,8 @@ NinModel *nin_train(NinProgram *p, const char *net, const char *data, const char
 
 NinModel *nin_train_on(NinProgram *p, const char *net, NinData *data, const char *recipe, int64_t seed)
 {
+    if (!p || !data)
+        return NULL;
     session_lock(p->owner);
     Value object = value_object(&data->object.object);
     NinModel *model = NULL;
@@ -383,6 +403,8 @@ NinModel *nin_train_on(NinProgram *p, const char *net, NinData *data, const char
 
 NinModel *nin_load_weights(NinProgram *p, const char *net, const char *path)
 {
+    if (!p)
+        return NULL;
     Eval e;
     LabTurn turn;
     Value value;
@@ -411,11 +433,17 @@ static int shape_put(const Shape *shape, int64_t out[8])
     return shape->rank;
 }
 
-int64_t nin_input_size(const NinModel *m) { return shape_size(&m->model->info->input.shape); }
-int64_t nin_output_size(const NinModel *m) { return shape_size(&m->model->info->output.shape); }
-int nin_input_shape(const NinModel *m, int64_t shape[8]) { return shape_put(&m->model->info->input.shape, shape); }
-int nin_output_shape(const NinModel *m, int64_t shape[8]) { return shape_put(&m->model->info->output.shape, shape); }
-int64_t nin_parameters(const NinModel *m) { return m->model->info->count; }
+int64_t nin_input_size(const NinModel *m) { return !m ? -1 : shape_size(&m->model->info->input.shape); }
+int64_t nin_output_size(const NinModel *m) { return !m ? -1 : shape_size(&m->model->info->output.shape); }
+int nin_input_shape(const NinModel *m, int64_t shape[8])
+{
+    return m ? shape_put(&m->model->info->input.shape, shape) : -1;
+}
+int nin_output_shape(const NinModel *m, int64_t shape[8])
+{
+    return m ? shape_put(&m->model->info->output.shape, shape) : -1;
+}
+int64_t nin_parameters(const NinModel *m) { return m ? m->model->info->count : -1; }
 
 static bool outputs_put(const TrainPlan *plan, const void *rows, int64_t n, float *y)
 {
@@ -442,10 +470,10 @@ static const void *inputs_of(Arena *arena, const Column *input, const float *x, 
 
 bool nin_predict(NinModel *m, const float *x, int64_t examples, float *y)
 {
+    if (!m || examples < 1)
+        return m && examples == 0;
     NinSession *s = m->owner;
     const Model *model = m->model;
-    if (examples < 1)
-        return examples == 0;
     Session *session = session_lock(s);
     Arena *scratch = arena_new();
     Eval e;
@@ -468,6 +496,8 @@ bool nin_predict(NinModel *m, const float *x, int64_t examples, float *y)
 
 bool nin_save(NinModel *m, const char *path)
 {
+    if (!m)
+        return false;
     Session *session = session_lock(m->owner);
     Arena *scratch = arena_new();
     Eval e;

@@ -11,8 +11,9 @@
  * Calls on one session, its programs and its models wait for each other.  Nothing here prints, ends the process or
  * reads the environment; nothing is written but by nin_save, and runs where NinOptions.output says.
  *
- * Errors are values: NULL, false or -1, and at least one diagnostic in the session.  Strings given to a call are
- * copied. All numbers are f32, dense and row-major with the example first: x[example][feature][place...].  The same
+ * Errors are values: NULL, false or -1, and at least one diagnostic in the session.  A program, data or model
+ * that is NULL, as a call that failed gives it, makes the next call fail likewise, and adds no diagnostic.  Strings
+ * given to a call are copied. All numbers are f32, dense and row-major with the example first: x[example][feature][place...].  The same
  * calls give the same bits on any number of threads and any processor. */
 #ifndef NIN_H
 #define NIN_H

@@ -158,7 +158,7 @@ static void prototypes(const Artifact *a, Buf *out) {
         buf_printf(out, "/* The state that the artifact was made with. */\nvoid %s_start(%s_state *state);\n\n",
                    a->prefix, a->prefix);
     buf_printf(out, "/* %s%s%s of one example. */\n", a->gives_values ? "The outputs" : "",
-               a->gives_values && a->gives_class ? ", and the number of the class, " : "",
+               a->gives_values && a->gives_class ? ", and the number of the class," : "",
                a->gives_class && !a->gives_values ? "The number of the class" : "");
     prototype(a, ROLE_PREDICT, out);
     buf_text(out, ";\n\n");

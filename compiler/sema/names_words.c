@@ -74,7 +74,8 @@ bool word_is_any_choice(const char *name)
 
 void near_try(Near *near, const char *wanted, const char *name)
 {
-    int limit = strlen(wanted) <= 3 ? 1 : 2;
+    size_t length = strlen(wanted);
+    int limit = length < 2 ? 0 : length < 5 ? 1 : 2;                       /* any letter is near to any other */
     int distance = text_distance(wanted, name, limit);
     if (distance <= limit && (!near->name || distance < near->distance)) *near = (Near){ name, distance };
 }

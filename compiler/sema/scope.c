@@ -177,7 +177,8 @@ bool scope_find(Eval *e, const Scope *scope, Name name, Value *out, bool *found)
 typedef struct Nearest { const char *name, *best; int distance; } Nearest;
 
 static void nearest_try(Nearest *n, const char *candidate) {
-    int limit = (int)strlen(n->name) < 4 ? 1 : 2;
+    size_t length = strlen(n->name);
+    int limit = length < 2 ? 0 : length < 5 ? 1 : 2;                       /* any letter is near to any other */
     if (candidate[0] == '_') return;
     int distance = text_distance(n->name, candidate, limit);
     if (distance > limit || distance >= n->distance || strcmp(n->name, candidate) == 0) return;

@@ -113,7 +113,7 @@ static bool refuse(Eval *e, const SessionSpec *s, Span span, const char *hint, c
     va_start(args, format);
     const char *why = arena_vprintf(e->arena, format, args);
     va_end(args);
-    Diag *diag = diag_add(e->diags, D_E0618, span, "session %s cannot train against this: %s", s->name, why);
+    Diag *diag = diag_add(e->diags, D_E0618, span, "%s cannot train against this: %s", s->title, why);
     if (hint) diag_hint(diag, "%s", hint);
     return false;
 }

@@ -242,5 +242,16 @@ static bool builtin_fit(Eval *e, const BuiltinCall *call, Value *out) {
     return true;
 }
 
+/* grid[...](cell), tabulated[...](cell): ways to evaluate a cell of a model, no functions. */
+static bool builtin_way(Eval *e, const BuiltinCall *call, Value *out) {
+    const char *name = call->callable->def->name;
+    Diag *diag = diag_add(e->diags, D_E0314, call->span,
+                          "%s[...] is a way to evaluate the cells of a model, not called", name);
+    diag_hint(diag, "replace(model, cells: %s[...]), or cells: of a session", name);
+    return eval_fail(out);
+}
+
 const BuiltinRow builtins_approximate[] = {
+    {"grid", builtin_way},
+    {"tabulated", builtin_way},
     {"quadratic_fit", builtin_fit}, {"polynomial_fit", builtin_fit}, {"rational_fit", builtin_fit}, {NULL, NULL}};

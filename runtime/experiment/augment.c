@@ -20,8 +20,8 @@ bool augment_read(Eval *e, SessionSpec *s, Span span) {
     int n = value->kind == V_LIST ? value->list->len : 1;
     const Value *at = value->kind == V_LIST ? value->list->at : value;
     if (s->fit) {
-        diag_add(e->diags, D_E0314, span, "session %s fits cells: augment is for the images that a net learns from",
-                 s->name);
+        diag_add(e->diags, D_E0314, span, "%s fits cells: augment is for the images that a net learns from",
+                 s->title);
         return false;
     }
     if (n > MAX_AUGMENTS) {

@@ -252,7 +252,7 @@ static bool reset_check(Eval *e, const SessionSpec *s, const NetInfo *info, cons
     if (!selection_mask(e, s->reset, info, span, reset)) return false;
     for (int i = 0; i < info->params; i++) {
         if (!reset[i] || learn[i]) continue;
-        diag_add(e->diags, D_W0610, span, "session %s draws %s anew and does not learn it", s->name,
+        diag_add(e->diags, D_W0610, span, "%s draws %s anew and does not learn it", s->title,
                  info->param[i].path);
         break;
     }
@@ -282,7 +282,7 @@ static bool train_check(Eval *e, const TrainRequest *r, const NetInfo *info) {
         strategies_still(info, learn);
         if (s->reset && !reset_check(e, s, info, learn, r->span)) return false;
         if (s->batch > data->size)
-            diag_add(e->diags, D_W0611, r->span, "session %s takes batches of %lld; %s has %lld examples", s->name,
+            diag_add(e->diags, D_W0611, r->span, "%s takes batches of %lld; %s has %lld examples", s->title,
                      (long long)s->batch, data->name, (long long)data->size);
         PlanRequest plan = {.e = e, .info = info, .x = data->x, .y = data->y, .affine = data->affine, .session = s,
                             .learn = learn, .raw_lo = data->raw_lo, .raw_hi = data->raw_hi,
@@ -300,7 +300,8 @@ static Run *unknown_run(Eval *e, const TrainRequest *r, const NetInfo *info) {
     Run *run = arena_new_of(e->arena, Run);
     *model = (Model){.object = {&model_class}, .info = info, .data = r->data};
     request_facts(e, r, model);
-    *run = (Run){.object = {&run_class}, .model = model, .data = r->data};
+    *run = (Run){.object = {&run_class}, .model = model, .data = r->data, .measures = r->measures};
+    for (int i = 0; i < r->schedule.sessions; i++) run->fits |= r->schedule.session[i].fit != NULL;
     return run;
 }
 

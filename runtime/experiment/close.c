@@ -224,8 +224,8 @@ bool experiment_close(Experiment *x, Eval *e) {
     const LabOptions *o = &x->lab->options;
     if (!o->say || !x->files.len) return written;
     Buf text = {0};
-    buf_printf(&text, "%s: %lld rows, %.2f s, in %s:", x->name, (long long)x->rows, seconds_now() - x->started,
-               x->folder);
+    buf_printf(&text, "%s: %lld row%s, %.2f s, in %s:", x->name, (long long)x->rows, x->rows == 1 ? "" : "s",
+               seconds_now() - x->started, x->folder);
     for (int i = 0; i < x->files.len; i++) {
         const char *slash = strrchr(x->files.at[i], '/');
         buf_printf(&text, " %s", slash ? slash + 1 : x->files.at[i]);

@@ -22,7 +22,7 @@ int fit_cells(Eval *e, const NetInfo *info, const SessionSpec *s, Span span, int
     bool *mask = arena_array(e->arena, bool, info->params + 1);
     int n = 0;
     if (!info->count_cells) {
-        diag_add(e->diags, D_E0607, span, "session %s fits cells, and this net has none with parameters", s->name);
+        diag_add(e->diags, D_E0607, span, "%s fits cells, and this net has none with parameters", s->title);
         return 0;
     }
     if (!selection_mask(e, s->fit, info, span, mask)) return 0;
@@ -37,14 +37,14 @@ int fit_cells(Eval *e, const NetInfo *info, const SessionSpec *s, Span span, int
     }
     if (!n)
         diag_add(e->diags, D_E0607, span,
-                 "fit: of session %s selects parameters outside of cells, which cannot be fitted alone", s->name);
+                 "fit: of %s selects parameters outside of cells, which cannot be fitted alone", s->title);
     return n;
 }
 
 static const DataObject *fit_target(Eval *e, const SessionSpec *s, Span span) {
     if (s->to->kind == V_OBJECT && s->to->object->class == &data_class) return (const DataObject *)s->to->object;
-    diag_add(e->diags, D_E0314, span, "to: of session %s is a data set: points and the values there; this is %s",
-             s->name, value_kind_name(s->to));
+    diag_add(e->diags, D_E0314, span, "to: of %s is a data set: points and the values there; this is %s",
+             s->title, value_kind_name(s->to));
     return NULL;
 }
 
@@ -61,8 +61,8 @@ static bool fit_fits(Eval *e, const SessionSpec *s, const DataObject *data, cons
     shape_print(x, &text);
     buf_text(&text, " to f32");
     shape_print(y, &text);
-    diag_add(e->diags, D_E0403, span, "session %s: %s is a function of %d numbers, the examples of %s are f32%.*s",
-             s->name, cell, arity, data->name, (int)text.len, text.at);
+    diag_add(e->diags, D_E0403, span, "%s: %s is a function of %d numbers, the examples of %s are f32%.*s",
+             s->title, cell, arity, data->name, (int)text.len, text.at);
     buf_free(&text);
     return false;
 }

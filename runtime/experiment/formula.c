@@ -170,6 +170,13 @@ static Value element(const Value *list, int i) {
     return value_none();
 }
 
+/* All of a table's fields at one index: what a message about a missing one lists. */
+static Value unfolded_whole(Eval *e, const Value *table, int index) {
+    Value *at = arena_array(e->arena, Value, table->record->len + 1);
+    for (int i = 0; i < table->record->len; i++) at[i] = element(&table->record->at[i], index);
+    return value_record(e->arena, table->record->name, at, table->record->len);
+}
+
 /* The record of a table's fields at one index: only those that the formula uses. */
 static Value unfolded(Eval *e, const Compiled *c, Name name, const Value *table, int index) {
     Name fields[16];
@@ -178,7 +185,7 @@ static Value unfolded(Eval *e, const Compiled *c, Name name, const Value *table,
     for (int i = 0; i < c->fields.len && n < 16; i++) {
         if (c->fields.at[i].name != name) continue;
         const Value *column = record_get(table, c->fields.at[i].field);
-        if (!column) continue;
+        if (!column) return unfolded_whole(e, table, index);
         fields[n] = c->fields.at[i].field;
         at[n++] = element(column, index);
     }

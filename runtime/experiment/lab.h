@@ -176,6 +176,7 @@ struct Run {
     Eval *maker; /* of a run in a lane: its hash is made when it is asked for */
     Snapshot *snapshot; int snapshots, snapshot_cap; const char **session_name; int sessions;
     const DataObject *data;
+    const ValueRecord *measures; bool fits;       /* of one not known: `measure:`; sessions that fit cells to others */
     int64_t part_step, part_steps; /* interrupted within an epoch: after so many steps of so many; else 0 */
 };
 typedef struct Run Run;

@@ -149,11 +149,19 @@ static bool loss_misfit(Build *b, const Value *fn, int mark) {
     Diags *diags = b->e.diags;
     if (diags->list.len == mark || diags->list.at[diags->list.len - 1]->code != D_E0403) return false;
     diags_discard(diags, mark);
-    bool classes = b->r->y.classes > 0;
-    Diag *diag = diag_add(diags, D_E0604, b->r->span, "%s does not fit targets that are %s", value_shown(&b->e, fn),
-                          classes ? arena_printf(b->arena, "class[%lld]", (long long)b->r->y.classes)
-                                  : "numbers of this shape");
-    if (classes) diag_hint(diag, "cross_entropy");
+    int64_t classes = b->r->y.classes;
+    Shape out = graph_type(b->trace->graph, b->out).shape;
+    Buf gives = {0}, targets = {0};
+    shape_print(&out, &gives);
+    if (classes) buf_printf(&targets, "class[%lld]", (long long)classes);
+    else shape_print(&b->r->y.shape, &targets);
+    Diag *diag = diag_add(diags, D_E0604, b->r->span, "%s does not fit: the net gives %.*s, the targets are %.*s",
+                          value_shown(&b->e, fn), (int)gives.len, gives.at, (int)targets.len, targets.at);
+    if (classes && out.rank && out.dim[0] != classes) diag_hint(diag, "an output for each of the %lld classes",
+                                                                (long long)classes);
+    else if (classes) diag_hint(diag, "cross_entropy");
+    buf_free(&gives);
+    buf_free(&targets);
     return false;
 }
 

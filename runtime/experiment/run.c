@@ -63,13 +63,21 @@ static const char *const run_fields[] = {"model",          "curve",         "sec
                                          "hash",           "train_loss",    "valid_loss", "test_loss", "train_accuracy",
                                          "valid_accuracy", "test_accuracy", NULL};
 
+/* Is it measured at each epoch's end: the loss, the accuracy where there are classes, what `measure:` names? */
+static bool curve_measures(const Run *run, const char *what) {
+    bool has = run->fits || strcmp(what, "loss") == 0 ||
+               (strcmp(what, "accuracy") == 0 && data_has_classes(run->data));
+    for (int i = 0; run->measures && i < run->measures->len; i++) has |= strcmp(what, run->measures->name[i]) == 0;
+    return has;
+}
+
 /* Is this a column that such a run's curve has: train_, valid_ or test_ of a set that the data has? */
 static bool curve_has(const Run *run, Name field) {
     static const char *const parts[] = {"train", "valid", "test"};
     for (int i = 0; i < 3; i++) {
         size_t n = strlen(parts[i]);
         if (strncmp(field, parts[i], n) == 0 && field[n] == '_' && field[n + 1])
-            return run->data && data_part(run->data, parts[i]);
+            return run->data && data_part(run->data, parts[i]) && curve_measures(run, field + n + 1);
     }
     return false;
 }

@@ -26,6 +26,9 @@ static bool read_count(Eval *e, const SessionSpec *s, const Value *value, const 
     }
     if (value && value->kind == V_ABSTRACT) { *out = 1; return true; }
     if (!value) diag_add(e->diags, D_E0606, span, "%s lacks %s", s->name, what);
+    else if (value->kind == V_INT)
+        diag_add(e->diags, D_E0314, span, "%s: is a whole number from 1; this is %lld", what,
+                 (long long)value->integer);
     else diag_add(e->diags, D_E0314, span, "%s: is a whole number from 1; this is %s", what, value_kind_name(value));
     return false;
 }
@@ -101,7 +104,8 @@ static bool is_session(const Value *record) {
 }
 
 static bool session_read(Eval *e, const char *name, const Value *record, Span span, SessionSpec *s) {
-    *s = (SessionSpec){.name = name, .record = record};
+    const char *title = strcmp(name, "session") ? arena_printf(e->arena, "session %s", name) : "the session";
+    *s = (SessionSpec){.name = name, .title = title, .record = record};
     for (int i = 0; i < record->record->len; i++) {
         if (!known_field(record->record->name[i])) return unknown_field(e, record->record->name[i], span);
     }

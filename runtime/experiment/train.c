@@ -224,8 +224,8 @@ static void diverge(Training *t, const Feed *feed, int64_t step) {
     t->run->diverged = true;
     t->stop = true;
     Diag *diag = diag_add(t->e->diags, D_R0102, t->r->span,
-                          "the loss is not a finite number in epoch %lld, step %lld of session %s",
-                          (long long)(step / t->per_epoch + 1), (long long)step, t->s->name);
+                          "the loss is not a finite number in epoch %lld, step %lld of %s",
+                          (long long)(step / t->per_epoch + 1), (long long)step, t->s->title);
     train_explain_divergence(diag, t->plan, t->before, feed, step);
     diag_note(diag, "the run stops there and is recorded as diverged");
 }

@@ -17,6 +17,7 @@ bool selection_mask(Eval *e, const Value *selection, const NetInfo *info, Span s
 enum { MAX_AUGMENTS = 8 };
 typedef struct SessionSpec {
     const char *name;                             /* its label in the schedule, or "session" */
+    const char *title;                            /* in messages: "session NAME", or "the session" */
     const Value *learn, *reset, *loss, *optimizer, *take, *clip, *augment, *against, *cells, *fit,
         *to;                                      /* NULL: not given */
     int64_t batch, epochs;                        /* batch 0: all */

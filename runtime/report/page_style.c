@@ -21,7 +21,7 @@ const char page_style[] =
     "p{margin:.4rem 0}\n"
     "a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}\n"
     ".facts{color:var(--soft)}\n"
-    "nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.45rem;margin:1.1rem 0 0;padding:0}\n"
+    "nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.45rem;margin:1.1rem 0 1.4rem;padding:0}\n"
     "nav a{display:inline-block;padding:.2rem .75rem;border:1px solid var(--edge);border-radius:1rem;"
     "background:var(--paper);"
     "overflow-wrap:anywhere}\n"

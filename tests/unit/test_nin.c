@@ -144,6 +144,35 @@ static void diagnostics(void **state)
 /* ---- two sessions at once ---- */
 typedef struct Job { int seed; float y[4]; bool done; } Job;
 
+/* What a failed call gives may be given on. */
+static void nothing(void **state)
+{
+    (void)state;
+    NinSession *s = session_open(true);
+    int64_t shape[8];
+    float y[4];
+    assert_null(nin_load_text(s, NULL, NULL));
+    assert_null(nin_load_file(s, NULL));
+    assert_int_equal(errors_of(s), 2);
+    NinProgram *none = nin_load_text(s, "wrong", "net n(x: f32[2]) -> f32[1] = dnse[1](x)");
+    assert_null(none);
+    assert_null(nin_load_file(s, "nothing.nin"));
+    assert_int_equal(errors_of(s), 4);
+    assert_null(nin_evaluate(none, "1"));
+    NinModel *model = nin_instantiate(none, "n", 1);
+    assert_null(model);
+    assert_null(nin_train(none, "n", "corners", "fit(1)", 1));
+    assert_null(nin_load_weights(none, "n", "nothing.safetensors"));
+    NinProgram *p = nin_load_text(s, NULL, study);
+    assert_null(nin_train_on(p, "small", nin_data(s, 0, corners, 1, &two, y, 0, NULL), "fit(1)", 1));
+    assert_int_equal(errors_of(s), 5);
+    assert_true(!nin_predict(model, corners, 4, y) && !nin_predict(model, corners, 0, y) && !nin_save(model, "n"));
+    assert_true(nin_input_size(model) == -1 && nin_output_size(model) == -1 && nin_parameters(model) == -1);
+    assert_true(nin_input_shape(model, shape) == -1 && nin_output_shape(model, shape) == -1);
+    assert_int_equal(errors_of(s), 5);
+    nin_session_free(s);
+}
+
 static void *work(void *data)
 {
     Job *job = data;
@@ -212,6 +241,7 @@ int main(void)
         cmocka_unit_test(models),
         cmocka_unit_test(own_data),
         cmocka_unit_test(diagnostics),
+        cmocka_unit_test(nothing),
         cmocka_unit_test(sessions_at_once),
         cmocka_unit_test(threads_share_a_session),
     };
