@@ -13,8 +13,8 @@
  *
  * Errors are values: NULL, false or -1, and at least one diagnostic in the session.  A program, data or model
  * that is NULL, as a call that failed gives it, makes the next call fail likewise, and adds no diagnostic.  Strings
- * given to a call are copied. All numbers are f32, dense and row-major with the example first: x[example][feature][place...].  The same
- * calls give the same bits on any number of threads and any processor. */
+ * given to a call are copied.  All numbers are f32, dense and row-major with the example first:
+ * x[example][feature][place...].  The same calls give the same bits on any number of threads and any processor. */
 #ifndef NIN_H
 #define NIN_H
 

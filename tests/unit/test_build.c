@@ -112,6 +112,7 @@ static void test_report(void **state)
     assert_int_equal(sscanf(o.out, "%ld %ld %ld", &code, &constants, &data), 3);
     assert_int_equal(number_after(header, "code        "), code);
     assert_int_equal(data, 0);
+    expect_text(header, "/* The number of the class of one example. */");
     long said = number_after(header, "constants   ");
     assert_true(constants >= said && constants < said + 64);              /* the compiler may add its own numbers */
     const char *sizes = child_text(
