@@ -296,7 +296,8 @@ static void outer_rows(const OuterTile *t, Ix j, int64_t columns) {
 
 /* Whether x is a column of the data whose rows can be read in place. */
 static bool is_data(const Ctx *c, Val x, int64_t n, int64_t places) {
-    return graph_node(c->r->graph, x)->op == G_INPUT && places == 1 && n % 16 == 0;
+    if (graph_node(c->r->graph, x)->op != G_INPUT || places != 1 || n % 16) return false;
+    return c->r->graph->inputs.at[graph_attr(c->r->graph, x)->index].kind == IN_ROWS;        /* not a turn's of a SCAN */
 }
 
 static void outer_tiles(Sum *s) {
