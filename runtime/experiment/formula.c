@@ -9,11 +9,13 @@
 #include <stdlib.h>
 
 typedef enum AggregateKind { AGG_MEAN, AGG_SD, AGG_SEM, AGG_MEDIAN, AGG_MIN, AGG_MAX, AGG_SUM, AGG_COUNT, AGG_QUANTILE,
-                             AGG_BINOMIAL, AGG_PAIRED, AGG_INTERVAL, AGG_AT } AggregateKind;
+                             AGG_BINOMIAL, AGG_PAIRED, AGG_INTERVAL, AGG_AT,
+                             AGG_AT_MAX, AGG_AT_MIN } AggregateKind;
 static const struct { const char *name; AggregateKind kind; int args; } aggregate_names[] = {
     {"mean", AGG_MEAN, 1}, {"sd", AGG_SD, 1}, {"sem", AGG_SEM, 1}, {"median", AGG_MEDIAN, 1}, {"min", AGG_MIN, 1},
     {"max", AGG_MAX, 1}, {"sum", AGG_SUM, 1}, {"count", AGG_COUNT, 0}, {"quantile", AGG_QUANTILE, 2},
-    {"binomial", AGG_BINOMIAL, 1}, {"paired", AGG_PAIRED, 2}, {"interval", AGG_INTERVAL, 1}, {"at", AGG_AT, 1}};
+    {"binomial", AGG_BINOMIAL, 1}, {"paired", AGG_PAIRED, 2}, {"interval", AGG_INTERVAL, 1}, {"at", AGG_AT, 1},
+    {"at_max", AGG_AT_MAX, 2}, {"at_min", AGG_AT_MIN, 2}};
 
 typedef struct Aggregate {
     AggregateKind kind; Name name; Compiled *arg[2]; Name *label; Compiled **value; int labels; Span span;
@@ -390,6 +392,11 @@ static bool aggregate_value(Eval *e, const Aggregate *a, const Group *group, Val
     }
     args[0] = value_list(e->arena, at, group->len);
     if (!a->arg[1]) return aggregate_call(e, a, args, 1, out);
+    if (a->kind == AGG_AT_MAX || a->kind == AGG_AT_MIN) {            /* both sides are values at the points */
+        if (!point_values(e, a->arg[1], group, &at)) return false;
+        args[1] = value_list(e->arena, at, group->len);
+        return aggregate_call(e, a, args, 2, out);
+    }
     return formula_group(e, a->arg[1], group, &args[1]) && aggregate_call(e, a, args, 2, out);
 }
 
