@@ -58,6 +58,13 @@ static const char prelude[] =
     "    { \\\n"
     "        int n = 0; \\\n"
     "        EACH if (mask.l[l]) memcpy((T *)p + n++, &x.l[l], sizeof x.l[l]); \\\n"
+    "    } \\\n"
+    "    static inline T##x16 expand_##N##x16(const void *p, bool8x16 mask) \\\n"
+    "    { \\\n"
+    "        T##x16 x = {{0}}; \\\n"
+    "        int n = 0; \\\n"
+    "        EACH if (mask.l[l]) memcpy(&x.l[l], (const T *)p + n++, sizeof x.l[l]); \\\n"
+    "        return x; \\\n"
     "    }\n"
     "typedef int32x16 int32_tx16;\ntypedef int64x16 int64_tx16;\n"
     "MEMORY(bool8, bool)\nMEMORY(int32_t, i32)\nMEMORY(int64_t, i64)\nMEMORY(float, f32)\nMEMORY(double, f64)\n";
@@ -219,6 +226,10 @@ static void assignment(Writer *w, KVal at)
     if (i->op == K_LOAD) {
         buf_printf(w->out, " = load_%s%s(v%u, v%u);\n", kscalar_name(i->type.scalar), i->type.lanes == 16 ? "x16" : "",
                    i->a, i->b);
+        return;
+    }
+    if (i->op == K_EXPAND) {
+        buf_printf(w->out, " = expand_%sx16(v%u, v%u);\n", kscalar_name(i->type.scalar), i->a, i->b);
         return;
     }
     if (i->op == K_EACH || i->op == K_QUAD) {

@@ -342,6 +342,11 @@ static LLVMValueRef memory(Printer *p, const KInst *i, LLVMValueRef a, LLVMValue
         call(p, "llvm.masked.compressstore", &type, 1, args, 3);
         return NULL;
     }
+    if (i->op == K_EXPAND) {
+        LLVMTypeRef type = type_of(p, t);
+        LLVMValueRef args[] = {a, b, LLVMConstNull(type)};
+        return call(p, "llvm.masked.expandload", &type, 1, args, 3);
+    }
     if (i->op == K_PREFETCH) {
         LLVMTypeRef type = LLVMPointerTypeInContext(p->cx, 0), i32 = LLVMInt32TypeInContext(p->cx);
         LLVMValueRef read = LLVMConstInt(i32, 0, false), near = LLVMConstInt(i32, i->imm ? 3 : 2, false);

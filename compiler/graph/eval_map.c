@@ -66,11 +66,20 @@ static bool body_inputs(const Group *g, int64_t first, int64_t count, Value *inp
 
 /* ---- out ---- */
 
+static bool left_out(const Group *g, int64_t point) {
+    int operand = g->w->attr->index - ZEROS_OF;
+    if (operand < 0) return false;
+    const Value *value = g->w->in[operand];
+    const void *at = element_at(value, point_row(g, point), point_element(g, point));
+    return value->dtype == DT_F32 ? *(const float *)at == 0 : *(const double *)at == 0;
+}
+
 static void scatter(const Group *g, const Value *from, int64_t first, int64_t count, Value *to) {
     for (int64_t i = 0; i < count; i++) {
         int64_t point = first + i;
-        memcpy(element_at(to, point_row(g, point), point_element(g, point)), element_at(from, i, 0),
-               dtype_size(to->dtype));
+        char *at = element_at(to, point_row(g, point), point_element(g, point));
+        if (left_out(g, point)) memset(at, 0, dtype_size(to->dtype));
+        else memcpy(at, element_at(from, i, 0), dtype_size(to->dtype));
     }
 }
 
@@ -103,14 +112,6 @@ static void fold(const Group *g, int output, bool first) {
     if (first) memcpy(total.data, acc->data, bytes);
     else add_into(&total, acc->data);
     memset(acc->data, 0, bytes);
-}
-
-static bool left_out(const Group *g, int64_t point) {
-    int operand = g->w->attr->index - ZEROS_OF;
-    if (operand < 0) return false;
-    const Value *value = g->w->in[operand];
-    const void *at = element_at(value, point_row(g, point), point_element(g, point));
-    return value->dtype == DT_F32 ? *(const float *)at == 0 : *(const double *)at == 0;
 }
 
 static void accumulate(const Group *g, const Frame *frame, int output, int64_t first, int64_t count) {

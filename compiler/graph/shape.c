@@ -566,17 +566,12 @@ static const char *map_outputs(const Graph *body) {
     return NULL;
 }
 
-/* Points may be left out of a MAP that only sums, and is no batch, by an operand that is a float. */
+/* Points are left out by an operand that is a float. */
 static const char *map_zeros(const Rule *r) {
-    const Graph *body = r->attr->body;
     int operand = r->attr->index - ZEROS_OF;
     if (r->attr->index < 0 || operand >= r->attr->mapped) return "no such mapped operand";
     if (operand < 0) return NULL;
     if (r->type[operand].dtype != DT_F32 && r->type[operand].dtype != DT_F64) return "zeros must be those of floats";
-    for (int i = 0; i < r->nin; i++)
-        if (r->type[i].batched) return "no points of a batch can be left out";
-    for (int i = 0; i < body->outputs.len; i++)
-        if (body->outputs.at[i].kind != OUT_SUMMED) return "points can be left out of sums alone";
     return NULL;
 }
 

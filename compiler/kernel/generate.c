@@ -50,6 +50,8 @@ KVal gen_select(Gen *g, KVal condition, KVal a, KVal b) {
     return k_3(g->m, g->f, K_SELECT, condition, a, b);
 }
 
+KVal gen_is_zero(Gen *g, KVal x) { return gen_2(g, K_EQ, x, k_real(g->m, g->f, k_type(g->f, x), 0)); }
+
 KVal gen_i64(Gen *g, int64_t x) { return k_int(g->m, g->f, KS_I64, x); }
 KVal gen_index(Gen *g, KVal i32) { return k_cast(g->m, g->f, KT(I64), i32); }
 

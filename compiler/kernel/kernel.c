@@ -224,6 +224,12 @@ void k_compress(KModule *m, KFunc *f, KVal pointer, KVal mask, KVal vector)
     add(m, f, (KInst){.op = K_COMPRESS, .type = NONE, .a = pointer, .b = mask, .c = vector});
 }
 
+KVal k_expand(KModule *m, KFunc *f, KScalar type, KVal pointer, KVal mask)
+{
+    assert(same(k_type(f, pointer), KT(PTR)) && same(k_type(f, mask), KV(BOOL)) && kscalar_bytes(type) >= 4);
+    return add(m, f, (KInst){.op = K_EXPAND, .type = {type, 16}, .a = pointer, .b = mask});
+}
+
 KVal k_local(KModule *m, KFunc *f, KScalar element, int64_t count)
 {
     assert(count > 0 && kscalar_bytes(element) > 0);

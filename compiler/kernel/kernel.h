@@ -76,6 +76,7 @@ KVal k_pair(KModule *m, KFunc *f, KVal pointer, KVal index);                    
 void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value);
 void k_prefetch(KModule *m, KFunc *f, KVal pointer, bool near);                   /* near: into the first cache */
 void k_compress(KModule *m, KFunc *f, KVal pointer, KVal mask, KVal vector);
+KVal k_expand(KModule *m, KFunc *f, KScalar type, KVal pointer, KVal mask);
 KVal k_local(KModule *m, KFunc *f, KScalar element, int64_t count);
 KVal k_data(KModule *m, KFunc *f, int data);
 KVal k_offset(KModule *m, KFunc *f, KScalar element, KVal pointer, KVal index);   /* pointer + index elements */

@@ -10,6 +10,7 @@
  *   batch.c          sums over the batch; outer.c: large gradients of weights
  *   conv.c           convolutions as nests; conv_tile.c, conv_weight.c, conv_pairs.c: register-tiled
  *   map.c            a MAP on blocks of points; map_rows.c: with elements in lanes; map_sums.c: its sums over points;
+ *                    map_gaps.c: points left out of it
  *   nest_map.c       one inside a body */
 #ifndef NIN_LOWER_PARTS_H
 #define NIN_LOWER_PARTS_H

@@ -12,7 +12,6 @@
 
 enum { BLOCK_VECTORS = 3, DENSE_FROM = 1024 };
 
-
 /* ---- the body's nodes: order and homes ---- */
 
 typedef struct Ordering { MapGen *m; Root *root; } Ordering;
@@ -353,6 +352,10 @@ static void store_results(MapGen *m) {
         m->c.local = m->c.global = ix_times(g, (Ix){i, 0}, m->rows ? 16 : 1);
         Index zero = index_flat((Ix){0, 0});
         KVal x = gen_widen(g, pull(&m->c, root, &zero), lanes_of(m));
+        if (m->zeros >= 0 && !m->points) {
+            KVal none = gen_widen(g, gen_number(g, (DType)body_node(m, root)->dtype, 0), lanes_of(m));
+            x = gen_select(g, gen_is_zero(g, mapped_value(&m->c, m->zeros)), none, x);
+        }
         Ix at = ix_times(g, (Ix){i, 0}, lanes_of(m));
         if (m->points) {
             at = ix_plus(g, at, (Ix){m->first, 0});
@@ -385,11 +388,12 @@ static void find_outputs(MapGen *m) {
 }
 
 static int point_array(MapGen *m, DType dtype) {
-    size_t bytes = (size_t)m->size * dtype_size(dtype), pad = PAD_BYTES + (m->varies ? 0 : bytes);
+    size_t bytes = (size_t)map_row(m) * dtype_size(dtype), pad = PAD_BYTES + (m->varies ? 0 : bytes);
     return plan_buffer(m->plan, (Buffer){.fixed = pad, .per_example = m->varies ? bytes : 0, .scratch = true});
 }
 
 static void make_arrays(MapGen *m) {
+    m->gaps = m->zeros >= 0 && m->points;
     m->operand = arena_array(m->plan->arena, int, m->mapped);
     m->result = arena_array(m->plan->arena, int, m->body->outputs.len);
     for (int k = 0; k < m->mapped && m->points; k++)
@@ -397,25 +401,6 @@ static void make_arrays(MapGen *m) {
     for (int k = 0; k < m->body->outputs.len && m->points; k++)
         if (m->proj[k] && m->body->outputs.at[k].kind == OUT_MAPPED)
             m->result[k] = point_array(m, (DType)body_node(m, m->body->outputs.at[k].value)->dtype);
-}
-
-/* The points that take part, in point order without gaps; their number. */
-static KVal operands_of_some(MapGen *m) {
-    Gen *g = &m->c.g;
-    KVal none = gen_i64(g, 0), places = gen_i64(g, m->places), units = gen_i64(g, m->units), zero = 0;
-    KVal place = k_for(g->m, g->f, none, places, 1), before = k_carry(g->m, g->f, none);
-    KVal unit = k_for(g->m, g->f, none, units, 1), n = k_carry(g->m, g->f, before);
-    Ix flat = ix_plus(g, ix_times(g, (Ix){unit, 0}, m->places), (Ix){place, 0});
-    for (int k = 0; k < m->mapped; k++) {
-        KVal x = load_value(&m->outer, region_base(m->r, graph_in(m->r->graph, m->map, k)), flat);
-        if (k == m->zeros) zero = gen_2(g, K_EQ, x, k_real(g->m, g->f, k_type(g->f, x), 0));
-        k_store(g->m, g->f, ctx_entry(&m->c, m->operand[k]), n, x);
-    }
-    k_next(g->m, g->f, gen_select(g, zero, n, gen_2(g, K_ADD, n, gen_i64(g, 1))));
-    k_end(g->m, g->f);
-    k_next(g->m, g->f, k_result(g->m, g->f, 0, KT(I64)));
-    k_end(g->m, g->f);
-    return k_result(g->m, g->f, 0, KT(I64));
 }
 
 /* The range of points of the stage's lo .. hi, in blocks of `step`. */
@@ -433,7 +418,7 @@ static void emit_points(MapGen *m) {
     int step = m->points ? m->vectors * lanes_of(m) : m->vectors;
     KVal to = m->total;
     if (m->dense) range_of_blocks(m, step, &from, &to);
-    if (m->zeros >= 0) to = m->total = operands_of_some(m);
+    if (m->gaps) to = m->total = map_close_gaps(m);
     else if (m->points) operands_to_points(m);
     map_clear_sums(m);
     m->first = k_for(g->m, g->f, from, to, step);
@@ -445,7 +430,8 @@ static void emit_points(MapGen *m) {
     map_add_sums(m);
     k_end(g->m, g->f);
     map_finish_sums(m);
-    if (m->points) results_from_points(m);
+    if (m->gaps) map_open_gaps(m);
+    else if (m->points) results_from_points(m);
 }
 
 /* Many points of none of which anything is summed: threads take parts. */
@@ -497,7 +483,7 @@ static void spread_arrays(MapGen *m) {
 static void range_of_some(MapGen *m, int64_t blocks, KVal *from, KVal *to) {
     Gen *g = &m->c.g;
     KVal one = gen_i64(g, 1), all = gen_i64(g, blocks);
-    m->total = operands_of_some(m);
+    m->total = map_close_gaps(m);
     *from = gen_2(g, K_DIV, gen_2(g, K_MUL, k_lo(g->m, g->f), m->total), all);
     *to = gen_2(g, K_DIV, gen_2(g, K_MUL, k_hi(g->m, g->f), m->total), all);
     k_for(g->m, g->f, gen_select(g, gen_2(g, K_LT, k_lo(g->m, g->f), one), k_lo(g->m, g->f), one), one, 1);

@@ -1,4 +1,5 @@
-/* map.h -- what the files of a MAP share: map.c, map_rows.c (elements in lanes), map_sums.c (sums over points). */
+/* map.h -- what the files of a MAP share: map.c, map_gaps.c (points left out), map_rows.c (elements in lanes),
+ * map_sums.c (sums over points). */
 #ifndef NIN_KERNEL_MAP_H
 #define NIN_KERNEL_MAP_H
 
@@ -31,7 +32,9 @@ typedef struct MapGen {
     Val map;
     const Graph *body;
     int mapped, vectors;
-    int zeros; /* the operand whose zeros leave a point out, or -1; then all outputs are sums */
+    int zeros;                             /* the operand whose zeros leave a point out, or -1 */
+    bool gaps;                             /* so the arrays of points hold those that take part, without gaps */
+    KVal length;                           /* local, by example of the shard: how many of them (map_gaps.c) */
     bool points, varies;                   /* points: in point order; varies: a batch of them */
     bool rows;                             /* map_rows.c: elements in lanes */
     bool dense;                            /* operands that do not vary, 16 elements at a time, in any order */
@@ -64,6 +67,11 @@ void map_add_sums(MapGen *m);                    /* the block's points */
 void map_finish_sums(MapGen *m);
 /* Of a spread one: the parts lo .. hi of the sums of all points; how many parts there are. */
 int64_t map_spread_sums(MapGen *m);
+
+/* ---- map_gaps.c: where points are left out ---- */
+static inline int64_t map_row(const MapGen *m) { return m->gaps && m->varies ? m->size + 16 : m->size; }
+KVal map_close_gaps(MapGen *m);                  /* the operands' points that take part; their number */
+void map_open_gaps(MapGen *m);                   /* their results to where they belong; 0 elsewhere */
 
 /* ---- map_rows.c ---- */
 bool map_rows_fit(const MapGen *m);

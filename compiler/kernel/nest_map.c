@@ -19,6 +19,15 @@ static KVal inner_mapped(Ctx *c, int operand) {
     return pull(n->c, graph_in(n->c->r->graph, n->map, operand), &n->point);
 }
 
+/* Whether the point is left out; 0: no point is. */
+static KVal left_out(Inner *n) {
+    Gen *g = &n->c->g;
+    int zeros = graph_attr(n->c->r->graph, n->map)->index - ZEROS_OF;
+    if (zeros < 0) return 0;
+    KVal of = inner_mapped(&n->in, zeros);
+    return gen_is_zero(g, of);
+}
+
 static void find_projections(Inner *n, bool *wanted) {
     const Graph *graph = n->c->r->graph;
     for (Val v = n->map + 1; v < (Val)graph->node.len; v++) {
@@ -68,12 +77,8 @@ static void add_share(Inner *n, Val root, Val proj) {
         x = gen_fma(g, pull(&n->in, graph_in(n->body, root, 0), &a), pull(&n->in, graph_in(n->body, root, 1), &b), acc);
     else
         x = gen_2(g, K_ADD, acc, pull(&n->in, root, &b));
-    int zeros = graph_attr(n->c->r->graph, n->map)->index - ZEROS_OF;
-    if (zeros >= 0) {
-        KVal of = inner_mapped(&n->in, zeros);
-        KVal left = gen_2(g, K_EQ, of, k_real(g->m, g->f, k_type(g->f, of), 0));
-        x = gen_select(g, left, acc, x);
-    }
+    KVal left = left_out(n);
+    if (left) x = gen_select(g, left, acc, x);
     store_value(n->c, proj, flat, x);
     loop_end(n->c, columns);
     if (node->op == G_OUTER) loop_end(n->c, node->shape.dim[0]);
@@ -89,18 +94,25 @@ static void clear_sums(Inner *n) {
     }
 }
 
+static void store_result(Inner *n, Val root, Val proj) {
+    Gen *g = &n->c->g;
+    Index zero = index_flat((Ix){0, 0});
+    KVal x = pull(&n->in, root, &zero), left = left_out(n);
+    if (left) x = gen_select(g, left, gen_number(g, (DType)graph_node(n->body, root)->dtype, 0), x);
+    store_value(n->c, proj, n->point.f, x);
+}
+
 static void run_point(Inner *n) {
     for (Val v = 1; v < (Val)n->body->node.len; v++) {
         if (!n->r.info[v].live || !n->r.info[v].stored) continue;
         if (is_nest_elementwise(&n->r, v)) nest_elementwise(&n->in, &v, 1);
         else nest_node(&n->in, v);
     }
-    Index zero = index_flat((Ix){0, 0});
     for (int k = 0; k < n->body->outputs.len; k++) {
         Val root = n->body->outputs.at[k].value;
         if (!n->proj[k]) continue;
         if (n->body->outputs.at[k].kind == OUT_SUMMED) add_share(n, root, n->proj[k]);
-        else store_value(n->c, n->proj[k], n->point.f, pull(&n->in, root, &zero));
+        else store_result(n, root, n->proj[k]);
     }
 }
 

@@ -336,12 +336,12 @@ static void body_leaf(void *data, Unrolled *u, Val v, KVal *out) {
         out[i] = operand(u->outer, u->map, mapped + input->index, u->example, i);
 }
 
-/* Whether the point takes no part in sums, or 0 if it does. */
+/* Whether the point is left out; 0: no point is. */
 static KVal left_out(Unrolled *u, Val map, int64_t e, int64_t point) {
     int zeros = graph_attr(u->graph, map)->index - ZEROS_OF;
     if (zeros < 0) return 0;
     KVal x = operand(u, map, zeros, e, point);
-    return gen_2(u->g, K_EQ, x, k_real(u->g->m, u->g->f, k_type(u->g->f, x), 0));
+    return gen_is_zero(u->g, x);
 }
 
 /* Adds one point's share of a summed output; an OUTER at the root is a chain of fma. */
@@ -374,8 +374,14 @@ static void map_point(Unrolled *u, Val v, int64_t e, int64_t point, KVal **out, 
         unroll_node(&inner, k);
     for (int k = 0; k < body->outputs.len; k++) {
         Val root = body->outputs.at[k].value;
-        if (body->outputs.at[k].kind == OUT_SUMMED) add_summed(&inner, root, left_out(u, v, e, point), acc[k]);
-        else out[k][e * node_size(u, v) + point] = inner.value[root][0];
+        KVal left = left_out(u, v, e, point);
+        if (body->outputs.at[k].kind == OUT_SUMMED) {
+            add_summed(&inner, root, left, acc[k]);
+            continue;
+        }
+        KVal x = inner.value[root][0];
+        if (left) x = gen_select(u->g, left, gen_number(u->g, (DType)graph_node(body, root)->dtype, 0), x);
+        out[k][e * node_size(u, v) + point] = x;
     }
 }
 

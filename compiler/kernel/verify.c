@@ -126,6 +126,9 @@ static bool check_memory(Verify *v, KVal at)
         return (is_scalar(type_of(v, i->a), KS_PTR) && same(type_of(v, i->b), KV(BOOL)) && is_value(t) &&
                 t.lanes == 16 && kscalar_bytes(t.scalar) >= 4) || fail(v, at, "not a pointer, a mask and a vector");
     }
+    if (i->op == K_EXPAND)
+        return (is_scalar(type_of(v, i->a), KS_PTR) && same(type_of(v, i->b), KV(BOOL)) && is_value(i->type) &&
+                i->type.lanes == 16 && kscalar_bytes(i->type.scalar) >= 4) || fail(v, at, "not a pointer and a mask");
     if (i->op == K_EACH || i->op == K_QUAD) {
         bool quad = i->op == K_QUAD, type = quad ? same(i->type, KV(F32)) : i->type.lanes == 16 && is_value(i->type);
         return (is_scalar(type_of(v, i->a), KS_PTR) && same(type_of(v, i->b), KV(I32)) && type &&

@@ -8,7 +8,8 @@
  * is not batched while the MAP is), for each use of a wanted shared operand a sum of its own (OUT_SUMMED), with
  * RESHAPE, TRANSPOSE and PAD at its root moved behind the MAP, so that an OUTER below stands at the root: the sum
  * of moved elements is the moved sum.
- * Nodes of a grid whose adjoint is 0 are left out of the sums (lang/arithmetic.md, 44). */
+ * Points whose adjoint is 0 are left out where the body holds a product that is worth it (lang/arithmetic.md, 32),
+ * and nodes of a grid in any case (44). */
 #include "pass/grad.h"
 
 enum { MAX_OPERANDS = 255, MAX_PEEL = 16 };
@@ -118,8 +119,6 @@ static Val replay_views(MapGrad *m, const struct Result *r, Val value) {
 static void give_results(MapGrad *m) {
     Ad *ad = m->ad;
     Attr attr = {.mapped = m->in_mapped.len, .index = m->zeros, .body = m->new};
-    for (int k = 0; k < m->new->outputs.len; k++)
-        if (m->new->outputs.at[k].kind == OUT_MAPPED) attr.index = 0;
     for (int i = 0; i < m->in_shared.len; i++) vec_push(ad->scratch, &m->in_mapped, m->in_shared.at[i]);
     if (m->in_mapped.len > MAX_OPERANDS) {
         Span span = graph_node(ad->g, ad->y)->span;
@@ -136,13 +135,25 @@ static void give_results(MapGrad *m) {
     }
 }
 
+/* w @ x with 16 features or more, of x and of the result. */
+static bool has_product(const Graph *body) {
+    for (Val v = 1; v < (Val)body->node.len; v++) {
+        const Node *node = graph_node(body, v);
+        if (node->op != G_MATMUL) continue;
+        const Shape *x = &graph_node(body, graph_in(body, v, 1))->shape;
+        if (node->shape.rank && node->shape.dim[0] >= 16 && x->rank && x->dim[0] >= 16) return true;
+    }
+    return false;
+}
+
 void vjp_MAP(Ad *ad) {
     const Attr *attr = graph_attr(ad->g, ad->y);
     MapGrad m = {.ad = ad, .body = attr->body, .new = graph_new(ad->g->arena), .mapped = attr->mapped};
     m.shared = graph_node(ad->g, ad->y)->nin - m.mapped;
     for (int i = 0; i < m.mapped; i++) vec_push(ad->scratch, &m.in_mapped, ad_in(ad, i));
     for (int i = 0; i < m.shared; i++) vec_push(ad->scratch, &m.in_shared, ad_in(ad, m.mapped + i));
-    if (attr->index == NODES && m.body->outputs.len == 1) m.zeros = ZEROS_OF + m.mapped;
+    bool one = m.body->outputs.len == 1 && m.body->outputs.at[0].kind == OUT_MAPPED;
+    if (one && (attr->index == NODES || has_product(m.body))) m.zeros = ZEROS_OF + m.mapped;
     copy_body(&m);
     want_inputs(&m);
     for (int i = ad->first[ad->y]; i; i = ad->use.at[i].next) seed_output(&m, ad->use.at[i].port, ad->use.at[i].value);

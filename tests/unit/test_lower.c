@@ -456,6 +456,33 @@ static void left_out(void **state) {
     }
 }
 
+/* Points of a batch, and results that are 0 where a point is left out; none, some and all of them. */
+static void left_out_of_batch(void **state) {
+    (void)state;
+    for (int k = 0; k < 6; k++) {
+        Case c = case_new(k == 4 ? DT_F64 : DT_F32);
+        NodeType scalar = {c.real, SHAPE0, false};
+        Shape shape = k == 0 ? shape_of(1, (int64_t)7) : shape_of(2, (int64_t)(k == 3 ? 32 : 37), (int64_t)3);
+        Graph *b = graph_new(c.arena);
+        Val at = graph_input(b, IN_MAPPED, 0, "x", scalar), by = graph_input(b, IN_MAPPED, 1, "y", scalar);
+        Val p = graph_input(b, IN_SHARED, 0, "p", (NodeType){c.real, shape_of(1, (int64_t)3), false});
+        Val xyp = graph_2(b, G_MUL, p, graph_broadcast(b, graph_2(b, G_MUL, at, by), shape_of(1, (int64_t)3)));
+        graph_output(b, OUT_MAPPED, 0, "q", graph_2(b, G_SUB, at, by));
+        if (k != 5) graph_output(b, OUT_SUMMED, 1, "s", xyp);
+        graph_output(b, OUT_MAPPED, k == 5 ? 1 : 2, "r", graph_2(b, G_ADD, graph_2(b, G_MUL, at, by), at));
+        Val x = case_row(&c, c.real, shape, 0), y = case_row(&c, c.real, shape, 0);
+        Val none = graph_broadcast(c.g, graph_const(c.g, c.real, 0), shape), some = graph_2(c.g, G_LT, y, none);
+        if (k != 2) y = graph_add(c.g, G_SELECT, (Val[]){some, none, y}, 3, NULL, NULL, (Span){0});
+        if (k == 1) y = graph_2(c.g, G_MUL, y, none);
+        Val in[] = {x, y, case_slot(&c, c.real, shape_of(1, (int64_t)3))};
+        Attr attr = {.mapped = 2, .index = ZEROS_OF + 1, .body = b};
+        Val map = graph_add(c.g, G_MAP, in, 3, &attr, NULL, (Span){0});
+        for (int i = 0; i < b->outputs.len; i++) case_show(&c, graph_proj(c.g, map, i));
+        case_check(&c, 83, 50, false);
+        arena_free(c.arena);
+    }
+}
+
 static void left_out_inside(void **state) {
     (void)state;
     Case c = case_new(DT_F32);
@@ -754,7 +781,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(tables),
         cmocka_unit_test(blocks),
         cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
-            cmocka_unit_test(many_points), cmocka_unit_test(left_out), cmocka_unit_test(left_out_inside),
+            cmocka_unit_test(many_points), cmocka_unit_test(left_out), cmocka_unit_test(left_out_of_batch),
+            cmocka_unit_test(left_out_inside),
             cmocka_unit_test(cell_mlp), cmocka_unit_test(norms), cmocka_unit_test(random_programs),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
