@@ -68,7 +68,7 @@ static bool put_code(Arena *arena, DumpStage stage, const Graph *graph, BlockLay
     Target target = {.vector_bytes = 4, .registers = 16};
     if (stage != STAGE_C && !emit_target(options, &target, error))
         return false;
-    Lowered *lowered = lower(arena, graph, layout, 0, target);
+    Lowered *lowered = lower(arena, pass_needed(arena, graph), layout, 0, target);
     if (stage == STAGE_KERNEL)
         kernel_print(lowered->module, text);
     else if (stage == STAGE_C)
@@ -209,7 +209,7 @@ static double step_memory(Eval *e, const Value *net, DType precision, const Step
     if (!training)
         graph_output(trace->graph, OUT_ROWS, 0, "y", y);
     const Graph *graph = pass_simplify(e->arena, graph_copy(e->arena, trace->graph));
-    const Lowered *lowered = lower(e->arena, graph, layout_of(e->arena, trace), 0, target);
+    const Lowered *lowered = lower(e->arena, pass_needed(e->arena, graph), layout_of(e->arena, trace), 0, target);
     return (double)memory_bytes(lowered, step->batch, lowered->neuron ? 1 : step->threads);
 }
 

@@ -9,6 +9,7 @@
  * Many points that are no batch are *spread*: a stage computes them, in any order, and keeps what is summed; another
  * takes the sums, each one chain over all points.  Threads share both. */
 #include "kernel/map.h"
+#include "pass/pass.h"
 
 enum { BLOCK_VECTORS = 3, DENSE_FROM = 1024 };
 
@@ -382,8 +383,9 @@ static void find_outputs(MapGen *m) {
         int k = graph_attr(graph, v)->index;
         m->proj[k] = v;
         wanted[k] = true;
-        m->points |= m->body->outputs.at[k].kind == OUT_SUMMED;
+        m->points |= m->body->outputs.at[k].kind == OUT_SUMMED || m->zeros >= 0;
     }
+    m->points |= m->varies && pass_has_product(m->body);
     region_analyse(&m->b, m->plan, m->body, true, wanted, NULL);
 }
 

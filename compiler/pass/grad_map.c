@@ -11,6 +11,7 @@
  * Points whose adjoint is 0 are left out where the body holds a product that is worth it (lang/arithmetic.md, 32),
  * and nodes of a grid in any case (44). */
 #include "pass/grad.h"
+#include "pass/pass.h"
 
 enum { MAX_OPERANDS = 255, MAX_PEEL = 16 };
 
@@ -135,17 +136,6 @@ static void give_results(MapGrad *m) {
     }
 }
 
-/* w @ x with 16 features or more, of x and of the result. */
-static bool has_product(const Graph *body) {
-    for (Val v = 1; v < (Val)body->node.len; v++) {
-        const Node *node = graph_node(body, v);
-        if (node->op != G_MATMUL) continue;
-        const Shape *x = &graph_node(body, graph_in(body, v, 1))->shape;
-        if (node->shape.rank && node->shape.dim[0] >= 16 && x->rank && x->dim[0] >= 16) return true;
-    }
-    return false;
-}
-
 void vjp_MAP(Ad *ad) {
     const Attr *attr = graph_attr(ad->g, ad->y);
     MapGrad m = {.ad = ad, .body = attr->body, .new = graph_new(ad->g->arena), .mapped = attr->mapped};
@@ -153,7 +143,7 @@ void vjp_MAP(Ad *ad) {
     for (int i = 0; i < m.mapped; i++) vec_push(ad->scratch, &m.in_mapped, ad_in(ad, i));
     for (int i = 0; i < m.shared; i++) vec_push(ad->scratch, &m.in_shared, ad_in(ad, m.mapped + i));
     bool one = m.body->outputs.len == 1 && m.body->outputs.at[0].kind == OUT_MAPPED;
-    if (one && (attr->index == NODES || has_product(m.body))) m.zeros = ZEROS_OF + m.mapped;
+    if (one && (attr->index == NODES || pass_has_product(m.body))) m.zeros = ZEROS_OF + m.mapped;
     copy_body(&m);
     want_inputs(&m);
     for (int i = ad->first[ad->y]; i; i = ad->use.at[i].next) seed_output(&m, ad->use.at[i].port, ad->use.at[i].value);

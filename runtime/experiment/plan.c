@@ -525,7 +525,8 @@ static Program *plan_compile(Build *b, const Graph *graph, BlockLayout layout) {
     Lowered *lowered = NULL;
     Code *code = NULL;
     if (options->backend != BACKEND_JIT || emit_target(&options->code, &plan->target, &error)) {
-        lowered = lower(b->arena, pass_simplify(b->arena, graph), layout, b->r->examples, plan->target);
+        lowered = lower(b->arena, pass_needed(b->arena, pass_simplify(b->arena, graph)), layout, b->r->examples,
+                        plan->target);
         plan->neuron = lowered->neuron;
         plan->quick = request_quick(b->r);
         if (plan->neuron && b->r->session && options->backend == BACKEND_JIT) {
