@@ -61,8 +61,9 @@ typedef struct Window {
     int32_t groups, reversed, stride[MAX_PLACES], pad[MAX_PLACES], dilation[MAX_PLACES];
 } Window;
 
-/* Attr.index of a MAP: NODES: its gradient leaves out the points whose adjoint is 0, whatever the body is; ZEROS_OF + k:
- * points at which its mapped operand k is 0 are left out of the sums, and the mapped outputs are +0 there. */
+/* Attr.index of a MAP: NODES: its gradient leaves out the points whose adjoint is 0, whatever the body is;
+ * ZEROS_OF + k: points at which its mapped operand k is 0 are left out of the sums, and the mapped outputs are +0
+ * there. */
 enum { NODES = 1, ZEROS_OF = 2 };
 
 typedef struct Attr {                       /* zero unless the op uses it; compared bitwise */

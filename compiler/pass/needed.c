@@ -29,9 +29,9 @@ static void count_uses(Needed *n, Arena *arena) {
 
 static bool is_worth(const Needed *n, Val map) {
     const Attr *attr = graph_attr(n->g, map);
-    return graph_node(n->g, map)->op == G_MAP && n->uses[map] == 1 && attr->index == 0 && attr->body->outputs.len == 1 &&
-           attr->body->outputs.at[0].kind == OUT_MAPPED && pass_has_product(attr->body) &&
-           graph_node(n->g, map)->nin < 255;
+    if (graph_node(n->g, map)->op != G_MAP || graph_node(n->g, map)->nin == 255) return false;
+    return n->uses[map] == 1 && attr->index == 0 && attr->body->outputs.len == 1 &&
+           attr->body->outputs.at[0].kind == OUT_MAPPED && pass_has_product(attr->body);
 }
 
 /* The PROJ of such a cell below v, which is read once, through at most `way` operations of v's shape; 0: none. */
@@ -58,8 +58,8 @@ static Val leave_out(Graph *g, Val proj, Val chosen, bool otherwise) {
     Val one = graph_broadcast(g, graph_const(g, dtype, 1), node.shape);
     Val none = graph_broadcast(g, graph_const(g, dtype, 0), node.shape);
     for (int i = 0; i < node.nin; i++) in[i < attr.mapped ? i : i + 1] = graph_in(g, map, i);
-    in[attr.mapped] = graph_add(g, G_SELECT, (Val[]){chosen, otherwise ? none : one, otherwise ? one : none}, 3, NULL, &type,
-                                node.span);
+    Val choice[] = {chosen, otherwise ? none : one, otherwise ? one : none};
+    in[attr.mapped] = graph_add(g, G_SELECT, choice, 3, NULL, &type, node.span);
     attr.index = ZEROS_OF + attr.mapped++;
     return graph_proj(g, graph_add(g, G_MAP, in, node.nin + 1, &attr, NULL, node.span), 0);
 }

@@ -18,8 +18,8 @@ bool pass_grad_held(Graph *graph, Val y, Val seed, const Val *wrt, int n, Val he
  * them.  The list stands in pass/simplify.c, each with its test.  Ensures: graph_verify holds; outputs in order. */
 Graph *pass_simplify(Arena *arena, const Graph *graph);
 
-/* Cells that are worth it (pass_has_product) are not evaluated at the points where a choice passes over their result, as
- * dropout does (needed.c).  Ensures: graph_verify holds; outputs in order, with the same bits. */
+/* Cells that are worth it (pass_has_product) are not evaluated at the points where a choice passes over their result,
+ * as dropout does (needed.c).  Ensures: graph_verify holds; outputs in order, with the same bits. */
 Graph *pass_needed(Arena *arena, const Graph *graph);
 /* Whether a cell's body holds w @ x with 16 features or more, of x and of the result (lang/arithmetic.md, 32). */
 bool pass_has_product(const Graph *body);
