@@ -24,6 +24,12 @@ typedef __m512d Part;
 #define PART_ABS(a) _mm512_abs_pd(a)
 #define PART_ABOVE(a, b, p, q) _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_GT_OQ), q, p)
 #define PART_MOST(a, b, p, q) _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LE_OQ), q, p)
+#define PART_ADD_MOST(a, b, s, v) _mm512_mask_add_pd(s, _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ), s, v)
+#define PART_ADD_NOT_MOST(a, b, s, v) _mm512_mask_add_pd(s, _mm512_cmp_pd_mask(a, b, _CMP_NLE_UQ), s, v)
+#define PART_POSITIVE(v) _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ)
+#define PART_TIMES_SIGNED(v, a, p, q) \
+    _mm512_maskz_mul_pd(_mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_NEQ_OQ), a, \
+                        _mm512_mask_blend_pd(PART_POSITIVE(v), q, p))
 #define PARTS 2
 #elif defined(__AVX2__)
 #include <immintrin.h>
@@ -56,6 +62,11 @@ typedef double Part;
 #define PARTS 16
 #endif
 
+#ifndef PART_ADD_MOST
+#define PART_ADD_MOST(a, b, s, v) (s) + PART_MOST(a, b, v, PART_ALL(0))
+#define PART_ADD_NOT_MOST(a, b, s, v) (s) + PART_MOST(a, b, PART_ALL(0), v)
+#endif
+
 typedef struct Lanes { Part p[PARTS]; } Lanes;
 #define LANES_FN static inline __attribute__((always_inline))
 #define PART_2(name, op) LANES_FN Lanes lanes_##name(Lanes x, Lanes y) { return EACH(op); }
@@ -75,15 +86,29 @@ PART_2(sub, PART_SUB)
 PART_2(mul, PART_MUL)
 PART_2(max, PART_LARGER)                 /* x < y ? y : x */
 PART_2(min, PART_SMALLER)                /* y < x ? y : x */
+#define PART_SUM_MOST(k) PART_ADD_MOST(x.p[k], y.p[k], p.p[k], q.p[k])
+#define PART_SUM_REST(k) PART_ADD_NOT_MOST(x.p[k], y.p[k], p.p[k], q.p[k])
+PART_4(add_most, PART_SUM_MOST)          /* p + (x <= y ? q : 0), p no -0 */
+PART_4(add_rest, PART_SUM_REST)          /* p + (x <= y ? 0 : q) */
 PART_4(if_above, PART_IF_ABOVE)          /* x > y ? p : q */
 PART_4(if_most, PART_IF_MOST)            /* x <= y ? p : q */
 #define PART_SIZE(k) PART_ABS(x.p[k])
 LANES_FN Lanes lanes_abs(Lanes x) { return EACH(PART_SIZE); }
+#ifdef PART_TIMES_SIGNED
+#define PART_SIGNED(k) PART_TIMES_SIGNED(v.p[k], x.p[k], p.p[k], q.p[k])
+LANES_FN Lanes lanes_times_signed(Lanes v, Lanes x, Lanes p, Lanes q) { return EACH(PART_SIGNED); }
+#endif
 /* v > 0 ? p : v < 0 ? q : 0 */
 LANES_FN Lanes lanes_by_sign(Lanes v, Lanes p, Lanes q) {
     Lanes zero = lanes_all(0);
     return lanes_if_above(v, zero, p, lanes_if_above(zero, v, q, zero));
 }
+/* v > 0 ? x p : v < 0 ? x q : 0 */
+#ifndef PART_TIMES_SIGNED
+LANES_FN Lanes lanes_times_signed(Lanes v, Lanes x, Lanes p, Lanes q) {
+    return lanes_by_sign(v, lanes_mul(x, p), lanes_mul(x, q));
+}
+#endif
 
 /* The numbers at p, of which `left` are there.  A loop has a body for LANES of them and for those that are left:
  * LANES_EACH(n, body) calls body(i, left), which is inlined both times. */
@@ -116,6 +141,30 @@ LANES_FN void lanes_store_f32(float *p, int64_t left, Lanes x) {
     if (left < LANES) memcpy(p, part, (size_t)left * sizeof *p);
 }
 
+/* The tree of sums, and the largest of numbers that are none but NaN, at least 0. */
+#if PARTS < LANES
+#define LANES_FOLD(name, PART, HALF, PAIR)                                                             \
+    LANES_FN double name(Lanes x) {                                                                    \
+        __m256d four = LANES_FOUR(x, PART, HALF);                                                      \
+        __m128d two = PAIR(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));              \
+        return _mm_cvtsd_f64(PAIR(two, _mm_unpackhi_pd(two, two)));                                    \
+    }
+#if PARTS == 2
+#define LANES_EIGHT(x, PART) PART(x.p[0], x.p[1])
+#define LANES_FOUR(x, PART, HALF) \
+    HALF(_mm512_castpd512_pd256(LANES_EIGHT(x, PART)), _mm512_extractf64x4_pd(LANES_EIGHT(x, PART), 1))
+#define PART_PLUS(a, b) _mm512_add_pd(a, b)
+#else
+#define LANES_FOUR(x, PART, HALF) HALF(PART(x.p[0], x.p[2]), PART(x.p[1], x.p[3]))
+#define PART_PLUS(a, b) _mm256_add_pd(a, b)
+#endif
+LANES_FOLD(lanes_tree, PART_PLUS, _mm256_add_pd, _mm_add_pd)
+LANES_FOLD(lanes_top, PART_MAX, _mm256_max_pd, _mm_max_pd)
+LANES_FN double lanes_largest(Lanes x) {
+    double most = lanes_top(x);
+    return 0 < most ? most : 0;
+}
+#else
 static double lanes_tree(Lanes x) {
     double v[LANES];
     lanes_store_f64(v, LANES, x);
@@ -123,12 +172,12 @@ static double lanes_tree(Lanes x) {
         for (int k = 0; k < half; k++) v[k] += v[k + half];
     return v[0];
 }
-/* At least 0. */
 static double lanes_largest(Lanes x) {
     double v[LANES], most = 0;
     lanes_store_f64(v, LANES, x);
     for (int k = 0; k < LANES; k++) most = most < v[k] ? v[k] : most;
     return most;
 }
+#endif
 
 #endif

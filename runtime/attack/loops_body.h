@@ -56,16 +56,15 @@ static double sides_loop(const Ball *box, const double *t, const double *w, doub
 /* At a level: sums of |w| m of those at their room, and the slope of the others. */
 typedef struct Reach { Lanes level, full, slope; } Reach;
 
-LANES_FN void reach_part(bool l2, Reach *r, const double *weight, const double *room, int64_t left) {
-    Lanes w = lanes_load_f64(weight, left), m = lanes_load_f64(room, left), zero = lanes_all(0),
-          g = l2 ? lanes_mul(r->level, w) : r->level;
-    r->full = lanes_add(r->full, lanes_if_most(m, g, lanes_mul(w, m), zero));
-    r->slope = lanes_add(r->slope, lanes_if_most(m, g, zero, l2 ? lanes_mul(w, w) : w));
+LANES_FN void reach_part(bool l2, Reach *r, Lanes w, Lanes m) {
+    Lanes g = l2 ? lanes_mul(r->level, w) : r->level;
+    r->full = lanes_add_most(m, g, r->full, lanes_mul(w, m));
+    r->slope = lanes_add_rest(m, g, r->slope, l2 ? lanes_mul(w, w) : w);
 }
 
 LANES_FN void reach_sums(bool l2, Sides s, double level, double *full, double *slope) {
     Reach r = {lanes_all(level), lanes_all(0), lanes_all(0)};
-#define BODY(i, left) reach_part(l2, &r, s.w + (i), s.m + (i), left)
+#define BODY(i, left) reach_part(l2, &r, lanes_load_f64(s.w + (i), left), lanes_load_f64(s.m + (i), left))
     LANES_EACH(s.n, BODY);
 #undef BODY
     *full = lanes_tree(r.full);
@@ -74,16 +73,44 @@ LANES_FN void reach_sums(bool l2, Sides s, double level, double *full, double *s
 
 /* sum |w| min(g, m) rises with the level and is concave: Newton's steps from below end at the level in finitely many.
  * weight: the slope where none is at its room. */
-LANES_FN double level_from(bool l2, Sides s, double c, double weight) {
-    double level = weight > 0 ? c / weight : INFINITY;
-    for (int k = 0; k < 200; k++) {
-        double full, slope;
-        reach_sums(l2, s, level, &full, &slope);
-        double next = slope > 0 ? (c - full) / slope : INFINITY;
-        if (!(next > level)) break;
-        level = next;
-    }
+enum { LEVEL_STEPS = 200 };
+LANES_FN double level_first(double c, double weight) { return weight > 0 ? c / weight : INFINITY; }
+
+/* False: the level is found. */
+LANES_FN bool level_step(double c, double full, double slope, double *level) {
+    double next = slope > 0 ? (c - full) / slope : INFINITY;
+    if (!(next > *level)) return false;
+    *level = next;
+    return true;
+}
+
+LANES_FN double level_from(bool l2, Sides s, double c, double level, int steps) {
+    double full, slope;
+    do reach_sums(l2, s, level, &full, &slope);
+    while (steps-- > 0 && level_step(c, full, slope, &level));
     return level;
+}
+
+/* Those of two in linf that are wanted, of the same weights: their steps are taken side by side. */
+LANES_FN void level_pair(const double *w, double *const m[2], int64_t n, const double c[2], const bool wanted[2],
+                         double level[2]) {
+    bool on[2] = {wanted[0], wanted[1]};
+    int steps = LEVEL_STEPS;
+    for (; steps > 0 && on[0] && on[1]; steps--) {
+        Reach r[2] = {{lanes_all(level[0]), lanes_all(0), lanes_all(0)},
+                      {lanes_all(level[1]), lanes_all(0), lanes_all(0)}};
+#define BODY(i, left)                                                        \
+    do {                                                                     \
+        Lanes v = lanes_load_f64(w + (i), left);                             \
+        reach_part(false, &r[0], v, lanes_load_f64(m[0] + (i), left));       \
+        reach_part(false, &r[1], v, lanes_load_f64(m[1] + (i), left));       \
+    } while (0)
+        LANES_EACH(n, BODY);
+#undef BODY
+        for (int k = 0; k < 2; k++) on[k] = level_step(c[k], lanes_tree(r[k].full), lanes_tree(r[k].slope), &level[k]);
+    }
+    for (int k = 0; k < 2; k++)
+        if (on[k]) level[k] = level_from(false, (Sides){(double *)(uintptr_t)w, m[k], n}, c[k], level[k], steps);
 }
 
 static double level_loop(bool l2, Sides s, double c) {
@@ -93,7 +120,8 @@ static double level_loop(bool l2, Sides s, double c) {
     LANES_EACH(s.n, BODY);
 #undef BODY
 #undef PART_OF
-    return l2 ? level_from(true, s, c, lanes_tree(weight)) : level_from(false, s, c, lanes_tree(weight));
+    double level = level_first(c, lanes_tree(weight));
+    return l2 ? level_from(true, s, c, level, LEVEL_STEPS) : level_from(false, s, c, level, LEVEL_STEPS);
 }
 
 LANES_FN void moves_part(bool l2, const double *w, Lanes side, Lanes level, Sides s, double *d, int64_t i,

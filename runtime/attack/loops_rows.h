@@ -72,10 +72,11 @@ LANES_FN void ROWS(rooms_part)(ROWS(Rooms) *r, const Real *w, const Real *x1, co
     Lanes v = LOAD(w + i, left), size = lanes_abs(v), at[2] = {LOAD(x1 + i, left), LOAD(x + i, left)};
     lanes_store_f64(r->size + i, left, size);
     r->weight = lanes_add(r->weight, size);
-#define POINT(k)                                                                                                                              \
-    Lanes room##k = lanes_by_sign(v, lanes_mul(lanes_sub(at[k], r->down[k]), r->sign[k]), lanes_mul(lanes_sub(at[k], r->up[k]), r->back[k])); \
-    lanes_store_f64(r->m[k] + i, left, room##k);                                                                                              \
-    r->sum[k] = lanes_add(r->sum[k], lanes_mul(size, room##k));                                                                               \
+#define POINT(k)                                                                                       \
+    Lanes end##k = lanes_if_above(v, lanes_all(0), r->down[k], r->up[k]);                              \
+    Lanes room##k = lanes_times_signed(v, lanes_sub(at[k], end##k), r->sign[k], r->back[k]);           \
+    lanes_store_f64(r->m[k] + i, left, room##k);                                                       \
+    r->sum[k] = lanes_add(r->sum[k], lanes_mul(size, room##k));                                        \
     r->most[k] = lanes_max(r->most[k], room##k);
     POINT(0)
     POINT(1)
@@ -88,7 +89,7 @@ typedef struct ROWS(Mix) { Lanes rest, part, lo, hi, far, level[2], to[2], back[
 
 LANES_FN Lanes ROWS(beyond)(const ROWS(Mix) *x, int k, Lanes v, int64_t i, int64_t left) {
     Lanes move = lanes_mul(x->far, lanes_min(x->level[k], lanes_load_f64(x->m[k] + i, left)));
-    return lanes_by_sign(v, lanes_mul(move, x->back[k]), lanes_mul(move, x->to[k]));
+    return lanes_times_signed(v, move, x->back[k], x->to[k]);
 }
 
 LANES_FN void ROWS(mix_part)(const ROWS(Mix) *a, const Real *w, const Real *x, Real *x1, int64_t i, int64_t left) {
@@ -108,8 +109,8 @@ static void ROWS(mix)(const Ball *b, double alpha, const double *sign, const dou
 #undef BODY
 }
 
-static ROWS(Rooms) ROWS(rooms)(const Ball *b, const double *sign, double *scratch, int64_t n, const Real *w,
-                               const Real *x1, const Real *x) {
+LANES_FN ROWS(Rooms) ROWS(rooms)(const Ball *b, const double *sign, double *scratch, int64_t n, const Real *w,
+                                 const Real *x1, const Real *x) {
     Lanes zero = lanes_all(0);
     ROWS(Rooms) r = {.size = scratch, .m = {scratch + n, scratch + 2 * n}, .weight = zero, .sum = {zero, zero}, .most = {zero, zero}};
     for (int k = 0; k < 2; k++) {
@@ -135,10 +136,16 @@ static void ROWS(approach)(const Ball *b, int64_t n, const void *plane, const vo
     double dot[2] = {lanes_tree(d.x1), lanes_tree(d.x)}, b0 = dot[0] - offset, sign[2], level[2], far[2];
     for (int k = 0; k < 2; k++) sign[k] = dot[k] - b0 < 0 ? -1 : 1;
     const ROWS(Rooms) r = ROWS(rooms)(b, sign, scratch, n, w, x1, x);
-    double weight = lanes_tree(r.weight);
+    double weight = lanes_tree(r.weight), c[2];
+    bool near[2];
     for (int k = 0; k < 2; k++) {
-        double c = fabs(dot[k] - b0), most = lanes_largest(r.most[k]);
-        level[k] = c >= lanes_tree(r.sum[k]) ? INFINITY : level_from(false, (Sides){r.size, r.m[k], n}, c, weight);
+        c[k] = fabs(dot[k] - b0);
+        near[k] = !(c[k] >= lanes_tree(r.sum[k]));
+        level[k] = near[k] ? level_first(c[k], weight) : INFINITY;
+    }
+    level_pair(r.size, r.m, n, c, near, level);
+    for (int k = 0; k < 2; k++) {
+        double most = lanes_largest(r.most[k]);
         far[k] = most < level[k] ? most : level[k];
     }
     ROWS(mix)(b, fab_alpha(far[0], far[1]), sign, level, r.m, n, w, x, x1);
