@@ -2,7 +2,10 @@
  * section 3; for l1, Croce and Hein 2021: sparse steps without momentum).
  *
  * The window of the first check is 0.22 steps, of the next ones shorter by 0.03 down to 0.06; in l1 all are 0.04.
- * Losses are kept in a ring of `steps` entries that starts at 0, so the first check compares the first loss with 0. */
+ * Losses are kept in a ring of `steps` entries that starts at 0, so the first check compares the first loss with 0.
+ *
+ * In corners of the ball points stand still, step after step: one that is where it was last looked at is not looked at
+ * again.  What a look gives stands in its row: gradient, logits, value. */
 #include "attack/live.h"
 
 #include <math.h>
@@ -103,17 +106,38 @@ static void add_sample(State *s, int sample) {
     }
 }
 
+static bool is_still(const State *s, int64_t k) {
+    const Live *l = &s->live;
+    return memcmp(live_at(l, s->current, k), live_at(l, s->previous, k), l->row) == 0;
+}
+
+/* Points that have moved come first; gives how many have.  At step 0, and where points are watched, all count. */
+static int64_t moved_first(State *s, int iteration) {
+    Live *l = &s->live;
+    int64_t moved = 0, end = l->n;
+    if (iteration == 0 || s->watched || l->run->victim->random || s->ball.norm == NORM_L1) return l->n;
+    for (;; moved++) {
+        while (moved < end && is_still(s, end - 1)) end--;
+        while (moved < end && !is_still(s, moved)) moved++;
+        if (moved == end) return moved;
+        live_swap(l, moved, --end);
+    }
+}
+
 /* Value, class and gradient at s->current. */
 static bool look_around(State *s, int iteration) {
     Live *l = &s->live;
+    int64_t all = l->n;
     uint32_t turn = l->run->run * (uint32_t)(s->o->steps + 1) * (uint32_t)s->o->samples +
                     (uint32_t)(iteration * s->o->samples);
+    l->n = moved_first(s, iteration);
     for (int sample = 0; sample < s->o->samples; sample++) {
         if (!live_slope(l, s->o->loss, turn + (uint32_t)sample, s->sample)) return false;
         if (s->sample != s->slope) add_sample(s, sample);
     }
     for (int64_t k = 0; k < l->n; k++)
         if (live_fooled(l, k)) live_take(l, k, s->out);
+    l->n = all;
     return true;
 }
 
@@ -127,6 +151,7 @@ static void take_best(State *s, int64_t k) {
 }
 
 static void return_to_best(State *s, int64_t k) {
+    s->live.value[k] = s->best_value[s->live.at[k]];
     copy_row(s, s->current, s->best, k);
     copy_row(s, s->slope, s->best_slope, k);
 }

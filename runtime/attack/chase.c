@@ -14,6 +14,7 @@ enum { PLACES = 12 };
 
 struct Chase {
     const Front *front;
+    const Loops *loops;
     Chains chains;
     int64_t points, places, row;                     /* row: numbers of a point's sums */
     const float *hi;
@@ -30,7 +31,8 @@ static float *take(float **at, int64_t n) {
 }
 
 Chase *chase_open(const Front *f, int64_t points, const float *hi, const float *lo) {
-    int64_t all = points * f->inputs, step = (f->inputs + PLACES - 1) / PLACES, places = (f->inputs + step - 1) / step,
+    int64_t all = points * f->inputs, step = (f->inputs + PLACES - 1) / PLACES;
+    int64_t places = (f->inputs + step - 1) / step,
             row = (places + 1) * f->wide, h = points * f->outs;
     size_t bytes = sizeof(float) * (size_t)(4 * all + 2 * points * row + h + 16 * 8) +
                    sizeof(int64_t) * 2 * (size_t)points + 64;
@@ -38,7 +40,7 @@ Chase *chase_open(const Front *f, int64_t points, const float *hi, const float *
     void *block = aligned_alloc(64, (bytes + 63) / 64 * 64);
     float *at = block;
     if (c && block) {
-        *c = (Chase){.front = f, .points = points, .places = places, .row = row, .hi = hi, .block = block};
+        *c = (Chase){.front = f, .loops = attack_loops(), .points = points, .places = places, .row = row, .hi = hi, .block = block};
         c->chains = (Chains){f->inputs, f->wide, step, f->w};
         c->hi_seen = take(&at, all);
         c->lo_seen = take(&at, all);
@@ -104,26 +106,37 @@ static void sort_points(Chase *c, const int64_t *point, int64_t n) {
     for (int64_t k = 0; k < n; k++) c->sorted[count[c->from[point[k]]]++] = point[k];
 }
 
-/* Behind the last point it stands again: the same is done twice. */
-static void carry_group(Chase *c, int64_t first, int64_t n) {
-    const float *x[CARRIED], *kept[CARRIED];
-    float *tried[CARRIED];
-    int64_t place = c->from[c->sorted[first]];
+/* Of a group, beginning at c->sorted[first], through one place.  Behind the last point it stands again: the same is
+ * done twice. */
+static void carry_group(Chase *c, int64_t first, int64_t n, int64_t panel, int64_t place) {
+    const float *x[CARRIED], *before[CARRIED];
+    float *sums[CARRIED];
     for (int r = 0; r < CARRIED; r++) {
-        int64_t point = c->sorted[first + (r < n ? r : n - 1)];
-        c->from[point] = place;
+        int64_t point = c->sorted[first + (r < n ? r : n - 1)], at = point * c->row + place * c->front->wide;
         x[r] = c->proposed + point * c->front->inputs;
-        kept[r] = c->kept + point * c->row;
-        tried[r] = c->tried + point * c->row;
+        before[r] = (place == c->from[point] ? c->kept : c->tried) + at;
+        sums[r] = c->tried + at + c->front->wide;
     }
-    attack_loops()->carry(&c->chains, place, x, kept, tried);
+    c->loops->carry(&c->chains, panel, place, x, before, sums);
+}
+
+static int64_t group_size(int64_t first, int64_t n) { return n - first < CARRIED ? n - first : CARRIED; }
+
+/* A panel's weights between two places fit the first cache: all points pass them before the next. */
+static void carry_all(Chase *c, int64_t n) {
+    for (int64_t k = 0; k < n; k += CARRIED)                             /* a group begins where its first point does */
+        for (int64_t r = 1; r < group_size(k, n); r++) c->from[c->sorted[k + r]] = c->from[c->sorted[k]];
+    for (int64_t panel = 0; panel * FRONT_PANEL < c->front->wide; panel++)
+        for (int64_t place = 0; place < c->places; place++)
+            for (int64_t k = 0; k < n && c->from[c->sorted[k]] <= place; k += CARRIED)
+                carry_group(c, k, group_size(k, n), panel, place);
 }
 
 bool chase_look(Chase *c, const int64_t *point, int64_t n, double *z) {
     const Front *f = c->front;
     if (n == 0) return true;
     sort_points(c, point, n);
-    for (int64_t k = 0; k < n; k += CARRIED) carry_group(c, k, n - k < CARRIED ? n - k : CARRIED);
+    carry_all(c, n);
     for (int64_t k = 0; k < n; k++)
         memcpy(c->h + k * f->outs, c->tried + (point[k] + 1) * c->row - f->wide, sizeof(float) * (size_t)f->outs);
     return f->rest(f->data, c->h, n, z);

@@ -72,16 +72,39 @@ void live_take(const Live *l, int64_t k, Attacked out) {
 }
 
 void live_drop(Live *l, const bool *done) {
-    int64_t kept = 0;
+    int64_t kept = 0, classes = l->run->victim->classes;
     for (int64_t k = 0; k < l->n; k++) {
         if (done[l->at[k]]) continue;
         for (int i = 0; i < l->columns && kept < k; i++)
             memcpy(live_at(l, l->column[i], kept), live_at(l, l->column[i], k), l->row);
+        if (kept < k) memcpy(l->z + kept * classes, l->z + k * classes, (size_t)classes * sizeof *l->z);
+        l->value[kept] = l->value[k];
         l->at[kept] = l->at[k];
         l->y[kept] = l->y[k];
         l->aim[kept++] = l->aim[k];
     }
     l->n = kept;
+}
+
+static void swap_bytes(void *a, void *b, size_t n) {
+    char *x = a, *y = b, part[256];
+    for (size_t i = 0, m; i < n; i += m) {
+        m = n - i < sizeof part ? n - i : sizeof part;
+        memcpy(part, x + i, m);
+        memcpy(x + i, y + i, m);
+        memcpy(y + i, part, m);
+    }
+}
+
+void live_swap(Live *l, int64_t a, int64_t b) {
+    int64_t classes = l->run->victim->classes;
+    for (int i = 0; i < l->columns; i++)
+        swap_bytes(live_at(l, l->column[i], a), live_at(l, l->column[i], b), l->row);
+    swap_bytes(l->z + a * classes, l->z + b * classes, (size_t)classes * sizeof *l->z);
+    swap_bytes(l->value + a, l->value + b, sizeof *l->value);
+    swap_bytes(l->at + a, l->at + b, sizeof *l->at);
+    swap_bytes(l->y + a, l->y + b, sizeof *l->y);
+    swap_bytes(l->aim + a, l->aim + b, sizeof *l->aim);
 }
 
 void live_each(Live *l, void (*work)(void *data, int thread, int64_t lo, int64_t hi), void *data) {

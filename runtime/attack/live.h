@@ -46,6 +46,8 @@ static inline bool live_fooled(const Live *l, int64_t k) { return live_class(l, 
 void live_take(const Live *l, int64_t k, Attacked out);
 /* Leaves out the points with done[at[k]]. */
 void live_drop(Live *l, const bool *done);
+/* Two live points change places. */
+void live_swap(Live *l, int64_t a, int64_t b);
 
 /* Calls work on ranges of the live points, on the run's threads. */
 void live_each(Live *l, void (*work)(void *data, int thread, int64_t lo, int64_t hi), void *data);

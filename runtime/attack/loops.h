@@ -38,10 +38,10 @@ typedef struct Loops {
     double (*level)(bool l2, Sides s, double c);
     /* d: each number as far as its g, or its room; against the sign of w. */
     void (*moves)(bool l2, const double *w, double sign, double level, Sides s, double *d);
-    /* Of CARRIED points x from the sums kept before input place * step to the end; sums: those behind it.  Both are
-     * [place][wide].  NULL without fused products. */
-    void (*carry)(const Chains *c, int64_t place, const float *const x[CARRIED], const float *const kept[CARRIED],
-                  float *const sums[CARRIED]);
+    /* Of CARRIED points x, of a panel of w: from the sums before input place * step, [wide], to those before the next
+     * place.  NULL without fused products. */
+    void (*carry)(const Chains *c, int64_t panel, int64_t place, const float *const x[CARRIED],
+                  const float *const before[CARRIED], float *const sums[CARRIED]);
 } Loops;
 
 const Loops *attack_loops(void);

@@ -17,29 +17,23 @@ enum { SUMS = 8 };
 #endif
 
 #define CARRY_EACH(DO, v) DO(0, v) DO(1, v) DO(2, v) DO(3, v) DO(4, v) DO(5, v)
-#define CARRY_LOAD(r, v) Sums s##r##v = SUMS_AT(kept[r] + place * c->wide + o + v * SUMS);
-#define CARRY_STORE(r, v) SUMS_PUT(sums[r] + (place + 1) * c->wide + o + v * SUMS, s##r##v);
+#define CARRY_LOAD(r, v) Sums s##r##v = SUMS_AT(before[r] + o + v * SUMS);
+#define CARRY_STORE(r, v) SUMS_PUT(sums[r] + o + v * SUMS, s##r##v);
 #define CARRY_INPUT(r, v) Sums x##r = SUMS_ALL(x[r][k]);
 #define CARRY_STEP(r, v) s##r##v = SUMS_FMA(x##r, w##v, s##r##v);
 #define CARRY_WEIGHT(v) Sums w##v = SUMS_AT(w + v * SUMS);
 
-/* Elements o and behind, as many as the parts name. */
-#define CARRY_LOOP(name, EACH_LOAD, EACH_WEIGHT, EACH_STEP, EACH_STORE)                                              \
-    static void name(const Chains *c, int64_t place, int64_t o, const float *const *x, const float *const *kept,     \
-                     float *const *sums) {                                                                           \
-        int64_t first = o / FRONT_PANEL * FRONT_PANEL, rest = c->wide - first;                                       \
-        int64_t width = rest < FRONT_PANEL ? rest : FRONT_PANEL;                                                     \
-        const float *panel = c->w + first * c->inputs + (o - first);                                                 \
-        EACH_LOAD                                                                                                    \
-        for (int64_t k = place * c->step; k < c->inputs; place++) {                                                  \
-            int64_t end = k + c->step < c->inputs ? k + c->step : c->inputs;                                         \
-            for (const float *w = panel + k * width; k < end; k++, w += width) {                                     \
-                EACH_WEIGHT                                                                                          \
-                CARRY_EACH(CARRY_INPUT, 0)                                                                           \
-                EACH_STEP                                                                                            \
-            }                                                                                                        \
-            EACH_STORE                                                                                               \
-        }                                                                                                            \
+/* Elements o and behind, as many as the parts name; w: of input k, a panel `width` wide. */
+#define CARRY_LOOP(name, EACH_LOAD, EACH_WEIGHT, EACH_STEP, EACH_STORE)                                                \
+    static void name(const float *w, int64_t width, int64_t o, int64_t k, int64_t end, const float *const *x,          \
+                     const float *const *before, float *const *sums) {                                                 \
+        EACH_LOAD                                                                                                      \
+        for (; k < end; k++, w += width) {                                                                             \
+            EACH_WEIGHT                                                                                                \
+            CARRY_EACH(CARRY_INPUT, 0)                                                                                 \
+            EACH_STEP                                                                                                  \
+        }                                                                                                              \
+        EACH_STORE                                                                                                     \
     }
 #define CARRY_2(DO) CARRY_EACH(DO, 0) CARRY_EACH(DO, 1)
 #define CARRY_4(DO) CARRY_2(DO) CARRY_EACH(DO, 2) CARRY_EACH(DO, 3)
@@ -54,9 +48,11 @@ CARRY_LOOP(carry_one, CARRY_2(CARRY_LOAD), CARRY_WEIGHT(0) CARRY_WEIGHT(1), CARR
 enum { CARRY_MOST = 2 * SUMS };
 #endif
 
-static void carry_loop(const Chains *c, int64_t place, const float *const x[CARRIED], const float *const kept[CARRIED],
-                       float *const sums[CARRIED]) {
-    int64_t o = 0;
-    for (; o + CARRY_MOST <= c->wide; o += CARRY_MOST) carry_most(c, place, o, x, kept, sums);
-    for (; o < c->wide; o += 16) carry_one(c, place, o, x, kept, sums);
+static void carry_loop(const Chains *c, int64_t panel, int64_t place, const float *const x[CARRIED],
+                       const float *const before[CARRIED], float *const sums[CARRIED]) {
+    int64_t first = panel * FRONT_PANEL, rest = c->wide - first, width = rest < FRONT_PANEL ? rest : FRONT_PANEL;
+    int64_t k = place * c->step, end = k + c->step < c->inputs ? k + c->step : c->inputs, o = 0;
+    const float *w = c->w + first * c->inputs + k * width;
+    for (; o + CARRY_MOST <= width; o += CARRY_MOST) carry_most(w + o, width, first + o, k, end, x, before, sums);
+    for (; o < width; o += 16) carry_one(w + o, width, first + o, k, end, x, before, sums);
 }
