@@ -40,7 +40,8 @@ Chase *chase_open(const Front *f, int64_t points, const float *hi, const float *
     void *block = aligned_alloc(64, (bytes + 63) / 64 * 64);
     float *at = block;
     if (c && block) {
-        *c = (Chase){.front = f, .loops = attack_loops(), .points = points, .places = places, .row = row, .hi = hi, .block = block};
+        *c = (Chase){.front = f, .loops = attack_loops(), .points = points, .places = places, .row = row,
+                     .hi = hi, .block = block};
         c->chains = (Chains){f->inputs, f->wide, step, f->w};
         c->hi_seen = take(&at, all);
         c->lo_seen = take(&at, all);
