@@ -156,16 +156,21 @@ static bool command_type(Repl *repl, const char *rest)
     return command_close(repl, ok);
 }
 
-/* The net that an argument means: itself, that of a model or a run. */
-static const Value *net_of(Repl *repl, const char *name, const Value *value)
+/* The net that an argument means: itself, that of a model or a run.  Of a cell it is said which net looks at it. */
+static const Value *net_of(Repl *repl, Eval *e, const char *name, const Value *value)
 {
+    int arity = value->kind == V_CALLABLE && value->callable->what == DEF_CELL ? callable_arity(e, value) : 0;
     if (value->kind == V_OBJECT && value->object->class == &run_class)
         return &((const Run *)value->object)->model->info->net;
     if (value->kind == V_OBJECT && value->object->class == &model_class)
         return &((const Model *)value->object)->info->net;
     if (value->kind == V_CALLABLE && value->callable->what == DEF_NET)
         return value;
-    repl_error(repl, ":%s takes a net; this is %s", name, value_kind_name(value));
+    if (arity > 0)
+        repl_error(repl, ":%s takes a net; this is a cell. net one(x: f32[%d]) -> f32[1] = apply(%s, x) is a net of it",
+                   name, arity, value_shown(e, value));
+    else
+        repl_error(repl, ":%s takes a net; this is %s", name, value_kind_name(value));
     return NULL;
 }
 
@@ -176,7 +181,7 @@ static bool command_params(Repl *repl, const char *rest)
     const Table *table = NULL;
     if (command_open(repl, "params", rest, &args) && flag_is(repl, "params", &args, NULL) &&
         one_arg(repl, "params", &args, "one net"))
-        net = net_of(repl, "params", &args.at[0]);
+        net = net_of(repl, &args.e, "params", &args.at[0]);
     if (net)
         table = inspect_params(&args.e, net, value_shown(&args.e, net), repl->session->precision, NULL);
     if (table) {
@@ -198,7 +203,7 @@ static bool show_stage(Repl *repl, const char *name, const char *rest, DumpStage
     Buf text = {0};
     if (command_open(repl, name, rest, &args) && flag_is(repl, name, &args, flag) &&
         one_arg(repl, name, &args, "one net"))
-        net = net_of(repl, name, &args.at[0]);
+        net = net_of(repl, &args.e, name, &args.at[0]);
     bool ok = net && inspect_net(&args.e, net, stage, args.flag != NULL, &repl->lab->options.code, &text, &error);
     if (error)
         repl_error(repl, "%s", error);

@@ -11,14 +11,14 @@
 #include "report/datum.h"
 
 static const double REDRAW = 0.1, PLAIN = 10, MEMORY = 10;     /* seconds */
-enum { LONGEST = 80, BAR = 16 };
+enum { LONGEST = 80, DETAIL = 256, BAR = 16 };          /* bytes; a quarter as many columns */
 
 struct Progress {
     ProgressMode mode; int width;
     ProgressOutput output; void *data;
     pthread_mutex_t lock;
     bool running, drawn;
-    char name[LONGEST], unit[24], detail[LONGEST];
+    char name[LONGEST], unit[24], detail[DETAIL];
     int64_t total;
     double done;
     double start, shown, measured, rate;               /* shown: when last given; measured: when rate was updated */

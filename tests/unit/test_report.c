@@ -123,6 +123,12 @@ static void test_progress(void **state) {
                                                       "in 30 s\n");
     progress_free(progress);
 
+    progress = progress_new(PROGRESS_PLAIN, 0, keep, &screen);                     /* a detail is there in whole */
+    progress_start(progress, 0, "attack", "done", 4);
+    progress_update(progress, 20, 2, "fab_targeted, robust accuracy so far 0.6589");
+    assert_non_null(strstr(done(desk, &screen.text), "  fab_targeted, robust accuracy so far 0.6589\n"));
+    progress_free(progress);
+
     progress = progress_new(PROGRESS_QUIET, 0, keep, &screen);
     progress_start(progress, 0, "fig2", "trials", 0);
     progress_update(progress, 100, 1, NULL);
