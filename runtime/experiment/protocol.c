@@ -263,6 +263,10 @@ static bool builtin_protocol(Eval *e, const BuiltinCall *call, Value *out) {
         return eval_fail(out);
     }
     if (!protocol_eps(e, p, call, 3) || !read_attacks(e, p, &a[1], call->arg_spans[1])) return eval_fail(out);
+    if (a[5].kind == V_RANGE && !(a[5].range->lo < a[5].range->hi)) {
+        diag_add(e->diags, D_E0314, call->arg_spans[5], "box: goes from a smaller to a larger number");
+        return eval_fail(out);
+    }
     if (a[5].kind == V_RANGE) {
         p->boxed = true;
         p->lo = a[5].range->lo;
@@ -320,7 +324,8 @@ static bool check_losses(Eval *e, const ProtocolObject *p, int64_t classes, Span
         AttackLoss loss = p->attack[i].kind == KIND_APGD_TARGETED ? ATTACK_DLR_TARGETED : p->attack[i].loss;
         int needed = loss == ATTACK_DLR_TARGETED ? 4 : loss == ATTACK_DLR ? 3 : 2;
         if (classes < needed)
-            return fail(e, D_E0708, span, NULL, "%s needs %d classes; here are %lld",
+            return fail(e, D_E0708, span, "attacks: [apgd, fab, square] of a protocol of your own",
+                        "%s needs %d classes; here are %lld",
                         loss == ATTACK_DLR ? "dlr" : "targeted dlr", needed, (long long)classes);
     }
     return true;
