@@ -94,6 +94,12 @@ double data_raw_number(const DataObject *data, int64_t i, double x) {
     return image && fabs(255 * raw - byte) < 1e-3 ? byte / 255 : raw;
 }
 
+/* As the file had it: what is a whole number over the divisor but for the rounding of the normalisation is that. */
+static float raw_as_stored(const DataObject *data, double raw) {
+    double whole = nearbyint(raw * data->divisor);
+    return (float)(data->divisor > 0 && fabs(raw * data->divisor - whole) < 2e-5 ? whole / data->divisor + 0.0 : raw);
+}
+
 const float *data_raw(Lab *lab, const DataObject *data) {
     const float *x = data_rows(lab, data, 0, DT_F32);
     int64_t size = shape_size(&data->x.shape);
@@ -101,7 +107,8 @@ const float *data_raw(Lab *lab, const DataObject *data) {
     pthread_mutex_lock(&lab->lock);
     if (!owner->raw) {
         float *raw = arena_array(lab->arena, float, data->size * size + 1);
-        for (int64_t i = 0; i < data->size * size; i++) raw[i] = (float)data_raw_number(data, i % size, x[i]);
+        for (int64_t i = 0; i < data->size * size; i++)
+            raw[i] = raw_as_stored(data, data_raw_number(data, i % size, x[i]));
         owner->raw = raw;
     }
     const float *raw = owner->raw;

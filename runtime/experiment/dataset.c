@@ -318,6 +318,7 @@ static bool reading_set(Reading *r) {
     r->data->raw_lo = r->set->lo;
     r->data->raw_hi = r->set->hi;
     r->data->fixed_range = r->set->fixed_range;
+    r->data->divisor = r->set->train.x.type == DATA_U8 ? r->set->train.x.divisor : 0;
     r->data->image = r->set->train.x.shape;
     if (!reading_shape(r, &r->set->train.x.shape) || !reading_affine(r)) return false;
     reading_identity(r, r->set->sha256);

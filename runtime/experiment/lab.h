@@ -97,6 +97,7 @@ typedef struct DataObject {
     int64_t size;
     Column x, y;
     double raw_lo, raw_hi;                        /* of the raw values: images 0..1 */
+    double divisor;                               /* raw values are whole numbers over it (bytes); 0: not known */
     const struct Affine *affine;                  /* given = (raw - mean) / sd (data/dataset.h); NULL: as they are */
     bool from_file, fixed_range;                  /* made by dataset(...); the raw range is the format's */
     Shape image;                                  /* of an example in its file; rank 0: not known */
