@@ -101,7 +101,7 @@ static void choose_names(Printer *p, const Expr *e) {
     count_uses(&seen, e);
     for (int i = 0; i < seen.count.len && e->size > 24 && p->names < MAX_NAMED; i++) {
         const Expr *part = seen.count.key[i];
-        bool big = part->matrix ? part->size > 3 : e->size > 150 && part->size > 6;
+        bool big = part->matrix ? part->size > 3 : e->size > 90 && part->size > 6;
         bool plain = part->kind == E_NUM || part->kind == E_NAME || part->kind == E_CMP || part == e;
         if (*(int *)seen.count.value[i] > 1 && big && !plain) p->named[p->names++] = part;
     }
