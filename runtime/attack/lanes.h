@@ -142,7 +142,7 @@ LANES_FN void lanes_store_f32(float *p, int64_t left, Lanes x) {
 }
 
 /* The tree of sums, and the largest of numbers that are none but NaN, at least 0. */
-#if PARTS < LANES
+#if PARTS < 16
 #define LANES_FOLD(name, PART, HALF, PAIR)                                                             \
     LANES_FN double name(Lanes x) {                                                                    \
         __m256d four = LANES_FOUR(x, PART, HALF);                                                      \
