@@ -10,7 +10,8 @@
  * A row beyond a pair is the next place's, and its sums are not used. */
 #include "kernel/weights.h"
 
-enum { FEATURES = 8, LEAST_PAIRS = 8, MOST_PAIRS = 16, NEAR = 10, SOON = 2 };      /* NEAR, SOON: places ahead */
+enum { FEATURES = 8, LEAST_PAIRS = 8, MOST_PAIRS = 16, CHUNK = 16 };
+enum { NEAR = 10, SOON = 2 };              /* places ahead */
 
 typedef struct Pairs {
     Weights *t;
@@ -20,7 +21,11 @@ typedef struct Pairs {
     KVal count, most, limit;               /* examples; places of the next panel turned before a chunk, and in all */
     Ix next_group, local, global;          /* the next panel: group, vector; */
     KVal first;                            /* its first feature */
-    Ix group, e, xs, example;              /* group at hand; example, its x, its place in `turned` */
+    Ix group, e, xs, example;              /* group at hand; example, its x, its place in `turned`; */
+    bool second;                           /* of two */
+    int seen;                              /* pairs of x that the chunk at hand has loaded: */
+    int64_t at[CHUNK * MOST_PAIRS];
+    KVal pair[CHUNK * MOST_PAIRS];
 } Pairs;
 
 static int64_t row_floats(const Weights *t) { return t->s.kernel[t->s.axes - 1] * t->s.each; }
@@ -101,43 +106,68 @@ static int64_t pair_offset(const Weights *t, int r) {
     return place * t->s.each + r % row_pairs(t) * 2;
 }
 
-static void pair_step(Pairs *s, Ix p, Ix input, KVal *acc) {
+/* The pair of x that stands `offset` after `from`; those of the last places are used again. */
+static KVal pair_at(Pairs *s, KVal from, int64_t offset) {
+    Gen *g = &s->t->c->g;
+    for (int i = 0; i < s->seen; i++)
+        if (s->at[i] == offset) return s->pair[i];
+    KVal x = k_pair(g->m, g->f, s->t->xs, ix_value(g, (Ix){from, offset}));
+    s->at[s->seen] = offset;
+    s->pair[s->seen++] = x;
+    return x;
+}
+
+/* Places p ... p + n - 1; input: where x's of the first one is. */
+static void pair_steps(Pairs *s, Ix p, Ix input, int64_t n, KVal *acc) {
     Weights *t = s->t;
     Gen *g = &t->c->g;
-    Ix at = ix_plus(g, s->example, ix_times(g, p, 16));
-    KVal odd = gen_2(g, K_NE, gen_2(g, K_AND, k_lanes(g->m, g->f, KV(I32)), k_ints(g->m, g->f, KV(I32), 1)),
-                     k_ints(g->m, g->f, KV(I32), 0));
-    KVal both = k_load(g->m, g->f, KV(F32), s->turned, ix_value(g, at));
-    KVal dy = gen_select(g, odd, k_rotate(g->m, g->f, both, 15), both);
-    KVal near = ix_value(g, ix_plus(g, at, (Ix){0, 16 * NEAR}));
-    k_prefetch(g->m, g->f, k_offset(g->m, g->f, KS_F32, s->turned, near), true);
+    KVal lanes = k_lanes(g->m, g->f, KV(I32)), one = k_ints(g->m, g->f, KV(I32), 1);
+    KVal odd = gen_2(g, K_EQ, gen_2(g, K_AND, lanes, one), one);
     KVal from = ix_value(g, ix_plus(g, s->xs, ix_times(g, input, t->s.each)));
-    for (int r = 0; r < all_pairs(t); r++) {
-        KVal x = k_pair(g->m, g->f, t->xs, ix_value(g, (Ix){from, pair_offset(t, r)}));
-        acc[r] = gen_fma(g, x, dy, acc[r]);
+    Ix first = {ix_value(g, ix_plus(g, s->example, ix_times(g, p, 16))), 0};
+    int64_t step = t->s.window->stride[t->s.axes - 1] * t->s.each;
+    s->seen = 0;
+    for (int k = 0; k < n; k++) {
+        KVal both = k_load(g->m, g->f, KV(F32), s->turned, ix_value(g, ix_plus(g, first, (Ix){0, 16 * k})));
+        KVal other = k_rotate(g->m, g->f, both, s->second ? 1 : 15);
+        KVal dy = s->second ? gen_select(g, odd, both, other) : gen_select(g, odd, other, both);
+        KVal near = ix_value(g, ix_plus(g, first, (Ix){0, 16 * (k + NEAR)}));
+        k_prefetch(g->m, g->f, k_offset(g->m, g->f, KS_F32, s->turned, near), true);
+        for (int r = 0; r < all_pairs(t); r++)
+            acc[r] = gen_fma(g, pair_at(s, from, k * step + pair_offset(t, r)), dy, acc[r]);
+        if (s->sums) acc[all_pairs(t)] = gen_2(g, K_ADD, acc[all_pairs(t)], dy);
     }
-    if (s->sums) acc[all_pairs(t)] = gen_2(g, K_ADD, acc[all_pairs(t)], dy);
+}
+
+/* The places of a chunk: all written out, or one by one where the last chunk is shorter. */
+static void pair_chunk(Pairs *s, KVal chunk, Ix row, Ix input, KVal *acc) {
+    Weights *t = s->t;
+    Gen *g = &t->c->g;
+    int axis = t->s.axes - 1;
+    int64_t stride = t->s.window->stride[axis], pad = t->s.window->pad[axis];
+    bool whole = s->chunk * s->chunks == s->width;
+    Ix from = ix_times(g, (Ix){chunk, 0}, s->chunk), at = from;
+    if (!whole) {
+        KVal to = ix_value(g, ix_plus(g, from, (Ix){0, s->chunk}));
+        at = (Ix){k_for(g->m, g->f, ix_value(g, from), least(g, to, gen_i64(g, s->width)), 1), 0};
+        carry_all(s, acc);
+    }
+    Ix there = ix_plus(g, ix_times(g, at, stride), (Ix){0, -pad});
+    pair_steps(s, ix_plus(g, ix_times(g, row, s->width), at),
+               ix_plus(g, ix_times(g, input, t->s.size[axis]), there), whole ? s->chunk : 1, acc);
+    if (!whole) end_all(s, acc);
 }
 
 /* A row of results: before each chunk, some places of the next panel are turned. */
 static void pair_row(Pairs *s, Ix row, Ix input, KVal *acc) {
     Weights *t = s->t;
     Gen *g = &t->c->g;
-    int axis = t->s.axes - 1;
-    int64_t stride = t->s.window->stride[axis], pad = t->s.window->pad[axis];
-    KVal zero = gen_i64(g, 0), i = k_for(g->m, g->f, zero, gen_i64(g, s->chunks), 1);
+    KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, s->chunks), 1);
     carry_all(s, acc);
     Ix rows = ix_plus(g, ix_times(g, s->e, t->s.places / s->width), row);
-    Ix slot = ix_plus(g, ix_times(g, rows, s->chunks), (Ix){i, 0});
-    KVal done = gen_2(g, K_MUL, ix_value(g, slot), s->most);
+    KVal done = gen_2(g, K_MUL, ix_value(g, ix_plus(g, ix_times(g, rows, s->chunks), (Ix){i, 0})), s->most);
     turn_places(s, done, least(g, gen_2(g, K_ADD, done, s->most), s->limit));
-    KVal from = gen_2(g, K_MUL, i, gen_i64(g, s->chunk)), to = gen_2(g, K_ADD, from, gen_i64(g, s->chunk));
-    Ix at = {k_for(g->m, g->f, from, least(g, to, gen_i64(g, s->width)), 1), 0};
-    carry_all(s, acc);
-    Ix there = ix_plus(g, ix_times(g, at, stride), (Ix){0, -pad});
-    pair_step(s, ix_plus(g, ix_times(g, row, s->width), at),
-              ix_plus(g, ix_times(g, input, t->s.size[axis]), there), acc);
-    end_all(s, acc);
+    pair_chunk(s, i, row, input, acc);
     end_all(s, acc);
 }
 
@@ -170,19 +200,32 @@ static void start_panel(const Pairs *s, Ix rest, KVal *acc) {
     end_all(s, acc);
 }
 
+static void example_products(Pairs *s, Ix e, KVal *acc) {
+    Weights *t = s->t;
+    Gen *g = &t->c->g;
+    s->e = e;
+    s->xs = ix_times(g, ix_plus(g, ix_times(g, e, t->s.groups), s->group), t->s.inputs * t->s.each);
+    pair_axis(s, 0, (Ix){0, 0}, (Ix){0, 0}, acc);
+}
+
 static void panel_products(Pairs *s, KVal panel) {
     Weights *t = s->t;
     Gen *g = &t->c->g;
     KVal acc[MOST_PAIRS + 1];
     Ix rest = ix_times(g, (Ix){panel, 0}, (all_pairs(t) + 1) * 16);
     start_panel(s, rest, acc);
-    KVal e = k_for(g->m, g->f, gen_i64(g, 0), s->count, 1);
+    KVal one = gen_i64(g, 1), two = gen_2(g, K_SHR, gen_2(g, K_ADD, s->count, one), one);
+    KVal e = k_for(g->m, g->f, gen_i64(g, 0), two, 1);
     carry_all(s, acc);
-    s->e = (Ix){e, 0};
-    Ix two = {gen_2(g, K_SHR, e, gen_i64(g, 1)), 0}, one = {gen_2(g, K_AND, e, gen_i64(g, 1)), 0};
-    s->example = ix_plus(g, ix_times(g, two, 16 * t->s.places), one);
-    s->xs = ix_times(g, ix_plus(g, ix_times(g, s->e, t->s.groups), s->group), t->s.inputs * t->s.each);
-    pair_axis(s, 0, (Ix){0, 0}, (Ix){0, 0}, acc);
+    s->example = ix_times(g, (Ix){e, 0}, 16 * t->s.places);
+    example_products(s, ix_times(g, (Ix){e, 0}, 2), acc);
+    KVal left = gen_2(g, K_SUB, s->count, ix_value(g, (Ix){gen_2(g, K_SHL, e, one), 1}));
+    k_for(g->m, g->f, gen_i64(g, 0), least(g, left, one), 1);
+    carry_all(s, acc);
+    s->second = true;
+    example_products(s, (Ix){gen_2(g, K_SHL, e, one), 1}, acc);
+    s->second = false;
+    end_all(s, acc);
     end_all(s, acc);
     for (int i = 0; i < accumulators(s); i++)
         k_store(g->m, g->f, t->pairs, ix_value(g, ix_plus(g, rest, (Ix){0, 16 * i})), acc[i]);
@@ -222,7 +265,7 @@ void conv_pairs(Weights *t, KVal count) {
     Gen *g = &t->c->g;
     Pairs s = {.t = t, .width = t->s.result[t->s.axes - 1], .sums = t->sums != 0, .count = count};
     KVal zero = gen_i64(g, 0), one = gen_i64(g, 1);
-    s.chunks = (s.width + 15) / 16;
+    s.chunks = (s.width + CHUNK - 1) / CHUNK;
     s.chunk = (s.width + s.chunks - 1) / s.chunks;
     KVal slots = gen_2(g, K_MUL, count, gen_i64(g, t->s.places / s.width * s.chunks));
     s.most = gen_2(g, K_ADD, gen_2(g, K_DIV, gen_i64(g, t->s.places - 1), slots), one);
