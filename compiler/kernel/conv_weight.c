@@ -13,7 +13,7 @@
  * Only for dilation 1: others come from second derivatives alone, and go weight by weight (conv.c). */
 #include "kernel/weights.h"
 
-enum { MAX_ACC = 32, PIECE = 24 << 10 };               /* bytes */
+enum { MAX_ACC = 32, PIECE = 33 << 10 };               /* bytes */
 
 static Val in_of(const Region *r, Val v, int k) { return graph_in(r->graph, v, k); }
 
@@ -320,21 +320,25 @@ static void weight_positions(Weights *t) {
     for (int i = 0; i < t->outer; i++) loop_end(c, t->s.kernel[i]);
 }
 
+/* Of pieces of `of` that hold at most n: as many as leave them nearly equal. */
+static int64_t even_share(int64_t of, int64_t n) {
+    int64_t pieces = n < 1 ? of : (of + n - 1) / n;
+    return (of + pieces - 1) / pieces;
+}
+
 /* Piece by piece of `count` examples. */
 static void weight_pieces(Weights *t, KVal count) {
     Gen *g = &t->c->g;
     int64_t places = t->s.result[0], along = t->s.places / places * 16 * t->nv * (int64_t)dtype_size(t->dtype);
-    int64_t rows = PIECE / along, examples = PIECE / (along * places);
+    int64_t rows = even_share(places, PIECE / along), examples = even_share(16, PIECE / (along * places));
     t->from = gen_i64(g, 0);
     t->to = count;
     t->low = (Ix){0, 0};
     t->high = (Ix){0, places};
     t->begun = t->block;
-    if (examples < 1) examples = 1;
     t->from = k_for(g->m, g->f, gen_i64(g, 0), count, examples);
     t->to = least(g, count, gen_2(g, K_ADD, t->from, gen_i64(g, examples)));
     t->begun = gen_2(g, K_ADD, t->begun, t->from);
-    if (rows < 1) rows = 1;
     if (rows < places) {
         t->low = (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, places), rows), 0};
         t->high = (Ix){least(g, gen_2(g, K_ADD, t->low.var, gen_i64(g, rows)), gen_i64(g, places)), 0};
@@ -441,16 +445,20 @@ void conv_weight(Ctx *c, Val v, const Shard *shard) {
 
 /* ---- the sum of the shards ---- */
 
-/* Kernel position `tap` and input feature n of 16 output features: the shards' sums, in order. */
-static KVal join_shards(const Weights *t, KVal at, KVal shards) {
+/* 16 vectors at `at` of the first shard's sum, to which the others' are added in order. */
+static void join_shards(const Weights *t, const KVal at[16], KVal shards, KVal x[16]) {
     Gen *g = &t->c->g;
     KType type = {gen_scalar(t->dtype), 16};
-    KVal first = k_load(g->m, g->f, type, t->rest, at);
-    KVal shard = k_for(g->m, g->f, gen_i64(g, 1), shards, 1), sum = k_carry(g->m, g->f, first);
-    Ix there = ix_plus(g, ix_times(g, (Ix){shard, 0}, rest_vectors(t) * 16), (Ix){at, 0});
-    k_next(g->m, g->f, gen_2(g, K_ADD, sum, k_load(g->m, g->f, type, t->rest, ix_value(g, there))));
+    for (int k = 0; k < 16; k++) x[k] = k_load(g->m, g->f, type, t->rest, at[k]);
+    KVal shard = k_for(g->m, g->f, gen_i64(g, 1), shards, 1);
+    for (int k = 0; k < 16; k++) x[k] = k_carry(g->m, g->f, x[k]);
+    KVal first = gen_2(g, K_MUL, shard, gen_i64(g, rest_vectors(t) * 16));
+    for (int k = 0; k < 16; k++) {
+        KVal more = k_load(g->m, g->f, type, t->rest, gen_2(g, K_ADD, first, at[k]));
+        k_next(g->m, g->f, gen_2(g, K_ADD, x[k], more));
+    }
     k_end(g->m, g->f);
-    return k_result(g->m, g->f, 0, type);
+    for (int k = 0; k < 16; k++) x[k] = k_result(g->m, g->f, k, type);
 }
 
 /* Where vector `vector` of a group's output features rests: the first row, and the step to the next, in vectors. */
@@ -468,42 +476,50 @@ static void join_place(const Weights *t, KVal vector, int nv, KVal *base, KVal *
     *base = gen_2(g, K_ADD, gen_2(g, K_MUL, first, gen_i64(g, rows)), within);
 }
 
-/* Ranges of 16 output features: for each input feature, what all positions of the kernel have, turned by way of
- * [position][16]. */
+/* Elements first .. first + 15 of an output feature's chain, for 16 output features: as 16 rows of 16. */
+static void join_square(const Weights *t, KVal first, KVal base, KVal step, KVal shards, KVal rows) {
+    Gen *g = &t->c->g;
+    KVal at[16], x[16], taps = gen_i64(g, t->s.taps), last = gen_i64(g, t->s.taps * t->s.each - 1);
+    for (int k = 0; k < 16; k++) {
+        KVal e = least(g, ix_value(g, (Ix){first, k}), last);
+        KVal n = gen_2(g, K_DIV, e, taps), tap = gen_2(g, K_REM, e, taps);
+        if (t->s.window->reversed) tap = gen_2(g, K_SUB, gen_i64(g, t->s.taps - 1), tap);
+        KVal row = ix_value(g, ix_plus(g, ix_times(g, (Ix){tap, 0}, t->s.each), (Ix){n, 0}));
+        at[k] = ix_value(g, ix_times(g, (Ix){gen_2(g, K_ADD, base, gen_2(g, K_MUL, row, step)), 0}, 16));
+    }
+    join_shards(t, at, shards, x);
+    transpose16(g, x);
+    for (int k = 0; k < 16; k++) k_store(g->m, g->f, rows, gen_i64(g, 16 * k), x[k]);
+}
+
+/* Ranges of 16 output features: squares of these and of 16 elements of their chains, turned; the last square of a
+ * chain ends with it. */
 int64_t conv_weight_join(Ctx *c, Val v) {
     Gen *g = &c->g;
     Weights t = weights_of(c, v);
     KType type = {gen_scalar(t.dtype), 16}, one = {type.scalar, 1};
-    int64_t vectors = out_vectors(&t), taps = t.s.taps, chain = taps * t.s.each;
-    KVal turned = scratch(c, taps * 16, t.dtype), home = ctx_entry(c, c->r->info[v].home.entry), base, step;
+    int64_t vectors = out_vectors(&t), chain = t.s.taps * t.s.each;
+    KVal rows = scratch(c, 256, t.dtype), home = ctx_entry(c, c->r->info[v].home.entry), base, step;
     KVal shards = gen_2(g, K_SHR, gen_2(g, K_ADD, ctx_shape(c, 1), gen_i64(g, SHARD - 1)), gen_i64(g, 5));
     t.rest = ctx_entry(c, c->r->info[v].partial);
     KVal u = k_for(g->m, g->f, k_lo(g->m, g->f), k_hi(g->m, g->f), 1), many = gen_i64(g, vectors);
     KVal group = gen_2(g, K_DIV, u, many), vector = gen_2(g, K_REM, u, many);
     join_place(&t, vector, panel_vectors(&t), &base, &step);
     base = gen_2(g, K_ADD, base, gen_2(g, K_MUL, group, gen_i64(g, vectors * t.positions * t.run)));
-    KVal first = gen_2(g, K_MUL, vector, gen_i64(g, 16));
-    KVal lanes = least(g, gen_2(g, K_SUB, gen_i64(g, t.s.outs), first), gen_i64(g, 16));
-    Ix o = ix_plus(g, ix_times(g, (Ix){group, 0}, t.s.outs), (Ix){first, 0}), n = loop_begin(c, t.s.each);
-    Ix tap = loop_begin(c, taps);
-    KVal row = gen_2(g, K_MUL, ix_value(g, ix_plus(g, ix_times(g, tap, t.s.each), n)), step);
-    KVal at = ix_value(g, ix_times(g, (Ix){gen_2(g, K_ADD, base, row), 0}, 16));
-    k_store(g->m, g->f, turned, ix_value(g, ix_times(g, tap, 16)), join_shards(&t, at, shards));
-    loop_end(c, taps);
+    KVal outs = gen_2(g, K_MUL, vector, gen_i64(g, 16));
+    KVal lanes = least(g, gen_2(g, K_SUB, gen_i64(g, t.s.outs), outs), gen_i64(g, 16));
+    Ix o = ix_plus(g, ix_times(g, (Ix){group, 0}, t.s.outs), (Ix){outs, 0});
+    KVal first = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, chain), 16);
+    if (chain >= 16) first = least(g, first, gen_i64(g, chain - 16));
+    join_square(&t, first, base, step, shards, rows);
     KVal lane = k_for(g->m, g->f, gen_i64(g, 0), lanes, 1);
-    Ix flat = ix_plus(g, ix_times(g, ix_plus(g, o, (Ix){lane, 0}), chain), ix_times(g, n, taps));
-    Ix k[MAX_PLACES], from = {0, 0}, to = {0, 0};
-    for (int i = 0; i < t.s.axes; i++) {
-        Ix p = k[i] = loop_begin(c, t.s.kernel[i]);
-        if (t.s.window->reversed) p = ix_plus(g, ix_times(g, p, -1), (Ix){0, t.s.kernel[i] - 1});
-        from = ix_plus(g, ix_times(g, from, t.s.kernel[i]), k[i]);
-        to = ix_plus(g, ix_times(g, to, t.s.kernel[i]), p);
-    }
-    KVal x = k_load(g->m, g->f, one, turned, ix_value(g, ix_plus(g, ix_times(g, from, 16), (Ix){lane, 0})));
-    k_store(g->m, g->f, home, ix_value(g, ix_plus(g, flat, to)), x);
-    for (int i = 0; i < t.s.axes; i++) loop_end(c, t.s.kernel[i]);
+    Ix to = ix_plus(g, ix_times(g, ix_plus(g, o, (Ix){lane, 0}), chain), (Ix){first, 0});
+    Ix from = ix_times(g, (Ix){lane, 0}, 16), k = chain < 16 ? loop_begin(c, chain) : (Ix){0, 0};
+    KVal x = k_load(g->m, g->f, chain < 16 ? one : type, rows, ix_value(g, ix_plus(g, from, k)));
+    k_store(g->m, g->f, home, ix_value(g, ix_plus(g, to, k)), x);
+    if (chain < 16) loop_end(c, chain);
     k_end(g->m, g->f);
-    loop_end(c, t.s.each);
+    k_end(g->m, g->f);
     k_end(g->m, g->f);
     return t.s.groups * vectors;
 }
