@@ -13,7 +13,7 @@
  * Only for dilation 1: others come from second derivatives alone, and go weight by weight (conv.c). */
 #include "kernel/weights.h"
 
-enum { MAX_ACC = 32, PIECE = 33 << 10 };               /* bytes */
+enum { MAX_ACC = 32, PIECE = 24 << 10, UNDIVIDED = 33 << 10 };         /* bytes: of a piece; of an example left whole */
 
 static Val in_of(const Region *r, Val v, int k) { return graph_in(r->graph, v, k); }
 
@@ -330,7 +330,8 @@ static int64_t even_share(int64_t of, int64_t n) {
 static void weight_pieces(Weights *t, KVal count) {
     Gen *g = &t->c->g;
     int64_t places = t->s.result[0], along = t->s.places / places * 16 * t->nv * (int64_t)dtype_size(t->dtype);
-    int64_t rows = even_share(places, PIECE / along), examples = even_share(16, PIECE / (along * places));
+    int64_t rows = along * places <= UNDIVIDED ? places : even_share(places, PIECE / along);
+    int64_t examples = even_share(16, PIECE / (along * places));
     t->from = gen_i64(g, 0);
     t->to = count;
     t->low = (Ix){0, 0};
