@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "data/dataset.h"
+#include "experiment/strategy.h"
 #include "kernel/generate.h"
 #include "support/rng.h"
 
@@ -339,6 +340,7 @@ static bool roles_make(Maker *m) {
     request.session = s->train;
     request.learn = learn;
     if (!selection_mask(m->e, s->train->learn, info, s->span, learn)) return false;
+    strategies_still(info, learn);                         /* no memory for weights that a fit or a table stands for */
     for (int k = 0; k < info->params; k++) learn[k] &= !info->param[k].state;
     return role_make(m, ROLE_TRAIN, &request);
 }

@@ -69,7 +69,17 @@ static void test_normalised(void **state) { verified(*state, "--net", "scaled", 
 static void test_learner(void **state) { verified(*state, "--artifact", "learner", "1000"); }
 static void test_last_layer(void **state) { verified(*state, "--artifact", "last_layer", "200"); }
 static void test_fitted(void **state) { verified(*state, "--artifact", "fitted", "200"); }
-static void test_fitted_learner(void **state) { verified(*state, "--artifact", "fitted_learner", "200"); }
+static void test_fitted_learner(void **state)
+{
+    Child *c = *state;
+    verified(c, "--artifact", "fitted_learner", "200");
+    /* all learns: the fit does, and the weights that it stands for take no memory */
+    verified(c, "--artifact", "all_fitted_learner", "100");
+    built(c, "all_fitted_learner", "fl.c");
+    const char *header = text_of(c, child_path(c, "fl.h"));
+    expect_text(header, "inner_fit");
+    assert_null(strstr(header, "inner_dense"));
+}
 static void test_tabled(void **state) { verified(*state, "--artifact", "tabled", "200"); }
 static void test_tabled_learner(void **state) { verified(*state, "--artifact", "tabled_learner", "200"); }
 static void test_cell_learner(void **state) { verified(*state, "--artifact", "cell_learner", "200"); }
@@ -404,7 +414,7 @@ static void test_errors(void **state)
     Child *c = *state;
     refused(c, 1, "E0903", "--artifact", "tight", NULL, NULL);
     refused(c, 1, "W0905", "--artifact", "tight", NULL, NULL);
-    refused(c, 1, "has 11 artifacts", NULL, NULL, NULL, NULL);
+    refused(c, 1, "has 12 artifacts", NULL, NULL, NULL, NULL);
     refused(c, 1, "E0301", "--artifact", "nothing", NULL, NULL);
     refused(c, 1, "is no artifact", "--artifact", "two_arg", NULL, NULL);
     refused(c, 1, "needs its weights", "--net", "two_arg", NULL, NULL);
