@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACES = 12 };
+enum { PLACES = 8 };
 
 
 struct Chase {

@@ -15,7 +15,7 @@
 
 /* SQUARE_BATCH: what Square keeps of its points fits a second cache.  WAVE: batches of a thread between two looks at
  * the watch. */
-enum { BATCH = 128, SQUARE_BATCH = 64, LEAST_BATCH = 16, WAVE = 4 };
+enum { BATCH = 128, SQUARE_BATCH = 96, LEAST_BATCH = 16, WAVE = 4 };
 
 typedef struct Stage {
     const Victim *victim;
