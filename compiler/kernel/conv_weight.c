@@ -446,20 +446,16 @@ void conv_weight(Ctx *c, Val v, const Shard *shard) {
 
 /* ---- the sum of the shards ---- */
 
-/* 16 vectors at `at` of the first shard's sum, to which the others' are added in order. */
-static void join_shards(const Weights *t, const KVal at[16], KVal shards, KVal x[16]) {
+/* The vector at `at` of the first shard's sum, to which the others' are added in order. */
+static KVal join_shards(const Weights *t, KVal at, KVal shards) {
     Gen *g = &t->c->g;
     KType type = {gen_scalar(t->dtype), 16};
-    for (int k = 0; k < 16; k++) x[k] = k_load(g->m, g->f, type, t->rest, at[k]);
-    KVal shard = k_for(g->m, g->f, gen_i64(g, 1), shards, 1);
-    for (int k = 0; k < 16; k++) x[k] = k_carry(g->m, g->f, x[k]);
-    KVal first = gen_2(g, K_MUL, shard, gen_i64(g, rest_vectors(t) * 16));
-    for (int k = 0; k < 16; k++) {
-        KVal more = k_load(g->m, g->f, type, t->rest, gen_2(g, K_ADD, first, at[k]));
-        k_next(g->m, g->f, gen_2(g, K_ADD, x[k], more));
-    }
+    KVal first = k_load(g->m, g->f, type, t->rest, at);
+    KVal shard = k_for(g->m, g->f, gen_i64(g, 1), shards, 1), sum = k_carry(g->m, g->f, first);
+    Ix there = ix_plus(g, ix_times(g, (Ix){shard, 0}, rest_vectors(t) * 16), (Ix){at, 0});
+    k_next(g->m, g->f, gen_2(g, K_ADD, sum, k_load(g->m, g->f, type, t->rest, ix_value(g, there))));
     k_end(g->m, g->f);
-    for (int k = 0; k < 16; k++) x[k] = k_result(g->m, g->f, k, type);
+    return k_result(g->m, g->f, 0, type);
 }
 
 /* Where vector `vector` of a group's output features rests: the first row, and the step to the next, in vectors. */
@@ -480,17 +476,18 @@ static void join_place(const Weights *t, KVal vector, int nv, KVal *base, KVal *
 /* Elements first .. first + 15 of an output feature's chain, for 16 output features: as 16 rows of 16. */
 static void join_square(const Weights *t, KVal first, KVal base, KVal step, KVal shards, KVal rows) {
     Gen *g = &t->c->g;
-    KVal at[16], x[16], taps = gen_i64(g, t->s.taps), last = gen_i64(g, t->s.taps * t->s.each - 1);
-    for (int k = 0; k < 16; k++) {
-        KVal e = least(g, ix_value(g, (Ix){first, k}), last);
-        KVal n = gen_2(g, K_DIV, e, taps), tap = gen_2(g, K_REM, e, taps);
-        if (t->s.window->reversed) tap = gen_2(g, K_SUB, gen_i64(g, t->s.taps - 1), tap);
-        KVal row = ix_value(g, ix_plus(g, ix_times(g, (Ix){tap, 0}, t->s.each), (Ix){n, 0}));
-        at[k] = ix_value(g, ix_times(g, (Ix){gen_2(g, K_ADD, base, gen_2(g, K_MUL, row, step)), 0}, 16));
-    }
-    join_shards(t, at, shards, x);
+    KType type = {gen_scalar(t->dtype), 16};
+    KVal x[16], taps = gen_i64(g, t->s.taps), last = gen_i64(g, t->s.taps * t->s.each - 1);
+    KVal k = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, 16), 1), e = least(g, gen_2(g, K_ADD, first, k), last);
+    KVal n = gen_2(g, K_DIV, e, taps), tap = gen_2(g, K_REM, e, taps);
+    if (t->s.window->reversed) tap = gen_2(g, K_SUB, gen_i64(g, t->s.taps - 1), tap);
+    KVal row = ix_value(g, ix_plus(g, ix_times(g, (Ix){tap, 0}, t->s.each), (Ix){n, 0}));
+    KVal at = ix_value(g, ix_times(g, (Ix){gen_2(g, K_ADD, base, gen_2(g, K_MUL, row, step)), 0}, 16));
+    k_store(g->m, g->f, rows, ix_value(g, ix_times(g, (Ix){k, 0}, 16)), join_shards(t, at, shards));
+    k_end(g->m, g->f);
+    for (int i = 0; i < 16; i++) x[i] = k_load(g->m, g->f, type, rows, gen_i64(g, 16 * i));
     transpose16(g, x);
-    for (int k = 0; k < 16; k++) k_store(g->m, g->f, rows, gen_i64(g, 16 * k), x[k]);
+    for (int i = 0; i < 16; i++) k_store(g->m, g->f, rows, gen_i64(g, 16 * i), x[i]);
 }
 
 /* Ranges of 16 output features: squares of these and of 16 elements of their chains, turned; the last square of a
