@@ -265,8 +265,9 @@ void conv_pairs(Weights *t, KVal count) {
     Gen *g = &t->c->g;
     Pairs s = {.t = t, .width = t->s.result[t->s.axes - 1], .sums = t->sums != 0, .count = count};
     KVal zero = gen_i64(g, 0), one = gen_i64(g, 1);
-    s.chunks = (s.width + CHUNK - 1) / CHUNK;
-    s.chunk = (s.width + s.chunks - 1) / s.chunks;
+    s.chunk = s.width < CHUNK ? s.width : CHUNK;
+    while (s.width % s.chunk && s.chunk > CHUNK / 2) s.chunk--;
+    s.chunks = (s.width + s.chunk - 1) / s.chunk;
     KVal slots = gen_2(g, K_MUL, count, gen_i64(g, t->s.places / s.width * s.chunks));
     s.most = gen_2(g, K_ADD, gen_2(g, K_DIV, gen_i64(g, t->s.places - 1), slots), one);
     choose_next(&s, zero, zero);                           /* the shard's first panel, before all products */
