@@ -297,7 +297,8 @@ static void outer_rows(const OuterTile *t, Ix j, int64_t columns) {
 /* Whether x is a column of the data whose rows can be read in place. */
 static bool is_data(const Ctx *c, Val x, int64_t n, int64_t places) {
     if (graph_node(c->r->graph, x)->op != G_INPUT || places != 1 || n % 16) return false;
-    return c->r->graph->inputs.at[graph_attr(c->r->graph, x)->index].kind == IN_ROWS;        /* not a turn's of a SCAN */
+    int index = graph_attr(c->r->graph, x)->index;
+    return c->r->graph->inputs.at[index].kind == IN_ROWS;        /* not a turn's of a SCAN */
 }
 
 static void outer_tiles(Sum *s) {

@@ -133,7 +133,8 @@ static int64_t declared(const Maker *m, const Entry *entry, KScalar element) {
                        b->per_example * (size_t)rows;
         return (int64_t)bytes / kscalar_bytes(element);
     }
-    case ENTRY_ORDER: case ENTRY_SETTINGS: case ENTRY_KEYS: case ENTRY_SERIES: case ENTRY_SHAPE: case ENTRY_TURN: return 1;
+    case ENTRY_ORDER: case ENTRY_SETTINGS: case ENTRY_KEYS: case ENTRY_SERIES: case ENTRY_SHAPE: case ENTRY_TURN:
+        return 1;
     }
     return 0;
 }

@@ -316,7 +316,13 @@ void map_add_sums(MapGen *m) {
 /* The parts base ... base + tiles - 1: row tiles of a stripe of columns of a large sum.  Or a group of n small sums,
  * whose first part is all of it and the others nothing: tiles read the same two values one after the other, while small
  * sums read one or two each, which come from far. */
-typedef struct Parts { const SumOut *s; int64_t base, tiles, column; int mr, nv; SumTile tile[MAX_SUM_TILE]; int n; } Parts;
+typedef struct Parts {
+    const SumOut *s;
+    int64_t base, tiles, column;
+    int mr, nv;
+    SumTile tile[MAX_SUM_TILE];
+    int n;
+} Parts;
 typedef VEC(Parts) PartList;
 
 static void add_large(MapGen *m, const SumOut *s, PartList *list, int64_t *count) {

@@ -91,7 +91,13 @@ typedef struct AttackRun {
 } AttackRun;
 
 /* ---- apgd.c ---- */
-typedef struct Apgd { AttackLoss loss; int steps, samples; const double *start; const int32_t *aim; double *best, *best_value; } Apgd;
+typedef struct Apgd {
+    AttackLoss loss;
+    int steps, samples;
+    const double *start;
+    const int32_t *aim;
+    double *best, *best_value;
+} Apgd;
 /* start: [n, inputs] instead of a drawn one; best, best_value: where the highest loss was, or NULL. */
 bool attack_apgd(const AttackRun *run, const Apgd *options, Points points, Attacked out);
 

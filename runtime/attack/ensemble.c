@@ -112,8 +112,9 @@ static bool run_stages(const Stage *s, Batch *b, int run) {
         for (int64_t i = 0; stage && i < b->n; i++)
             ball_project(&ball, b->x + i * inputs, b->from + i * inputs, inputs);
         memset(b->fooled, 0, sizeof b->fooled);
-        Apgd apgd = {.loss = o->kind == KIND_APGD_TARGETED ? ATTACK_DLR_TARGETED : o->loss, .steps = steps[stage], .samples = o->samples,
-                     .start = stage ? b->from : NULL, .aim = b->aim, .best = stage < 2 ? best : NULL, .best_value = stage < 2 ? value : NULL};
+        Apgd apgd = {.loss = o->kind == KIND_APGD_TARGETED ? ATTACK_DLR_TARGETED : o->loss, .steps = steps[stage],
+                     .samples = o->samples, .start = stage ? b->from : NULL, .aim = b->aim,
+                     .best = stage < 2 ? best : NULL, .best_value = stage < 2 ? value : NULL};
         ok = attack_apgd(&r, &apgd, (Points){b->x, b->y, b->number, b->n}, (Attacked){b->fooled, b->adv});
         if (stage < 2) memcpy(b->from, best, (size_t)(b->n * inputs) * sizeof *best);
     }
@@ -250,7 +251,8 @@ static bool clean_look(const Victim *v, Points points, double *z, AttackReport *
 bool attack_ensemble(Arena *arena, const Victim *victim, const Protocol *protocol, Pool *pool, uint64_t seed,
                      Points points, const AttackWatch *watch, AttackReport *out) {
     size_t rows = (size_t)(points.n * victim->inputs);
-    *out = (AttackReport){.after = arena_array(arena, double, protocol->attacks + 1), .robust = arena_array(arena, bool, points.n + 1),
+    *out = (AttackReport){.after = arena_array(arena, double, protocol->attacks + 1),
+                          .robust = arena_array(arena, bool, points.n + 1),
                           .adv = arena_array(arena, double, rows + 1)};
     double *z = arena_array(arena, double, points.n * victim->classes + 1);
     bool *right = arena_array(arena, bool, points.n + 1);
@@ -267,8 +269,9 @@ bool attack_ensemble(Arena *arena, const Victim *victim, const Protocol *protoco
     memcpy(right, out->robust, (size_t)points.n * sizeof *right);
     bool *attacked = arena_array(arena, bool, points.n + 1), *all = out->robust;
     for (int i = place.attack; i < protocol->attacks; i++) {
-        Stage s = {.victim = victim, .spec = &protocol->attack[i], .ball = protocol->ball, .pool = pool, .clean = z, .all = points, .report = out,
-                   .key = attack_key(seed, protocol->attack[i].name), .watch = watch, .number = i, .attacked = attacked};
+        Stage s = {.victim = victim, .spec = &protocol->attack[i], .ball = protocol->ball, .pool = pool, .clean = z,
+                   .all = points, .report = out, .key = attack_key(seed, protocol->attack[i].name), .watch = watch,
+                   .number = i, .attacked = attacked};
         if (i == place.attack) s.from = place;
         AttackReport own = *out;
         if (protocol->individual) {                                     /* each from all points that are right */

@@ -48,7 +48,8 @@ typedef __m256d Part;
 #define PARTS 4
 #else
 typedef double Part;
-#define EACH(P) (Lanes){{P(0), P(1), P(2), P(3), P(4), P(5), P(6), P(7), P(8), P(9), P(10), P(11), P(12), P(13), P(14), P(15)}}
+#define EACH(P)                                                                                           \
+    (Lanes){{P(0), P(1), P(2), P(3), P(4), P(5), P(6), P(7), P(8), P(9), P(10), P(11), P(12), P(13), P(14), P(15)}}
 #define PART_ALL(v) (v)
 #define PART_AT(p, k) (p)[k]
 #define PART_AT_F32(p, k) (double)(p)[k]

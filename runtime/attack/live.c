@@ -16,7 +16,8 @@ void live_write(const Live *l, void *row, const double *x) { l->rows->write(x, r
 bool live_open(Live *l, const AttackRun *run, Points points, const int32_t *aim, int columns) {
     const Victim *v = run->victim;
     size_t n = (size_t)points.n, classes = (size_t)v->classes;
-    *l = (Live){.run = run, .loops = attack_loops(), .points = points, .n = points.n, .most = columns + 2, .row = (size_t)v->inputs * (v->f32 ? sizeof(float) : sizeof(double))};
+    *l = (Live){.run = run, .loops = attack_loops(), .points = points, .n = points.n, .most = columns + 2,
+                .row = (size_t)v->inputs * (v->f32 ? sizeof(float) : sizeof(double))};
     l->rows = &l->loops->rows[v->f32];
     l->stride = round_up(n * l->row + BEHIND);
     size_t numbers = n * (classes + 1) * sizeof(double) + n * sizeof(int64_t) + 2 * n * sizeof(int32_t);

@@ -43,7 +43,8 @@ LANES_FN void ROWS(ascend_part)(const ROWS(Ascent) *a, int64_t i, int64_t left) 
 
 static void ROWS(ascend)(const Ball *b, double step, double a, int64_t n, const void *x, const void *g, void *current,
                          void *previous) {
-    const ROWS(Ascent) all = {lanes_all(b->eps), lanes_all(b->lo), lanes_all(b->hi), lanes_all(step), lanes_all(-step), lanes_all(a), lanes_all(1 - a),
+    const ROWS(Ascent) all = {lanes_all(b->eps), lanes_all(b->lo), lanes_all(b->hi), lanes_all(step),
+                              lanes_all(-step), lanes_all(a), lanes_all(1 - a),
                               x, g, current, previous};
 #define BODY(i, left) ROWS(ascend_part)(&all, i, left)
     LANES_EACH(n, BODY);
@@ -101,8 +102,9 @@ LANES_FN void ROWS(mix_part)(const ROWS(Mix) *a, const Real *w, const Real *x, R
 
 static void ROWS(mix)(const Ball *b, double alpha, const double *sign, const double *level, double *const *m, int64_t n,
                       const Real *w, const Real *x, Real *x1) {
-    const ROWS(Mix) all = {lanes_all(1 - alpha), lanes_all(alpha), lanes_all(b->lo), lanes_all(b->hi), lanes_all(FAB_BEYOND),
-                           {lanes_all(level[0]), lanes_all(level[1])}, {lanes_all(sign[0]), lanes_all(sign[1])},
+    const ROWS(Mix) all = {lanes_all(1 - alpha), lanes_all(alpha), lanes_all(b->lo), lanes_all(b->hi),
+                           lanes_all(FAB_BEYOND), {lanes_all(level[0]), lanes_all(level[1])},
+                           {lanes_all(sign[0]), lanes_all(sign[1])},
                            {lanes_all(-sign[0]), lanes_all(-sign[1])}, {m[0], m[1]}};
 #define BODY(i, left) ROWS(mix_part)(&all, w, x, x1, i, left)
     LANES_EACH(n, BODY);
@@ -112,7 +114,8 @@ static void ROWS(mix)(const Ball *b, double alpha, const double *sign, const dou
 LANES_FN ROWS(Rooms) ROWS(rooms)(const Ball *b, const double *sign, double *scratch, int64_t n, const Real *w,
                                  const Real *x1, const Real *x) {
     Lanes zero = lanes_all(0);
-    ROWS(Rooms) r = {.size = scratch, .m = {scratch + n, scratch + 2 * n}, .weight = zero, .sum = {zero, zero}, .most = {zero, zero}};
+    ROWS(Rooms) r = {.size = scratch, .m = {scratch + n, scratch + 2 * n}, .weight = zero, .sum = {zero, zero},
+                     .most = {zero, zero}};
     for (int k = 0; k < 2; k++) {
         r.down[k] = lanes_all(sign[k] > 0 ? b->lo : b->hi);
         r.up[k] = lanes_all(sign[k] > 0 ? b->hi : b->lo);
