@@ -3,9 +3,11 @@
  * Lanes are points: a block is `vectors` vectors of lanes; the body's values stand in scratch as
  * [element][vector][lane] and never leave the first cache.  Contractions inside the body are register tiles over its
  * weights as they stand.
- * If nothing is summed, points may be taken in any order: the blocks of the operands are read as they are.  Otherwise
- * the operands are first turned into point order (example, place, unit), and sums take the block's points in order
- * (map_sums.c).  A body that suits it has elements in lanes instead (map_rows.c): nothing is turned for its sums.
+ * If nothing is summed, points may be taken in any order: the blocks of the operands are read as they are.  For sums,
+ * for bodies with a large product (a batch that does not fill its lanes costs nothing more) and where points are left
+ * out (map_gaps.c), the operands are first turned into point order (example, place, unit); sums take the block's points
+ * in order (map_sums.c).  A body that suits it has elements in lanes instead (map_rows.c): nothing is turned for its
+ * sums.
  * Many points that are no batch are *spread*: a stage computes them, in any order, and keeps what is summed; another
  * takes the sums, each one chain over all points.  Threads share both. */
 #include "kernel/map.h"

@@ -3,7 +3,10 @@
  *   c ? k : f(cell(x, ...))      f element by element, each value on the way read once: dropout behind a cell
  *
  * Where c holds, nobody reads the cell's result.  Its MAP gets a further operand, c ? 0 : 1, whose zeros leave points
- * out.  Only for cells whose body is worth it (pass_has_product), and not inside bodies. */
+ * out: +0 stands there, which nobody reads.  Only for cells whose body is worth it (pass_has_product), and not inside
+ * bodies.
+ * Requires a graph that verifies, simplified (dead nodes count as readers).  Ensures that every output keeps its bits;
+ * inputs, key slots and outputs keep their places. */
 #include "pass/pass.h"
 
 enum { MAX_WAY = 16 };

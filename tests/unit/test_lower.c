@@ -456,21 +456,25 @@ static void left_out(void **state) {
     }
 }
 
-/* Points of a batch, and results that are 0 where a point is left out; none, some and all of them. */
-static void left_out_of_batch(void **state) {
+/* Results that are 0 where a point is left out: of a batch, with none, some and all of its points; of no batch, with
+ * sums (6) and without (7). */
+static void left_out_of_results(void **state) {
     (void)state;
-    for (int k = 0; k < 6; k++) {
+    for (int k = 0; k < 8; k++) {
         Case c = case_new(k == 4 ? DT_F64 : DT_F32);
         NodeType scalar = {c.real, SHAPE0, false};
-        Shape shape = k == 0 ? shape_of(1, (int64_t)7) : shape_of(2, (int64_t)(k == 3 ? 32 : 37), (int64_t)3);
+        Shape shape = shape_of(2, (int64_t)(k == 3 ? 32 : 37), (int64_t)3);
+        if (k == 0 || k == 7) shape = shape_of(1, (int64_t)(k ? 1040 : 7));
         Graph *b = graph_new(c.arena);
         Val at = graph_input(b, IN_MAPPED, 0, "x", scalar), by = graph_input(b, IN_MAPPED, 1, "y", scalar);
         Val p = graph_input(b, IN_SHARED, 0, "p", (NodeType){c.real, shape_of(1, (int64_t)3), false});
         Val xyp = graph_2(b, G_MUL, p, graph_broadcast(b, graph_2(b, G_MUL, at, by), shape_of(1, (int64_t)3)));
         graph_output(b, OUT_MAPPED, 0, "q", graph_2(b, G_SUB, at, by));
-        if (k != 5) graph_output(b, OUT_SUMMED, 1, "s", xyp);
-        graph_output(b, OUT_MAPPED, k == 5 ? 1 : 2, "r", graph_2(b, G_ADD, graph_2(b, G_MUL, at, by), at));
-        Val x = case_row(&c, c.real, shape, 0), y = case_row(&c, c.real, shape, 0);
+        bool sums = k != 5 && k != 7;
+        if (sums) graph_output(b, OUT_SUMMED, 1, "s", xyp);
+        graph_output(b, OUT_MAPPED, sums ? 2 : 1, "r", graph_2(b, G_ADD, graph_2(b, G_MUL, at, by), at));
+        Val x = k < 6 ? case_row(&c, c.real, shape, 0) : case_slot(&c, c.real, shape);
+        Val y = k < 6 ? case_row(&c, c.real, shape, 0) : case_slot(&c, c.real, shape);
         Val none = graph_broadcast(c.g, graph_const(c.g, c.real, 0), shape), some = graph_2(c.g, G_LT, y, none);
         if (k != 2) y = graph_add(c.g, G_SELECT, (Val[]){some, none, y}, 3, NULL, NULL, (Span){0});
         if (k == 1) y = graph_2(c.g, G_MUL, y, none);
@@ -781,7 +785,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(tables),
         cmocka_unit_test(blocks),
         cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
-            cmocka_unit_test(many_points), cmocka_unit_test(left_out), cmocka_unit_test(left_out_of_batch),
+            cmocka_unit_test(many_points), cmocka_unit_test(left_out), cmocka_unit_test(left_out_of_results),
             cmocka_unit_test(left_out_inside),
             cmocka_unit_test(cell_mlp), cmocka_unit_test(norms), cmocka_unit_test(random_programs),
     };
