@@ -24,9 +24,9 @@ typedef struct RowLoops {
 /* Of n numbers: |w|, in l2 0 where it is below 1e-8, and the room on the side where w is to go. */
 typedef struct Sides { double *w, *m; int64_t n; } Sides;
 
-/* Chains over `inputs` numbers, `wide` side by side; w as in a Front.  Sums are kept every `step` inputs. */
+/* Chains over `inputs` numbers, `wide` side by side; w as in a Front. */
 enum { CARRIED = 6 };
-typedef struct Chains { int64_t inputs, wide, step; const float *w; } Chains;
+typedef struct Chains { int64_t inputs, wide; const float *w; } Chains;
 
 typedef struct Loops {
     RowLoops rows[2];
@@ -38,9 +38,9 @@ typedef struct Loops {
     double (*level)(bool l2, Sides s, double c);
     /* d: each number as far as its g, or its room; against the sign of w. */
     void (*moves)(bool l2, const double *w, double sign, double level, Sides s, double *d);
-    /* Of CARRIED points x, of a panel of w: from the sums before input place * step, [wide], to those before the next
-     * place.  NULL without fused products. */
-    void (*carry)(const Chains *c, int64_t panel, int64_t place, const float *const x[CARRIED],
+    /* Of CARRIED points x, of a panel of w: from the sums before input `from`, [wide], to those before input `to`.
+     * NULL without fused products. */
+    void (*carry)(const Chains *c, int64_t panel, int64_t from, int64_t to, const float *const x[CARRIED],
                   const float *const before[CARRIED], float *const sums[CARRIED]);
 } Loops;
 

@@ -206,25 +206,36 @@ static void copy_window(const State *s, Window w, const Real *from, Real *to) {
 /* ---- a chase: what a proposal changes, and what becomes of it ---- */
 
 #ifdef ATTACK_F32
-typedef enum Change { PROPOSED, TAKEN, LEFT } Change;
-
-static void chase_part(const State *s, int64_t row, const Real *x, int64_t from, int64_t to, Change change) {
-    if (change == PROPOSED) chase_note(s->chase, row, x, from, to);
-    else chase_settle(s->chase, row, from, to, change == TAKEN);
+/* The window in a plane; at query 0 input c alone. */
+static Patch patch_of(const State *s, int64_t row, int c) {
+    Window w = s->window[row];
+    if (!s->query[row]) return (Patch){c, 0, 1, 1};
+    return (Patch){((int64_t)c * s->p.height + w.row) * s->p.width + w.column, s->p.width, w.side, w.side};
 }
 
-static void chase_change(const State *s, int64_t k, Change change) {
-    int64_t row = s->live.at[k], n = s->live.run->victim->inputs;
-    const Real *x = (const Real *)s->live.x + k * n;
-    Window w = s->window[row];
-    if (!s->chase) return;
-    if (!s->query[row]) chase_part(s, row, x, 0, n, change);
-    for (int c = 0; s->query[row] && c < s->p.planes; c++)
-        for (int y = w.row; y < w.row + w.side; y++) {
-            int from = (c * s->p.height + y) * s->p.width + w.column;
-            chase_part(s, row, x, from, from + w.side, change);
-        }
-    if (change != PROPOSED) chase_end(s->chase, row, change == TAKEN);
+static int64_t patches_of(const State *s, int64_t row) {
+    return s->query[row] ? s->p.planes : s->live.run->victim->inputs;
+}
+
+/* sign: of each plane; at query 0 of each column of each plane. */
+static bool chase_propose(const State *s, int64_t row, const double *sign) {
+    bool changed = false;
+    for (int c = 0, n = (int)patches_of(s, row); c < n; c++) {
+        int at = s->query[row] ? c : c / (s->p.height * s->p.width) * s->p.width + c % s->p.width;
+        changed |= chase_paint(s->chase, row, patch_of(s, row, c), sign_of(sign[at]) > 0);
+    }
+    return changed;
+}
+
+static void chase_over(State *s, int64_t k, bool taken) {
+    int64_t row = s->live.at[k];
+    for (int c = 0, n = (int)patches_of(s, row); c < n; c++) chase_settle(s->chase, row, patch_of(s, row, c), taken);
+    chase_end(s->chase, row, taken);
+}
+
+/* Where the point is, as the row that is proposed. */
+static void chase_where(State *s, int64_t k) {
+    if (s->chase) chase_read(s->chase, s->live.at[k], (Real *)s->live.x + k * s->live.run->victim->inputs);
 }
 
 static bool look(State *s, uint32_t turn) {
@@ -247,8 +258,9 @@ static Chase *chase_of(const State *s, Real *rows) {
     return chase_open(front, l->n, rows, rows + all);
 }
 #else
-enum { PROPOSED, TAKEN, LEFT };
-static void chase_change(const State *s, int64_t k, int change) { (void)s, (void)k, (void)change; }
+static bool chase_propose(const State *s, int64_t row, const double *sign) { return (void)s, (void)row, (void)sign, 0; }
+static void chase_over(State *s, int64_t k, bool taken) { (void)s, (void)k, (void)taken; }
+static void chase_where(State *s, int64_t k) { (void)s, (void)k; }
 static bool look(State *s, uint32_t turn) { return live_logits(&s->live, turn); }
 static Chase *chase_of(const State *s, Real *rows) { return (void)s, (void)rows, NULL; }
 #endif
@@ -270,12 +282,13 @@ static bool propose_linf(State *s, int64_t k, int query, const double *draw) {
     const Real *clean = (const Real *)s->live.clean + k * n;
     Real *out = (Real *)s->live.x + k * n;
     if (query == 0) {
-        stripes(s, clean, draw, out);
+        if (s->chase) chase_propose(s, row, draw);
+        else stripes(s, clean, draw, out);
         return true;
     }
     int side = side_at(s, query);
     s->window[row] = (Window){(int)(draw[0] * (s->p.height - side)), (int)(draw[1] * (s->p.width - side)), side};
-    return paint(s, s->window[row], clean, draw + 2, out);
+    return s->chase ? chase_propose(s, row, draw + 2) : paint(s, s->window[row], clean, draw + 2, out);
 }
 
 static bool propose_wide(const State *s, int64_t k, int query, const double *draw, double *scratch) {
@@ -309,7 +322,6 @@ static void propose(void *data, int thread, int64_t lo, int64_t hi) {
             changed = s->ball.norm == NORM_LINF ? propose_linf(s, k, query, draw)
                                                 : propose_wide(s, k, query, draw, scratch);
             changed |= s->together;
-            if (changed) chase_change(s, k, PROPOSED);
             if (s->o->used) s->o->used[row]++;
         }
     }
@@ -326,7 +338,8 @@ static double margin_of(const Live *l, int64_t k) {
 /* The first of two becomes as the second. */
 static void settle(State *s, int64_t k, Real *to, const Real *from) {
     int64_t n = s->live.run->victim->inputs, row = s->live.at[k];
-    if (s->query[row] && s->ball.norm == NORM_LINF) copy_window(s, s->window[row], from + k * n, to + k * n);
+    if (s->chase) chase_over(s, k, to == s->current);
+    else if (s->query[row] && s->ball.norm == NORM_LINF) copy_window(s, s->window[row], from + k * n, to + k * n);
     else memcpy(to + k * n, from + k * n, s->live.row);
 }
 
@@ -336,14 +349,13 @@ static void accept_better(State *s) {
         int64_t row = l->at[k];
         double margin = margin_of(l, k);
         if (s->query[row] && !(margin < s->margin[row]) && !(margin <= 0)) {
-            chase_change(s, k, LEFT);
             settle(s, k, l->x, s->current);
             continue;
         }
         s->margin[row] = margin;
-        chase_change(s, k, TAKEN);
         settle(s, k, s->current, l->x);
         if (margin > 0) continue;
+        chase_where(s, k);
         live_take(l, k, s->out);
         s->over[row] = true;
     }
