@@ -5,7 +5,8 @@
  * for mr output features and the blocks b of a shard (one or two), at one place of the result: all of a tile sees the
  * same part of the kernel, so what lies outside costs nothing.  So that the chain reads memory in order,
  *   x is packed by shard into [block][group][place][feature of the group] vectors, and
- *   w once per step into [group][mr output features][kernel place][feature][mr] scalars, read backwards if reversed;
+ *   w once per step into [group][mr output features][kernel place][feature][mr] scalars, read backwards if reversed,
+ *   mr of them at a time;
  * where the last axis has no dilation, its places and the features are one loop. */
 #include "kernel/region.h"
 
@@ -30,37 +31,53 @@ static int most_blocks(const Region *r, Val v) {
 
 /* ---- weights ---- */
 
+/* Those of `rows` output features from `first` on: feature after feature of the input, as they mostly stand in memory. */
+static void pack_rows(Ctx *c, Val v, KVal packed, KVal first, int64_t rows) {
+    Gen *g = &c->g;
+    ConvShape s = conv_shape(c->r, v);
+    Index at = {0};
+    Ix tap = {0, 0};
+    at.m[1] = loop_begin(c, s.each);
+    for (int i = 0; i < s.axes; i++) {
+        Ix k = loop_begin(c, s.kernel[i]);
+        tap = ix_plus(g, ix_times(g, tap, s.kernel[i]), k);
+        at.m[2 + i] = s.window->reversed ? ix_plus(g, ix_times(g, k, -1), (Ix){0, s.kernel[i] - 1}) : k;
+    }
+    Ix number = ix_times(g, ix_plus(g, ix_times(g, tap, s.each), at.m[1]), rows);
+    KVal to = ix_value(g, ix_plus(g, ix_times(g, (Ix){first, 0}, s.taps * s.each), number));
+    for (int64_t k = 0; k < rows; k++) {
+        at.m[0] = (Ix){first, k};
+        k_store(g->m, g->f, packed, ix_value(g, (Ix){to, k}), pull(c, in_of(c->r, v, 0), &at));
+    }
+    for (int i = 0; i < s.axes; i++) loop_end(c, s.kernel[i]);
+    loop_end(c, s.each);
+}
+
+/* One range for each tile. */
 int conv_pack_weights(Region *r, Val v) {
     ConvShape s = conv_shape(r, v);
     const Node *node = graph_node(r->graph, v);
     Gen g = plan_function(r->plan, "weights");
     Ctx c = ctx_new(r, g, 1);
     int64_t chain = s.taps * s.each, mr = rows_of(r, v, most_blocks(r, v)), whole = s.outs / mr * mr;
+    int64_t tiles = (s.outs + mr - 1) / mr;
     size_t bytes = (size_t)(s.groups * s.outs * chain) * dtype_size((DType)node->dtype);
     int entry = plan_buffer(r->plan, (Buffer){.fixed = bytes + 1024});
-    KVal o = k_for(g.m, g.f, k_lo(g.m, g.f), k_hi(g.m, g.f), 1), outs = gen_i64(&g, s.outs), rows = gen_i64(&g, mr);
-    KVal own = gen_2(&g, K_REM, o, outs), row = gen_2(&g, K_REM, own, rows), base = gen_2(&g, K_SUB, o, row),
-         step = rows;
+    KVal packed = ctx_entry(&c, entry), zero = gen_i64(&g, 0), one = gen_i64(&g, 1), each = gen_i64(&g, tiles);
+    KVal u = k_for(g.m, g.f, k_lo(g.m, g.f), k_hi(g.m, g.f), 1);
+    KVal own = gen_2(&g, K_MUL, gen_2(&g, K_REM, u, each), gen_i64(&g, mr));
+    KVal group = gen_2(&g, K_MUL, gen_2(&g, K_DIV, u, each), gen_i64(&g, s.outs));
+    KVal first = gen_2(&g, K_ADD, group, own), full = gen_2(&g, K_LT, own, gen_i64(&g, whole));
     if (whole < s.outs) {                  /* the last tile has fewer rows */
-        KVal last = gen_2(&g, K_LE, gen_i64(&g, whole), own);
-        step = gen_select(&g, last, gen_i64(&g, s.outs - whole), rows);
+        k_for(g.m, g.f, zero, gen_select(&g, full, zero, one), 1);
+        pack_rows(&c, v, packed, first, s.outs - whole);
+        k_end(g.m, g.f);
+        k_for(g.m, g.f, zero, gen_select(&g, full, one, zero), 1);
     }
-    KVal first = gen_2(&g, K_ADD, gen_2(&g, K_MUL, base, gen_i64(&g, chain)), row);
-    Index at = {.m = {{o, 0}}};
-    Ix tap = {0, 0};
-    for (int i = 0; i < s.axes; i++) {
-        Ix k = loop_begin(&c, s.kernel[i]);
-        tap = ix_plus(&g, ix_times(&g, tap, s.kernel[i]), k);
-        at.m[2 + i] = s.window->reversed ? ix_plus(&g, ix_times(&g, k, -1), (Ix){0, s.kernel[i] - 1}) : k;
-    }
-    at.m[1] = loop_begin(&c, s.each);
-    KVal number = ix_value(&g, ix_plus(&g, ix_times(&g, tap, s.each), at.m[1]));
-    KVal to = gen_2(&g, K_ADD, first, gen_2(&g, K_MUL, number, step));
-    k_store(g.m, g.f, ctx_entry(&c, entry), to, pull(&c, in_of(r, v, 0), &at));
-    loop_end(&c, s.each);
-    for (int i = 0; i < s.axes; i++) loop_end(&c, s.kernel[i]);
+    pack_rows(&c, v, packed, first, mr);
+    if (whole < s.outs) k_end(g.m, g.f);
     k_end(g.m, g.f);
-    plan_stage(r->plan, &g, STAGE_RANGE, s.groups * s.outs, "weights");
+    plan_stage(r->plan, &g, STAGE_RANGE, s.groups * tiles, "weights");
     return entry;
 }
 
