@@ -5,6 +5,7 @@
 #ifndef NIN_ATTACK_LANES_H
 #define NIN_ATTACK_LANES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -27,9 +28,13 @@ typedef __m512d Part;
 #define PART_ADD_MOST(a, b, s, v) _mm512_mask_add_pd(s, _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ), s, v)
 #define PART_ADD_NOT_MOST(a, b, s, v) _mm512_mask_add_pd(s, _mm512_cmp_pd_mask(a, b, _CMP_NLE_UQ), s, v)
 #define PART_POSITIVE(v) _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GT_OQ)
-#define PART_TIMES_SIGNED(v, a, p, q) \
-    _mm512_maskz_mul_pd(_mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_NEQ_OQ), a, \
-                        _mm512_mask_blend_pd(PART_POSITIVE(v), q, p))
+#define PART_NEGATIVE(v) _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_LT_OQ)
+#define PART_BETWEEN(v, a, b, c, d) \
+    _mm512_mask_sub_pd(_mm512_maskz_sub_pd(PART_POSITIVE(v), a, b), PART_NEGATIVE(v), c, d)
+#define PART_AGAINST(v, x, m) \
+    _mm512_mask_add_pd(_mm512_mask_sub_pd(x, PART_POSITIVE(v), x, m), PART_NEGATIVE(v), x, m)
+#define PART_ALONG(v, x, m) \
+    _mm512_mask_sub_pd(_mm512_mask_add_pd(x, PART_POSITIVE(v), x, m), PART_NEGATIVE(v), x, m)
 #define PARTS 2
 #elif defined(__AVX2__)
 #include <immintrin.h>
@@ -95,21 +100,30 @@ PART_4(if_above, PART_IF_ABOVE)          /* x > y ? p : q */
 PART_4(if_most, PART_IF_MOST)            /* x <= y ? p : q */
 #define PART_SIZE(k) PART_ABS(x.p[k])
 LANES_FN Lanes lanes_abs(Lanes x) { return EACH(PART_SIZE); }
-#ifdef PART_TIMES_SIGNED
-#define PART_SIGNED(k) PART_TIMES_SIGNED(v.p[k], x.p[k], p.p[k], q.p[k])
-LANES_FN Lanes lanes_times_signed(Lanes v, Lanes x, Lanes p, Lanes q) { return EACH(PART_SIGNED); }
-#endif
 /* v > 0 ? p : v < 0 ? q : 0 */
 LANES_FN Lanes lanes_by_sign(Lanes v, Lanes p, Lanes q) {
     Lanes zero = lanes_all(0);
     return lanes_if_above(v, zero, p, lanes_if_above(zero, v, q, zero));
 }
-/* v > 0 ? x p : v < 0 ? x q : 0 */
-#ifndef PART_TIMES_SIGNED
-LANES_FN Lanes lanes_times_signed(Lanes v, Lanes x, Lanes p, Lanes q) {
-    return lanes_by_sign(v, lanes_mul(x, p), lanes_mul(x, q));
-}
+/* v > 0 ? a - b : v < 0 ? c - d : 0 */
+LANES_FN Lanes lanes_between(Lanes v, Lanes a, Lanes b, Lanes c, Lanes d) {
+#ifdef PART_BETWEEN
+#define PART_APART(k) PART_BETWEEN(v.p[k], a.p[k], b.p[k], c.p[k], d.p[k])
+    return EACH(PART_APART);
+#else
+    return lanes_by_sign(v, lanes_sub(a, b), lanes_sub(c, d));
 #endif
+}
+/* x moved by m along the sign of v, or against it; where v is 0, x */
+LANES_FN Lanes lanes_moved(bool along, Lanes v, Lanes x, Lanes m) {
+#ifdef PART_BETWEEN
+#define PART_MOVED(k) along ? PART_ALONG(v.p[k], x.p[k], m.p[k]) : PART_AGAINST(v.p[k], x.p[k], m.p[k])
+    return EACH(PART_MOVED);
+#else
+    Lanes up = lanes_add(x, m), down = lanes_sub(x, m), zero = lanes_all(0);
+    return lanes_if_above(v, zero, along ? up : down, lanes_if_above(zero, v, along ? down : up, x));
+#endif
+}
 
 /* The numbers at p, of which `left` are there.  A loop has a body for LANES of them and for those that are left:
  * LANES_EACH(n, body) calls body(i, left), which is inlined both times. */

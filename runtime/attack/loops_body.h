@@ -25,6 +25,14 @@ static double norm_loop(AttackNorm norm, const double *d, int64_t n) {
     return norm_end(norm, sum);
 }
 
+static double largest_loop(const double *m, int64_t n) {
+    Lanes most = lanes_all(0);
+#define BODY(i, left) most = lanes_max(most, lanes_load_f64(m + (i), left))
+    LANES_EACH(n, BODY);
+#undef BODY
+    return lanes_largest(most);
+}
+
 static double dot_loop(const double *a, const double *b, int64_t n) {
     Lanes sum = lanes_all(0);
 #define BODY(i, left) sum = lanes_add(sum, lanes_mul(lanes_load_f64(a + (i), left), lanes_load_f64(b + (i), left)))
