@@ -66,6 +66,12 @@ static const char prelude[] =
     "        EACH if (mask.l[l]) memcpy(&x.l[l], (const T *)p + n++, sizeof x.l[l]); \\\n"
     "        return x; \\\n"
     "    }\n"
+    "static inline int64_t mask_bits(bool8x16 a)\n"
+    "{\n"
+    "    int64_t bits = 0;\n"
+    "    EACH bits |= (int64_t)(a.l[l] & 1) << l;\n"
+    "    return bits;\n"
+    "}\n"
     "typedef int32x16 int32_tx16;\ntypedef int64x16 int64_tx16;\n"
     "MEMORY(bool8, bool)\nMEMORY(int32_t, i32)\nMEMORY(int64_t, i64)\nMEMORY(float, f32)\nMEMORY(double, f64)\n";
 
@@ -208,6 +214,9 @@ static void expression(Writer *w, const KInst *i)
     case K_INSERT:
         buf_printf(w->out, "l == %lld ? v%u : v%u.l[l]", (long long)i->imm, i->b, i->a);
         return;
+    case K_MASK: buf_printf(w->out, "mask_bits(v%u)", i->a); return;
+    case K_ONES: buf_printf(w->out, "__builtin_popcountll((unsigned long long)v%u)", i->a); return;
+    case K_FIRST: buf_printf(w->out, "v%u ? __builtin_ctzll((unsigned long long)v%u) : 64", i->a, i->a); return;
     case K_ROTATE: buf_printf(w->out, "v%u.l[(l + %lld) & 15]", i->a, (long long)i->imm); return;
     case K_LO: buf_text(w->out, "lo"); return;
     case K_HI: buf_text(w->out, "hi"); return;

@@ -232,6 +232,16 @@ static LLVMValueRef move(Printer *p, const KInst *i, LLVMValueRef a)
             return splat_constant(a, i->type);
         lane = LLVMConstInt(i32, 0, false);
         return shuffle(p, LLVMBuildInsertElement(p->b, LLVMGetPoison(type_of(p, i->type)), a, lane, ""), 0, true);
+    case K_MASK: {
+        LLVMTypeRef i16 = LLVMInt16TypeInContext(p->cx);
+        return LLVMBuildZExt(p->b, LLVMBuildBitCast(p->b, a, i16, ""), type_of(p, i->type), "");
+    }
+    case K_ONES: return call_same(p, "llvm.ctpop", i->type, a, NULL, NULL);
+    case K_FIRST: {
+        LLVMTypeRef type = type_of(p, i->type);
+        LLVMValueRef in[] = {a, LLVMConstInt(LLVMInt1TypeInContext(p->cx), 0, false)};
+        return call(p, "llvm.cttz", &type, 1, in, 2);
+    }
     case K_LANE: return LLVMBuildExtractElement(p->b, a, lane, "");
     case K_INSERT: return LLVMBuildInsertElement(p->b, a, p->value[i->b], lane, "");
     default: return shuffle(p, a, (int)i->imm, false);

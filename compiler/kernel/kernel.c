@@ -174,6 +174,21 @@ KVal k_insert(KModule *m, KFunc *f, KVal vector, int lane, KVal scalar)
     return add(m, f, (KInst){.op = K_INSERT, .type = type, .a = vector, .b = scalar, .imm = lane});
 }
 
+KVal k_mask(KModule *m, KFunc *f, KVal bools)
+{
+    assert(same(k_type(f, bools), KV(BOOL)));
+    return add(m, f, (KInst){.op = K_MASK, .type = KT(I64), .a = bools});
+}
+
+static KVal of_bits(KModule *m, KFunc *f, KOp op, KVal bits)
+{
+    assert(same(k_type(f, bits), KT(I64)));
+    return add(m, f, (KInst){.op = op, .type = KT(I64), .a = bits});
+}
+
+KVal k_ones(KModule *m, KFunc *f, KVal bits) { return of_bits(m, f, K_ONES, bits); }
+KVal k_first(KModule *m, KFunc *f, KVal bits) { return of_bits(m, f, K_FIRST, bits); }
+
 KVal k_rotate(KModule *m, KFunc *f, KVal vector, int by)
 {
     assert(k_type(f, vector).lanes == 16);

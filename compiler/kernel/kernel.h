@@ -68,6 +68,8 @@ KVal k_bits(KModule *m, KFunc *f, KType to, KVal a);                    /* BITCA
 KVal k_splat(KModule *m, KFunc *f, KVal a);
 KVal k_lane(KModule *m, KFunc *f, KVal vector, int lane);
 KVal k_insert(KModule *m, KFunc *f, KVal vector, int lane, KVal scalar);
+KVal k_mask(KModule *m, KFunc *f, KVal bools);                          /* MASK */
+KVal k_ones(KModule *m, KFunc *f, KVal bits), k_first(KModule *m, KFunc *f, KVal bits);
 KVal k_rotate(KModule *m, KFunc *f, KVal vector, int by);               /* lane i: lane (i + by) mod 16 of vector */
 KVal k_load(KModule *m, KFunc *f, KType type, KVal pointer, KVal index);
 KVal k_each(KModule *m, KFunc *f, KScalar type, KVal pointer, KVal numbers);      /* EACH */

@@ -8,8 +8,9 @@
  * out (map_gaps.c), the operands are first turned into point order (example, place, unit); sums take the block's points
  * in order (map_sums.c).  A body that suits it has elements in lanes instead (map_rows.c): nothing is turned for its
  * sums.
+ * Rows of which nothing is summed are taken in an order in which neighbours have near arguments (map_near.c).
  * Many points that are no batch are *spread*: a stage computes them, in any order, and keeps what is summed; another
- * takes the sums, each one chain over all points.  Threads share both. */
+ * takes the sums, if there are any, each one chain over all points.  Threads share both. */
 #include "kernel/map.h"
 #include "pass/pass.h"
 
@@ -425,6 +426,7 @@ static void emit_points(MapGen *m) {
     if (m->gaps) to = m->total = map_close_gaps(m);
     else if (m->points) operands_to_points(m);
     map_clear_sums(m);
+    if (m->keys) to = m->total = map_near_begin(m, to);
     m->first = k_for(g->m, g->f, from, to, step);
     KVal left = gen_2(g, K_SUB, m->total, m->first), most = gen_i64(g, step);
     m->valid = m->points ? gen_select(g, gen_2(g, K_LT, left, most), left, most) : 0;
@@ -433,6 +435,7 @@ static void emit_points(MapGen *m) {
     store_results(m);
     map_add_sums(m);
     k_end(g->m, g->f);
+    if (m->keys) map_near_end(m, to);
     map_finish_sums(m);
     if (m->gaps) map_open_gaps(m);
     else if (m->points) results_from_points(m);
@@ -457,7 +460,7 @@ static bool is_spread(const MapGen *m) {
     for (int k = 0; k < m->body->outputs.len; k++) {
         Val root = m->body->outputs.at[k].value;
         bool outer = body_node(m, root)->op == G_OUTER;
-        if (!m->proj[k]) continue;
+        if (!m->proj[k] || (m->body->outputs.at[k].kind == OUT_MAPPED && m->zeros < 0)) continue;
         if (m->body->outputs.at[k].kind != OUT_SUMMED) return false;
         for (int i = 0; i < 1 + outer; i++)
             if (!is_kept(m, outer ? graph_in(m->body, root, i) : root)) return false;
@@ -475,7 +478,7 @@ static void spread_arrays(MapGen *m) {
     m->kept = arena_array(m->plan->arena, bool, m->body->node.len);
     for (int k = 0; k < m->body->outputs.len; k++) {
         Val root = m->body->outputs.at[k].value;
-        if (!m->proj[k]) continue;
+        if (!m->proj[k] || m->body->outputs.at[k].kind == OUT_MAPPED) continue;
         if (body_node(m, root)->op != G_OUTER) keep(m, root);
         else keep(m, graph_in(m->body, root, 0)), keep(m, graph_in(m->body, root, 1));
     }
@@ -495,15 +498,35 @@ static void range_of_some(MapGen *m, int64_t blocks, KVal *from, KVal *to) {
     k_end(g->m, g->f);
 }
 
-/* The points from .. to - 1 of the operands, in point order. */
-static void operands_of_range(MapGen *m, KVal from, KVal to) {
+/* A loop over the points from .. to - 1: their number in point order, and where they stand. */
+static KVal range_begin(MapGen *m, KVal from, KVal to, Ix *flat) {
     Gen *g = &m->c.g;
     KVal p = k_for(g->m, g->f, from, to, 1), units = gen_i64(g, m->units);
     Ix unit = {gen_2(g, K_REM, p, units), 0}, place = {gen_2(g, K_DIV, p, units), 0};
-    Ix flat = ix_plus(g, ix_times(g, unit, m->places), place);
+    *flat = ix_plus(g, ix_times(g, unit, m->places), place);
+    return p;
+}
+
+static void operands_of_range(MapGen *m, KVal from, KVal to) {
+    Gen *g = &m->c.g;
+    Ix flat;
+    KVal p = range_begin(m, from, to, &flat);
     for (int k = 0; k < m->mapped; k++) {
         Val v = region_base(m->r, graph_in(m->r->graph, m->map, k));
         k_store(g->m, g->f, ctx_entry(&m->c, m->operand[k]), p, load_value(&m->outer, v, flat));
+    }
+    k_end(g->m, g->f);
+}
+
+static void results_of_range(MapGen *m, KVal from, KVal to) {
+    Gen *g = &m->c.g;
+    Ix flat;
+    KVal p = range_begin(m, from, to, &flat);
+    for (int k = 0; k < m->body->outputs.len; k++) {
+        Val v = m->proj[k];
+        if (!v || m->body->outputs.at[k].kind != OUT_MAPPED) continue;
+        KType type = {gen_scalar((DType)graph_node(m->r->graph, v)->dtype), 1};
+        store_value(&m->outer, v, flat, k_load(g->m, g->f, type, ctx_entry(&m->c, m->result[k]), p));
     }
     k_end(g->m, g->f);
 }
@@ -558,8 +581,11 @@ static void emit_spread(MapGen *m) {
     }
     map_block_begin(m, from, to, step);
     map_rows_body(m);
+    store_results(m);
     map_block_end(m);
+    results_of_range(m, from, to);
     plan_stage(m->plan, &m->c.g, STAGE_TILES, blocks, "map");
+    if (!m->sum.len) return;
     open_function(m, "map_sums");
     m->total = gen_i64(&m->c.g, m->size);
     if (m->zeros >= 0)
@@ -579,12 +605,14 @@ void map_lower(Region *r, Val v) {
     m.points = !m.varies;
     m.vectors = r->lanes == 16 ? BLOCK_VECTORS : 1;
     find_outputs(&m);
-    m.dense = is_dense(&m);
-    m.points = m.points && !m.dense;
     m.rows = map_rows_fit(&m);
+    m.dense = is_dense(&m) && !m.rows;
+    m.points = m.points && !m.dense;
+    m.near = m.varies ? map_find_keys(&m) : m.size >= DENSE_FROM;
     if (m.rows) m.vectors = map_rows_vectors();
     m.spread = is_spread(&m);
     make_arrays(&m);
+    if (m.keys) map_near_arrays(&m);
     if (m.spread) spread_arrays(&m);
     for (Val k = 1; k < (Val)m.body->node.len; k++) add_root(&m, k);
     fuse_all(&m);

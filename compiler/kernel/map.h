@@ -1,5 +1,5 @@
 /* map.h -- what the files of a MAP share: map.c, map_gaps.c (points left out), map_rows.c (elements in lanes),
- * map_sums.c (sums over points). */
+ * map_zeros.c (terms left out), map_near.c (points sorted), map_sums.c (sums over points). */
 #ifndef NIN_KERNEL_MAP_H
 #define NIN_KERNEL_MAP_H
 
@@ -9,7 +9,13 @@ enum { PAD_BYTES = 4096 };
 
 /* into: the tile root in whose registers it is computed (a number of root), or -1; drop: needed nowhere else;
  * late: a short product that is computed where it is read, in the registers of tiles. */
-typedef struct Root { Val v; int segment; bool tile, drop, late; int into; } Root;
+typedef struct Root {
+    Val v;
+    int segment;
+    bool tile, drop, late;
+    int into;
+    KVal every;                            /* of a product that may leave out terms: all bits if it has to take all */
+} Root;
 
 /* A summed output: rows x columns accumulators; lanes run over columns if `wide`. */
 typedef struct SumOut {
@@ -37,11 +43,16 @@ typedef struct MapGen {
     KVal length;                           /* local, by example of the shard: how many of them (map_gaps.c) */
     bool points, varies;                   /* points: in point order; varies: a batch of them */
     bool rows;                             /* map_rows.c: elements in lanes */
+    bool near;                             /* points that follow each other have near arguments (map_zeros.c) */
     bool dense;                            /* operands that do not vary, 16 elements at a time, in any order */
     bool spread;                           /* points in one stage, sums in the next: threads take parts of both */
     int64_t size, units, places;
     Val *proj;                             /* by output; 0: not wanted */
     int *operand, *result;                 /* entries of arrays in point order, by operand and output */
+    int key[3], keys;                      /* sorted points: the operands by which (map_near.c); none: not sorted */
+    int *sorted_operand, *sorted_result;   /* entries of a chunk of them, sorted; while it is at hand, of the others */
+    int order, cell;                       /* entries: of a chunk's points, their numbers and their cells */
+    KVal chunk;                            /* the number of its first point */
     int count;                             /* spread, zeros: the entry of how many points take part */
     Shard shard;
     KVal first, total;                     /* of the block: vector (or point) number; how many there are */
@@ -74,6 +85,9 @@ KVal map_close_gaps(MapGen *m);                  /* the operands' points that ta
 void map_open_gaps(MapGen *m);                   /* their results to where they belong; 0 elsewhere */
 
 /* ---- map_rows.c ---- */
+enum { MAX_ROW_TILE = 24 };
+/* The weights of a product: lines of features, one for each k, `line` apart. */
+typedef struct RowWeights { KVal at; int64_t off, line; } RowWeights;
 bool map_rows_fit(const MapGen *m);
 int map_rows_vectors(void);                      /* points of a block, by 16 */
 void map_rows_home(MapGen *m, Val v);
@@ -82,5 +96,21 @@ void map_rows_body(MapGen *m);
 /* The nests and registers see single points, and 16 elements of values of `size` at a time; 0: elements one by one. */
 void map_rows_open(MapGen *m, int64_t size);
 void map_rows_close(MapGen *m);
+
+/* ---- map_zeros.c ---- */
+bool map_skips(const MapGen *m, Val v);          /* whether the product v of many features may leave out terms */
+/* Bits: none if all weights of v are finite, else all.  n: terms. */
+KVal map_not_finite(MapGen *m, Val v, const RowWeights *w, int64_t n);
+/* For each tile of mr points of the block: which of the n elements of x differ from 0 at any of them, or `every`. */
+KVal map_find_zeros(MapGen *m, KType type, KVal x, int64_t n, int mr, KVal every);
+/* Runs `step` for each of those terms, in order, on the tile's chains, which begin and end as acc. */
+void map_each_term(MapGen *m, KVal found, KVal point, int64_t n, KVal *acc, int chains,
+                   void (*step)(const void *tile, Ix k, KVal rows, const KVal *acc, KVal *next), const void *tile);
+
+/* ---- map_near.c ---- */
+bool map_find_keys(MapGen *m);                   /* of points that vary: whether they are sorted; sets key, keys */
+void map_near_arrays(MapGen *m);
+KVal map_near_begin(MapGen *m, KVal total);      /* a loop over chunks; how many points there are */
+void map_near_end(MapGen *m, KVal n);
 
 #endif

@@ -3,12 +3,13 @@
  * A value of n elements of a block's points stands as [point][element]: n = 1 or whole vectors (or less than one: read
  * element by element).  A product is a register tile of points x features, its weights in lines of features:
  *   acc[point][feature] = init[feature];  for k: acc = fma(x[point][k], w[k][feature], acc)
- * so what is summed over points is read as it stands (map_sums.c), and nothing is turned.  A product with one feature
+ * so what is summed over points is read as it stands (map_sums.c), and nothing is turned.  Where points are near each
+ * other, terms that are 0 at all points of a tile are left out (map_zeros.c).  A product with one feature
  * has its 16 partials in lanes; the trees of 16 points are one: each level halves the vectors.
  * Single numbers of a point are computed 16 points at a time.  Points beyond the last are computed and never used. */
 #include "kernel/map.h"
 
-enum { ROW_VECTORS = 3, MAX_ROW_TILE = 24, MAX_ROW_COLUMNS = 4, SHORT_CHAIN = 4, LONG_DOT = 64 };
+enum { ROW_VECTORS = 3, MAX_ROW_COLUMNS = 4, SHORT_CHAIN = 4, LONG_DOT = 64 };
 
 int map_rows_vectors(void) { return ROW_VECTORS; }
 
@@ -97,9 +98,6 @@ static void see(MapGen *m, bool rows, int64_t size) {
 void map_rows_open(MapGen *m, int64_t size) { see(m, true, size); }
 void map_rows_close(MapGen *m) { see(m, false, 0); }
 
-/* The weights of a product: lines of `outs` features, one for each k, `line` apart. */
-typedef struct RowWeights { KVal at; int64_t off, line; } RowWeights;
-
 static RowWeights weights_as_they_stand(MapGen *m, Val v, int64_t *step) {
     Affine a = {0};
     Val w = in_of(m, v, 0);
@@ -149,22 +147,27 @@ static void pack_elements(MapGen *m, const RowWeights *from, KVal to, DType dtyp
     loop_end(&m->c, lines);
 }
 
+static void pack_lines(MapGen *m, Val v) {
+    int64_t step, outs = size_of(m, v), n = size_of(m, in_of(m, v, 1));
+    RowWeights from = weights_as_they_stand(m, v, &step);
+    if (step == 1) return;
+    DType dtype = (DType)body_node(m, v)->dtype;
+    size_t bytes = (size_t)(n * outs) * dtype_size(dtype);
+    int entry = plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = true});
+    if (outs % 16 == 0 && n % 16 == 0 && from.line == 1)
+        pack_squares(m, &from, ctx_entry(&m->c, entry), dtype, step, n, outs);
+    else pack_elements(m, &from, ctx_entry(&m->c, entry), dtype, step, n, outs);
+    m->b.info[v].packed = entry + 1;
+}
+
 void map_rows_weights(MapGen *m) {
     for (int k = 0; k < m->root.len; k++) {
-        Val v = m->root.at[k].v;
-        int64_t step, outs, n;
-        if (!is_product(m, v)) continue;
-        RowWeights from = weights_as_they_stand(m, v, &step);
-        if (step == 1) continue;
-        outs = size_of(m, v);
-        n = size_of(m, in_of(m, v, 1));
-        DType dtype = (DType)body_node(m, v)->dtype;
-        size_t bytes = (size_t)(n * outs) * dtype_size(dtype);
-        int entry = plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = true});
-        if (outs % 16 == 0 && n % 16 == 0 && from.line == 1)
-            pack_squares(m, &from, ctx_entry(&m->c, entry), dtype, step, n, outs);
-        else pack_elements(m, &from, ctx_entry(&m->c, entry), dtype, step, n, outs);
-        m->b.info[v].packed = entry + 1;
+        Root *root = &m->root.at[k];
+        if (!is_product(m, root->v)) continue;
+        pack_lines(m, root->v);
+        if (!m->near || !root->tile || root->late || !map_skips(m, root->v)) continue;
+        RowWeights w = weights_of(m, root->v);
+        root->every = map_not_finite(m, root->v, &w, size_of(m, in_of(m, root->v, 1)));
     }
 }
 
@@ -182,7 +185,7 @@ typedef struct RowTile {
     int64_t n;
     KType type;
     int mr, nv;
-    KVal point;
+    KVal point, found;                     /* found: the terms that are taken (map_zeros.c), or 0 */
     Ix column;
 } RowTile;
 
@@ -200,7 +203,8 @@ static void row_tile_start(const RowTile *t, KVal *acc) {
     }
 }
 
-static void row_tile_step(const RowTile *t, Ix k, KVal rows, const KVal *acc, KVal *next) {
+static void row_tile_step(const void *tile, Ix k, KVal rows, const KVal *acc, KVal *next) {
+    const RowTile *t = tile;
     Gen *g = &t->m->c.g;
     KType one = {t->type.scalar, 1};
     KVal w[MAX_ROW_COLUMNS], x = ctx_entry(&t->m->c, t->m->b.info[t->x].home.entry);
@@ -260,6 +264,8 @@ static void row_tile(const RowTile *t) {
             row_tile_step(t, (Ix){0, k}, rows, acc, next);
             memcpy(acc, next, sizeof acc);
         }
+    } else if (t->found) {
+        map_each_term(t->m, t->found, t->point, t->n, acc, chains, row_tile_step, t);
     } else {
         KVal k = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, t->n), 1);
         for (int i = 0; i < chains; i++) acc[i] = k_carry(g->m, g->f, acc[i]);
@@ -298,6 +304,8 @@ static void rows_product(MapGen *m, const Root *root, const Val *then, int count
     t.nv = tile_columns_for(&m->plan->target, 16, dtype) > 1 ? MAX_ROW_COLUMNS : 1;
     while (outs / 16 % t.nv) t.nv--;
     t.mr = tile_rows_for(&m->plan->target, 16, dtype, t.nv, m->vectors * 16);
+    if (root->every)
+        t.found = map_find_zeros(m, t.type, ctx_entry(&m->c, m->b.info[t.x].home.entry), t.n, t.mr, root->every);
     map_rows_open(m, outs);
     bool many = outs > 16 * t.nv;
     if (many) t.column = (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, outs), 16 * t.nv), 0};

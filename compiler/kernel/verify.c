@@ -112,6 +112,10 @@ static bool check_movement(Verify *v, KVal at)
     case K_INSERT:
         return (is_value(a) && a.lanes == 16 && same(t, a) && is_scalar(type_of(v, i->b), a.scalar) && i->imm >= 0 &&
                 i->imm < 16) || fail(v, at, "not a scalar into a lane of a vector");
+    case K_MASK:
+        return (same(a, KV(BOOL)) && is_scalar(t, KS_I64)) || fail(v, at, "not a mask of bools");
+    case K_ONES: case K_FIRST:
+        return (is_scalar(a, KS_I64) && is_scalar(t, KS_I64)) || fail(v, at, "not bits of an i64");
     default:
         return (is_value(a) && a.lanes == 16 && same(t, a) && i->imm >= 0 && i->imm < 16) ||
                fail(v, at, "not a vector");

@@ -22,6 +22,7 @@ typedef struct Ad {
     Val held;                   /* a constant here, whatever it was made from; 0: none */
     Val y, dy;                  /* the node whose rule runs, and its adjoint */
     const uint8_t *within;      /* by id: only the rules of these run; NULL: of all */
+    bool cell;                  /* the graph is the body of a MAP */
     bool failed;
 } Ad;
 

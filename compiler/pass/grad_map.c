@@ -50,6 +50,7 @@ static int operand_of(const MapGrad *m, const GraphInput *input) {
 
 static void want_inputs(MapGrad *m) {
     ad_init(&m->inner, m->new, m->ad->diags, m->ad->scratch, (Val)m->new->node.len - 1);
+    m->inner.cell = true;
     for (Val v = 1; v <= m->inner.top; v++)
         if (graph_node(m->new, v)->op == G_INPUT &&
             ad_wants(m->ad, operand_of(m, &m->new->inputs.at[graph_attr(m->new, v)->index])))

@@ -191,12 +191,19 @@ void vjp_BATCH_INTERPOLATE(Ad *ad) {
 
 /* ---- contractions ---- */
 
+/* x + 0, which is +0 for both zeros: kernels may leave out what adds a zero (kernel/map_zeros.c). */
+static Val without_sign(Ad *ad, Val x) {
+    Val zero = graph_broadcast(ad->g, ad_number(ad, 0), *ad_shape(ad, x));
+    return graph_2(ad->g, G_ADD, x, zero);
+}
+
 /* transpose(w) @ dy for w[o, n], dy[o, ...p]; with fewer than 16 features n one at a time, then joined. */
 static Val contract_back(Ad *ad, Val w, Val dy) {
     enum { FEW = 16 };
     int64_t o = ad_shape(ad, w)->dim[0], n = ad_shape(ad, w)->dim[1];
     Shape row = with_places(1, ad_shape(ad, dy), 1);
     Val rows[FEW];
+    if (n >= FEW && o >= FEW && ad->cell) return without_sign(ad, graph_matmul(ad->g, transposed(ad, w), dy, 0));
     if (n >= FEW) return graph_matmul(ad->g, transposed(ad, w), dy, 0);
     for (int64_t i = 0; i < n; i++) {
         Val column = graph_slice(ad->g, w, (const int64_t[]){0, i}, shape_of(2, o, INT64_C(1)));

@@ -302,6 +302,36 @@ static void build_vectors(KModule *m)
     k_prefetch(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, (int64_t)1 << 40)), false);
 }
 
+/* Masks as bits, how many are set, the first of them. */
+static void test_masks(void **state)
+{
+    (void)state;
+    Arena *arena = arena_new();
+    KModule *m = kmodule_new(arena);
+    KFunc *f = kfunc_new(m, "masks");
+    KVal out = k_arg(m, f, 0), lanes = k_lanes(m, f, KV(I32)), at = k_lo(m, f);
+    KVal from = k_splat(m, f, k_cast(m, f, KT(I32), at)), high = k_int(m, f, KS_I64, 40);
+    KVal bits = k_mask(m, f, k_2(m, f, K_LT, from, lanes)), wide = k_2(m, f, K_SHL, bits, high);
+    KVal parts[] = {bits, k_ones(m, f, bits), k_first(m, f, bits), k_ones(m, f, wide), k_first(m, f, wide)};
+    for (int k = 0; k < 5; k++)
+        k_store(m, f, out, k_int(m, f, KS_I64, k), parts[k]);
+    Ways ways;
+    make_ways(arena, m, &ways);
+    for (int lo = -1; lo < 16; lo++) {
+        int64_t result[BYTES / 8] = {0}, got[BYTES / 8];
+        void *table[] = {result};
+        compare_ways(&ways, 0, table, KS_I64, lo, lo + 1, (char *)got);
+        int ones = 15 - lo;
+        assert_int_equal(got[0], 0xFFFF & (0xFFFF << (lo + 1)));
+        assert_int_equal(got[1], ones);
+        assert_int_equal(got[2], ones ? lo + 1 : 64);
+        assert_int_equal(got[3], ones);
+        assert_int_equal(got[4], ones ? lo + 41 : 64);
+    }
+    free_ways(&ways);
+    arena_free(arena);
+}
+
 static void test_vectors(void **state)
 {
     (void)state;
@@ -336,7 +366,7 @@ static void test_verifier(void **state)
 {
     (void)state;
     Arena *arena = arena_new();
-    for (int plant = 0; plant < 17; plant++) {
+    for (int plant = 0; plant < 20; plant++) {
         KModule *m = kmodule_new(arena);
         KFunc *f = kfunc_new(m, "planted");
         KVal p = k_arg(m, f, 0), sum = reduction(m, f, p), lanes = k_lanes(m, f, KV(I32));
@@ -344,6 +374,7 @@ static void test_verifier(void **state)
         k_compress(m, f, p, k_2(m, f, K_LT, lanes, lanes), lanes);
         k_prefetch(m, f, p, true);
         k_store(m, f, p, k_int(m, f, KS_I64, 0), k_pair(m, f, p, k_int(m, f, KS_I64, 0)));
+        k_first(m, f, k_ones(m, f, k_mask(m, f, k_2(m, f, K_LT, lanes, lanes))));
         assert_null(kernel_verify(m, arena));
         KInst *c = f->code.at;
         int at[K_COUNT] = {0};
@@ -367,6 +398,9 @@ static void test_verifier(void **state)
         case 14: c[at[K_PREFETCH]].a = at[K_LANES]; break;                  /* no pointer */
         case 15: c[at[K_PREFETCH]].imm = 2; break;
         case 16: c[at[K_PAIR]].type = KV(I32); break;
+        case 17: c[at[K_MASK]].a = at[K_LANES]; break;                      /* no bools */
+        case 18: c[at[K_ONES]].a = at[K_LANES]; break;                      /* no i64 */
+        case 19: c[at[K_FIRST]].type = KT(I32); break;
         default: break;
         }
         if (!kernel_verify(m, arena))
@@ -435,7 +469,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_operators), cmocka_unit_test(test_conversions), cmocka_unit_test(test_loops),
-        cmocka_unit_test(test_vectors), cmocka_unit_test(test_verifier), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_masks), cmocka_unit_test(test_vectors), cmocka_unit_test(test_verifier),
+        cmocka_unit_test(test_text),
         cmocka_unit_test(test_plugin),
     };
     return cmocka_run_group_tests_name("kernel", tests, NULL, NULL);
