@@ -31,7 +31,7 @@ static int most_blocks(const Region *r, Val v) {
 
 /* ---- weights ---- */
 
-/* Those of `rows` output features from `first` on: feature after feature of the input, as they mostly stand in memory. */
+/* Those of `rows` output features from `first` on, by input features, as they mostly stand in memory. */
 static void pack_rows(Ctx *c, Val v, KVal packed, KVal first, int64_t rows) {
     Gen *g = &c->g;
     ConvShape s = conv_shape(c->r, v);
