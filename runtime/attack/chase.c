@@ -1,7 +1,7 @@
 /* chase.c -- see chase.h.
  *
- * A point is a side for each input, of what it is and of what is proposed; what the product sees of the proposal stands
- * beside it in full.  Sums are kept at `places` places of the chain, `step` inputs apart: kept[point][place][wide], of
+ * A point is a side for each input.  What the product sees of its proposal stands beside it in full, with the patches
+ * that were painted there and what was below them.  Sums are kept at `places` places of the chain, `step` inputs apart: kept[point][place][wide], of
  * the point so far, up to place valid[point].  A look begins at the place before the first change, or at the last valid
  * one; on its way to the first change it passes sums of the point itself, and keeps them.  What is refused leaves no
  * trace, what is taken makes later places invalid.  Points go on in groups of CARRIED, those together that begin at
@@ -13,7 +13,9 @@
 #include <string.h>
 
 enum { PLACES = 28 };
-enum { LOW, HIGH, STUCK, NEITHER };      /* sides: STUCK where both are one number; NEITHER before the first proposal */
+enum { LOW, HIGH, STUCK };               /* sides; STUCK: where both are one number */
+
+typedef struct Painted { Patch patch; int side; } Painted;
 
 struct Chase {
     const Front *front;
@@ -21,9 +23,11 @@ struct Chase {
     Chains chains;
     int64_t points, places, step;
     const float *hi, *lo;
-    float *hi_seen, *lo_seen, *proposed; /* [points, inputs] */
-    unsigned char *now, *next;           /* [points, inputs]: sides of the point, of the proposal */
-    float *kept, *sums, *h;              /* sums: of a look's points, as sorted, and a group more; h: by row */
+    float *hi_seen, *lo_seen, *proposed, *below;                             /* [points, inputs] */
+    unsigned char *now;                  /* [points, inputs]: sides of the point */
+    Painted *painted;                    /* [points, patches]; patch[points]: how many there are */
+    int patches, *patch;
+    float *kept, *sums, *h;              /* sums: of a group; h: rows of a look */
     int64_t *first;                      /* [points]: first input that differs */
     int64_t *valid, *place, *begin, *sorted;
     void *block;
@@ -39,31 +43,32 @@ static void *take(char **at, int64_t n, size_t size) {
 static char *lay_out(Chase *c, char *at) {
     const Front *f = c->front;
     int64_t all = c->points * f->inputs, n = c->points;
-    float **rows[] = {&c->hi_seen, &c->lo_seen, &c->proposed};
+    float **rows[] = {&c->hi_seen, &c->lo_seen, &c->proposed, &c->below};
     int64_t **numbers[] = {&c->first, &c->valid, &c->place, &c->begin, &c->sorted};
     for (int i = 0; i < COUNT(rows); i++) *rows[i] = take(&at, all + 16, sizeof(float));
     for (int i = 0; i < COUNT(numbers); i++) *numbers[i] = take(&at, n, sizeof(int64_t));
     c->now = take(&at, all, 1);
-    c->next = take(&at, all, 1);
+    c->painted = take(&at, n * c->patches, sizeof *c->painted);
+    c->patch = take(&at, n, sizeof *c->patch);
     c->kept = take(&at, n * c->places * f->wide, sizeof(float));
-    c->sums = take(&at, (n + CARRIED) * f->wide, sizeof(float));
+    c->sums = take(&at, CARRIED * f->wide, sizeof(float));
     c->h = take(&at, n * f->outs + 16, sizeof(float));
     return at;
 }
 
-Chase *chase_open(const Front *f, int64_t points, const float *hi, const float *lo) {
+Chase *chase_open(const Front *f, int64_t points, int patches, const float *hi, const float *lo) {
     int64_t step = (f->inputs + PLACES - 1) / PLACES, all = points * f->inputs;
     Chase *c = malloc(sizeof *c);
     if (!c) return NULL;
     *c = (Chase){.front = f, .loops = attack_loops(), .chains = {f->inputs, f->wide, f->w}, .points = points,
-                 .places = (f->inputs + step - 1) / step, .step = step, .hi = hi, .lo = lo};
+                 .patches = patches, .places = (f->inputs + step - 1) / step, .step = step, .hi = hi, .lo = lo};
     c->block = aligned_alloc(64, (size_t)(lay_out(c, NULL) - (char *)NULL));
     if (c->block) {
         lay_out(c, c->block);
-        for (int64_t i = 0; i < all; i++) c->now[i] = c->next[i] = hi[i] == lo[i] ? STUCK : NEITHER;
+        for (int64_t i = 0; i < all; i++) c->now[i] = hi[i] == lo[i] ? STUCK : LOW;
         for (int64_t i = 0; i < points; i++) {
             c->first[i] = f->inputs;
-            c->valid[i] = 0;
+            c->valid[i] = c->patch[i] = 0;
             memcpy(c->kept + i * c->places * f->wide, f->b, sizeof(float) * (size_t)f->wide);
         }
         if (f->seen(f->data, hi, points, c->hi_seen) && f->seen(f->data, lo, points, c->lo_seen)) {
@@ -82,44 +87,69 @@ void chase_close(Chase *c) {
 
 void chase_read(const Chase *c, int64_t point, float *x) {
     int64_t n = c->front->inputs, at = point * n;
-    for (int64_t i = 0; i < n; i++) x[i] = c->next[at + i] == HIGH ? c->hi[at + i] : c->lo[at + i];
+    for (int64_t i = 0; i < n; i++) x[i] = c->now[at + i] == HIGH ? c->hi[at + i] : c->lo[at + i];
 }
 
-/* The first input of the patch that is on the other side, or -1. */
-static int64_t first_other(const unsigned char *now, Patch p, unsigned char side) {
-    for (int y = 0; y < p.rows; y++)
-        for (int64_t i = p.from + y * p.stride, end = i + p.width; i < end; i++)
-            if (now[i] != side && now[i] != STUCK) return i;
+void chase_start(Chase *c, int64_t point, int64_t input, bool high) {
+    int64_t at = point * c->front->inputs + input;
+    if (c->now[at] != STUCK) c->now[at] = high ? HIGH : LOW;
+    c->proposed[at] = (high ? c->hi_seen : c->lo_seen)[at];
+    c->first[point] = 0;
+}
+
+/* The first input of the patch that is on this side, or -1. */
+static int64_t first_at(const unsigned char *now, const Patch *p, int side) {
+    for (int y = 0; y < p->rows; y++)
+        for (int64_t i = p->from + y * p->stride, end = i + p->width; i < end; i++)
+            if (now[i] == side) return i;
     return -1;
 }
 
+/* What is below the patches of a proposal stands one after the other. */
+static float *below_at(const Chase *c, int64_t point) {
+    float *at = c->below + point * c->front->inputs;
+    for (int k = 0; k < c->patch[point]; k++) {
+        const Patch *p = &c->painted[point * c->patches + k].patch;
+        at += p->rows * p->width;
+    }
+    return at;
+}
+
 bool chase_paint(Chase *c, int64_t point, Patch p, bool high) {
-    int64_t at = point * c->front->inputs;
-    unsigned char side = high ? HIGH : LOW, *next = c->next + at;
+    int64_t at = point * c->front->inputs, first = first_at(c->now + at, &p, high ? LOW : HIGH);
     const float *seen = (high ? c->hi_seen : c->lo_seen) + at;
-    int64_t first = first_other(c->now + at, p, side);
+    float *proposed = c->proposed + at, *below = below_at(c, point);
     if (first < 0) return false;
     if (first < c->first[point]) c->first[point] = first;
     for (int y = 0; y < p.rows; y++)
         for (int64_t i = p.from + y * p.stride, end = i + p.width; i < end; i++) {
-            c->proposed[at + i] = seen[i];
-            if (next[i] != STUCK) next[i] = side;
+            *below++ = proposed[i];
+            proposed[i] = seen[i];
         }
+    c->painted[point * c->patches + c->patch[point]++] = (Painted){p, high ? HIGH : LOW};
     return true;
 }
 
-void chase_settle(Chase *c, int64_t point, Patch p, bool taken) {
-    int64_t at = point * c->front->inputs;
-    unsigned char *now = c->now + at, *next = c->next + at;
-    for (int y = 0; y < p.rows; y++)
-        for (int64_t i = p.from + y * p.stride, end = i + p.width; i < end; i++) {
-            if (taken) now[i] = next[i];
-            else c->proposed[at + i] = (now[i] == HIGH ? c->hi_seen : c->lo_seen)[at + i];
-            next[i] = now[i];
-        }
+static void take_painted(unsigned char *now, const Painted *painted) {
+    const Patch *p = &painted->patch;
+    for (int y = 0; y < p->rows; y++)
+        for (int64_t i = p->from + y * p->stride, end = i + p->width; i < end; i++)
+            if (now[i] != STUCK) now[i] = (unsigned char)painted->side;
+}
+
+static void uncover(float *proposed, const float *below, const Patch *p) {
+    for (int y = 0; y < p->rows; y++)
+        for (int64_t i = p->from + y * p->stride, end = i + p->width; i < end; i++) proposed[i] = *below++;
 }
 
 void chase_end(Chase *c, int64_t point, bool taken) {
+    int64_t at = point * c->front->inputs;
+    const Painted *painted = c->painted + point * c->patches;
+    for (int k = c->patch[point]; k > 0; k--) {
+        c->patch[point] = k - 1;
+        if (taken) take_painted(c->now + at, &painted[k - 1]);
+        else uncover(c->proposed + at, below_at(c, point), &painted[k - 1].patch);
+    }
     if (taken && c->place[point] < c->valid[point]) c->valid[point] = c->place[point];
     c->first[point] = c->front->inputs;
 }
@@ -138,10 +168,10 @@ static void sort_points(Chase *c, const int64_t *point, int64_t n) {
 }
 
 /* A group of the points sorted.  Behind the last point it stands again: the same is done twice. */
-typedef struct Group { int64_t point[CARRIED], begin, first; const float *x[CARRIED]; } Group;
+typedef struct Group { int64_t point[CARRIED], begin; const float *x[CARRIED]; } Group;
 
 static Group group_of(const Chase *c, const int64_t *point, int64_t first, int64_t n) {
-    Group g = {.begin = c->begin[point[c->sorted[first]]], .first = first};
+    Group g = {.begin = c->begin[point[c->sorted[first]]]};
     for (int r = 0; r < CARRIED; r++) {
         g.point[r] = point[c->sorted[first + r < n ? first + r : n - 1]];
         g.x[r] = c->proposed + g.point[r] * c->front->inputs;
@@ -152,7 +182,7 @@ static Group group_of(const Chase *c, const int64_t *point, int64_t first, int64
 /* Where the sums before a place stand. */
 static float *sums_at(const Chase *c, const Group *g, int r, int64_t place) {
     bool own = place <= c->place[g->point[r]];
-    return own ? c->kept + (g->point[r] * c->places + place) * c->front->wide : c->sums + (g->first + r) * c->front->wide;
+    return own ? c->kept + (g->point[r] * c->places + place) * c->front->wide : c->sums + r * c->front->wide;
 }
 
 static void carry_between(const Chase *c, const Group *g, int64_t panel, int64_t from, int64_t to) {
@@ -179,11 +209,13 @@ static void carry_group(const Chase *c, const Group *g, int64_t panel) {
 }
 
 static void carry_all(const Chase *c, const int64_t *point, int64_t n) {
-    for (int64_t panel = 0; panel * FRONT_PANEL < c->front->wide; panel++)
-        for (int64_t k = 0; k < n; k += CARRIED) {
-            const Group g = group_of(c, point, k, n);
-            carry_group(c, &g, panel);
-        }
+    const Front *f = c->front;
+    for (int64_t k = 0; k < n; k += CARRIED) {
+        const Group g = group_of(c, point, k, n);
+        for (int64_t panel = 0; panel * FRONT_PANEL < f->wide; panel++) carry_group(c, &g, panel);
+        for (int64_t r = 0; r < CARRIED && k + r < n; r++)
+            memcpy(c->h + c->sorted[k + r] * f->outs, c->sums + r * f->wide, sizeof(float) * (size_t)f->outs);
+    }
 }
 
 bool chase_look(Chase *c, const int64_t *point, int64_t n, double *z) {
@@ -192,8 +224,7 @@ bool chase_look(Chase *c, const int64_t *point, int64_t n, double *z) {
     sort_points(c, point, n);
     carry_all(c, point, n);
     for (int64_t k = 0; k < n; k++) {
-        int64_t row = c->sorted[k], p = point[row];
-        memcpy(c->h + row * f->outs, c->sums + k * f->wide, sizeof(float) * (size_t)f->outs);
+        int64_t p = point[k];
         if (c->valid[p] < c->place[p]) c->valid[p] = c->place[p];
     }
     return f->rest(f->data, c->h, n, z);

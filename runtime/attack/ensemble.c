@@ -13,9 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* SQUARE_BATCH: what Square keeps of its points fits a second cache.  WAVE: batches of a thread between two looks at
- * the watch. */
-enum { BATCH = 128, SQUARE_BATCH = 96, LEAST_BATCH = 16, WAVE = 4 };
+/* WAVE: batches of a thread between two looks at the watch. */
+enum { BATCH = 128, LEAST_BATCH = 16, WAVE = 4 };
 
 typedef struct Stage {
     const Victim *victim;
@@ -173,8 +172,7 @@ static int64_t batch_size(const Stage *s) {
     if (s->victim->random) return BATCH;
     for (int64_t i = 0; i < s->all.n; i++) n += s->attacked[i];
     int64_t size = (n + parts - 1) / parts;
-    int64_t most = s->spec->kind == KIND_SQUARE ? SQUARE_BATCH : BATCH;
-    return size < LEAST_BATCH ? LEAST_BATCH : size > most ? most : size;
+    return size < LEAST_BATCH ? LEAST_BATCH : size > BATCH ? BATCH : size;
 }
 
 typedef struct Wave { const Stage *stage; Batch *batch; int run, restart; } Wave;

@@ -109,18 +109,18 @@ static void step_back(void *data, int thread, int64_t lo, int64_t hi) {
     Live *l = &s->live;
     const AttackRun *run = l->run;
     int64_t n = run->victim->inputs;
-    double *d = s->scratch + SCRATCH * thread * n;
+    (void)thread;
     for (int64_t k = lo; k < hi; k++) {
         if (!live_fooled(l, k)) continue;
         int64_t row = l->at[k];
         void *x1 = live_at(l, l->x, k), *x = live_at(l, l->clean, k);
-        double norm = l->rows->change(run->ball.norm, n, x1, x, d);
+        double norm = l->rows->distance(run->ball.norm, n, x1, x);
         if (norm < s->norm[row]) {
             s->norm[row] = norm;
             if (norm <= run->ball.eps) live_take(l, k, s->out);
             else if (s->o->norm) live_read(l, x1, s->out.adv + row * n);
         }
-        l->rows->draw_back(backward, n, x, d, x1);
+        l->rows->draw_back(backward, n, x, x1);
     }
 }
 

@@ -16,9 +16,9 @@ typedef struct RowLoops {
     /* FAB's step in linf, in place of x1; scratch: 3 rows of f64. */
     void (*approach)(const Ball *ball, int64_t n, const void *w, const void *x, double offset, double *scratch,
                      void *x1);
-    /* d = x1 - x, and its norm; x1 = x + part d. */
-    double (*change)(AttackNorm norm, int64_t n, const void *x1, const void *x, double *d);
-    void (*draw_back)(double part, int64_t n, const void *x, const double *d, void *x1);
+    /* The norm of x1 - x; x1 = x + part (x1 - x). */
+    double (*distance)(AttackNorm norm, int64_t n, const void *x1, const void *x);
+    void (*draw_back)(double part, int64_t n, const void *x, void *x1);
 } RowLoops;
 
 /* Of n numbers: |w|, in l2 0 where it is below 1e-8, and the room on the side where w is to go. */

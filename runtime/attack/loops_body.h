@@ -177,6 +177,6 @@ static double fab_alpha(double a1, double a2) {
 #define CARRY NULL
 #endif
 
-const Loops LOOPS = {{{read_f64, write_f64, ascend_f64, approach_f64, change_f64, draw_back_f64},
-                      {read_f32, write_f32, ascend_f32, approach_f32, change_f32, draw_back_f32}},
+const Loops LOOPS = {{{read_f64, write_f64, ascend_f64, approach_f64, distance_f64, draw_back_f64},
+                      {read_f32, write_f32, ascend_f32, approach_f32, distance_f32, draw_back_f32}},
                      dot_loop, norm_loop, sides_loop, level_loop, moves_loop, CARRY};

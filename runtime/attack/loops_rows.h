@@ -164,30 +164,28 @@ static void ROWS(approach)(const Ball *b, int64_t n, const void *plane, const vo
               x, x1);
 }
 
-LANES_FN Lanes ROWS(change_part)(AttackNorm norm, Lanes sum, const Real *x1, const Real *x, double *d, int64_t left) {
-    Lanes change = lanes_sub(LOAD(x1, left), LOAD(x, left));
-    lanes_store_f64(d, left, change);
-    return norm_add(norm, sum, change);
+LANES_FN Lanes ROWS(change)(const Real *x1, const Real *x, int64_t left) {
+    return lanes_sub(LOAD(x1, left), LOAD(x, left));
 }
 
-static double ROWS(change)(AttackNorm norm, int64_t n, const void *point, const void *clean, double *d) {
+static double ROWS(distance)(AttackNorm norm, int64_t n, const void *point, const void *clean) {
     const Real *x1 = point, *x = clean;
     Lanes sum = lanes_all(0);
-#define BODY(i, left) sum = ROWS(change_part)(norm, sum, x1 + (i), x + (i), d + (i), left)
+#define BODY(i, left) sum = norm_add(norm, sum, ROWS(change)(x1 + (i), x + (i), left))
     LANES_EACH(n, BODY);
 #undef BODY
     return norm_end(norm, sum);
 }
 
-LANES_FN void ROWS(draw_part)(Lanes part, const Real *x, const double *d, Real *x1, int64_t left) {
-    STORE(x1, left, lanes_add(LOAD(x, left), lanes_mul(part, lanes_load_f64(d, left))));
+LANES_FN void ROWS(draw_part)(Lanes part, const Real *x, Real *x1, int64_t left) {
+    STORE(x1, left, lanes_add(LOAD(x, left), lanes_mul(part, ROWS(change)(x1, x, left))));
 }
 
-static void ROWS(draw_back)(double part, int64_t n, const void *clean, const double *d, void *point) {
+static void ROWS(draw_back)(double part, int64_t n, const void *clean, void *point) {
     const Real *x = clean;
     Real *x1 = point;
     Lanes all = lanes_all(part);
-#define BODY(i, left) ROWS(draw_part)(all, x + (i), d + (i), x1 + (i), left)
+#define BODY(i, left) ROWS(draw_part)(all, x + (i), x1 + (i), left)
     LANES_EACH(n, BODY);
 #undef BODY
 }

@@ -206,31 +206,18 @@ static void copy_window(const State *s, Window w, const Real *from, Real *to) {
 /* ---- a chase: what a proposal changes, and what becomes of it ---- */
 
 #ifdef ATTACK_F32
-/* The window in a plane; at query 0 input c alone. */
-static Patch patch_of(const State *s, int64_t row, int c) {
-    Window w = s->window[row];
-    if (!s->query[row]) return (Patch){c, 0, 1, 1};
-    return (Patch){((int64_t)c * s->p.height + w.row) * s->p.width + w.column, s->p.width, w.side, w.side};
-}
-
-static int64_t patches_of(const State *s, int64_t row) {
-    return s->query[row] ? s->p.planes : s->live.run->victim->inputs;
-}
-
-/* sign: of each plane; at query 0 of each column of each plane. */
+/* Stripes, or a window; sign: of each plane, of stripes also of each column. */
 static bool chase_propose(const State *s, int64_t row, const double *sign) {
+    Window w = s->window[row];
+    int planes = s->p.planes, height = s->p.height, width = s->p.width;
     bool changed = false;
-    for (int c = 0, n = (int)patches_of(s, row); c < n; c++) {
-        int at = s->query[row] ? c : c / (s->p.height * s->p.width) * s->p.width + c % s->p.width;
-        changed |= chase_paint(s->chase, row, patch_of(s, row, c), sign_of(sign[at]) > 0);
-    }
+    for (int i = 0; !s->query[row] && i < planes * height * width; i++)
+        chase_start(s->chase, row, i, sign_of(sign[i / (height * width) * width + i % width]) > 0);
+    for (int c = 0; s->query[row] && c < planes; c++)
+        changed |= chase_paint(s->chase, row,
+                               (Patch){((int64_t)c * height + w.row) * width + w.column, width, w.side, w.side},
+                               sign_of(sign[c]) > 0);
     return changed;
-}
-
-static void chase_over(State *s, int64_t k, bool taken) {
-    int64_t row = s->live.at[k];
-    for (int c = 0, n = (int)patches_of(s, row); c < n; c++) chase_settle(s->chase, row, patch_of(s, row, c), taken);
-    chase_end(s->chase, row, taken);
 }
 
 /* Where the point is, as the row that is proposed. */
@@ -238,6 +225,7 @@ static void chase_where(State *s, int64_t k) {
     if (s->chase) chase_read(s->chase, s->live.at[k], (Real *)s->live.x + k * s->live.run->victim->inputs);
 }
 
+static void chase_after(State *s, int64_t row, bool taken) { chase_end(s->chase, row, taken); }
 static bool look(State *s, uint32_t turn) {
     return s->chase ? chase_look(s->chase, s->live.at, s->live.n, s->live.z) : live_logits(&s->live, turn);
 }
@@ -255,11 +243,11 @@ static Chase *chase_of(const State *s, Real *rows) {
         rows[i] = moved(&s->ball, x[i], s->ball.eps);
         rows[all + i] = moved(&s->ball, x[i], -s->ball.eps);
     }
-    return chase_open(front, l->n, rows, rows + all);
+    return chase_open(front, l->n, s->p.planes, rows, rows + all);
 }
 #else
 static bool chase_propose(const State *s, int64_t row, const double *sign) { return (void)s, (void)row, (void)sign, 0; }
-static void chase_over(State *s, int64_t k, bool taken) { (void)s, (void)k, (void)taken; }
+static void chase_after(State *s, int64_t row, bool taken) { (void)s, (void)row, (void)taken; }
 static void chase_where(State *s, int64_t k) { (void)s, (void)k; }
 static bool look(State *s, uint32_t turn) { return live_logits(&s->live, turn); }
 static Chase *chase_of(const State *s, Real *rows) { return (void)s, (void)rows, NULL; }
@@ -338,7 +326,7 @@ static double margin_of(const Live *l, int64_t k) {
 /* The first of two becomes as the second. */
 static void settle(State *s, int64_t k, Real *to, const Real *from) {
     int64_t n = s->live.run->victim->inputs, row = s->live.at[k];
-    if (s->chase) chase_over(s, k, to == s->current);
+    if (s->chase) chase_after(s, row, to == s->current);
     else if (s->query[row] && s->ball.norm == NORM_LINF) copy_window(s, s->window[row], from + k * n, to + k * n);
     else memcpy(to + k * n, from + k * n, s->live.row);
 }
