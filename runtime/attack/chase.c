@@ -1,11 +1,12 @@
 /* chase.c -- see chase.h.
  *
  * A point is a side for each input.  What the product sees of its proposal stands beside it in full, with the patches
- * that were painted there and what was below them.  Sums are kept at `places` places of the chain, `step` inputs apart: kept[point][place][wide], of
- * the point so far, up to place valid[point].  A look begins at the place before the first change, or at the last valid
- * one; on its way to the first change it passes sums of the point itself, and keeps them.  What is refused leaves no
- * trace, what is taken makes later places invalid.  Points go on in groups of CARRIED, those together that begin at
- * about the same place. */
+ * that were painted there and what was below them.
+ *
+ * Sums are kept at `places` places of the chain, `step` inputs apart: kept[point][place][wide], of the point so far, up
+ * to place valid[point].  A look begins at the place before the first change, or at the last valid one; on its way to
+ * the first change it passes sums of the point itself, and keeps them.  What is refused leaves no trace, what is taken
+ * makes later places invalid.  Points go on in groups of CARRIED, those together that begin at about the same place. */
 #include "attack/chase.h"
 #include "attack/loops.h"
 
@@ -33,48 +34,55 @@ struct Chase {
     void *block;
 };
 
-static void *take(char **at, int64_t n, size_t size) {
-    void *taken = *at;
-    *at += ((size_t)n * size + 63) / 64 * 64;
-    return taken;
+static void *take(char *block, size_t *used, int64_t n, size_t size) {
+    size_t at = *used;
+    *used += ((size_t)n * size + 63) / 64 * 64;
+    return block ? block + at : NULL;
 }
 
-/* Lays out the block from `at`; gives its end. */
-static char *lay_out(Chase *c, char *at) {
+/* Lays out the block, or, where it is NULL, gives its size alone. */
+static size_t lay_out(Chase *c, char *block) {
     const Front *f = c->front;
     int64_t all = c->points * f->inputs, n = c->points;
+    size_t used = 0;
     float **rows[] = {&c->hi_seen, &c->lo_seen, &c->proposed, &c->below};
     int64_t **numbers[] = {&c->first, &c->valid, &c->place, &c->begin, &c->sorted};
-    for (int i = 0; i < COUNT(rows); i++) *rows[i] = take(&at, all + 16, sizeof(float));
-    for (int i = 0; i < COUNT(numbers); i++) *numbers[i] = take(&at, n, sizeof(int64_t));
-    c->now = take(&at, all, 1);
-    c->painted = take(&at, n * c->patches, sizeof *c->painted);
-    c->patch = take(&at, n, sizeof *c->patch);
-    c->kept = take(&at, n * c->places * f->wide, sizeof(float));
-    c->sums = take(&at, CARRIED * f->wide, sizeof(float));
-    c->h = take(&at, n * f->outs + 16, sizeof(float));
-    return at;
+    for (int i = 0; i < COUNT(rows); i++) *rows[i] = take(block, &used, all + 16, sizeof(float));
+    for (int i = 0; i < COUNT(numbers); i++) *numbers[i] = take(block, &used, n, sizeof(int64_t));
+    c->now = take(block, &used, all, 1);
+    c->painted = take(block, &used, n * c->patches, sizeof *c->painted);
+    c->patch = take(block, &used, n, sizeof *c->patch);
+    c->kept = take(block, &used, n * c->places * f->wide, sizeof(float));
+    c->sums = take(block, &used, CARRIED * f->wide, sizeof(float));
+    c->h = take(block, &used, n * f->outs + 16, sizeof(float));
+    return used;
+}
+
+/* Points as they are before any proposal: nothing is known but the sums at the start. */
+static bool start(Chase *c) {
+    const Front *f = c->front;
+    int64_t all = c->points * f->inputs;
+    for (int64_t i = 0; i < all; i++) c->now[i] = c->hi[i] == c->lo[i] ? STUCK : LOW;
+    for (int64_t i = 0; i < c->points; i++) {
+        c->first[i] = f->inputs;
+        c->valid[i] = c->patch[i] = 0;
+        memcpy(c->kept + i * c->places * f->wide, f->b, sizeof(float) * (size_t)f->wide);
+    }
+    if (!f->seen(f->data, c->hi, c->points, c->hi_seen) || !f->seen(f->data, c->lo, c->points, c->lo_seen)) return false;
+    memcpy(c->proposed, c->lo_seen, sizeof(float) * (size_t)all);
+    return true;
 }
 
 Chase *chase_open(const Front *f, int64_t points, int patches, const float *hi, const float *lo) {
-    int64_t step = (f->inputs + PLACES - 1) / PLACES, all = points * f->inputs;
+    int64_t step = (f->inputs + PLACES - 1) / PLACES;
     Chase *c = malloc(sizeof *c);
     if (!c) return NULL;
     *c = (Chase){.front = f, .loops = attack_loops(), .chains = {f->inputs, f->wide, f->w}, .points = points,
                  .patches = patches, .places = (f->inputs + step - 1) / step, .step = step, .hi = hi, .lo = lo};
-    c->block = aligned_alloc(64, (size_t)(lay_out(c, NULL) - (char *)NULL));
+    c->block = aligned_alloc(64, lay_out(c, NULL));
     if (c->block) {
         lay_out(c, c->block);
-        for (int64_t i = 0; i < all; i++) c->now[i] = hi[i] == lo[i] ? STUCK : LOW;
-        for (int64_t i = 0; i < points; i++) {
-            c->first[i] = f->inputs;
-            c->valid[i] = c->patch[i] = 0;
-            memcpy(c->kept + i * c->places * f->wide, f->b, sizeof(float) * (size_t)f->wide);
-        }
-        if (f->seen(f->data, hi, points, c->hi_seen) && f->seen(f->data, lo, points, c->lo_seen)) {
-            memcpy(c->proposed, c->lo_seen, sizeof(float) * (size_t)all);
-            return c;
-        }
+        if (start(c)) return c;
     }
     chase_close(c);
     return NULL;
