@@ -8,7 +8,7 @@
  * out (map_gaps.c), the operands are first turned into point order (example, place, unit); sums take the block's points
  * in order (map_sums.c).  A body that suits it has elements in lanes instead (map_rows.c): nothing is turned for its
  * sums.
- * Rows of which nothing is summed are taken in an order in which neighbours have near arguments (map_near.c).
+ * Rows are taken in an order in which neighbours have near arguments, and summed in point order (map_near.c).
  * Many points that are no batch are *spread*: a stage computes them, in any order, and keeps what is summed; another
  * takes the sums, if there are any, each one chain over all points.  Threads share both. */
 #include "kernel/map.h"
@@ -45,9 +45,8 @@ static void add_root(MapGen *m, Val v) {
     }
     int64_t wide = (int64_t)m->vectors * lanes_of(m);
     if (m->kept && m->kept[v]) {
-        size_t whole = bytes * (size_t)m->size + PAD_BYTES;
-        info->home = (Home){.entry = plan_buffer(m->plan, (Buffer){.fixed = whole}), .elem = 1,
-                            .vec = region_size(&m->b, v)};
+        Buffer whole = {.fixed = bytes * (size_t)m->keeps + PAD_BYTES, .scratch = !m->spread};
+        info->home = (Home){.entry = plan_buffer(m->plan, whole), .elem = 1, .vec = region_size(&m->b, v)};
         vec_push(m->plan->arena, &m->moved, ((struct Moved){info->home.entry, 0}));
     } else if (m->rows) {
         map_rows_home(m, v);
@@ -427,14 +426,12 @@ static void emit_points(MapGen *m) {
     else if (m->points) operands_to_points(m);
     map_clear_sums(m);
     if (m->keys) to = m->total = map_near_begin(m, to);
-    m->first = k_for(g->m, g->f, from, to, step);
-    KVal left = gen_2(g, K_SUB, m->total, m->first), most = gen_i64(g, step);
-    m->valid = m->points ? gen_select(g, gen_2(g, K_LT, left, most), left, most) : 0;
+    map_block_begin(m, from, to, step);
     if (m->rows) map_rows_body(m);
     else emit_body(m);
     store_results(m);
-    map_add_sums(m);
-    k_end(g->m, g->f);
+    if (!m->kept) map_add_sums(m);
+    map_block_end(m);
     if (m->keys) map_near_end(m, to);
     map_finish_sums(m);
     if (m->gaps) map_open_gaps(m);
@@ -455,17 +452,22 @@ static bool is_kept(const MapGen *m, Val v) {
     return info->stored || !info->varies;
 }
 
-static bool is_spread(const MapGen *m) {
-    if (!m->rows || m->varies || m->dense || m->size < DENSE_FROM) return false;
+bool map_sums_kept(const MapGen *m) {
     for (int k = 0; k < m->body->outputs.len; k++) {
         Val root = m->body->outputs.at[k].value;
         bool outer = body_node(m, root)->op == G_OUTER;
-        if (!m->proj[k] || (m->body->outputs.at[k].kind == OUT_MAPPED && m->zeros < 0)) continue;
-        if (m->body->outputs.at[k].kind != OUT_SUMMED) return false;
+        if (!m->proj[k] || m->body->outputs.at[k].kind != OUT_SUMMED) continue;
         for (int i = 0; i < 1 + outer; i++)
             if (!is_kept(m, outer ? graph_in(m->body, root, i) : root)) return false;
     }
     return true;
+}
+
+static bool is_spread(const MapGen *m) {
+    if (!m->rows || m->varies || m->dense || m->size < DENSE_FROM) return false;
+    for (int k = 0; k < m->body->outputs.len && m->zeros >= 0; k++)
+        if (m->proj[k] && m->body->outputs.at[k].kind == OUT_MAPPED) return false;
+    return map_sums_kept(m);
 }
 
 static void keep(MapGen *m, Val v) {
@@ -473,8 +475,9 @@ static void keep(MapGen *m, Val v) {
     m->kept[v] = m->b.info[v].varies;
 }
 
-/* What is summed is kept for all points: only the block at hand's stays in the first cache. */
-static void spread_arrays(MapGen *m) {
+/* What is summed is kept for many points: only the block at hand's stays in the first cache. */
+void map_keep_summed(MapGen *m, int64_t points) {
+    m->keeps = points;
     m->kept = arena_array(m->plan->arena, bool, m->body->node.len);
     for (int k = 0; k < m->body->outputs.len; k++) {
         Val root = m->body->outputs.at[k].value;
@@ -482,7 +485,6 @@ static void spread_arrays(MapGen *m) {
         if (body_node(m, root)->op != G_OUTER) keep(m, root);
         else keep(m, graph_in(m->body, root, 0)), keep(m, graph_in(m->body, root, 1));
     }
-    if (m->zeros >= 0) m->count = plan_buffer(m->plan, (Buffer){.fixed = sizeof(int64_t)});
 }
 
 /* A share of the points that take part, for the stage's lo .. hi of `blocks`; the first of them tells the sums how
@@ -536,8 +538,9 @@ void map_block_begin(MapGen *m, KVal from, KVal to, int step) {
     Gen *g = &m->c.g;
     m->first = k_for(g->m, g->f, from, to, step);
     KVal left = gen_2(g, K_SUB, to, m->first), most = gen_i64(g, step);
-    m->valid = gen_select(g, gen_2(g, K_LT, left, most), left, most);
+    m->valid = m->points ? gen_select(g, gen_2(g, K_LT, left, most), left, most) : 0;
     m->c.moves = 0;
+    if (!m->kept) return;
     for (Val v = 1, k = 0; v < (Val)m->body->node.len; v++) {
         if (!m->kept[v]) continue;
         KScalar scalar = gen_scalar((DType)body_node(m, v)->dtype);
@@ -613,7 +616,8 @@ void map_lower(Region *r, Val v) {
     m.spread = is_spread(&m);
     make_arrays(&m);
     if (m.keys) map_near_arrays(&m);
-    if (m.spread) spread_arrays(&m);
+    if (m.spread) map_keep_summed(&m, m.size);
+    if (m.spread && m.zeros >= 0) m.count = plan_buffer(m.plan, (Buffer){.fixed = sizeof(int64_t)});
     for (Val k = 1; k < (Val)m.body->node.len; k++) add_root(&m, k);
     fuse_all(&m);
     find_late(&m);

@@ -51,7 +51,8 @@ typedef struct MapGen {
     int *operand, *result;                 /* entries of arrays in point order, by operand and output */
     int key[3], keys;                      /* sorted points: the operands by which (map_near.c); none: not sorted */
     int *sorted_operand, *sorted_result;   /* entries of a chunk of them, sorted; while it is at hand, of the others */
-    int order, cell;                       /* entries: of a chunk's points, their numbers and their cells */
+    int order, cell, row;                  /* entries: of a chunk's points, sorted, their numbers; in point order, their */
+                                           /* cells, and if kept, where they stand among the sorted */
     KVal chunk;                            /* the number of its first point */
     int count;                             /* spread, zeros: the entry of how many points take part */
     Shard shard;
@@ -60,11 +61,14 @@ typedef struct MapGen {
     VEC(Root) root;
     VEC(SumOut) sum;
     VEC(Panel) panel;
-    bool *kept;                            /* spread: by node of the body, for the stage of sums; [point][element], */
+    bool *kept;                            /* by node of the body, for sums that come later; [point][element], */
+    int64_t keeps;                         /* for so many points */
     VEC(struct Moved) moved;               /* where the block's points stand in them */
 } MapGen;
 
-/* Of a spread one: a loop over blocks of `step` points. */
+bool map_sums_kept(const MapGen *m);             /* whether all that is summed can be kept */
+void map_keep_summed(MapGen *m, int64_t points);
+/* Of values that are kept: a loop over blocks of `step` points. */
 void map_block_begin(MapGen *m, KVal from, KVal to, int step);
 void map_block_end(MapGen *m);
 

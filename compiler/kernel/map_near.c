@@ -1,14 +1,14 @@
 /* map_near.c -- points of a MAP in an order in which neighbours have near arguments, so that products leave out more
  * terms (map_zeros.c).
  *
- * Where nothing is summed over the points they may be taken in any order.  A *chunk* of the operands' arrays in point
- * order is put into another one: each argument that decides which elements are 0 is cut into equal parts between its
- * smallest and largest value; the cells of that lattice are numbered row by row, to and fro; points are sorted by the
- * number of their cell, by counting.  Results go back to their points.  Bits do not depend on the order: a wrong one
- * costs time only, so NaN and infinities fall into any cell. */
+ * Bodies may be computed in any order; what is summed is kept for a chunk, and summed in point order.  A *chunk* of the
+ * operands' arrays in point order is put into another one: each argument that decides which elements are 0 is cut into
+ * equal parts between its smallest and largest value; the cells of that lattice are numbered row by row, to and fro;
+ * points are sorted by the number of their cell, by counting.  Results go back to their points.  Bits do not depend on
+ * the order: a wrong one costs time only, so NaN and infinities fall into any cell. */
 #include "kernel/map.h"
 
-enum { CHUNK = 4096, CELLS = 1024, FEW = 192, MAX_KEYS = 3 };
+enum { CHUNK = 4096, SUM_CHUNK = 480, SUM_BLOCK = 96, CELLS = 1024, FEW = 192, MAX_KEYS = 3 };
 
 /* By number of arguments: the parts of each. */
 static const int parts_of[MAX_KEYS + 1] = {0, CELLS, 32, 10};
@@ -41,10 +41,12 @@ static bool sums_any(const MapGen *m) {
     return false;
 }
 
+static int chunk_of(const MapGen *m) { return m->kept ? SUM_CHUNK : CHUNK; }
+
 bool map_find_keys(MapGen *m) {
     Reach r = {m, arena_array(m->plan->arena, bool, m->body->node.len)};
     int n = 0;
-    if (!m->rows || sums_any(m)) return false;
+    if (!m->rows || !map_sums_kept(m)) return false;
     for (Val v = 1; v < (Val)m->body->node.len; v++)
         if (m->b.info[v].live && m->b.info[v].varies && map_skips(m, v))
             reach_decision(&r, region_base(&m->b, graph_in(m->body, v, 1)));
@@ -56,13 +58,14 @@ bool map_find_keys(MapGen *m) {
         m->key[n++] = input->index;
     }
     m->keys = n;
+    if (n && sums_any(m)) map_keep_summed(m, SUM_CHUNK);
     return n > 0;
 }
 
 /* ---- arrays ---- */
 
 static int chunk_array(MapGen *m, DType dtype) {
-    return plan_buffer(m->plan, (Buffer){.fixed = CHUNK * dtype_size(dtype) + PAD_BYTES, .scratch = true});
+    return plan_buffer(m->plan, (Buffer){.fixed = (size_t)chunk_of(m) * dtype_size(dtype) + PAD_BYTES, .scratch = true});
 }
 
 static DType operand_type(const MapGen *m, int k) {
@@ -80,6 +83,7 @@ void map_near_arrays(MapGen *m) {
     m->sorted_result = arena_array(m->plan->arena, int, m->body->outputs.len);
     m->order = chunk_array(m, DT_I32);
     m->cell = chunk_array(m, DT_I32);
+    if (m->kept) m->row = chunk_array(m, DT_I32);
     for (int k = 0; k < m->mapped; k++) m->sorted_operand[k] = chunk_array(m, operand_type(m, k));
     for (int k = 0; k < m->body->outputs.len; k++)
         if (is_result(m, k)) m->sorted_result[k] = chunk_array(m, result_type(m, k));
@@ -195,7 +199,7 @@ static void order_points(MapGen *m, KVal n) {
     KVal i = k_for(g->m, g->f, none, n, 16);
     k_store(g->m, g->f, order, i, gen_2(g, K_ADD, lanes, k_splat(g->m, g->f, k_cast(g->m, g->f, KT(I32), i))));
     k_end(g->m, g->f);
-    k_for(g->m, g->f, none, many, CHUNK);
+    k_for(g->m, g->f, none, many, chunk_of(m));
     find_cells(m, many);
     sort_cells(m, many);
     k_end(g->m, g->f);
@@ -215,8 +219,8 @@ static void swap_arrays(MapGen *m) {
 
 KVal map_near_begin(MapGen *m, KVal total) {
     Gen *g = &m->c.g;
-    m->chunk = k_for(g->m, g->f, gen_i64(g, 0), total, CHUNK);
-    KVal left = gen_2(g, K_SUB, total, m->chunk), most = gen_i64(g, CHUNK);
+    m->chunk = k_for(g->m, g->f, gen_i64(g, 0), total, chunk_of(m));
+    KVal left = gen_2(g, K_SUB, total, m->chunk), most = gen_i64(g, chunk_of(m));
     KVal n = gen_select(g, gen_2(g, K_LT, left, most), left, most);
     order_points(m, n);
     KVal i = k_for(g->m, g->f, gen_i64(g, 0), n, 16);
@@ -231,11 +235,22 @@ KVal map_near_begin(MapGen *m, KVal total) {
     return n;
 }
 
+/* A few points after the other: what stands of them fits the first cache. */
+static void sum_chunk(MapGen *m, KVal n) {
+    Gen *g = &m->c.g;
+    m->first = k_for(g->m, g->f, gen_i64(g, 0), n, SUM_BLOCK);
+    KVal left = gen_2(g, K_SUB, n, m->first), most = gen_i64(g, SUM_BLOCK);
+    m->valid = gen_select(g, gen_2(g, K_LT, left, most), left, most);
+    map_add_sums(m);
+    k_end(g->m, g->f);
+}
+
 void map_near_end(MapGen *m, KVal n) {
     Gen *g = &m->c.g;
     swap_arrays(m);
     KVal i = k_for(g->m, g->f, gen_i64(g, 0), n, 1);
     KVal at = gen_index(g, load_i32(g, ctx_entry(&m->c, m->order), i));
+    if (m->kept) k_store(g->m, g->f, ctx_entry(&m->c, m->row), at, k_cast(g->m, g->f, KT(I32), i));
     for (int k = 0; k < m->body->outputs.len; k++) {
         if (!is_result(m, k)) continue;
         DType dtype = result_type(m, k);
@@ -243,5 +258,6 @@ void map_near_end(MapGen *m, KVal n) {
         k_store(g->m, g->f, pointer_of(m, m->result[k], dtype), at, x);
     }
     k_end(g->m, g->f);
+    if (m->kept) sum_chunk(m, n);
     k_end(g->m, g->f);
 }

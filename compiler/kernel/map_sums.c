@@ -3,6 +3,7 @@
  *   acc[column] = acc + value[point][column]                            any other root
  * with columns in lanes: values whose lanes are points are turned first, rows (map_rows.c) are read as they are.
  * Whatever is too small or too odd for that is summed element by element.
+ * Of sorted points (map_near.c) what is summed is kept for a chunk of them; a point's row is looked up.
  * Of a spread MAP the sums are a stage: its range is *parts*, which are groups of small sums and tiles of rows of large
  * ones; each part is one chain over all points, so threads may take any of them. */
 #include "kernel/map.h"
@@ -217,6 +218,13 @@ static void tile_close(MapGen *m, const SumTile *t) {
             store_acc(m, t->s, (Ix){t->at, r * t->s->stride + lanes * j}, t->acc[r * t->nv + j]);
 }
 
+/* Where a point of the block stands among the sorted ones. */
+static KVal row_of(MapGen *m, KVal point) {
+    Gen *g = &m->c.g;
+    KVal at = gen_2(g, K_ADD, m->first, point);
+    return gen_index(g, k_load(g->m, g->f, KT(I32), ctx_entry(&m->c, m->row), at));
+}
+
 /* One pass over the block's points for n tiles at once: their chains overlap. */
 static void run_tiles(MapGen *m, SumTile *tile, int n, KVal valid) {
     Gen *g = &m->c.g;
@@ -226,6 +234,7 @@ static void run_tiles(MapGen *m, SumTile *tile, int n, KVal valid) {
     KVal point = k_for(g->m, g->f, gen_i64(g, 0), valid, 1);
     for (int k = 0; k < n; k++)
         for (int i = 0; i < tile[k].mr * tile[k].nv; i++) tile[k].acc[i] = k_carry(g->m, g->f, tile[k].acc[i]);
+    if (m->keys) point = row_of(m, point);
     for (int k = 0; k < n; k++) {
         tile_take(m, &tile[k], point, tile[k].acc, next);
         memcpy(tile[k].acc, next, sizeof *next * (size_t)(tile[k].mr * tile[k].nv));

@@ -70,6 +70,8 @@ static void sorted(void **state) {
     check_cells(&(Cells){PLAIN, DT_F32, 4, 16, 8, 0, 33, false}, false, false);
     check_cells(&(Cells){PLAIN, DT_F32, 2, 272, 8, 0, 33, false}, true, false);
     check_cells(&(Cells){PLAIN, DT_F32, 2, 16, 140, 0, 33, false}, true, false);
+    check_cells(&(Cells){PLAIN, DT_F32, 2, 16, 50, 0, 33, false}, true, true);
+    check_cells(&(Cells){NAN_ARGUMENTS, DT_F32, 3, 32, 5, 3, 33, false}, true, true);
     check_cells(&(Cells){TINY, DT_F64, 2, 64, 1, 7, 33, false}, true, true);
 }
 
