@@ -68,9 +68,9 @@ static bool start(Chase *c) {
         c->valid[i] = c->patch[i] = 0;
         memcpy(c->kept + i * c->places * f->wide, f->b, sizeof(float) * (size_t)f->wide);
     }
-    if (!f->seen(f->data, c->hi, c->points, c->hi_seen) || !f->seen(f->data, c->lo, c->points, c->lo_seen)) return false;
-    memcpy(c->proposed, c->lo_seen, sizeof(float) * (size_t)all);
-    return true;
+    bool ok = f->seen(f->data, c->hi, c->points, c->hi_seen) && f->seen(f->data, c->lo, c->points, c->lo_seen);
+    if (ok) memcpy(c->proposed, c->lo_seen, sizeof(float) * (size_t)all);
+    return ok;
 }
 
 Chase *chase_open(const Front *f, int64_t points, int patches, const float *hi, const float *lo) {
