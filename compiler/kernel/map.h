@@ -51,8 +51,8 @@ typedef struct MapGen {
     int *operand, *result;                 /* entries of arrays in point order, by operand and output */
     int key[3], keys;                      /* sorted points: the operands by which (map_near.c); none: not sorted */
     int *sorted_operand, *sorted_result;   /* entries of a chunk of them, sorted; while it is at hand, of the others */
-    int order, cell, row;                  /* entries: of a chunk's points, sorted, their numbers; in point order, their */
-                                           /* cells, and if kept, where they stand among the sorted */
+    int order, cell, row;                  /* entries: of a chunk's points, sorted, their numbers; in point order, */
+                                           /* their cells, and if kept, where they stand among the sorted */
     KVal chunk;                            /* the number of its first point */
     int count;                             /* spread, zeros: the entry of how many points take part */
     Shard shard;

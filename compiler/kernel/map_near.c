@@ -65,7 +65,8 @@ bool map_find_keys(MapGen *m) {
 /* ---- arrays ---- */
 
 static int chunk_array(MapGen *m, DType dtype) {
-    return plan_buffer(m->plan, (Buffer){.fixed = (size_t)chunk_of(m) * dtype_size(dtype) + PAD_BYTES, .scratch = true});
+    size_t bytes = (size_t)chunk_of(m) * dtype_size(dtype);
+    return plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = true});
 }
 
 static DType operand_type(const MapGen *m, int k) {
