@@ -77,7 +77,7 @@ int conv_pack_weights(Region *r, Val v) {
     pack_rows(&c, v, packed, first, mr);
     if (whole < s.outs) k_end(g.m, g.f);
     k_end(g.m, g.f);
-    plan_stage(r->plan, &g, STAGE_RANGE, s.groups * tiles, "weights");
+    plan_stage(r->plan, &g, STAGE_TILES, s.groups * tiles, "weights");
     return entry;
 }
 

@@ -464,7 +464,7 @@ bool map_sums_kept(const MapGen *m) {
 }
 
 static bool is_spread(const MapGen *m) {
-    if (!m->rows || m->varies || m->dense || m->size < DENSE_FROM) return false;
+    if (!m->rows || m->varies || m->size < DENSE_FROM) return false;
     for (int k = 0; k < m->body->outputs.len && m->zeros >= 0; k++)
         if (m->proj[k] && m->body->outputs.at[k].kind == OUT_MAPPED) return false;
     return map_sums_kept(m);
@@ -477,7 +477,8 @@ static void keep(MapGen *m, Val v) {
 
 /* What is summed is kept for many points: only the block at hand's stays in the first cache. */
 void map_keep_summed(MapGen *m, int64_t points) {
-    m->keeps = points;
+    int block = m->vectors * 16;
+    m->keeps = (points + block - 1) / block * block;
     m->kept = arena_array(m->plan->arena, bool, m->body->node.len);
     for (int k = 0; k < m->body->outputs.len; k++) {
         Val root = m->body->outputs.at[k].value;
@@ -487,14 +488,24 @@ void map_keep_summed(MapGen *m, int64_t points) {
     }
 }
 
+/* The first point of the share that begins at `part` of `blocks`: shares are whole blocks of `step` points, as tiles
+ * compute what follows the last point of a block, and keep it. */
+static KVal share_of(MapGen *m, KVal part, int64_t blocks, int step) {
+    Gen *g = &m->c.g;
+    KVal full = gen_2(g, K_DIV, gen_2(g, K_ADD, m->total, gen_i64(g, step - 1)), gen_i64(g, step));
+    KVal block = gen_2(g, K_DIV, gen_2(g, K_MUL, part, full), gen_i64(g, blocks));
+    KVal point = gen_2(g, K_MUL, block, gen_i64(g, step));
+    return gen_select(g, gen_2(g, K_LT, m->total, point), m->total, point);
+}
+
 /* A share of the points that take part, for the stage's lo .. hi of `blocks`; the first of them tells the sums how
  * many. */
-static void range_of_some(MapGen *m, int64_t blocks, KVal *from, KVal *to) {
+static void range_of_some(MapGen *m, int64_t blocks, int step, KVal *from, KVal *to) {
     Gen *g = &m->c.g;
-    KVal one = gen_i64(g, 1), all = gen_i64(g, blocks);
+    KVal one = gen_i64(g, 1);
     m->total = map_close_gaps(m);
-    *from = gen_2(g, K_DIV, gen_2(g, K_MUL, k_lo(g->m, g->f), m->total), all);
-    *to = gen_2(g, K_DIV, gen_2(g, K_MUL, k_hi(g->m, g->f), m->total), all);
+    *from = share_of(m, k_lo(g->m, g->f), blocks, step);
+    *to = share_of(m, k_hi(g->m, g->f), blocks, step);
     k_for(g->m, g->f, gen_select(g, gen_2(g, K_LT, k_lo(g->m, g->f), one), k_lo(g->m, g->f), one), one, 1);
     k_store(g->m, g->f, ctx_entry(&m->c, m->count), gen_i64(g, 0), m->total);
     k_end(g->m, g->f);
@@ -577,7 +588,7 @@ static void emit_spread(MapGen *m) {
     map_rows_weights(m);
     m->total = gen_i64(&m->c.g, m->size);
     if (m->zeros >= 0) {
-        range_of_some(m, blocks, &from, &to);
+        range_of_some(m, blocks, step, &from, &to);
     } else {
         range_of_blocks(m, step, &from, &to);
         operands_of_range(m, from, to);
@@ -609,11 +620,11 @@ void map_lower(Region *r, Val v) {
     m.vectors = r->lanes == 16 ? BLOCK_VECTORS : 1;
     find_outputs(&m);
     m.rows = map_rows_fit(&m);
-    m.dense = is_dense(&m) && !m.rows;
-    m.points = m.points && !m.dense;
-    m.near = m.varies ? map_find_keys(&m) : m.size >= DENSE_FROM;
-    if (m.rows) m.vectors = map_rows_vectors();
     m.spread = is_spread(&m);
+    m.dense = is_dense(&m) && !m.spread;
+    if (m.dense) m.points = m.rows = false;
+    if (m.rows) m.vectors = map_rows_vectors();
+    m.near = m.varies ? map_find_keys(&m) : m.size >= DENSE_FROM;
     make_arrays(&m);
     if (m.keys) map_near_arrays(&m);
     if (m.spread) map_keep_summed(&m, m.size);

@@ -30,9 +30,16 @@ static void reach_decision(Reach *r, Val x) {
     else if (node->nin) reach(r, graph_in(r->m->body, x, node->nin - 1));
 }
 
-static bool is_float_operand(const MapGen *m, int operand) {
-    DType dtype = (DType)graph_node(m->r->graph, graph_in(m->r->graph, m->map, operand))->dtype;
-    return dtype == DT_F32 || dtype == DT_F64;
+static DType operand_type(const MapGen *m, int k) {
+    return (DType)graph_node(m->r->graph, graph_in(m->r->graph, m->map, k))->dtype;
+}
+
+static bool is_real(DType dtype) { return dtype == DT_F32 || dtype == DT_F64; }
+
+static bool all_real(const MapGen *m) {
+    for (int k = 0; k < m->mapped; k++)
+        if (!is_real(operand_type(m, k))) return false;
+    return true;
 }
 
 static bool sums_any(const MapGen *m) {
@@ -46,14 +53,14 @@ static int chunk_of(const MapGen *m) { return m->kept ? SUM_CHUNK : CHUNK; }
 bool map_find_keys(MapGen *m) {
     Reach r = {m, arena_array(m->plan->arena, bool, m->body->node.len)};
     int n = 0;
-    if (!m->rows || !map_sums_kept(m)) return false;
+    if (!m->rows || !all_real(m) || !map_sums_kept(m)) return false;
     for (Val v = 1; v < (Val)m->body->node.len; v++)
         if (m->b.info[v].live && m->b.info[v].varies && map_skips(m, v))
             reach_decision(&r, region_base(&m->b, graph_in(m->body, v, 1)));
     for (Val v = 1; v < (Val)m->body->node.len; v++) {
         if (!r.seen[v] || body_node(m, v)->op != G_INPUT) continue;
         const GraphInput *input = &m->body->inputs.at[graph_attr(m->body, v)->index];
-        if (input->kind != IN_MAPPED || !is_float_operand(m, input->index)) continue;
+        if (input->kind != IN_MAPPED) continue;
         if (n == MAX_KEYS) return false;
         m->key[n++] = input->index;
     }
@@ -67,10 +74,6 @@ bool map_find_keys(MapGen *m) {
 static int chunk_array(MapGen *m, DType dtype) {
     size_t bytes = (size_t)chunk_of(m) * dtype_size(dtype);
     return plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = true});
-}
-
-static DType operand_type(const MapGen *m, int k) {
-    return (DType)graph_node(m->r->graph, graph_in(m->r->graph, m->map, k))->dtype;
 }
 
 static bool is_result(const MapGen *m, int output) {

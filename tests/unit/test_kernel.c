@@ -322,7 +322,7 @@ static void test_masks(void **state)
         void *table[] = {result};
         compare_ways(&ways, 0, table, KS_I64, lo, lo + 1, (char *)got);
         int ones = 15 - lo;
-        assert_int_equal(got[0], 0xFFFF & (0xFFFF << (lo + 1)));
+        assert_int_equal(got[0], 0xFFFFu & (0xFFFFu << (lo + 1)));
         assert_int_equal(got[1], ones);
         assert_int_equal(got[2], ones ? lo + 1 : 64);
         assert_int_equal(got[3], ones);

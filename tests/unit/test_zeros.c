@@ -83,6 +83,27 @@ static void nodes(void **state) {
     check_cells(&(Cells){PLAIN, DT_F32, 1, 80, 1040, 0, 1, true}, false, false);
 }
 
+/* Threads share the points that take part, and keep what is summed: neither writes into the other's. */
+static void shares(void **state) {
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        Case c = case_new(DT_F32);
+        Shape shape = shape_of(1, (int64_t[]){8201, 12001, 8201, 8208}[k]);
+        Val in[8], dy, grad[8];
+        int first = k == 1 ? 2 : k == 3 ? 0 : 3, count = k == 2 ? 2 : 1;
+        for (int i = 0; i < 2; i++) in[i] = case_slot(&c, c.real, shape);
+        case_inner_slots(&c, 2, 32, in + 2);
+        Val y = graph_proj(c.g, case_map(&c, case_inner_body(&c, 2, 32), in, 8, 2), 0);
+        dy = case_slot(&c, c.real, shape);
+        dy = graph_2(c.g, G_MAX, everywhere(&c, 0, dy), dy);
+        assert_true(pass_grad(c.g, y, dy, in + first, count, grad, NULL));
+        for (int i = 0; i < count; i++) case_show(&c, grad[i]);
+        c.quick = true;
+        for (int again = 0; again < 3; again++) case_check(&c, 1, 1, false);
+        arena_free(c.arena);
+    }
+}
+
 /* Which features of a product behind a relu are +0 rather than -0, where terms underflow: 1 / z tells them apart. */
 static Graph *signs_body(Case *c, int64_t h) {
     Graph *b = graph_new(c->arena);
@@ -117,6 +138,8 @@ static void signs(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(signs), cmocka_unit_test(sorted), cmocka_unit_test(nodes)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(signs), cmocka_unit_test(shares), cmocka_unit_test(sorted), cmocka_unit_test(nodes),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
