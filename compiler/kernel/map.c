@@ -257,7 +257,7 @@ static void results_from_points(MapGen *m) {
     Gen *g = &m->c.g;
     for (int k = 0; k < m->body->outputs.len; k++) {
         Val v = m->proj[k];
-        if (!v || m->body->outputs.at[k].kind != OUT_MAPPED) continue;
+        if (!map_gives(m, k)) continue;
         if (in_squares(m, v)) {
             turn_squares(m, v, m->result[k], false);
             continue;
@@ -348,7 +348,7 @@ static void store_results(MapGen *m) {
     Gen *g = &m->c.g;
     for (int k = 0; k < m->body->outputs.len; k++) {
         Val root = m->body->outputs.at[k].value, v = m->proj[k];
-        if (!v || m->body->outputs.at[k].kind != OUT_MAPPED) continue;
+        if (!map_gives(m, k)) continue;
         KVal left = gen_2(g, K_SUB, m->total, m->first), most = gen_i64(g, m->vectors);
         if (m->points) left = most;
         KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_select(g, gen_2(g, K_LT, left, most), left, most), 1);
@@ -403,7 +403,7 @@ static void make_arrays(MapGen *m) {
     for (int k = 0; k < m->mapped && m->points; k++)
         m->operand[k] = point_array(m, (DType)graph_node(m->r->graph, graph_in(m->r->graph, m->map, k))->dtype);
     for (int k = 0; k < m->body->outputs.len && m->points; k++)
-        if (m->proj[k] && m->body->outputs.at[k].kind == OUT_MAPPED)
+        if (map_gives(m, k))
             m->result[k] = point_array(m, (DType)body_node(m, m->body->outputs.at[k].value)->dtype);
 }
 
@@ -466,7 +466,7 @@ bool map_sums_kept(const MapGen *m) {
 static bool is_spread(const MapGen *m) {
     if (!m->rows || m->varies || m->size < DENSE_FROM) return false;
     for (int k = 0; k < m->body->outputs.len && m->zeros >= 0; k++)
-        if (m->proj[k] && m->body->outputs.at[k].kind == OUT_MAPPED) return false;
+        if (map_gives(m, k)) return false;
     return map_sums_kept(m);
 }
 
@@ -537,7 +537,7 @@ static void results_of_range(MapGen *m, KVal from, KVal to) {
     KVal p = range_begin(m, from, to, &flat);
     for (int k = 0; k < m->body->outputs.len; k++) {
         Val v = m->proj[k];
-        if (!v || m->body->outputs.at[k].kind != OUT_MAPPED) continue;
+        if (!map_gives(m, k)) continue;
         KType type = {gen_scalar((DType)graph_node(m->r->graph, v)->dtype), 1};
         store_value(&m->outer, v, flat, k_load(g->m, g->f, type, ctx_entry(&m->c, m->result[k]), p));
     }

@@ -74,6 +74,10 @@ void map_block_end(MapGen *m);
 
 static inline const Node *body_node(const MapGen *m, Val v) { return graph_node(m->body, v); }
 static inline int lanes_of(const MapGen *m) { return m->b.lanes; }
+/* Whether it is an output of every point that is wanted. */
+static inline bool map_gives(const MapGen *m, int output) {
+    return m->proj[output] && m->body->outputs.at[output].kind == OUT_MAPPED;
+}
 
 /* ---- map_sums.c ---- */
 void map_add_sum(MapGen *m, int output);
@@ -113,7 +117,7 @@ void map_each_term(MapGen *m, KVal found, KVal point, int64_t n, KVal *acc, int 
 
 /* ---- map_near.c ---- */
 bool map_find_keys(MapGen *m);                   /* of points that vary: whether they are sorted; sets key, keys */
-void map_near_arrays(MapGen *m);
+void map_near_arrays(MapGen *m);                 /* before the homes of values: what is summed is kept */
 KVal map_near_begin(MapGen *m, KVal total);      /* a loop over chunks; how many points there are */
 void map_near_end(MapGen *m, KVal n);
 

@@ -14,10 +14,6 @@ static KType vector_of(const MapGen *m, Val v) {
     return (KType){gen_scalar((DType)graph_node(m->r->graph, v)->dtype), 16};
 }
 
-static bool is_given(const MapGen *m, int output) {
-    return m->proj[output] && m->body->outputs.at[output].kind == OUT_MAPPED;
-}
-
 /* ---- squares ---- */
 
 /* The units from u on at a place, of the block's examples: row e is example e; units that are none are 0. */
@@ -132,14 +128,14 @@ static void give_square(MapGen *m, const KVal *square, KVal block, Ix place, Ix 
     Row r = row_begin(m, block, zeros);
     KVal at = k_load(g->m, g->f, KT(I64), m->length, r.example);
     for (int k = 0; k < m->body->outputs.len; k++) {
-        if (!is_given(m, k)) continue;
+        if (!map_gives(m, k)) continue;
         KScalar scalar = vector_of(m, m->proj[k]).scalar;
         KVal from = k_offset(g->m, g->f, scalar, ctx_entry(&m->c, m->result[k]), at);
         k_store(g->m, g->f, square[k], r.from, k_expand(g->m, g->f, scalar, from, r.takes));
     }
     row_end(m, &r, at);
     for (int k = 0; k < m->body->outputs.len; k++)
-        if (is_given(m, k)) store_square(m, m->proj[k], place, u, units, square[k]);
+        if (map_gives(m, k)) store_square(m, m->proj[k], place, u, units, square[k]);
 }
 
 static void give_back(MapGen *m) {
@@ -147,7 +143,7 @@ static void give_back(MapGen *m) {
     int count = m->body->outputs.len;
     KVal *square = arena_array(m->plan->arena, KVal, count + 1);
     for (int k = 0; k < count; k++)
-        if (is_given(m, k)) square[k] = k_local(g->m, g->f, vector_of(m, m->proj[k]).scalar, 256);
+        if (map_gives(m, k)) square[k] = k_local(g->m, g->f, vector_of(m, m->proj[k]).scalar, 256);
     square[count] = k_local(g->m, g->f, vector_of(m, operand_of(m, m->zeros)).scalar, 256);
     each_square(m, square, give_square);
 }
@@ -197,7 +193,7 @@ KVal map_close_gaps(MapGen *m) {
 void map_open_gaps(MapGen *m) {
     Gen *g = &m->c.g;
     bool any = false;
-    for (int k = 0; k < m->body->outputs.len; k++) any |= is_given(m, k);
+    for (int k = 0; k < m->body->outputs.len; k++) any |= map_gives(m, k);
     if (!any) return;
     if (in_lanes(m)) {
         give_back(m);
@@ -206,7 +202,7 @@ void map_open_gaps(MapGen *m) {
     Walk w = walk_begin(m);
     KVal zero = zero_at(m, w.flat);
     for (int k = 0; k < m->body->outputs.len; k++) {
-        if (!is_given(m, k)) continue;
+        if (!map_gives(m, k)) continue;
         DType dtype = (DType)graph_node(m->r->graph, m->proj[k])->dtype;
         KVal x = k_load(g->m, g->f, (KType){gen_scalar(dtype), 1}, ctx_entry(&m->c, m->result[k]), w.n);
         store_value(&m->outer, m->proj[k], w.flat, gen_select(g, zero, gen_number(g, dtype, 0), x));

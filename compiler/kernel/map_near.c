@@ -65,7 +65,6 @@ bool map_find_keys(MapGen *m) {
         m->key[n++] = input->index;
     }
     m->keys = n;
-    if (n && sums_any(m)) map_keep_summed(m, SUM_CHUNK);
     return n > 0;
 }
 
@@ -76,13 +75,10 @@ static int chunk_array(MapGen *m, DType dtype) {
     return plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = true});
 }
 
-static bool is_result(const MapGen *m, int output) {
-    return m->proj[output] && m->body->outputs.at[output].kind == OUT_MAPPED;
-}
-
 static DType result_type(const MapGen *m, int k) { return (DType)body_node(m, m->body->outputs.at[k].value)->dtype; }
 
 void map_near_arrays(MapGen *m) {
+    if (sums_any(m)) map_keep_summed(m, SUM_CHUNK);
     m->sorted_operand = arena_array(m->plan->arena, int, m->mapped);
     m->sorted_result = arena_array(m->plan->arena, int, m->body->outputs.len);
     m->order = chunk_array(m, DT_I32);
@@ -90,7 +86,7 @@ void map_near_arrays(MapGen *m) {
     if (m->kept) m->row = chunk_array(m, DT_I32);
     for (int k = 0; k < m->mapped; k++) m->sorted_operand[k] = chunk_array(m, operand_type(m, k));
     for (int k = 0; k < m->body->outputs.len; k++)
-        if (is_result(m, k)) m->sorted_result[k] = chunk_array(m, result_type(m, k));
+        if (map_gives(m, k)) m->sorted_result[k] = chunk_array(m, result_type(m, k));
 }
 
 /* ---- cells of the lattice ---- */
@@ -256,7 +252,7 @@ void map_near_end(MapGen *m, KVal n) {
     KVal at = gen_index(g, load_i32(g, ctx_entry(&m->c, m->order), i));
     if (m->kept) k_store(g->m, g->f, ctx_entry(&m->c, m->row), at, k_cast(g->m, g->f, KT(I32), i));
     for (int k = 0; k < m->body->outputs.len; k++) {
-        if (!is_result(m, k)) continue;
+        if (!map_gives(m, k)) continue;
         DType dtype = result_type(m, k);
         KVal x = k_load(g->m, g->f, (KType){gen_scalar(dtype), 1}, ctx_entry(&m->c, m->sorted_result[k]), i);
         k_store(g->m, g->f, pointer_of(m, m->result[k], dtype), at, x);

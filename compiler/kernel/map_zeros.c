@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-enum { WORD = 64, MAX_WORDS = 4, SHORT_CHAIN = 4 };
+enum { WORD = 64, MAX_WORDS = 4 };
 
 static bool is_number(const MapGen *m, Val v, double x) {
     while (body_node(m, v)->op == G_BROADCAST || body_node(m, v)->op == G_RESHAPE) v = graph_in(m->body, v, 0);
@@ -53,8 +53,7 @@ bool map_skips(const MapGen *m, Val v) {
     if (!is_tiled(&m->b, v)) return false;
     Val x = region_base(&m->b, graph_in(m->body, v, 1));
     int64_t n = region_size(&m->b, x);
-    return n > SHORT_CHAIN && n % 16 == 0 && n <= MAX_WORDS * WORD && has_zeros(m, x) &&
-           zeros_are_alike(m, v);
+    return n % 16 == 0 && n <= MAX_WORDS * WORD && has_zeros(m, x) && zeros_are_alike(m, v);
 }
 
 KVal map_not_finite(MapGen *m, Val v, const RowWeights *w, int64_t n) {
