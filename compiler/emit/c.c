@@ -246,10 +246,6 @@ static void assignment(Writer *w, KVal at)
                    i->b, (long long)i->imm);
         return;
     }
-    if (i->op == K_PAIR) {
-        buf_printf(w->out, "; EACH v%u.l[l] = load_f32(v%u, v%u + l %% 2);\n", at, i->a, i->b);
-        return;
-    }
     if (i->type.lanes == 16) {
         buf_printf(w->out, "; EACH v%u.l[l]", at);
     }

@@ -331,20 +331,10 @@ static LLVMValueRef quad(Printer *p, const KInst *i, LLVMValueRef a, LLVMValueRe
     return weave(p, front, back, i->imm % 2 ? 2 : 0, true);
 }
 
-static LLVMValueRef pair(Printer *p, LLVMValueRef a, LLVMValueRef b)
-{
-    LLVMTypeRef i32 = LLVMInt32TypeInContext(p->cx), f32 = LLVMFloatTypeInContext(p->cx);
-    LLVMValueRef two = LLVMBuildLoad2(p->b, LLVMVectorType(f32, 2), address(p, f32, a, b), ""), mask[16];
-    LLVMSetAlignment(two, 4);
-    for (int k = 0; k < 16; k++) mask[k] = LLVMConstInt(i32, (unsigned)k % 2, false);
-    return LLVMBuildShuffleVector(p->b, two, LLVMGetPoison(LLVMTypeOf(two)), LLVMConstVector(mask, 16), "");
-}
-
 static LLVMValueRef memory(Printer *p, const KInst *i, LLVMValueRef a, LLVMValueRef b)
 {
     if (i->op == K_EACH) return each(p, i, a, b);
     if (i->op == K_QUAD) return quad(p, i, a, b);
-    if (i->op == K_PAIR) return pair(p, a, b);
     KType t = i->op == K_STORE ? type_at(p, i->c) : i->type;
     if (i->op == K_COMPRESS) {
         LLVMTypeRef type = type_of(p, type_at(p, i->c));

@@ -1,5 +1,6 @@
 /* eval_conv.c -- convolutions, in the order that lang/arithmetic.md states: a chain over (kernel place, input feature),
- * what lies outside the input left out; a weight's gradient over (example, place). */
+ * what lies outside the input left out; a weight's gradient over (example, place), each example by itself
+ * where conv_by_example says so. */
 #include "graph/eval.h"
 #include "graph/window.h"
 
@@ -56,14 +57,18 @@ static int64_t first_feature(const Conv *c, int64_t o) { return o / (c->outs / c
         return acc;                                                                                                    \
     }                                                                                                                  \
     static void weight_all_##T(Work *w, const Conv *c) {                                                               \
+        bool apart = conv_by_example(c->places, c->taps * c->each);                                                    \
         for (int64_t i = 0; i < w->out->size; i++) {                                                                   \
             int64_t o = i / c->taps / c->each, n = first_feature(c, o) + i / c->taps % c->each;                        \
             T total = 0;                                                                                               \
             for (int64_t first = 0; first < w->frame->examples; first += SHARD) {                                      \
                 T acc = 0;                                                                                             \
-                for (int64_t e = first; e < w->frame->examples && e < first + SHARD; e++)                              \
-                    acc = weight_at_##T(c, (const T *)value_row(w->in[0], e) + o * c->places,                          \
-                                        (const T *)value_row(w->in[1], e) + n * c->inputs, i % c->taps, acc);          \
+                for (int64_t e = first; e < w->frame->examples && e < first + SHARD; e++) {                            \
+                    T sum = weight_at_##T(c, (const T *)value_row(w->in[0], e) + o * c->places,                        \
+                                          (const T *)value_row(w->in[1], e) + n * c->inputs, i % c->taps,              \
+                                          apart ? 0 : acc);                                                            \
+                    acc = apart ? acc + sum : sum;                                                                     \
+                }                                                                                                      \
                 total = first ? total + acc : acc;                                                                     \
             }                                                                                                          \
             ((T *)w->out->data)[i] = total;                                                                            \

@@ -3,6 +3,7 @@
  * PARTIALS below are the 16 accumulators of a sum inside an example; TREE adds them 16-8-4-2-1.  A sum over the
  * batch is one chain per shard, and the shards' sums added in order. */
 #include "graph/eval.h"
+#include "graph/window.h"
 
 #include <math.h>
 
@@ -160,7 +161,9 @@ void eval_ARGMAX(Work *w) {
             int64_t start = axes_offset(w->shape[0], group.kept, k);                                                   \
             SHARDS(T, ADD, {                                                                                           \
                 const T *in = (const T *)value_row(w->in[0], e) + start;                                               \
-                for (int64_t j = 0; j < group.count; j++) acc = ADD(acc, in[group.offset[j]]);                         \
+                T sum = apart ? 0 : acc;                                                                               \
+                for (int64_t j = 0; j < group.count; j++) sum = ADD(sum, in[group.offset[j]]);                         \
+                acc = apart ? ADD(acc, sum) : sum;                                                                     \
             })                                                                                                         \
             ((T *)w->out->data)[k] = total;                                                                            \
         }
@@ -168,6 +171,7 @@ void eval_ARGMAX(Work *w) {
 void eval_BATCH_SUM(Work *w) {
     Group group;
     if (!group_open(w, &group, true)) return;
+    bool apart = sum_by_example(group.count);
     BATCH_SUM(DT_F32, float, PLUS)
     BATCH_SUM(DT_F64, double, PLUS)
     BATCH_SUM(DT_I32, int32_t, PLUS_I32)

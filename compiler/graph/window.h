@@ -4,6 +4,15 @@
 
 #include "graph/graph.h"
 
+/* Whether a sum over the batch takes what one example gives to a result as a chain by itself, by shape alone
+ * (arithmetic, 27, 28): of `terms` elements that are added; of a convolution's weight, by the places of the result and
+ * the weights of an output feature. */
+enum { LONG_EXAMPLE = 256, FEW_WEIGHTS = 64 };
+static inline bool sum_by_example(int64_t terms) { return terms >= LONG_EXAMPLE; }
+static inline bool conv_by_example(int64_t places, int64_t weights) {
+    return places >= LONG_EXAMPLE && weights < FEW_WEIGHTS;
+}
+
 /* The weight's position for position k of a kernel of size `kernel`. */
 static inline int64_t window_weight(const Window *w, int64_t k, int64_t kernel) {
     return w->reversed ? kernel - 1 - k : k;

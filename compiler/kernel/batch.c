@@ -95,6 +95,33 @@ static void store_partial(Ctx *c, Val v, const Shard *shard, Ix flat, KVal x) {
 
 static KVal zero_of(Ctx *c, Val v, int lanes) { return gen_widen(&c->g, gen_number(&c->g, dtype_at(c, v), 0), lanes); }
 
+static KVal apart_add(void *data, const Ix *ix, KVal acc) {
+    Sum *s = data;
+    for (int k = 0; k < s->axes; k++) s->at.m[s->axis[k]] = ix[k];
+    KVal x = load_value(s->c, s->a, ix_flat(s->c, shape_at(s->c, in_of(s->c, s->v, 0)), &s->at));
+    return gen_2(&s->c->g, K_ADD, acc, x);
+}
+
+/* Where each example is a chain by itself: a block's side by side, which are then added in order. */
+static KVal sum_apart(Sum *s, const KVal *counts) {
+    Ctx *c = s->c;
+    Gen *g = &c->g;
+    KVal zero = zero_of(c, s->v, 1), all = gen_i64(g, c->lanes);
+    KScalar scalar = k_type(g->f, zero).scalar;
+    KVal own = k_local(g->m, g->f, scalar, c->lanes);
+    KVal b = k_for(g->m, g->f, gen_i64(g, 0), s->shard->blocks, 1), total = k_carry(g->m, g->f, zero);
+    set_block(c, s->shard, b);
+    k_store(g->m, g->f, own, gen_i64(g, 0), chain(g, s->axes, counts, zero_of(c, s->v, c->lanes), apart_add, s));
+    KVal left = gen_2(g, K_SUB, s->shard->count, gen_2(g, K_MUL, b, all));
+    left = gen_select(g, gen_2(g, K_LT, left, all), left, all);
+    KVal e = k_for(g->m, g->f, gen_i64(g, 0), left, 1), sum = k_carry(g->m, g->f, total);
+    k_next(g->m, g->f, gen_2(g, K_ADD, sum, k_load(g->m, g->f, k_type(g->f, zero), own, e)));
+    k_end(g->m, g->f);
+    k_next(g->m, g->f, k_result(g->m, g->f, 0, k_type(g->f, zero)));
+    k_end(g->m, g->f);
+    return k_result(g->m, g->f, 0, k_type(g->f, zero));
+}
+
 /* Element `first` ... of the result, one by one. */
 static void sum_scalars(Sum *s) {
     Ctx *c = s->c;
@@ -109,8 +136,13 @@ static void sum_scalars(Sum *s) {
         else if (!(axes >> k & 1)) s->at.m[k] = result.m[kept++] = loop_begin(c, from->dim[k]);
     }
     if (axes & 1) s->axis[s->axes++] = 0;
-    for (int k = 0; k < s->axes; k++) counts[1 + k] = gen_i64(&c->g, from->dim[s->axis[k]]);
-    KVal x = chain(&c->g, 1 + s->axes, counts, zero_of(c, s->v, 1), sum_add, s);
+    int64_t terms = 1;
+    for (int k = 0; k < s->axes; k++) {
+        terms *= from->dim[s->axis[k]];
+        counts[1 + k] = gen_i64(&c->g, from->dim[s->axis[k]]);
+    }
+    KVal x = sum_by_example(terms) ? sum_apart(s, counts + 1)
+                                   : chain(&c->g, 1 + s->axes, counts, zero_of(c, s->v, 1), sum_add, s);
     store_partial(c, s->v, s->shard, ix_flat(c, shape_at(c, s->v), &result), x);
     for (int k = 0; k < from->rank; k++)
         if (!(axes >> k & 1)) loop_end(c, from->dim[k]);
@@ -375,6 +407,7 @@ void batch_partial(Ctx *c, Val v, const Shard *shard) {
     else if (op == G_BATCH_MAXIMUM) maximum_partial(c, v, shard);
     else if (op == G_BATCH_INTERPOLATE) interpolate_partial(c, v, shard);
     else if (op == G_BATCH_CONV && conv_weight_is_tiled(c->r, v)) conv_weight(c, v, shard);
+    else if (op == G_BATCH_CONV && conv_is_chained(c->r, v)) conv_chains(c, v, shard);
     else if (op == G_BATCH_CONV) batch_conv(c, v, shard);
     else if (op == G_BATCH_OUTER) batch_outer(&s);
     else batch_embed(&s);

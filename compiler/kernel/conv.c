@@ -64,6 +64,12 @@ ConvShape conv_shape(const Region *r, Val v) {
     return s;
 }
 
+bool conv_always_inside(const ConvShape *s, int axis) {
+    const Window *w = s->window;
+    return axis >= 0 && w->pad[axis] <= 0 &&
+           (s->result[axis] - 1) * w->stride[axis] - w->pad[axis] + s->kernel[axis] <= s->size[axis];
+}
+
 /* ---- CONV ---- */
 
 typedef struct Conv {
@@ -204,7 +210,9 @@ void batch_conv(Ctx *c, Val v, const Shard *shard) {
     KVal zero = gen_number(g, (DType)graph_node(c->r->graph, v)->dtype, 0);
     KVal e = k_for(g->m, g->f, gen_i64(g, 0), shard->count, 1), acc = k_carry(g->m, g->f, zero);
     s.lane = shard_example(c, shard, (Ix){e, 0});
-    k_next(g->m, g->f, weight_level(&s, 0, acc));
+    bool apart = conv_by_example(s.s.places, s.s.taps * s.s.each);
+    KVal sum = weight_level(&s, 0, apart ? zero : acc);
+    k_next(g->m, g->f, apart ? gen_2(g, K_ADD, acc, sum) : sum);
     k_end(g->m, g->f);
     partial_store(c, v, shard, ix_flat(c, shape_at(c, v), &at), k_result(g->m, g->f, 0, k_type(g->f, zero)));
     for (int i = 0; i < s.s.axes; i++) loop_end(c, s.s.kernel[i]);

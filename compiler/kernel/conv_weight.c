@@ -8,12 +8,33 @@
  * same piece of dy, which fits the first cache, before the next: some examples, or some places of one.  Meanwhile the
  * accumulators rest in [panel][position][row][16 nv], which is the form of the shard's sum; a stage after the shards
  * adds these in order and moves the result to the weight's own order.
- * Few input features, as of the first layer of a net for images, are conv_pairs.c's.
+ * Few weights and many places, as of the first layer of a net for images, are conv_chains.c's.
  * dy's own sum over places and batch, the gradient of a bias, is added up from the turned dy too (Info.also).
  * Only for dilation 1: others come from second derivatives alone, and go weight by weight (conv.c). */
-#include "kernel/weights.h"
+#include "kernel/region.h"
 
 enum { MAX_ACC = 32, PIECE = 24 << 10, UNDIVIDED = 33 << 10 };         /* bytes: of a piece; of an example left whole */
+
+typedef struct Weights {
+    Ctx *c;
+    const Shard *shard;
+    Val v, dy, x;
+    ConvShape s;
+    DType dtype;
+    int outer;                             /* axes whose kernel positions are looped over */
+    int64_t run, positions;                /* rows of one position; positions of the outer axes */
+    KVal xs, dys, rest;                    /* pointers: x and dy as rows; the resting accumulators */
+    Ix group, first, panel;                /* first output feature of the panel, in its group; where it rests */
+    int nv, mr;
+    KVal block, from, to;                  /* the block at hand; the piece: its examples, */
+    Ix low, high;                          /* places along the first axis */
+    KVal begun;                            /* 0 for the first piece of a shard */
+    KVal sums;                             /* the sum of dy by output feature, or 0 */
+    KVal ahead;                            /* pointer: a feature of the next panel of dy, at its first place; or 0 */
+    Ix k[MAX_PLACES], row;
+} Weights;
+
+static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
 
 static Val in_of(const Region *r, Val v, int k) { return graph_in(r->graph, v, k); }
 
@@ -21,15 +42,8 @@ bool conv_weight_is_tiled(const Region *r, Val v) {
     ConvShape s = conv_shape(r, v);
     bool plain = true;
     for (int i = 0; i < s.axes; i++) plain = plain && s.window->dilation[i] == 1;
-    return plain && r->lanes == 16 && !r->body && r->info[region_base(r, in_of(r, v, 0))].varies &&
-           r->info[region_base(r, in_of(r, v, 1))].varies;
-}
-
-/* Whether every position of the kernel meets the input at every place, along an axis. */
-static bool always_inside(const ConvShape *s, int axis) {
-    const Window *w = s->window;
-    return w->pad[axis] <= 0 &&
-           (s->result[axis] - 1) * w->stride[axis] - w->pad[axis] + s->kernel[axis] <= s->size[axis];
+    return plain && !conv_by_example(s.places, s.taps * s.each) && r->lanes == 16 && !r->body &&
+           r->info[region_base(r, in_of(r, v, 0))].varies && r->info[region_base(r, in_of(r, v, 1))].varies;
 }
 
 /* ---- rows ---- */
@@ -168,7 +182,7 @@ static void place_bounds(Weights *t, int axis, Ix *from, Ix *to) {
     int64_t s = w->stride[axis];
     *from = axis ? (Ix){0, 0} : t->low;
     *to = axis ? (Ix){0, t->s.result[axis]} : t->high;
-    if (axis >= t->outer || always_inside(&t->s, axis)) return;
+    if (axis >= t->outer || conv_always_inside(&t->s, axis)) return;
     KVal back = ix_value(g, ix_plus(g, (Ix){0, w->pad[axis]}, ix_times(g, t->k[axis], -1))), zero = gen_i64(g, 0);
     KVal up = gen_i64(g, s - 1), end = gen_2(g, K_ADD, back, gen_i64(g, t->s.size[axis]));
     KVal lo = gen_2(g, K_DIV, most(g, gen_2(g, K_ADD, back, up), zero), gen_i64(g, s));
@@ -262,14 +276,19 @@ static void add_sums(Weights *t, KVal count) {
     carry_all(t, acc);
     for (int j = 0; j < t->nv; j++) acc[j] = k_load(g->m, g->f, type, t->sums, ix_value(g, (Ix){at, 16 * j}));
     end_all(t, acc);
-    KVal rows = gen_2(g, K_MUL, count, gen_i64(g, t->s.places));
-    Ix row = {k_for(g->m, g->f, gen_i64(g, 0), rows, 1), 0};
+    KVal e = k_for(g->m, g->f, gen_i64(g, 0), count, 1), sum[4];
+    bool apart = sum_by_example(t->s.places);
     carry_all(t, acc);
-    row = ix_times(g, row, 16 * t->nv);
+    for (int j = 0; j < t->nv; j++) sum[j] = apart ? zero : acc[j];
+    Ix row = {k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, t->s.places), 1), 0};
+    carry_all(t, sum);
+    row = ix_times(g, ix_plus(g, ix_times(g, (Ix){e, 0}, t->s.places), row), 16 * t->nv);
     for (int j = 0; j < t->nv; j++) {
         KVal dy = k_load(g->m, g->f, type, t->dys, ix_value(g, ix_plus(g, row, (Ix){0, 16 * j})));
-        acc[j] = gen_2(g, K_ADD, acc[j], dy);
+        sum[j] = gen_2(g, K_ADD, sum[j], dy);
     }
+    end_all(t, sum);
+    for (int j = 0; j < t->nv; j++) acc[j] = apart ? gen_2(g, K_ADD, acc[j], sum[j]) : sum[j];
     end_all(t, acc);
     for (int j = 0; j < t->nv; j++) k_store(g->m, g->f, t->sums, ix_value(g, (Ix){at, 16 * j}), acc[j]);
 }
@@ -394,7 +413,7 @@ static KVal scratch(Ctx *c, int64_t fixed, DType dtype) {
 
 static int panel_vectors(const Weights *t) {
     int64_t vectors = out_vectors(t);
-    int largest = tile_columns_for(&t->c->r->plan->target, 16, t->dtype) > 1 && !t->paired ? 3 : 1;
+    int largest = tile_columns_for(&t->c->r->plan->target, 16, t->dtype) > 1 ? 3 : 1;
     if (vectors < largest) return (int)vectors;
     return largest > 1 && vectors % 3 && vectors % 2 == 0 ? 2 : largest;
 }
@@ -402,10 +421,7 @@ static int panel_vectors(const Weights *t) {
 /* Which rows a tile has. */
 static void choose_rows(Weights *t) {
     const ConvShape *s = &t->s;
-    bool merged = always_inside(s, s->axes - 1), inside = true;
-    for (int i = 0; i < s->axes; i++) inside = inside && always_inside(s, i);
-    t->paired = inside && conv_pairs_fit(t);
-    t->outer = t->paired ? 0 : s->axes - merged;
+    t->outer = s->axes - conv_always_inside(s, s->axes - 1);
     t->positions = 1;
     for (int i = 0; i < t->outer; i++) t->positions *= s->kernel[i];
     t->run = s->taps * s->each / t->positions;
@@ -433,14 +449,11 @@ void conv_weight(Ctx *c, Val v, const Shard *shard) {
     t.dys = scratch(c, 16 * t.s.places * 16 * nv, t.dtype);
     t.rest = ctx_entry(c, c->r->info[v].partial);
     if (c->r->info[v].also) t.sums = scratch(c, t.s.groups * out_vectors(&t) * 16, t.dtype);
-    if (t.paired) t.pairs = scratch(c, conv_pairs_size(&t), t.dtype);
     t.block = block_begin(c, shard);
     KVal all = gen_i64(g, 16), count = least(g, gen_2(g, K_SUB, shard->count, gen_2(g, K_MUL, t.block, all)), all);
     turn_x(&t);
-    if (t.paired) conv_pairs(&t, count);
-    else work_panels(&t, nv, count);
+    work_panels(&t, nv, count);
     block_end(c);
-    if (t.paired) conv_pairs_end(&t, rest_vectors(&t));
     if (t.sums) move_sums(&t, c->r->info[v].also);
 }
 

@@ -214,12 +214,6 @@ KVal k_quad(KModule *m, KFunc *f, KVal pointer, KVal numbers, int which)
     return add(m, f, (KInst){.op = K_QUAD, .type = KV(F32), .a = pointer, .b = numbers, .imm = which});
 }
 
-KVal k_pair(KModule *m, KFunc *f, KVal pointer, KVal index)
-{
-    assert(same(k_type(f, pointer), KT(PTR)) && same(k_type(f, index), KT(I64)));
-    return add(m, f, (KInst){.op = K_PAIR, .type = KV(F32), .a = pointer, .b = index});
-}
-
 void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value)
 {
     assert(same(k_type(f, pointer), KT(PTR)) && same(k_type(f, index), KT(I64)));

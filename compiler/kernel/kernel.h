@@ -11,7 +11,7 @@
  * Memory is reached through pointers: ARG (imm = entry of the pointer table), LOCAL (a 64-byte-aligned scratch
  * array), DATA (a constant of the module).  LOAD/STORE take (pointer, i64 element index) and the element type;
  * a vector LOAD takes 16 consecutive elements and needs no alignment; EACH reads 16 elements, QUAD 16 groups of four
- * f32, PAIR two f32; a scalar LOAD needs that of 4 bytes at most.  A bool in memory is one byte, 0 or 1. Every
+ * f32; a scalar LOAD needs that of 4 bytes at most.  A bool in memory is one byte, 0 or 1. Every
  * operation is total: integers wrap; x / 0 = 0, x mod 0 = 0; shift counts are taken modulo the width; float to integer
  * saturates and NaN gives 0.
  *
@@ -74,7 +74,6 @@ KVal k_rotate(KModule *m, KFunc *f, KVal vector, int by);               /* lane 
 KVal k_load(KModule *m, KFunc *f, KType type, KVal pointer, KVal index);
 KVal k_each(KModule *m, KFunc *f, KScalar type, KVal pointer, KVal numbers);      /* EACH */
 KVal k_quad(KModule *m, KFunc *f, KVal pointer, KVal numbers, int which);         /* QUAD */
-KVal k_pair(KModule *m, KFunc *f, KVal pointer, KVal index);                      /* PAIR */
 void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value);
 void k_prefetch(KModule *m, KFunc *f, KVal pointer, bool near);                   /* near: into the first cache */
 void k_compress(KModule *m, KFunc *f, KVal pointer, KVal mask, KVal vector);

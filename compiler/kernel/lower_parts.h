@@ -8,7 +8,7 @@
  *   region.c         which values are stored, where; reading an element
  *   nest.c, tile.c   loop nests; register-tiled products; pack.c: weights packed for them
  *   batch.c          sums over the batch; outer.c: large gradients of weights
- *   conv.c           convolutions as nests; conv_tile.c, conv_weight.c, conv_pairs.c: register-tiled
+ *   conv.c           convolutions as nests; conv_tile.c, conv_weight.c, conv_chains.c: register-tiled
  *   map.c            a MAP on blocks of points; map_rows.c: with elements in lanes; map_sums.c: its sums over points;
  *                    map_gaps.c: points left out of it
  *   nest_map.c       one inside a body */

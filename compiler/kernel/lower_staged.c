@@ -140,7 +140,7 @@ static Val sum_of_dy(const Staged *s, Val v) {
 static void join_sums(Staged *s) {
     s->given = arena_array(s->plan->arena, bool, s->r.graph->node.len);
     for (Val v = 1; v < (Val)s->r.graph->node.len; v++) {
-        if (!s->r.info[v].live || !is_joined(&s->r, v)) continue;
+        if (!s->r.info[v].live || !(is_joined(&s->r, v) || conv_is_chained(&s->r, v))) continue;
         Val sum = s->r.info[v].also = sum_of_dy(s, v);
         if (sum) s->given[sum] = true;
     }

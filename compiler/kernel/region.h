@@ -12,6 +12,7 @@
 #ifndef NIN_REGION_H
 #define NIN_REGION_H
 
+#include "graph/window.h"
 #include "kernel/lower_parts.h"
 
 /* An index: var + add; var 0: a constant. */
@@ -153,6 +154,8 @@ typedef struct ConvShape {
     int64_t groups, outs, each, taps, inputs, places;             /* outs, each: output, input features of a group */
 } ConvShape;
 ConvShape conv_shape(const Region *r, Val v);                     /* of a CONV or BATCH_CONV */
+/* Whether every position of the kernel meets the input at every place, along an axis. */
+bool conv_always_inside(const ConvShape *s, int axis);
 /* reach = place * stride - pad; the input's places that are seen: first .. end - 1 */
 Ix conv_reach(Gen *g, const Window *w, int axis, Ix place);
 void conv_bounds(Gen *g, const ConvShape *s, int axis, Ix reach, Ix *first, Ix *end);
@@ -169,6 +172,10 @@ bool conv_weight_is_tiled(const Region *r, Val v);
 void conv_weight(Ctx *c, Val v, const Shard *shard);
 size_t conv_weight_bytes(Region *r, Val v);                       /* of a shard's sum */
 int64_t conv_weight_join(Ctx *c, Val v);                          /* all shards' sums; how many: the stage's range */
+
+/* ---- conv_chains.c ---- */
+bool conv_is_chained(const Region *r, Val v);
+void conv_chains(Ctx *c, Val v, const Shard *shard);
 
 /* ---- pack.c: weights in the order of the tiles ---- */
 bool is_packed(const Region *r, Val v);

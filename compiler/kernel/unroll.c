@@ -211,13 +211,26 @@ static KVal argmax_at(Unrolled *u, Val v, int64_t e, int64_t i) {
 
 typedef KVal (*ShardElement)(Unrolled *u, Val v, int64_t e, int64_t i, KVal acc);
 
+/* Whether each example's chain begins at 0. */
+static bool each_by_itself(const Unrolled *u, Val v) {
+    int64_t size = node_size(u, v), in = node_size(u, graph_in(u->graph, v, 0));
+    const Shape *shape = &graph_node(u->graph, v)->shape;
+    Op op = (Op)graph_node(u->graph, v)->op;
+    if (op == G_BATCH_CONV) return conv_by_example(in / shape->dim[0], size / shape->dim[0]);
+    return op == G_BATCH_SUM && sum_by_example(size ? in / size : 0);
+}
+
 static KVal over_batch(Unrolled *u, Val v, int64_t i, ShardElement add) {
     DType dtype = (DType)graph_node(u->graph, v)->dtype;
-    KVal total = 0;
+    KVal total = 0, zero = gen_number(u->g, dtype, 0);
+    bool apart = each_by_itself(u, v);
     for (int64_t e = 0; e < u->examples;) {
-        KVal acc = gen_number(u->g, dtype, 0);
+        KVal acc = zero;
         int64_t end = e + SHARD < u->examples ? e + SHARD : u->examples;
-        for (; e < end; e++) acc = add(u, v, e, i, acc);
+        for (; e < end; e++) {
+            KVal sum = add(u, v, e, i, apart ? zero : acc);
+            acc = apart ? gen_2(u->g, K_ADD, acc, sum) : sum;
+        }
         total = total ? gen_2(u->g, K_ADD, total, acc) : acc;
     }
     return total;

@@ -147,8 +147,6 @@ static bool check_memory(Verify *v, KVal at)
         return (is_value(type_of(v, i->c)) && i->type.scalar == KS_VOID) || fail(v, at, "not a value to store");
     if (i->op == K_LOAD)
         return is_value(i->type) || fail(v, at, "not a type to load");
-    if (i->op == K_PAIR)
-        return same(i->type, KV(F32)) || fail(v, at, "not a vector of f32");
     return (is_scalar(i->type, KS_PTR) && i->imm > 0) || fail(v, at, "not a pointer");
 }
 
