@@ -2,6 +2,7 @@
  *
  *   lower.c          which way; tables of entries, buffers and stages
  *   generate.c       the ops of graphs as instructions
+ *   divide.c         divisions by what is the same in a loop
  *   lower_neuron.c   the whole training loop as one kernel of scalars, or of trials in lanes
  *   unroll.c         a graph's elements one by one, all indices known
  *   lower_staged.c   phases and stages; lower_scan.c: those of a SCAN, in a loop
@@ -68,5 +69,8 @@ bool neuron_fits(const Graph *graph, int64_t examples);
 /* lanes: NULL, or trials in lanes; then the number of trials, and slot_varies. */
 int neuron_lower(Plan *plan, int64_t examples, const Lanes *lanes, bool **slot_varies);
 void staged_lower(Plan *plan);
+
+/* Of a finished function: divides a vector by what is the same in a loop without the divide unit.  The bits stay. */
+void divide_by_the_same(Plan *plan, KFunc *f);
 
 #endif
