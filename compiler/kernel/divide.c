@@ -9,18 +9,20 @@
  * divisions after all: a loop of one turn at most.  lo = 2^-95 and 2^-895 keep all numbers here from underflow and
  * overflow.
  *
- * q = RN(a / c): for p bits let 1 <= a, c < 2, u = 2^-p, e = q0 - a / c, y c = 1 + d.  |y - 1 / c| <= u / 2, so
- * |d| <= c u / 2, and q0 - (q0 c - a) y = a / c - e d.  q is right unless a midpoint m of two neighbours near q0 lies
- * between a / c and a / c - e d, or r is inexact.
- * - a >= c, 1 <= a / c < 2, neighbours 2u apart: |e| <= a u / 2 + u < 2u, so r, a multiple of 4u^2 below 4u, is exact;
- *   m is one that has |q0 - m| = u (or closer to 1: u / 2).  a - m c is not 0 but a multiple of 2u^2, so a / c is
- *   2u^2 / c away from m, while near m |e d| is about u c u / 2, less as c < 2.
- * - a < c, 1 / 2 < a / c < 1, u apart: |e| <= a u / 2 + u / 2 < 3u / 2.  At |q0 - m| = u / 2 as before, all halved.
- *   |q0 - m| = 3u / 2 is out of reach: a <= 2 - 4u, more exactly with c = 2 - 2ku and a = 2 - 2ju, j > k >= 1,
- *   |y - 1 / c| is at most u / 2 - k^2 u^2 for odd k and of order u^2 for small even k, so a / c is 3u^2 from m
- *   (k = 1, j = 2; farther otherwise), while |e d| <= 3u^2 / 2 and r, below 4u, is rounded to a multiple of 8u^2
- *   at worst: by 2u^2, times y: u^2.
- * c < 0 is out of range; a = -0: q0 = -0, r = -0 c + 0 = 0, q = -0 - 0 = -0; a = 0 likewise.
+ * q = RN(a / c): of p bits, u = 2^-p, let 1 <= a, c < 2, e = q0 - a / c, y = (1 + d) / c.  |y - 1 / c| <= u / 2, so
+ * |d| <= c u / 2; were r exact, q0 - r y = a / c - e d.  This is rounded as a / c is unless a midpoint m of neighbours
+ * is as near to a / c; a / c itself is none.
+ * - a >= c: q is in [1, 2), neighbours 2u apart, |e| <= a u / 2 + u < 2u.  r is exact: a multiple of 4u^2 below 4u.
+ *   Only |q0 - m| = u matters.  a - m c is a multiple of 2u^2, so a / c is 2u^2 / c or more from m; |e d| is about
+ *   u c u / 2 there, less as c^2 < 4.
+ * - a < c: q is in (1 / 2, 1), neighbours u apart, |e| <= a u / 2 + u / 2 < 3u / 2.  |q0 - m| = u / 2 as above, by
+ *   halves.  |q0 - m| = 3u / 2: let a = 2 - 2ju, so j >= 2 and |e| <= 3u / 2 - j u^2; for j = 2, c = 2 - 2u and
+ *   |y - 1 / c| < u / 2 - u^2 / 2.  So a / c is 3u^2 or more from m, while |e d| < 3u^2 / 2, and r, a multiple of 2u^2
+ *   below 4u, is off by 2u^2 at most, which y, near 1 / 2 there, makes u^2.
+ * a = 0 gives a zero of the right sign as c > 0: for -0, r = -0 c + 0 = 0 and q = -0 - 0 y = -0.
+ *
+ * Made for vectors of 64 bytes alone: 16 divisions take 10 cycles there, these steps 4.  In two halves they take 6 to
+ * 8, and gain only where divisions and roots are all that a loop waits for.
  *
  * What c is computed from may be loaded: from a place apart from all that the loop stores to.  Several divisions share
  * a branch: what needs their values waits for a store, or until there are MOST. */

@@ -56,7 +56,7 @@ static bool same_code(const KFunc *a, const KFunc *b) {
 /* The function is the module's last; it is dropped if an earlier one is the same. */
 void plan_stage(Plan *plan, Gen *g, StageSplit split, int64_t count, const char *what) {
     Stage stage = {.func = plan->module->func.len - 1, .split = split, .count = count, .what = what};
-    if (split != STAGE_STEPS && plan->target.vector_bytes >= 32) divide_by_the_same(plan, g->f);
+    if (split != STAGE_STEPS && plan->target.vector_bytes == 64) divide_by_the_same(plan, g->f);
     number_args(plan, g->f, &stage);
     for (int i = 0; i < plan->module->func.len - 1; i++) {
         if (!same_code(plan->module->func.at[i], g->f)) continue;
