@@ -346,7 +346,8 @@ static bool builtin_figure(Eval *e, const BuiltinCall *call, Value *out) {
     }
     Drawing d = {.e = e, .x = turn->experiment, .call = call, .name = call->args[ARG_NAME].text};
     if (!report_name(e, d.x, d.name, call->arg_spans[ARG_NAME]) || !drawing_marks(&d)) return eval_fail(out);
-    if (e->mode == EVAL_CHECK || report_waits(d.x)) return true;
+    if (e->mode == EVAL_CHECK) return row_fields_check(e, turn, call->ast);
+    if (report_waits(d.x)) return true;
     loop_flush(d.x, turn);
     drawing_labels(&d);
     drawing_by(&d, 0);

@@ -158,6 +158,34 @@ static bool builtin_record(Eval *e, const BuiltinCall *call, Value *out) {
     return true;
 }
 
+typedef struct FieldCheck { Eval *e; const Turn *turn; bool ok; } FieldCheck;
+
+static void check_select(void *data, Ast *node) {
+    FieldCheck *check = data;
+    const Value *lacks = NULL;
+    bool has = false;
+    for (int i = 0; node->kind == AST_SELECT && node->select.of->kind == AST_NAME && i < check->turn->rows.len; i++) {
+        const Row *row = check->turn->rows.at[i];
+        for (int k = 0; k < row->set->columns; k++) {
+            if (row->set->column[k] != node->select.of->name) continue;
+            if (row->column[k].kind != V_RECORD || record_get(&row->column[k], node->select.field)) has = true;
+            else lacks = &row->column[k];
+        }
+    }
+    Value none;
+    if (lacks && !has)
+        check->ok &= eval_field(check->e, lacks, node->select.field, node->select.field_span, &none);
+    ast_children(node, check_select, data);
+}
+
+bool row_fields_check(Eval *e, const Turn *turn, const Ast *call) {
+    FieldCheck check = {e, turn, true};
+    for (int i = 0; i < call->call.len; i++)
+        if (call->call.args[i].label && strcmp(call->call.args[i].label, "of") == 0) return true;
+    ast_children(call, check_select, &check);
+    return check.ok;
+}
+
 /* A finished turn's row in the experiment's memory: plain values are copied, others keep their turn's arena.  The
  * caller holds the lock, or is alone; row_add then puts the copies among the rows of their set, in the order of the
  * turns. */

@@ -82,12 +82,32 @@ static bool curve_has(const Run *run, Name field) {
     return false;
 }
 
+/* What the curve of a run that is not known has; of a fit, anything. */
+static Value curve_unknown(Eval *e, const Run *run) {
+    static const char *const parts[] = {"train", "valid", "test"};
+    int measures = run->measures ? run->measures->len : 0, n = 0;
+    Name *names = arena_array(e->arena, Name, 2 + COUNT(parts) * (measures + 2));
+    if (run->fits) return value_abstract(NULL);
+    names[n++] = intern_text(e->session->names, "session");
+    names[n++] = intern_text(e->session->names, "epoch");
+    for (int i = 0; i < (int)COUNT(parts); i++)
+        for (int k = -2; k < measures; k++) {
+            const char *what = k == -2 ? "loss" : k == -1 ? "accuracy" : run->measures->name[k];
+            Name name = intern_text(e->session->names, arena_printf(e->arena, "%s_%s", parts[i], what));
+            if (curve_has(run, name)) names[n++] = name;
+        }
+    Value *at = arena_array(e->arena, Value, n);
+    for (int i = 0; i < n; i++) at[i] = value_abstract(NULL);
+    return value_record(e->arena, names, at, n);
+}
+
 static bool run_field(Eval *e, Object *self, Name field, Span span, Value *out) {
     const Run *run = (const Run *)self;
     (void)span;
     if (strcmp(field, "model") == 0) { *out = value_object(&run->model->object); return true; }
     if (!run->known) {
         bool has = curve_has(run, field);
+        if (strcmp(field, "curve") == 0) return *out = curve_unknown(e, run), true;
         for (int i = 0; i < 6; i++) has |= strcmp(run_fields[i], field) == 0;
         if (has) *out = value_abstract(NULL);
         return has;

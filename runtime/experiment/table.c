@@ -174,7 +174,8 @@ static bool builtin_table(Eval *e, const BuiltinCall *call, Value *out) {
     *object = (TableObject){.object = {&table_class}, .name = call->args[0].text, .known = e->mode == EVAL_RUN};
     *out = value_object(&object->object);
     if (!report_name(e, m.x, object->name, call->arg_spans[0])) return eval_fail(out);
-    if (e->mode == EVAL_CHECK || report_waits(m.x)) return true;
+    if (e->mode == EVAL_CHECK) return row_fields_check(e, turn, call->ast);
+    if (report_waits(m.x)) return true;
     loop_flush(m.x, turn);
     object->set = arena_new_of(m.x->arena, RowSet);
     if (!making_read(&m) || !making_rows(&m) || !making_set(&m, object->set) || !table_show(&m, object->set))
