@@ -198,7 +198,7 @@ KFunc *special_stage(KModule *module, const Lowered *low, const Stage *stage, in
     Special s = {
         .f = f, .m = module, .to = kfunc_new(module, f->name), .low = low, .stage = stage, .examples = examples};
     s.map = arena_array(module->arena, KVal, f->code.len + 1);
-    bool range = stage->split == STAGE_RANGE || stage->split == STAGE_TILES;
+    bool range = stage->split != STAGE_ONCE && stage->split != STAGE_STEPS;
     s.hi = stage->split == STAGE_SHARDS ? (examples + SHARD - 1) / SHARD : range ? stage->count : 1;
     load_step(&s);
     walk(&s, 1, (KVal)f->code.len);

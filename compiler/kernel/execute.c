@@ -5,10 +5,13 @@
  * (nothing in it outlives a call).
  * Tables differ between threads in their scratch entries only.  A run of STAGE_SHARDS stages needs nothing of other
  * shards, so each shard goes through all of them before the next (its values stay in the cache).
+ * Stages outside of loops are one job of the pool: each thread goes through all of them, does its share, and waits for
+ * the others where a stage needs what they did (waits.c).
  * A loop runs its stages turn after turn with some pointers moved; one of shards alone does so shard by shard.
  * Neither the number of threads nor the cuts of a session change a bit: shards are fixed by the batch. */
 #include "kernel/execute.h"
 #include "kernel/memory.h"
+#include "kernel/waits.h"
 #include "support/threads.h"
 
 #include <stdlib.h>
@@ -17,7 +20,8 @@
 enum {
     ALIGN = 64, HUGE_PAGE = 1 << 21,
     SPARES = 4,                                /* calls side by side whose memory is kept */
-    SERIAL_BELOW = 192                         /* ranges with fewer items stay on the calling thread */
+    GROUPS = MAX_GROUPS + 1,
+    QUEUE_CUTS = 16                            /* the least that a thread takes: that part of its share */
 };
 
 typedef struct Executable {
@@ -32,6 +36,9 @@ typedef struct Executable {
 
 /* Memory that a call left behind; `at` is aligned. */
 typedef struct Spare { size_t bytes; void *at; } Spare;
+
+/* What nobody has taken of a thread's share of a stage: first << 32 | end. */
+typedef struct Queue { _Alignas(ALIGN) uint64_t left; } Queue;
 
 typedef struct Run {
     const Executable *it;
@@ -48,11 +55,15 @@ typedef struct Run {
     void **buffer;                             /* [thread][buffer] */
     void **table;                              /* [thread][stage][argument] */
     MemoryPlan plan;                           /* of the buffers; the layout's */
+    const Wait *wait;                          /* of each stage; the layout's */
     int *start, width;                         /* of each stage's table; of a thread's tables */
     double *series[COUNT(((Feed *)0)->series)];
     void *out_rows[COUNT(((Feed *)0)->out_rows)];
-    int first, stages;                         /* the run of stages that work_shards does */
-    const StageLoop *loop;                          /* that work_turns does */
+    const StageLoop *loop;                     /* that work_turns does */
+    int from, end;                             /* the stages of the job at hand */
+    Queue *queue;                              /* of each stage and thread */
+    PoolMark *done;                            /* of each thread: stages that it has been through in this job, times */
+                                               /* GROUPS, plus groups of the relay that it is at */
 } Run;
 
 /* ---- memory: laid out twice, once for its size, once for real ---- */
@@ -94,6 +105,8 @@ static void lay_out(Run *r, int64_t steps) {
     r->start = take(r, sizeof(int) * (size_t)low->stages);
     for (int s = 0; s < low->stages; r->width += low->stage[s++].args)
         if (r->memory) r->start[s] = r->width;
+    r->done = take(r, sizeof(PoolMark) * (size_t)r->threads);
+    r->queue = take(r, sizeof(Queue) * (size_t)(low->stages * r->threads));
     r->table = take(r, sizeof(void *) * (size_t)r->width * (size_t)r->threads);
     r->buffer = take(r, sizeof(void *) * (size_t)low->buffers * (size_t)r->threads);
     r->order = take(r, sizeof(int32_t) * round_up((size_t)r->batch + 1, SHARD));
@@ -205,17 +218,6 @@ static void call(const Run *r, int stage, int thread, int64_t lo, int64_t hi) {
     r->it->functions[low->stage[stage].func](&r->table[thread * r->width + r->start[stage]], lo, hi);
 }
 
-static void work_shards(void *data, int thread, int64_t lo, int64_t hi) {
-    Run *r = data;
-    for (int64_t shard = lo; shard < hi; shard++)
-        for (int s = r->first; s < r->first + r->stages; s++) call(r, s, thread, shard, shard + 1);
-}
-
-static void work_range(void *data, int thread, int64_t lo, int64_t hi) {
-    Run *r = data;
-    call(r, r->first, thread, lo, hi);
-}
-
 static void work_turns(void *data, int thread, int64_t lo, int64_t hi) {
     Run *r = data;
     for (int64_t shard = lo; shard < hi; shard++) {
@@ -227,36 +229,174 @@ static void work_turns(void *data, int thread, int64_t lo, int64_t hi) {
     }
 }
 
-static void run_range(Run *r, int from, int end) {
-    const Lowered *low = r->it->lowered;
-    int64_t shards = (r->shape[1] + SHARD - 1) / SHARD;
-    for (int s = from; s < end; s += r->stages) {
-        const Stage *stage = &low->stage[s];
-        r->first = s;
-        r->stages = 1;
-        switch (stage->split) {
-        case STAGE_SHARDS:
-            while (s + r->stages < end && low->stage[s + r->stages].split == STAGE_SHARDS) r->stages++;
-            if (shards == 1) work_shards(r, 0, 0, 1);
-            else pool_run(r->pool, shards, work_shards, r);
-            break;
-        case STAGE_RANGE:
-            if (stage->count < SERIAL_BELOW) call(r, s, 0, 0, stage->count);
-            else pool_run(r->pool, stage->count, work_range, r);
-            break;
-        case STAGE_TILES: pool_run(r->pool, stage->count, work_range, r); break;
-        case STAGE_ONCE: call(r, s, 0, 0, 1); break;
-        case STAGE_STEPS: call(r, s, 0, r->shape[0], r->shape[0] + 1); break;
+static int64_t shards_of(const Run *r) { return (r->shape[1] + SHARD - 1) / SHARD; }
+
+/* A part of a job: the shares lo .. hi of as many as there are threads.  Alone: all of them. */
+typedef struct Part { Run *r; int thread; int64_t lo, hi; bool alone; } Part;
+
+static void await_stage(const Part *p, int thread, int stage) {
+    if (stage >= p->r->from && thread != p->thread)
+        pool_await(p->r->pool, &p->r->done[thread], (unsigned)(stage + 1 - p->r->from) * GROUPS);
+}
+
+static void await_before(const Part *p, int stage) {
+    const Wait *wait = &p->r->wait[stage];
+    if (p->alone) return;
+    await_stage(p, 0, wait->first);
+    for (int t = 1; t < p->r->threads; t++) await_stage(p, t, wait->others);
+}
+
+/* The first of n that share t begins with; one alone is the first share's. */
+static int64_t share_from(const Run *r, int64_t n, int64_t t) {
+    if (n == 1) return t > 0;
+    return n / r->threads * t + n % r->threads * t / r->threads;
+}
+
+/* The same where a relay of so many groups follows: a thread gets the chains a group later than the one before it, and
+ * has so much more to do until then. */
+static int64_t relay_from(const Run *r, int64_t n, int groups, int64_t t) {
+    int64_t all = r->threads, before = groups * t + t * (t - 1) / 2, whole = groups * all + all * (all - 1) / 2;
+    return n * before / whole;
+}
+
+static void part_tiles(const Part *p, int s, const Stage *stage) {
+    const Run *r = p->r;
+    int64_t lo = share_from(r, stage->count, p->lo), hi = share_from(r, stage->count, p->hi);
+    if (s + 1 < p->r->end && stage[1].split == STAGE_RELAY) {
+        lo = relay_from(r, stage->count, stage[1].groups, p->lo);
+        hi = relay_from(r, stage->count, stage[1].groups, p->hi);
+    }
+    if (lo == hi) return;
+    await_before(p, s);
+    call(r, s, p->thread, lo, hi);
+}
+
+/* Of what is left of a thread's share: ever less, so that threads end together, but not so little that beginning costs
+ * more.  The owner takes it from the front, another from the end. */
+static bool queue_take(Queue *queue, bool owner, uint64_t least, int64_t *lo, int64_t *hi) {
+    uint64_t was = __atomic_load_n(&queue->left, __ATOMIC_RELAXED), now;
+    do {
+        uint64_t first = was >> 32, end = was & UINT32_MAX, some = (end - first) / 2;
+        if (first == end) return false;
+        if (some < least) some = end - first < least ? end - first : least;
+        *lo = (int64_t)(owner ? first : end - some);
+        *hi = *lo + (int64_t)some;
+        now = owner ? (first + some) << 32 | end : first << 32 | (end - some);
+    } while (!__atomic_compare_exchange_n(&queue->left, &was, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return true;
+}
+
+/* Its own share first, which may lie in its cache, then what others have left. */
+static void part_queue(const Part *p, int stage, int64_t count) {
+    const Run *r = p->r;
+    uint64_t least = (uint64_t)(count / (r->threads * QUEUE_CUTS) + 1);
+    int64_t lo, hi;
+    if (p->alone) {
+        call(r, stage, p->thread, 0, count);
+        return;
+    }
+    await_before(p, stage);
+    for (int k = 0; k < r->threads; k++) {
+        Queue *queue = &r->queue[stage * r->threads + (p->thread + k) % r->threads];
+        while (queue_take(queue, k == 0, least, &lo, &hi)) call(r, stage, p->thread, lo, hi);
+    }
+}
+
+static void fill_queues(Run *r, int from, int end) {
+    for (int s = from; s < end; s++) {
+        const Stage *stage = &r->it->lowered->stage[s];
+        if (stage->split != STAGE_QUEUE && stage->split != STAGE_RANGE) continue;
+        for (int t = 0; t < r->threads; t++) {
+            uint64_t first = (uint64_t)share_from(r, stage->count, t);
+            r->queue[s * r->threads + t].left = first << 32 | (uint64_t)share_from(r, stage->count, t + 1);
         }
     }
 }
 
+static void part_shards(const Part *p, int first, int stages) {
+    int64_t lo = share_from(p->r, shards_of(p->r), p->lo), hi = share_from(p->r, shards_of(p->r), p->hi);
+    for (int s = first; s < first + stages && lo < hi; s++) await_before(p, s);
+    for (int64_t shard = lo; shard < hi; shard++)
+        for (int s = first; s < first + stages; s++) call(p->r, s, p->thread, shard, shard + 1);
+}
+
+static void part_relay(const Part *p, int s, const Stage *stage) {
+    int64_t turns = stage->groups + 1, n = stage->count / turns;
+    int64_t lo = relay_from(p->r, n, stage->groups, p->lo), hi = relay_from(p->r, n, stage->groups, p->hi);
+    unsigned before = (unsigned)(s - p->r->from) * GROUPS;
+    if (p->alone) {
+        call(p->r, s, p->thread, 0, stage->count);
+        return;
+    }
+    if (lo < hi) await_before(p, s);
+    for (unsigned turn = 1; turn < turns; turn++) {
+        if (p->thread > 0) pool_await(p->r->pool, &p->r->done[p->thread - 1], before + turn);
+        if (lo < hi) call(p->r, s, p->thread, lo * turns + turn, hi * turns + turn);
+        pool_raise(p->r->pool, &p->r->done[p->thread], before + turn);
+    }
+}
+
+static void part_once(const Part *p, int stage, int64_t lo, int64_t hi) {
+    if (p->lo > 0) return;
+    await_before(p, stage);
+    call(p->r, stage, p->thread, lo, hi);
+}
+
+/* Consecutive stages of shards are one run; gives how many stages it did. */
+static int part_stage(const Part *p, int s) {
+    const Lowered *low = p->r->it->lowered;
+    const Stage *stage = &low->stage[s];
+    int stages = 1;
+    switch (stage->split) {
+    case STAGE_SHARDS:
+        while (s + stages < p->r->end && low->stage[s + stages].split == STAGE_SHARDS) stages++;
+        part_shards(p, s, stages);
+        break;
+    case STAGE_RANGE:
+        if (stage_is_serial(stage)) part_once(p, s, 0, stage->count);
+        else part_queue(p, s, stage->count);
+        break;
+    case STAGE_TILES: part_tiles(p, s, stage); break;
+    case STAGE_QUEUE: part_queue(p, s, stage->count); break;
+    case STAGE_RELAY: part_relay(p, s, stage); break;
+    case STAGE_ONCE: part_once(p, s, 0, 1); break;
+    case STAGE_STEPS: part_once(p, s, p->r->shape[0], p->r->shape[0] + 1); break;
+    }
+    return stages;
+}
+
+static void work_stages(void *data, int thread, int64_t lo, int64_t hi) {
+    Part p = {data, thread, lo, hi, lo == 0 && hi == ((Run *)data)->threads};
+    for (int s = p.r->from; s < p.r->end;) {
+        s += part_stage(&p, s);
+        if (!p.alone) pool_raise(p.r->pool, &p.r->done[thread], (unsigned)(s - p.r->from) * GROUPS);
+    }
+}
+
+static bool is_shared(const Run *r, const Stage *stage) {
+    if (stage->split == STAGE_SHARDS) return shards_of(r) > 1;
+    return !stage_is_serial(stage) && stage->count > 1;
+}
+
+static void run_range(Run *r, int from, int end) {
+    bool shared = false;
+    for (int s = from; s < end && r->threads > 1 && !shared; s++) shared = is_shared(r, &r->it->lowered->stage[s]);
+    r->from = from;
+    r->end = end;
+    if (!shared) {
+        work_stages(r, 0, 0, r->threads);
+        return;
+    }
+    for (int t = 0; t < r->threads; t++) atomic_store_explicit(&r->done[t].value, 0, memory_order_relaxed);
+    fill_queues(r, from, end);
+    pool_run(r->pool, r->threads, work_stages, r);
+}
+
 static void run_loop(Run *r, const StageLoop *loop) {
-    int64_t shards = (r->shape[1] + SHARD - 1) / SHARD;
     r->loop = loop;
     if (loop->shards) {
-        if (shards == 1) work_turns(r, 0, 0, 1);
-        else pool_run(r->pool, shards, work_turns, r);
+        if (shards_of(r) == 1) work_turns(r, 0, 0, 1);
+        else pool_run(r->pool, shards_of(r), work_turns, r);
         return;
     }
     for (int64_t at = 0; at < loop->turns; at++) {
@@ -306,11 +446,12 @@ static void *pages_take(size_t bytes) {
     return at;
 }
 
-/* Where the buffers of a batch lie: kept from call to call. */
-typedef struct Layout { int64_t batch; MemoryPlan plan; } Layout;
+/* Where the buffers of a batch lie, and what its stages wait for: kept from call to call. */
+typedef struct Layout { int64_t batch; MemoryPlan plan; Wait *wait; } Layout;
 
 static void layout_free(Layout *layout) {
     if (layout) memory_plan_free(&layout->plan);
+    if (layout) free(layout->wait);
     free(layout);
 }
 
@@ -322,9 +463,13 @@ static Layout *layout_take(Executable *it, int64_t batch) {
     layout = calloc(1, sizeof *layout);
     if (!layout) return NULL;
     layout->batch = batch;
-    if (memory_plan(it->lowered, batch, &layout->plan)) return layout;
-    layout_free(layout);
-    return NULL;
+    layout->wait = malloc(sizeof *layout->wait * (size_t)(it->lowered->stages + 1));
+    if (!memory_plan(it->lowered, batch, &layout->plan) || !layout->wait) {
+        layout_free(layout);
+        return NULL;
+    }
+    waits_plan(it->lowered, &layout->plan, layout->wait);
+    return layout;
 }
 
 static void layout_give(Executable *it, Layout *layout) {
@@ -378,13 +523,16 @@ static int execute_run(Program *program, void *block, const Feed *feed, int64_t 
     Layout *layout = layout_take(it, r.batch);
     if (!layout) return -1;
     r.plan = layout->plan;
+    r.wait = layout->wait;
     lay_out(&r, to - from);
     size_t bytes = round_up(r.used + ALIGN, ALIGN);
     Spare *spare = memory_take(it, bytes, pool);
     r.memory = spare ? spare->at : NULL;
     if (spare) lay_out(&r, to - from);
-    layout_give(it, layout);
-    if (!spare) return -1;
+    if (!spare) {
+        layout_give(it, layout);
+        return -1;
+    }
     fill_tables(&r);
     int status = 0;
     if (it->lowered->neuron) {
@@ -396,6 +544,7 @@ static int execute_run(Program *program, void *block, const Feed *feed, int64_t 
         }
     }
     memory_give(it, spare, pool);
+    layout_give(it, layout);
     return status;
 }
 

@@ -43,6 +43,27 @@ static void number_args(Plan *plan, KFunc *f, Stage *stage) {
     stage->args = arg.len;
 }
 
+/* What the pointer v comes from is stored to; of one that comes from memory or a loop, anything may be. */
+static void mark_written(const KFunc *f, KVal v, Stage *stage) {
+    const KInst *inst = &f->code.at[v];
+    switch (inst->op) {
+    case K_ARG: stage->writes[inst->imm] = true; return;
+    case K_OFFSET: mark_written(f, inst->a, stage); return;
+    case K_SELECT:
+        mark_written(f, inst->b, stage);
+        mark_written(f, inst->c, stage);
+        return;
+    case K_LOCAL: return;
+    default: for (int i = 0; i < stage->args; i++) stage->writes[i] = true;
+    }
+}
+
+static void find_writes(Plan *plan, const KFunc *f, Stage *stage) {
+    stage->writes = arena_array(plan->arena, bool, stage->args);
+    for (int i = 1; i < f->code.len; i++)
+        if (f->code.at[i].op == K_STORE || f->code.at[i].op == K_COMPRESS) mark_written(f, f->code.at[i].a, stage);
+}
+
 static bool same_code(const KFunc *a, const KFunc *b) {
     if (a->code.len != b->code.len || strcmp(a->name, b->name) != 0) return false;
     for (int i = 1; i < a->code.len; i++) {
@@ -58,6 +79,7 @@ void plan_stage(Plan *plan, Gen *g, StageSplit split, int64_t count, const char 
     Stage stage = {.func = plan->module->func.len - 1, .split = split, .count = count, .what = what};
     if (split != STAGE_STEPS && plan->target.vector_bytes == 64) divide_by_the_same(plan, g->f);
     number_args(plan, g->f, &stage);
+    find_writes(plan, g->f, &stage);
     for (int i = 0; i < plan->module->func.len - 1; i++) {
         if (!same_code(plan->module->func.at[i], g->f)) continue;
         stage.func = i;

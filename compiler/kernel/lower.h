@@ -16,11 +16,26 @@ typedef enum StageSplit {
     STAGE_STEPS,      /* range = steps from..to; called once by the executor: the loop is inside */
     STAGE_ONCE,       /* range = 0..1 */
     STAGE_SHARDS,     /* range = shards of the batch; threads take disjoint ranges */
-    STAGE_RANGE,      /* range = 0..count; threads take disjoint ranges */
-    STAGE_TILES       /* the same, each of much work */
+    STAGE_RANGE,      /* range = 0..count, below 2^31; threads take disjoint ranges until nothing is left */
+    STAGE_QUEUE,      /* the same, each of much work */
+    STAGE_TILES,      /* the same; each thread takes one range */
+    STAGE_RELAY       /* after a STAGE_TILES of which each thread has taken count / (groups + 1): for its own of those,
+                       * lo' .. hi', group after group, each behind the thread before it: range = lo' (groups + 1) + 1 +
+                       * group .. hi' (groups + 1) + 1 + group.  0 .. count: all of them */
 } StageSplit;
-/* The function's pointer table: its entry k is entry arg[k] of the program.  Stages of equal code share a function. */
-typedef struct Stage { int func; StageSplit split; int64_t count; const char *what; int *arg; int args; } Stage;
+enum { MAX_GROUPS = 31 };
+/* The function's pointer table: its entry k is entry arg[k] of the program; writes[k]: it is stored to.  Stages of
+ * equal code share a function. */
+typedef struct Stage {
+    int func;
+    StageSplit split;
+    int64_t count;
+    int groups;                            /* of a STAGE_RELAY, at most MAX_GROUPS */
+    const char *what;
+    int *arg;
+    bool *writes;
+    int args;
+} Stage;
 
 /* Where each entry of the pointer table comes from. */
 typedef enum EntryKind {

@@ -20,22 +20,6 @@ enum { WIDE_FROM = 64, TAKEN_FROM = 256 };
 
 static const Node *node_of(const Staged *s, Val v) { return graph_node(s->r.graph, v); }
 
-/* ---- phases ---- */
-
-static int phase_of(const Staged *s, Val v) {
-    const Info *info = s->r.info;
-    bool summed = is_summed(&s->r, v), lanes = info[v].varies || summed;
-    int phase = lanes;
-    if (is_scan_result(&s->r, v)) return info[graph_in(s->r.graph, v, 0)].phase;
-    for (int k = 0; k < node_of(s, v)->nin; k++) {
-        const Info *in = &info[graph_in(s->r.graph, v, k)];
-        int after = in->phase + (lanes && !(in->phase & 1));
-        if (node_of(s, v)->op == G_SCAN) after += after & 1;
-        if (after > phase) phase = after;
-    }
-    return phase + summed;
-}
-
 /* ---- jobs ---- */
 
 /* Whether everything below v that is not stored can be read 16 elements at a time. */
@@ -149,7 +133,7 @@ static void join_sums(Staged *s) {
 static void add_jobs(Staged *s, Val v) {
     Info *info = &s->r.info[v];
     const Node *node = node_of(s, v);
-    info->phase = phase_of(s, v);
+    info->phase = phases_of(s, v);
     if (!info->live || (s->homes && node->op == G_INPUT)) return;
     if (is_outer_tiled(&s->r, v)) {
         add_job(s, (Job){.kind = JOB_OUTER, .v = v, .phase = info->phase});
@@ -179,12 +163,16 @@ static void add_row_jobs(Staged *s) {
     }
 }
 
-/* Stages in order: numbers them. */
+/* Stages in order: numbers them.  Large gradients come last in their level, as threads that end them at different times
+ * need not wait for each other. */
 static void number_stages(Staged *s) {
+    static const JobKind order[] = {JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_PACK, JOB_JOIN, JOB_ONCE,
+                                    JOB_WIDE, JOB_SCAN, JOB_OUTER};
     for (int phase = -1; phase < s->phases; phase++) {
         for (int level = 0, any = 1; any; level++) {
             any = 0;
-            for (int kind = JOB_LANES; kind <= JOB_SCAN; kind++) {
+            for (int k = 0; k < COUNT(order); k++) {
+                int kind = order[k];
                 bool used = false;
                 for (int j = 0; j < s->job.len; j++) {
                     Job *job = &s->job.at[j];
@@ -773,6 +761,7 @@ void staged_region(Plan *plan, const Graph *graph, const ScanHomes *homes) {
     s.job_of = arena_array(plan->arena, int, graph->node.len);
     for (int v = 0; v < graph->node.len; v++) s.job_of[v] = -1;
     join_sums(&s);
+    if (!homes) phases_order(&s);
     for (Val v = 1; v < (Val)graph->node.len; v++) add_jobs(&s, v);
     add_row_jobs(&s);
     s.done = arena_array(plan->arena, bool, s.job.len + 1);

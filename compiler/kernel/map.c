@@ -488,10 +488,11 @@ void map_keep_summed(MapGen *m, int64_t points) {
     }
 }
 
-/* The first point of the share that begins at `part` of `blocks`: shares are whole blocks of `step` points, as tiles
+/* The first point of the share that begins at `part` of `blocks`: shares are whole blocks of points, as tiles
  * compute what follows the last point of a block, and keep it. */
-static KVal share_of(MapGen *m, KVal part, int64_t blocks, int step) {
+KVal map_share(MapGen *m, KVal part, int64_t blocks) {
     Gen *g = &m->c.g;
+    int step = m->vectors * 16;
     KVal full = gen_2(g, K_DIV, gen_2(g, K_ADD, m->total, gen_i64(g, step - 1)), gen_i64(g, step));
     KVal block = gen_2(g, K_DIV, gen_2(g, K_MUL, part, full), gen_i64(g, blocks));
     KVal point = gen_2(g, K_MUL, block, gen_i64(g, step));
@@ -500,12 +501,12 @@ static KVal share_of(MapGen *m, KVal part, int64_t blocks, int step) {
 
 /* A share of the points that take part, for the stage's lo .. hi of `blocks`; the first of them tells the sums how
  * many. */
-static void range_of_some(MapGen *m, int64_t blocks, int step, KVal *from, KVal *to) {
+static void range_of_some(MapGen *m, int64_t blocks, KVal *from, KVal *to) {
     Gen *g = &m->c.g;
     KVal one = gen_i64(g, 1);
     m->total = map_close_gaps(m);
-    *from = share_of(m, k_lo(g->m, g->f), blocks, step);
-    *to = share_of(m, k_hi(g->m, g->f), blocks, step);
+    *from = map_share(m, k_lo(g->m, g->f), blocks);
+    *to = map_share(m, k_hi(g->m, g->f), blocks);
     k_for(g->m, g->f, gen_select(g, gen_2(g, K_LT, k_lo(g->m, g->f), one), k_lo(g->m, g->f), one), one, 1);
     k_store(g->m, g->f, ctx_entry(&m->c, m->count), gen_i64(g, 0), m->total);
     k_end(g->m, g->f);
@@ -588,7 +589,7 @@ static void emit_spread(MapGen *m) {
     map_rows_weights(m);
     m->total = gen_i64(&m->c.g, m->size);
     if (m->zeros >= 0) {
-        range_of_some(m, blocks, step, &from, &to);
+        range_of_some(m, blocks, &from, &to);
     } else {
         range_of_blocks(m, step, &from, &to);
         operands_of_range(m, from, to);
@@ -598,14 +599,15 @@ static void emit_spread(MapGen *m) {
     store_results(m);
     map_block_end(m);
     results_of_range(m, from, to);
-    plan_stage(m->plan, &m->c.g, STAGE_TILES, blocks, "map");
+    plan_stage(m->plan, &m->c.g, m->sum.len ? STAGE_TILES : STAGE_QUEUE, blocks, "map");
     if (!m->sum.len) return;
     open_function(m, "map_sums");
     m->total = gen_i64(&m->c.g, m->size);
     if (m->zeros >= 0)
         m->total = k_load(m->c.g.m, m->c.g.f, KT(I64), ctx_entry(&m->c, m->count), gen_i64(&m->c.g, 0));
-    int64_t parts = map_spread_sums(m);
-    plan_stage(m->plan, &m->c.g, STAGE_TILES, parts, "sums of a map");
+    int groups = map_spread_sums(m, blocks);
+    plan_stage(m->plan, &m->c.g, STAGE_RELAY, blocks * (groups + 1), "sums of a map");
+    m->plan->stage.at[m->plan->stage.len - 1].groups = groups;
 }
 
 void map_lower(Region *r, Val v) {
@@ -644,5 +646,5 @@ void map_lower(Region *r, Val v) {
     emit_points(&m);
     if (m.varies) shard_end(&m.outer);
     int64_t blocks = m.dense ? (m.size / lanes_of(&m) + m.vectors - 1) / m.vectors : 1;
-    plan_stage(r->plan, &m.c.g, m.varies ? STAGE_SHARDS : m.dense ? STAGE_TILES : STAGE_ONCE, blocks, "map");
+    plan_stage(r->plan, &m.c.g, m.varies ? STAGE_SHARDS : m.dense ? STAGE_QUEUE : STAGE_ONCE, blocks, "map");
 }

@@ -54,6 +54,7 @@ typedef struct MapGen {
     int order, cell, row;                  /* entries: of a chunk's points, sorted, their numbers; in point order, */
                                            /* their cells, and if kept, where they stand among the sorted */
     KVal chunk;                            /* the number of its first point */
+    KVal part, parts_end;                  /* spread: of the sums, at hand */
     int count;                             /* spread, zeros: the entry of how many points take part */
     Shard shard;
     KVal first, total;                     /* of the block: vector (or point) number; how many there are */
@@ -68,6 +69,8 @@ typedef struct MapGen {
 
 bool map_sums_kept(const MapGen *m);             /* whether all that is summed can be kept */
 void map_keep_summed(MapGen *m, int64_t points);
+/* Of a spread one: the first point of the share that begins at `part` of `blocks`. */
+KVal map_share(MapGen *m, KVal part, int64_t blocks);
 /* Of values that are kept: a loop over blocks of `step` points. */
 void map_block_begin(MapGen *m, KVal from, KVal to, int step);
 void map_block_end(MapGen *m);
@@ -84,8 +87,8 @@ void map_add_sum(MapGen *m, int output);
 void map_clear_sums(MapGen *m);
 void map_add_sums(MapGen *m);                    /* the block's points */
 void map_finish_sums(MapGen *m);
-/* Of a spread one: the parts lo .. hi of the sums of all points; how many parts there are. */
-int64_t map_spread_sums(MapGen *m);
+/* Of a spread one whose points are computed in shares of `blocks`: a STAGE_RELAY; gives its groups. */
+int map_spread_sums(MapGen *m, int64_t blocks);
 
 /* ---- map_gaps.c: where points are left out ---- */
 static inline int64_t map_row(const MapGen *m) { return m->gaps && m->varies ? m->size + 16 : m->size; }

@@ -4,13 +4,15 @@
  * with columns in lanes: values whose lanes are points are turned first, rows (map_rows.c) are read as they are.
  * Whatever is too small or too odd for that is summed element by element.
  * Of sorted points (map_near.c) what is summed is kept for a chunk of them; a point's row is looked up.
- * Of a spread MAP the sums are a stage: its range is *parts*, which are groups of small sums and tiles of rows of large
- * ones; each part is one chain over all points, so threads may take any of them. */
+ * Of a spread MAP the sums are a stage in *parts*, which are small sums together and tiles of rows of large ones.  A
+ * thread takes the points that it has computed, which lie in its cache, and hands the chains on to the next, a group of
+ * parts at a time, while that one is at the group before: accumulators are shared. */
 #include "kernel/map.h"
 
 enum {
     MAX_SUM_TILE = 32, SPREAD_BLOCK = 48,
-    SMALL_PARTS = 3                        /* tiles of a large sum that a group of small ones takes as long as */
+    SMALL_PARTS = 3,                       /* tiles of a large sum that a group of small ones takes as long as */
+    PARTS_OF_GROUP = 2
 };
 
 static bool turns(const MapGen *m, Val v, int64_t n) {
@@ -48,7 +50,7 @@ void map_add_sum(MapGen *m, int output) {
     }
     s.stride = s.wide ? (s.columns + 15) / 16 * 16 : s.columns;
     size_t bytes = (size_t)(s.rows * s.stride) * dtype_size(s.dtype);
-    s.acc = plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = true});
+    s.acc = plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = !m->spread});
     vec_push(m->plan->arena, &m->sum, s);
 }
 
@@ -63,15 +65,22 @@ static void store_acc(MapGen *m, const SumOut *s, Ix at, KVal x) {
     k_store(m->c.g.m, m->c.g.f, ctx_entry(&m->c, s->acc), ix_value(&m->c.g, at), x);
 }
 
+/* Accumulators of the rows lo .. hi and columns from .. to - 1. */
+static void clear_rows(MapGen *m, const SumOut *s, KVal lo, KVal hi, int64_t from, int64_t to) {
+    Gen *g = &m->c.g;
+    int lanes = lanes_of_sum(s);
+    Ix row = {k_for(g->m, g->f, lo, hi, 1), 0};
+    Ix column = {k_for(g->m, g->f, gen_i64(g, from), gen_i64(g, to), lanes), 0};
+    KVal zero = gen_widen(g, gen_number(g, s->dtype, 0), lanes);
+    store_acc(m, s, ix_plus(g, ix_times(g, row, s->stride), column), zero);
+    k_end(g->m, g->f);
+    k_end(g->m, g->f);
+}
+
 void map_clear_sums(MapGen *m) {
     Gen *g = &m->c.g;
-    for (int k = 0; k < m->sum.len; k++) {
-        const SumOut *s = &m->sum.at[k];
-        int lanes = lanes_of_sum(s);
-        KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, s->rows * s->stride), lanes);
-        store_acc(m, s, (Ix){i, 0}, gen_widen(g, gen_number(g, s->dtype, 0), lanes));
-        k_end(g->m, g->f);
-    }
+    for (int k = 0; k < m->sum.len; k++)
+        clear_rows(m, &m->sum.at[k], gen_i64(g, 0), gen_i64(g, m->sum.at[k].rows), 0, m->sum.at[k].columns);
 }
 
 /* Where the sums go: of the shard, or of all points. */
@@ -83,7 +92,7 @@ static KVal sum_target(MapGen *m, const SumOut *s) {
                     ix_value(&m->c.g, ix_times(&m->c.g, (Ix){m->shard.number, 0}, s->rows * s->columns)));
 }
 
-/* Accumulators of the rows lo .. hi and columns from .. to - 1, to where the sum goes. */
+/* The same, to where the sum goes. */
 static void finish_rows(MapGen *m, const SumOut *s, KVal lo, KVal hi, int64_t from, int64_t to) {
     Gen *g = &m->c.g;
     KVal target = sum_target(m, s);
@@ -361,13 +370,12 @@ static int64_t find_parts(MapGen *m, PartList *list) {
     return count;
 }
 
-/* The tiles from .. to - 1 of these that the stage's lo .. hi holds. */
+/* The tiles from .. to - 1 of these among the parts at hand. */
 typedef struct Held { KVal lo, hi; } Held;
 
 static Held held(MapGen *m, const Parts *p, int64_t from, int64_t to) {
     Gen *g = &m->c.g;
-    KVal lo = gen_2(g, K_SUB, k_lo(g->m, g->f), gen_i64(g, p->base));
-    KVal hi = gen_2(g, K_SUB, k_hi(g->m, g->f), gen_i64(g, p->base));
+    KVal lo = gen_2(g, K_SUB, m->part, gen_i64(g, p->base)), hi = gen_2(g, K_SUB, m->parts_end, gen_i64(g, p->base));
     KVal first = gen_i64(g, from), last = gen_i64(g, to);
     return (Held){gen_select(g, gen_2(g, K_LT, lo, first), first, lo),
                   gen_select(g, gen_2(g, K_LT, last, hi), last, hi)};
@@ -396,32 +404,58 @@ static void take_part(MapGen *m, const Parts *p) {
     k_end(g->m, g->f);
 }
 
-static void finish_part(MapGen *m, const Parts *p) {
+typedef void Rows(MapGen *m, const SumOut *s, KVal lo, KVal hi, int64_t from, int64_t to);
+
+/* What the part's accumulators stand for. */
+static void visit_part(MapGen *m, const Parts *p, Rows *rows) {
     Gen *g = &m->c.g;
     Held h = held(m, p, 0, p->n ? 1 : p->tiles);
     KVal i = k_for(g->m, g->f, h.lo, h.hi, 1);
     for (int k = 0; k < p->n; k++) {
         const SumOut *s = p->tile[k].s;
-        finish_rows(m, s, gen_i64(g, 0), gen_i64(g, s->rows), 0, s->columns);
+        rows(m, s, gen_i64(g, 0), gen_i64(g, s->rows), 0, s->columns);
     }
     if (!p->n) {
         int64_t end = p->column + p->nv * lanes_of_sum(p->s), columns = p->s->columns;
         KVal lo = gen_2(g, K_MUL, i, gen_i64(g, p->mr)), hi = gen_2(g, K_ADD, lo, gen_i64(g, p->mr));
-        KVal rows = gen_i64(g, p->s->rows);
-        hi = gen_select(g, gen_2(g, K_LT, rows, hi), rows, hi);
-        finish_rows(m, p->s, lo, hi, p->column, end < columns ? end : columns);
+        KVal all = gen_i64(g, p->s->rows);
+        hi = gen_select(g, gen_2(g, K_LT, all, hi), all, hi);
+        rows(m, p->s, lo, hi, p->column, end < columns ? end : columns);
     }
     k_end(g->m, g->f);
 }
 
-int64_t map_spread_sums(MapGen *m) {
+static void visit_parts_if(MapGen *m, const PartList *list, KVal condition, Rows *rows) {
+    Gen *g = &m->c.g;
+    k_for(g->m, g->f, gen_i64(g, 0), gen_select(g, condition, gen_i64(g, 1), gen_i64(g, 0)), 1);
+    for (int k = 0; k < list->len; k++) visit_part(m, &list->at[k], rows);
+    k_end(g->m, g->f);
+}
+
+/* The range's share of points, from .. to, and group: turn 0 is all parts. */
+static void find_turn(MapGen *m, int64_t parts, int groups, KVal *from, KVal *to) {
+    Gen *g = &m->c.g;
+    KVal turns = gen_i64(g, groups + 1), none = gen_i64(g, 0), count = gen_i64(g, parts), all = gen_i64(g, groups);
+    KVal turn = gen_2(g, K_REM, k_lo(g->m, g->f), turns), whole = gen_2(g, K_EQ, turn, none);
+    KVal before = gen_2(g, K_SUB, turn, gen_i64(g, 1));
+    *from = gen_2(g, K_DIV, k_lo(g->m, g->f), turns);
+    *to = gen_2(g, K_DIV, k_hi(g->m, g->f), turns);
+    m->part = gen_select(g, whole, none, gen_2(g, K_DIV, gen_2(g, K_MUL, before, count), all));
+    m->parts_end = gen_select(g, whole, count, gen_2(g, K_DIV, gen_2(g, K_MUL, turn, count), all));
+}
+
+int map_spread_sums(MapGen *m, int64_t blocks) {
     Gen *g = &m->c.g;
     PartList list = {0};
-    int64_t count = find_parts(m, &list);
-    map_clear_sums(m);
-    map_block_begin(m, gen_i64(g, 0), m->total, SPREAD_BLOCK);
+    int64_t parts = find_parts(m, &list);
+    int groups = (int)(parts < 2 * PARTS_OF_GROUP ? 1 : parts / PARTS_OF_GROUP);
+    if (groups > MAX_GROUPS) groups = MAX_GROUPS;
+    KVal from, to;
+    find_turn(m, parts, groups, &from, &to);
+    visit_parts_if(m, &list, gen_2(g, K_EQ, from, gen_i64(g, 0)), clear_rows);
+    map_block_begin(m, map_share(m, from, blocks), map_share(m, to, blocks), SPREAD_BLOCK);
     for (int k = 0; k < list.len; k++) take_part(m, &list.at[k]);
     map_block_end(m);
-    for (int k = 0; k < list.len; k++) finish_part(m, &list.at[k]);
-    return count;
+    visit_parts_if(m, &list, gen_2(g, K_EQ, to, gen_i64(g, blocks)), finish_rows);
+    return groups;
 }

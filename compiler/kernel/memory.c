@@ -3,14 +3,17 @@
  * A buffer is needed from the first stage that has it among its arguments to the last; of those that one stage alone
  * needs, in some of its parts, two may share a place as well.  Shards go through a run of
  * STAGE_SHARDS stages at different times, so one that all threads share is needed in the whole of such a run; scratch
- * buffers belong to the one shard that a thread is at.  What a stage of a loop needs is needed in all of the loop, and
- * so is what its moving pointers reach.  The largest are placed first, each in the lowest gap that is
- * wide enough.  Sizes depend on the batch, so this is done once for each call, not for each step. */
+ * buffers belong to the one shard that a thread is at; so are the two stages of a relay one run.  What a
+ * stage of a loop needs is needed in all of the loop, and so is what its moving pointers reach.  The largest are placed
+ * first, each in the lowest gap that is wide enough.  Sizes depend on the batch, so this is done once for each call, not for each step. */
 #include "kernel/memory.h"
 
 #include <stdlib.h>
 
-enum { ALIGN = 64 };
+enum {
+    ALIGN = 64,
+    APART_TO = 1 << 22                     /* shared buffers so small keep apart from those of the run before theirs */
+};
 
 typedef struct Room { size_t bytes; int first, last, part, last_part; bool scratch, placed; } Room;
 
@@ -22,9 +25,11 @@ static size_t buffer_bytes(const Lowered *low, const Buffer *b, int64_t batch) {
     return round_up(b->fixed + b->per_shard * (shards ? shards : 1) + b->per_example * rows, ALIGN);
 }
 
-/* The run of stages that stage s belongs to: itself, or consecutive ones of shards. */
+/* The run of stages that stage s belongs to: itself, or consecutive ones of shards, or a relay's two. */
 static void run_of(const Lowered *low, int s, int *first, int *last) {
     *first = *last = s;
+    if (low->stage[s].split == STAGE_RELAY) --*first;
+    if (s + 1 < low->stages && low->stage[s + 1].split == STAGE_RELAY) ++*last;
     if (low->stage[s].split != STAGE_SHARDS) return;
     while (*first > 0 && low->stage[*first - 1].split == STAGE_SHARDS) --*first;
     while (*last + 1 < low->stages && low->stage[*last + 1].split == STAGE_SHARDS) ++*last;
@@ -67,6 +72,21 @@ static void find_loop_lives(const Lowered *low, Room *room) {
     }
 }
 
+/* The first stage of the run before the one that begins at s; 0: none. */
+static int run_before(const Lowered *low, int s) {
+    int first = 0, last;
+    if (s > 0) run_of(low, s - 1, &first, &last);
+    return first;
+}
+
+/* In the place of what the run before needs, a buffer would make its first stage wait for all threads to end that
+ * run. */
+static void keep_apart(const Lowered *low, Room *room) {
+    for (int b = 0; b < low->buffers; b++)
+        if (!room[b].scratch && room[b].bytes <= APART_TO && room[b].last >= 0)
+            room[b].first = run_before(low, room[b].first);
+}
+
 static bool meet(const Room *a, const Room *b) {
     if (a->part && b->part && a->first == b->first) return a->part <= b->last_part && b->part <= a->last_part;
     return a->first <= b->last && b->first <= a->last;
@@ -107,17 +127,21 @@ static void place_all(MemoryPlan *plan, Room *room, int *placed, int n) {
 bool memory_plan(const Lowered *low, int64_t batch, MemoryPlan *plan) {
     size_t n = (size_t)low->buffers + 1;
     Room *room = malloc(n * (sizeof *room + sizeof(int)));
-    *plan = (MemoryPlan){.offset = malloc(n * sizeof *plan->offset)};
+    *plan = (MemoryPlan){.offset = malloc(2 * n * sizeof *plan->offset)};
     if (!room || !plan->offset) {
         free(room);
         memory_plan_free(plan);
         return false;
     }
-    for (int b = 0; b < low->buffers; b++)
-        room[b] = (Room){buffer_bytes(low, &low->buffer[b], batch), low->stages, -1, low->buffer[b].part,
-                         low->buffer[b].last_part, low->buffer[b].scratch, false};
+    plan->bytes = plan->offset + n;
+    for (int b = 0; b < low->buffers; b++) {
+        plan->bytes[b] = buffer_bytes(low, &low->buffer[b], batch);
+        room[b] = (Room){plan->bytes[b], low->stages, -1, low->buffer[b].part, low->buffer[b].last_part,
+                         low->buffer[b].scratch, false};
+    }
     find_lives(low, room);
     find_loop_lives(low, room);
+    keep_apart(low, room);
     place_all(plan, room, (int *)(room + n), low->buffers);
     free(room);
     return true;
@@ -125,7 +149,7 @@ bool memory_plan(const Lowered *low, int64_t batch, MemoryPlan *plan) {
 
 void memory_plan_free(MemoryPlan *plan) {
     free(plan->offset);
-    plan->offset = NULL;
+    plan->offset = plan->bytes = NULL;
 }
 
 size_t memory_bytes(const Lowered *low, int64_t batch, int threads) {

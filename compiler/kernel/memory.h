@@ -4,8 +4,8 @@
 
 #include "kernel/lower.h"
 
-/* offset: by buffer, in the memory that threads share, or, of scratch buffers, in that of each thread. */
-typedef struct MemoryPlan { size_t *offset, shared, scratch; } MemoryPlan;
+/* offset, bytes: by buffer, in the memory that threads share, or, of scratch buffers, in that of each thread. */
+typedef struct MemoryPlan { size_t *offset, *bytes, shared, scratch; } MemoryPlan;
 
 /* For batches of so many examples at most; false if out of memory. */
 bool memory_plan(const Lowered *low, int64_t batch, MemoryPlan *plan);

@@ -20,6 +20,8 @@ typedef struct Staged {
     VEC(Job) job;
     int *job_of;                           /* by node: the job that stores it, or -1 */
     int phases, stages, packed;            /* packed: the last phase whose weights were */
+    bool *early;                           /* by node: needed by the first shards, which come before large MAPs; */
+                                           /* NULL: these come first */
     bool *given;                           /* by node: sums that a convolution's gradient gives */
     bool *done;                            /* of one segment: jobs that are emitted; a fused group */
     Val *group, *sums;
@@ -31,6 +33,10 @@ typedef struct Staged {
 void staged_region(Plan *plan, const Graph *graph, const ScanHomes *homes);
 /* Copies of whole values that do not vary to entries; joined to one stage. */
 void staged_copies(Staged *s, Val *root, int *to, int n, const char *what);
+
+/* ---- phases.c ---- */
+void phases_order(Staged *s);                                     /* sets early; before the first phase is asked for */
+int phases_of(const Staged *s, Val v);                            /* from those of its operands */
 
 /* ---- lower_scan.c ---- */
 bool is_scan_result(const Region *r, Val v);                      /* a PROJ of a SCAN */

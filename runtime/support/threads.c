@@ -3,7 +3,8 @@
  * A job is published by raising `round`.  Workers wait for a round other than the last they saw: first *lingering*,
  * then asleep on a condition variable.  The publisher looks at `sleepers` after raising `round`, a worker at `round`
  * after raising `sleepers`, both sequentially consistent: one of the two sees the other, so no wake-up is lost.  The
- * end of a job (`pending` = 0) is waited for in the same way, with `waiting` for `sleepers`.
+ * end of a job (`pending` = 0) is waited for in the same way, with `waiting` for `sleepers`; so are marks, with
+ * `awaiting`.
  *
  * Waking a thread whose processor has gone idle takes about as long as a stage of a small step, so lingering lasts
  * longer than what usually lies between two jobs.  It offers its processor to others again and again; when one takes
@@ -41,11 +42,11 @@ struct Pool {
     bool stopping;                                             /* published by round */
     Job job;                                                   /* published by round */
     pthread_mutex_t lock;
-    pthread_cond_t start, done;
+    pthread_cond_t start, done, raised;
     _Alignas(CACHE_LINE) atomic_uint round;
     atomic_int sleepers;
     _Alignas(CACHE_LINE) atomic_uint pending;
-    atomic_int waiting;
+    atomic_int waiting, awaiting;                              /* for pending; for marks */
     _Alignas(CACHE_LINE) atomic_int_fast64_t next;             /* of pool_each */
     Worker *worker;
     PoolMemory memory;                                         /* under lock */
@@ -88,12 +89,19 @@ static int64_t clock_now(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Until `at` is `value` or, if `differs`, something else; false: it is time to sleep. */
-static bool linger(const Pool *pool, atomic_uint *at, unsigned value, bool differs) {
+/* What a number is waited for to be, compared with a value; REACHED: not below it. */
+typedef enum Until { EQUAL, OTHER, REACHED } Until;
+
+static bool is_there(unsigned now, unsigned value, Until until) {
+    return until == REACHED ? now >= value : (now == value) == (until == EQUAL);
+}
+
+/* False: it is time to sleep. */
+static bool linger(const Pool *pool, const atomic_uint *at, unsigned value, Until until) {
     int64_t begin = pool->lingers ? clock_now() : 0, before = begin;
     for (;;) {
         for (int i = 0; i < SPINS; i++) {
-            if ((atomic_load_explicit(at, memory_order_acquire) != value) == differs) return true;
+            if (is_there(atomic_load_explicit(at, memory_order_acquire), value, until)) return true;
             spin_pause();
         }
         if (!pool->lingers || before - begin > LINGER_NS) return false;
@@ -107,7 +115,7 @@ static bool linger(const Pool *pool, atomic_uint *at, unsigned value, bool diffe
 /* ---- workers ---- */
 static unsigned wait_for_round(Pool *pool, unsigned seen) {
     unsigned now;
-    if (linger(pool, &pool->round, seen, true)) return atomic_load(&pool->round);
+    if (linger(pool, &pool->round, seen, OTHER)) return atomic_load(&pool->round);
     pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->sleepers, 1);
     while ((now = atomic_load(&pool->round)) == seen) pthread_cond_wait(&pool->start, &pool->lock);
@@ -145,7 +153,7 @@ static void publish(Pool *pool) {
 }
 
 static void wait_for_parts(Pool *pool) {
-    if (linger(pool, &pool->pending, 0, false)) return;
+    if (linger(pool, &pool->pending, 0, EQUAL)) return;
     pthread_mutex_lock(&pool->lock);
     atomic_store(&pool->waiting, 1);
     while (atomic_load(&pool->pending) != 0) pthread_cond_wait(&pool->done, &pool->lock);
@@ -174,6 +182,24 @@ void pool_run(Pool *pool, int64_t count, void (*work)(void *, int, int64_t, int6
 void pool_each(Pool *pool, int64_t count, void (*work)(void *, int, int64_t), void *data) {
     if (submit(pool, (Job){.count = count, .each = work, .data = data})) return;
     for (int64_t i = 0; i < count; i++) work(data, 0, i);
+}
+
+/* ---- waiting inside a job ---- */
+void pool_raise(Pool *pool, PoolMark *mark, unsigned value) {
+    atomic_store(&mark->value, value);
+    if (!atomic_load(&pool->awaiting)) return;
+    pthread_mutex_lock(&pool->lock);
+    pthread_cond_broadcast(&pool->raised);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_await(Pool *pool, const PoolMark *mark, unsigned value) {
+    if (linger(pool, &mark->value, value, REACHED)) return;
+    pthread_mutex_lock(&pool->lock);
+    atomic_fetch_add(&pool->awaiting, 1);
+    while (atomic_load(&mark->value) < value) pthread_cond_wait(&pool->raised, &pool->lock);
+    atomic_fetch_sub(&pool->awaiting, 1);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 static PoolMemory swap_memory(Pool *pool, PoolMemory memory) {
@@ -220,6 +246,7 @@ Pool *pool_new(int threads) {
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->start, NULL);
     pthread_cond_init(&pool->done, NULL);
+    pthread_cond_init(&pool->raised, NULL);
     start_workers(pool, threads);
     return pool;
 }
@@ -232,6 +259,7 @@ void pool_free(Pool *pool) {
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->start);
     pthread_cond_destroy(&pool->done);
+    pthread_cond_destroy(&pool->raised);
     free(pool->memory.at);
     free(pool->worker);
     free(pool);

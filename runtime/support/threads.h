@@ -6,6 +6,7 @@
 #ifndef NIN_THREADS_H
 #define NIN_THREADS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +22,13 @@ int pool_threads(const Pool *pool);                    /* 1 for NULL */
 void pool_run(Pool *pool, int64_t count, void (*work)(void *data, int thread, int64_t lo, int64_t hi), void *data);
 /* One index at a time, handed out in ascending order to whichever thread is free: for turns of unequal length. */
 void pool_each(Pool *pool, int64_t count, void (*work)(void *data, int thread, int64_t i), void *data);
+
+/* A number that one part of a pool_run raises and others wait for.  A part may wait only for parts before it, or for
+ * what those that run beside it raise without waiting for it: pool_run of as many as there are threads runs all of them
+ * at once, or all in the caller. */
+typedef struct PoolMark { _Alignas(64) atomic_uint value; } PoolMark;
+void pool_raise(Pool *pool, PoolMark *mark, unsigned value);
+void pool_await(Pool *pool, const PoolMark *mark, unsigned value);     /* until it is at least value */
 
 /* Memory that goes from one call to the next, whatever they run: what was given last, or nothing.  NULL: none. */
 typedef struct PoolMemory { size_t bytes; void *at; } PoolMemory;       /* at: from malloc or aligned_alloc */

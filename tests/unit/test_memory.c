@@ -93,7 +93,33 @@ static void test_shared(void **state) {
     assert_int_equal(memory_bytes(&c.low, BATCH, 3), 3 * 2 * FIXED);
 }
 
+/* What threads share: a small buffer keeps away from the run of stages before its own, and of large ones only those
+ * that a stage needs at once are apart. */
+static void test_neighbours(void **state) {
+    static const StageSplit split[] = {STAGE_SHARDS, STAGE_SHARDS, STAGE_ONCE, STAGE_TILES, STAGE_RELAY, STAGE_ONCE};
+    static const int at[] = {0, 2, 3, 5};
+    for (int large = 0; large < 2; large++) {
+        Case c;
+        MemoryPlan plan;
+        size_t bytes = large ? (size_t)1 << 23 : FIXED;
+        (void)state;
+        begin(&c, COUNT(at));
+        for (int s = 0; s < COUNT(split); s++) c.stage[s].split = split[s];
+        for (int b = 0; b < COUNT(at); b++) {
+            c.entry[b].kind = ENTRY_BUFFER;
+            c.buffer[b] = (Buffer){.fixed = bytes};
+            use(&c, at[b], b);
+        }
+        assert_true(memory_plan(&c.low, BATCH, &plan));
+        assert_int_equal(plan.shared, (large ? 1 : 2) * bytes);
+        for (int b = 1; b < COUNT(at) && !large; b++)
+            assert_true(plan.offset[b] != plan.offset[b - 1]);
+        memory_plan_free(&plan);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_apart), cmocka_unit_test(test_shared)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_apart), cmocka_unit_test(test_shared),
+                                       cmocka_unit_test(test_neighbours)};
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }

@@ -109,6 +109,38 @@ static void test_two_callers(void **state) {
     free(one), free(two);
 }
 
+/* Parts that hand a chain on: each takes its turn behind the part before it, many times. */
+enum { TURNS = 500 };
+typedef struct Relay { Pool *pool; PoolMark mark[8]; int64_t chain[TURNS]; bool slow; } Relay;
+
+static void relay_part(void *data, int thread, int64_t lo, int64_t hi) {
+    Relay *relay = data;
+    for (int turn = 0; turn < TURNS && hi - lo == 1; turn++) {
+        if (thread > 0) pool_await(relay->pool, &relay->mark[thread - 1], (unsigned)turn + 1);
+        if (relay->slow && turn % 100 == 0) usleep(1000);
+        relay->chain[turn] = relay->chain[turn] * 8 + thread + 1;
+        pool_raise(relay->pool, &relay->mark[thread], (unsigned)turn + 1);
+    }
+}
+
+static void test_marks(void **state) {
+    (void)state;
+    for (int threads = 2; threads <= 6; threads++) {
+        for (int slow = 0; slow < 2; slow++) {
+            Relay *relay = aligned_alloc(64, (sizeof *relay + 63) / 64 * 64);
+            int64_t expected = 0;
+            memset(relay, 0, sizeof *relay);
+            relay->slow = slow;
+            relay->pool = pool_new(threads);
+            pool_run(relay->pool, threads, relay_part, relay);
+            for (int t = 0; t < threads; t++) expected = expected * 8 + t + 1;
+            for (int turn = 0; turn < TURNS; turn++) assert_true(relay->chain[turn] == expected);
+            pool_free(relay->pool);
+            free(relay);
+        }
+    }
+}
+
 static void test_memory(void **state) {
     (void)state;
     Pool *pool = pool_new(2);
@@ -129,7 +161,7 @@ static void test_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ranges), cmocka_unit_test(test_many), cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_two_callers), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_two_callers), cmocka_unit_test(test_marks), cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }
