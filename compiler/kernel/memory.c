@@ -1,11 +1,11 @@
 /* memory.c -- where the buffers of a program lie: two may lie in the same place if no stage needs both.
  *
  * A buffer is needed from the first stage that has it among its arguments to the last; of those that one stage alone
- * needs, in some of its parts, two may share a place as well.  Shards go through a run of
- * STAGE_SHARDS stages at different times, so one that all threads share is needed in the whole of such a run; scratch
- * buffers belong to the one shard that a thread is at; so are the two stages of a relay one run.  What a
- * stage of a loop needs is needed in all of the loop, and so is what its moving pointers reach.  The largest are placed
- * first, each in the lowest gap that is wide enough.  Sizes depend on the batch, so this is done once for each call, not for each step. */
+ * needs, in some of its parts, two may share a place as well.  Shards go through a run of STAGE_SHARDS stages at
+ * different times, so one that all threads share is needed in the whole of such a run; scratch buffers belong to the
+ * one shard that a thread is at; so are the two stages of a relay one run.  What a stage of a loop needs is needed in
+ * all of the loop, and so is what its moving pointers reach.  The largest are placed first, each in the lowest gap
+ * that is wide enough.  Sizes depend on the batch, so this is done once for each call, not for each step. */
 #include "kernel/memory.h"
 
 #include <stdlib.h>
