@@ -16,7 +16,7 @@
  * copied by a last stage.  */
 #include "kernel/staged.h"
 
-enum { WIDE_FROM = 64, TAKEN_FROM = 256 };
+enum { WIDE_FROM = 64, TAKEN_FROM = 256, AHEAD_FROM = 256 };
 
 static const Node *node_of(const Staged *s, Val v) { return graph_node(s->r.graph, v); }
 
@@ -428,10 +428,23 @@ static void set_columns(Ctx *c, const Shard *shard, Columns *columns, int n) {
     }
 }
 
+/* If x is data: the first example of the next shard, or of the last, which may be fetched ahead; else 0. */
+static KVal next_rows(Ctx *c, Val v, const Shard *shard) {
+    Gen *g = &c->g;
+    const Graph *graph = c->r->graph;
+    Val x = region_base(c->r, graph_in(graph, v, 1));
+    const Node *node = graph_node(graph, x);
+    if (c->lanes != 16 || node->op != G_INPUT || node->dtype != DT_F32 || region_size(c->r, x) < AHEAD_FROM) return 0;
+    if (graph->inputs.at[graph_attr(graph, x)->index].kind != IN_ROWS) return 0;
+    KVal one = gen_i64(g, 1), next = gen_2(g, K_ADD, shard->number, one);
+    KVal last = gen_2(g, K_DIV, gen_2(g, K_SUB, ctx_shape(c, 1), one), gen_i64(g, SHARD));
+    return gen_2(g, K_MUL, gen_select(g, gen_2(g, K_LT, last, next), last, next), gen_i64(g, SHARD));
+}
+
 /* One place: the shard's blocks are the columns, both at once if registers allow and there are two. */
 static void emit_tile_blocks(Ctx *c, Val v, const Shard *shard, int most) {
     Gen *g = &c->g;
-    Columns columns = {.n = 1};
+    Columns columns = {.n = 1, .ahead = next_rows(c, v, shard)};
     KVal from = gen_i64(g, 0);
     if (most > 1) {
         KVal pairs = gen_2(g, K_SHR, shard->blocks, gen_i64(g, 1));

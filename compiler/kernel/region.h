@@ -124,8 +124,9 @@ bool is_nest_elementwise(const Region *r, Val v);
 void exchange(Gen *g, KVal *v, int n, int by, int lanes);
 void transpose16(Gen *g, KVal v[16]);
 bool is_tiled(const Region *r, Val v);                            /* a MATMUL for tile_matmul */
-/* The vectors of a tile: n of x's vectors (place stands), or n places from `place` on of one vector. */
-typedef struct Columns { int n; Ix vec[4], vec_global[4], place; } Columns;
+/* The vectors of a tile: n of x's vectors (place stands), or n places from `place` on of one vector.  ahead: if x is
+ * data, the first of the SHARD examples that are read next; or 0. */
+typedef struct Columns { int n; Ix vec[4], vec_global[4], place; KVal ahead; } Columns;
 /* What is computed from the product while it is in registers: nodes of its shape, element by element. */
 typedef struct Epilogue { const Val *then; int n; bool drop; } Epilogue;       /* drop: it is not stored itself */
 void tile_matmul(Ctx *c, Val v, const Columns *columns, const Epilogue *epilogue);

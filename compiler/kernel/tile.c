@@ -122,6 +122,27 @@ static void look_ahead(const Tile *t, Ix k, int mr, KVal wbase) {
     k_prefetch(g->m, g->f, k_offset(g->m, g->f, scalar, t->w, ix_value(g, line)), false);
 }
 
+/* Data that the next shard reads is fetched while a product of this one's is at work: tiles take turns at 8 of its 32
+ * rows, a line at each step of their chains.  The first of the 8 (an example of the batch), or 0. */
+static KVal rows_ahead(const Tile *t, Ix o, int mr) {
+    Gen *g = &t->c->g;
+    if (!t->columns->ahead) return 0;
+    KVal tile = gen_2(g, K_DIV, ix_value(g, o), gen_i64(g, mr)), turn = gen_2(g, K_AND, tile, gen_i64(g, 3));
+    return gen_2(g, K_ADD, t->columns->ahead, gen_2(g, K_MUL, turn, gen_i64(g, SHARD / 4)));
+}
+
+/* The line of element k of one of these rows. */
+static void fetch_ahead(const Tile *t, KVal first, KVal k) {
+    Gen *g = &t->c->g;
+    const Graph *graph = t->c->r->graph;
+    if (!first) return;
+    KVal rows = ctx_kind(t->c, ENTRY_ROWS, graph->inputs.at[graph_attr(graph, t->x)->index].index);
+    KVal at = gen_2(g, K_ADD, first, gen_2(g, K_AND, k, gen_i64(g, SHARD / 4 - 1)));
+    KVal row = gen_index(g, k_load(g->m, g->f, KT(I32), ctx_kind(t->c, ENTRY_ORDER, 0), at));
+    KVal element = gen_2(g, K_ADD, gen_2(g, K_MUL, row, gen_i64(g, t->n)), gen_2(g, K_AND, k, gen_i64(g, -16)));
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, KS_F32, rows, element), false);
+}
+
 /* One step of the chains. */
 static void tile_step(const Tile *t, Ix k, int mr, KVal wbase, const KVal *xbase, const KVal *acc, KVal *next) {
     Gen *g = &t->c->g;
@@ -157,9 +178,10 @@ static void tile_rows(const Tile *t, Ix o, int mr) {
             memcpy(acc, next, sizeof acc);
         }
     } else {
-        KVal k = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, t->n), 1);
+        KVal ahead = rows_ahead(t, o, mr), k = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, t->n), 1);
         for (int i = 0; i < mr * nv; i++) acc[i] = k_carry(g->m, g->f, acc[i]);
         look_ahead(t, (Ix){k, 0}, mr, wbase);
+        fetch_ahead(t, ahead, k);
         tile_step(t, (Ix){k, 0}, mr, wbase, xbase, acc, next);
         for (int i = 0; i < mr * nv; i++) k_next(g->m, g->f, next[i]);
         k_end(g->m, g->f);
