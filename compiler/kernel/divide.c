@@ -80,7 +80,8 @@ static bool same_place(const KInst *a, const KInst *b) {
 
 static bool load_stays(const Divide *d, const KInst *load) {
     const KInst *root = root_of(d, load->a);
-    if (!is_apart(d, root) || (!d->turns && inst_of(d, load->b)->op != K_INT)) return false;
+    bool fixed = inst_of(d, load->a) == root && inst_of(d, load->b)->op == K_INT;
+    if (!is_apart(d, root) || (!d->turns && !fixed)) return false;
     for (KVal v = d->loop; v < d->end; v++) {
         if (!is_store(inst_of(d, v)->op)) continue;
         const KInst *other = root_of(d, inst_of(d, v)->a);
@@ -132,7 +133,7 @@ static void hoist(Divide *d, KVal v) {
     const KInst *old = inst_of(d, v);
     for (int k = 0; k < kop_operands((KOp)old->op); k++) hoist(d, operand(old, k));
     KInst i = renamed(d, v);
-    for (int at = d->hoisted; at < d->g.f->code.len && !d->to[v]; at++)
+    for (int at = d->hoisted; at < d->g.f->code.len && !d->to[v] && i.op != K_LOCAL; at++)
         if (equal(&d->g.f->code.at[at], &i)) d->to[v] = (KVal)at;
     if (!d->to[v]) d->to[v] = append(d, i);
 }
@@ -230,7 +231,7 @@ static void put(Divide *d, KVal v) {
     } else if (waits(d, v) && is_value(i->op)) {
         vec_push(d->g.m->arena, &d->wait, v);
     } else {
-        if (i->op == K_NEXT || waits(d, v)) flush(d);
+        if (i->op == K_NEXT || i->op == K_END || waits(d, v)) flush(d);
         d->to[v] = append(d, renamed(d, v));
     }
 }

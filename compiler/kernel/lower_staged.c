@@ -108,11 +108,12 @@ static void add_job(Staged *s, Job job) {
     if (job.phase >= s->phases) s->phases = job.phase + 1;
 }
 
-/* The sum of v's dy over places and batch, if there is one. */
+/* The sum of v's dy over places and batch, if there is one and it is needed no sooner than v. */
 static Val sum_of_dy(const Staged *s, Val v) {
     Val dy = graph_in(s->r.graph, v, 0);
     for (Val u = 1; u < (Val)s->r.graph->node.len; u++) {
         if (node_of(s, u)->op != G_BATCH_SUM || !s->r.info[u].live || s->given[u]) continue;
+        if (s->r.info[u].phase != s->r.info[v].phase) continue;
         Val x = graph_in(s->r.graph, u, 0);
         const Shape *shape = &node_of(s, x)->shape;
         if (region_base(&s->r, x) == region_base(&s->r, dy) && shape_equal(shape, &node_of(s, dy)->shape) &&
@@ -133,7 +134,6 @@ static void join_sums(Staged *s) {
 static void add_jobs(Staged *s, Val v) {
     Info *info = &s->r.info[v];
     const Node *node = node_of(s, v);
-    info->phase = phases_of(s, v);
     if (!info->live || (s->homes && node->op == G_INPUT)) return;
     if (is_outer_tiled(&s->r, v)) {
         add_job(s, (Job){.kind = JOB_OUTER, .v = v, .phase = info->phase});
@@ -773,8 +773,8 @@ void staged_region(Plan *plan, const Graph *graph, const ScanHomes *homes) {
     scan_place_inputs(&s);
     s.job_of = arena_array(plan->arena, int, graph->node.len);
     for (int v = 0; v < graph->node.len; v++) s.job_of[v] = -1;
+    phases_find(&s);
     join_sums(&s);
-    if (!homes) phases_order(&s);
     for (Val v = 1; v < (Val)graph->node.len; v++) add_jobs(&s, v);
     add_row_jobs(&s);
     s.done = arena_array(plan->arena, bool, s.job.len + 1);

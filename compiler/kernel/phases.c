@@ -14,7 +14,7 @@ static bool is_large_map(const Staged *s, Val v) {
     return node_of(s, v)->op == G_MAP && !s->r.info[v].varies && shape_size(&node_of(s, v)->shape) >= LATE_FROM;
 }
 
-int phases_of(const Staged *s, Val v) {
+static int phase_of(const Staged *s, Val v) {
     const Info *info = s->r.info;
     bool summed = is_summed(&s->r, v), lanes = info[v].varies || summed;
     int phase = lanes;
@@ -49,14 +49,14 @@ static void find_early(Staged *s) {
     }
 }
 
-void phases_order(Staged *s) {
+static void find_order(Staged *s) {
     Crossing c = {s, arena_array(s->plan->arena, bool, s->r.graph->node.len), 0};
     bool any = false;
     s->early = arena_array(s->plan->arena, bool, s->r.graph->node.len);
     memset(s->early, true, (size_t)s->r.graph->node.len);
     for (Val v = 1; v < (Val)s->r.graph->node.len; v++) {
         any |= s->r.info[v].live && is_large_map(s, v);
-        s->r.info[v].phase = phases_of(s, v);
+        s->r.info[v].phase = phase_of(s, v);
     }
     find_early(s);
     for (Val v = 1; v < (Val)s->r.graph->node.len && any; v++) {
@@ -65,4 +65,9 @@ void phases_order(Staged *s) {
             region_reads(&s->r, v, crossing_read, &c);
     }
     if (!any || c.bytes > LATE_BYTES) s->early = NULL;
+}
+
+void phases_find(Staged *s) {
+    if (!s->homes) find_order(s);
+    for (Val v = 1; v < (Val)s->r.graph->node.len; v++) s->r.info[v].phase = phase_of(s, v);
 }

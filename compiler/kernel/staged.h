@@ -35,8 +35,7 @@ void staged_region(Plan *plan, const Graph *graph, const ScanHomes *homes);
 void staged_copies(Staged *s, Val *root, int *to, int n, const char *what);
 
 /* ---- phases.c ---- */
-void phases_order(Staged *s);                                     /* sets early; before the first phase is asked for */
-int phases_of(const Staged *s, Val v);                            /* from those of its operands */
+void phases_find(Staged *s);                                      /* sets early and Info.phase */
 
 /* ---- lower_scan.c ---- */
 bool is_scan_result(const Region *r, Val v);                      /* a PROJ of a SCAN */

@@ -80,7 +80,7 @@ int turn_keys(const Turn *turn, Name *names, Value *values);
 bool keys_together(const RowSet *set, Name a, Name b);
 Row *row_settle(Experiment *x, const Row *row);
 void row_add(Experiment *x, Row *settled);
-/* In check mode: whether the recorded values have the fields that a table or figure reads of them (E0311). */
+/* In check mode: whether the recorded curves may have the fields that a table or figure reads of them (E0311). */
 bool row_fields_check(Eval *e, const Turn *turn, const Ast *call);
 bool row_around(const Row *row);                  /* does a turn around it have rows of its own? */
 extern const BuiltinRow builtins_record[];

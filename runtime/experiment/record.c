@@ -158,7 +158,30 @@ static bool builtin_record(Eval *e, const BuiltinCall *call, Value *out) {
     return true;
 }
 
+/* ---- what is known of rows before there are any ---- */
+
 typedef struct FieldCheck { Eval *e; const Turn *turn; bool ok; } FieldCheck;
+
+/* Whether a curve has the field, or may have it in other turns of a loop of numbers: of another part of the data.  Any
+ * field may be there of what is no curve, as its record may depend on such a turn too. */
+static bool may_have(const Value *value, Name field) {
+    if (value->kind != V_RECORD || value->record->len < 3 || record_get(value, field)) return true;
+    const ValueRecord *r = value->record;
+    const char *what = strchr(field, '_');
+    if (strcmp(r->name[0], "session") != 0 || strcmp(r->name[1], "epoch") != 0) return true;
+    if (strncmp(field, "train_", 6) != 0 && strncmp(field, "valid_", 6) != 0 && strncmp(field, "test_", 5) != 0)
+        return false;
+    if (strcmp(what, "_accuracy") == 0) return true;
+    for (int i = 2; i < r->len; i++)
+        if (strcmp(strchr(r->name[i], '_'), what) == 0) return true;
+    return false;
+}
+
+static bool is_key(const RowSet *set, Name name) {
+    for (int i = 0; i < set->keys; i++)
+        if (set->key[i] == name) return true;
+    return false;
+}
 
 static void check_select(void *data, Ast *node) {
     FieldCheck *check = data;
@@ -166,9 +189,10 @@ static void check_select(void *data, Ast *node) {
     bool has = false;
     for (int i = 0; node->kind == AST_SELECT && node->select.of->kind == AST_NAME && i < check->turn->rows.len; i++) {
         const Row *row = check->turn->rows.at[i];
+        has |= is_key(row->set, node->select.of->name);
         for (int k = 0; k < row->set->columns; k++) {
             if (row->set->column[k] != node->select.of->name) continue;
-            if (row->column[k].kind != V_RECORD || record_get(&row->column[k], node->select.field)) has = true;
+            if (may_have(&row->column[k], node->select.field)) has = true;
             else lacks = &row->column[k];
         }
     }
@@ -180,9 +204,9 @@ static void check_select(void *data, Ast *node) {
 
 bool row_fields_check(Eval *e, const Turn *turn, const Ast *call) {
     FieldCheck check = {e, turn, true};
-    for (int i = 0; i < call->call.len; i++)
+    for (int i = 0; call && i < call->call.len; i++)
         if (call->call.args[i].label && strcmp(call->call.args[i].label, "of") == 0) return true;
-    ast_children(call, check_select, &check);
+    if (call) ast_children(call, check_select, &check);
     return check.ok;
 }
 

@@ -380,6 +380,30 @@ static void conv_chains(void **state) {
     for (int i = 0; i < COUNT(all); i++) check_conv(&all[i], i > 1, i == 2);
 }
 
+/* A convolution of what a mean over the batch is taken from, so that x comes later than dy: the sum of dy, for the bias,
+ * is not the weights' to give. */
+static void conv_of_later(void **state) {
+    (void)state;
+    for (int k = 0; k < 2; k++) {                                        /* places: 16, 256 */
+        Case c = case_new(DT_F32);
+        int64_t side = k ? 18 : 6, result = side - 2;
+        c.quick = k > 0;
+        c.no_c = true;
+        Shape image = shape_of(3, (int64_t)2, side, side), shape = shape_of(3, (int64_t)5, result, result);
+        Val x = case_row(&c, c.real, image, 0), target = case_row(&c, c.real, shape, 0), wrt[2], grad[2];
+        Val sum = graph_2(c.g, G_MUL, graph_reduce(c.g, G_BATCH_SUM, x, 0), case_slot(&c, c.real, image));
+        wrt[0] = case_slot(&c, c.real, shape_of(4, (int64_t)5, (int64_t)2, (int64_t)3, (int64_t)3));
+        wrt[1] = case_slot(&c, c.real, shape_of(1, (int64_t)5));
+        Window window = {.groups = 1, .stride = {1, 1}, .dilation = {1, 1}};
+        Val z = graph_conv(c.g, wrt[0], graph_2(c.g, G_SUB, x, sum), wrt[1], &window, (int64_t[]){result, result});
+        Val loss = graph_reduce(c.g, G_SUM, graph_2(c.g, G_MUL, z, target), 7);
+        assert_true(pass_grad(c.g, graph_reduce(c.g, G_BATCH_SUM, loss, 0), 0, wrt, 2, grad, NULL));
+        for (int i = 0; i < 2; i++) case_show(&c, grad[i]);
+        case_check(&c, 40, 20, false);
+        arena_free(c.arena);
+    }
+}
+
 /* Sums over the batch of 256 elements of an example and of fewer, of all its axes and of some. */
 static void long_sums(void **state) {
     (void)state;
@@ -817,7 +841,7 @@ int main(int argc, char **argv) {
             cmocka_unit_test(integers),
         cmocka_unit_test(reduces), cmocka_unit_test(over_batch), cmocka_unit_test(views), cmocka_unit_test(products),
         cmocka_unit_test(large_products), cmocka_unit_test(convolutions), cmocka_unit_test(conv_tiles),
-        cmocka_unit_test(conv_chains), cmocka_unit_test(long_sums),
+        cmocka_unit_test(conv_chains), cmocka_unit_test(long_sums), cmocka_unit_test(conv_of_later),
         cmocka_unit_test(tables),
         cmocka_unit_test(blocks),
         cmocka_unit_test(random_numbers), cmocka_unit_test(inner_nets), cmocka_unit_test(small_cells),
