@@ -380,8 +380,8 @@ static void conv_chains(void **state) {
     for (int i = 0; i < COUNT(all); i++) check_conv(&all[i], i > 1, i == 2);
 }
 
-/* A convolution of what a mean over the batch is taken from, so that x comes later than dy: the sum of dy, for the bias,
- * is not the weights' to give. */
+/* A convolution of what a mean over the batch is taken from, so that x comes later than dy: the sum of dy, for the
+ * bias, is not the weights' to give. */
 static void conv_of_later(void **state) {
     (void)state;
     for (int k = 0; k < 2; k++) {                                        /* places: 16, 256 */
