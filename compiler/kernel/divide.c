@@ -78,10 +78,17 @@ static bool same_place(const KInst *a, const KInst *b) {
     return a->op == K_ARG && b->op == K_ARG ? a->imm == b->imm : a == b;
 }
 
+/* At a place that is known now: it is there even if the loop has no turns. */
+static bool is_fixed(const Divide *d, const KInst *load) {
+    for (const KInst *i = load;; i = inst_of(d, i->a)) {
+        if (i->op != K_LOAD && i->op != K_OFFSET) return true;
+        if (inst_of(d, i->b)->op != K_INT) return false;
+    }
+}
+
 static bool load_stays(const Divide *d, const KInst *load) {
     const KInst *root = root_of(d, load->a);
-    bool fixed = inst_of(d, load->a) == root && inst_of(d, load->b)->op == K_INT;
-    if (!is_apart(d, root) || (!d->turns && !fixed)) return false;
+    if (!is_apart(d, root) || (!d->turns && !is_fixed(d, load))) return false;
     for (KVal v = d->loop; v < d->end; v++) {
         if (!is_store(inst_of(d, v)->op)) continue;
         const KInst *other = root_of(d, inst_of(d, v)->a);
