@@ -37,8 +37,6 @@ typedef struct Chains {
 } Chains;
 
 static Val in_of(const Region *r, Val v, int k) { return graph_in(r->graph, v, k); }
-static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
-static KVal most(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
 
 bool conv_is_chained(const Region *r, Val v) {
     if (graph_node(r->graph, v)->op != G_BATCH_CONV || r->lanes != 16 || r->body) return false;
@@ -158,8 +156,8 @@ static void met_places(Chains *t, Ix k, KVal *from, KVal *to) {
     KVal zero = gen_i64(g, 0), up = gen_i64(g, s - 1), by = gen_i64(g, s);
     KVal back = ix_value(g, ix_plus(g, (Ix){0, t->s.window->pad[axis]}, ix_times(g, k, -1)));
     KVal end = gen_2(g, K_ADD, back, gen_i64(g, t->s.size[axis]));
-    *from = most(g, t->low, gen_2(g, K_DIV, most(g, gen_2(g, K_ADD, back, up), zero), by));
-    *to = least(g, t->high, gen_2(g, K_DIV, most(g, gen_2(g, K_ADD, end, up), zero), by));
+    *from = gen_most(g, t->low, gen_2(g, K_DIV, gen_most(g, gen_2(g, K_ADD, back, up), zero), by));
+    *to = gen_least(g, t->high, gen_2(g, K_DIV, gen_most(g, gen_2(g, K_ADD, end, up), zero), by));
 }
 
 /* Places that only some positions of the tile meet are at the ends; in the middle all do. */
@@ -168,9 +166,9 @@ static void tile_bounded(Chains *t, Ix input, Ix position, int count, KVal *acc)
     KVal from[MAX_ACC] = {0}, to[MAX_ACC] = {0};
     for (int r = 0; r < count; r++) met_places(t, ix_plus(g, position, (Ix){0, r}), &from[r], &to[r]);
     KVal begin = from[0], end = to[count - 1];
-    for (int r = 0; r < count; r++) tile_places(t, input, position, r, 1, from[r], least(g, begin, to[r]), acc);
+    for (int r = 0; r < count; r++) tile_places(t, input, position, r, 1, from[r], gen_least(g, begin, to[r]), acc);
     tile_places(t, input, position, 0, count, begin, end, acc);
-    for (int r = 0; r < count; r++) tile_places(t, input, position, r, 1, most(g, begin, end), to[r], acc);
+    for (int r = 0; r < count; r++) tile_places(t, input, position, r, 1, gen_most(g, begin, end), to[r], acc);
 }
 
 /* tap, input: what the outer axes have fixed of the kernel's position and of x's place; position: of the last axis. */
@@ -244,7 +242,7 @@ static void panel_row(Chains *t, Ix row) {
     t->row = row;
     t->low = pieces == 1 ? gen_i64(g, 0) : k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, width), piece);
     t->high = gen_i64(g, width);
-    if (pieces > 1) t->high = least(g, gen_2(g, K_ADD, t->low, gen_i64(g, piece)), t->high);
+    if (pieces > 1) t->high = gen_least(g, gen_2(g, K_ADD, t->low, gen_i64(g, piece)), t->high);
     if (t->also) row_sums(t);
     t->n = loop_begin(c, t->s.each);
     row_kernel(t, 0, (Ix){0, 0}, ix_plus(g, ix_times(g, t->group, t->s.each), t->n));
@@ -263,7 +261,7 @@ static void panel_axis(Chains *t, int axis, Ix row) {
     Gen *g = &c->g;
     int64_t n = t->s.result[axis], step = axis == last_axis(t) - 1 ? t->deep : 1;
     Ix p = {k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, n), step), 0};
-    t->depth = least(g, gen_2(g, K_SUB, gen_i64(g, n), p.var), gen_i64(g, step));
+    t->depth = gen_least(g, gen_2(g, K_SUB, gen_i64(g, n), p.var), gen_i64(g, step));
     t->reach[axis] = conv_reach(g, t->s.window, axis, p);
     panel_axis(t, axis + 1, ix_plus(g, ix_times(g, row, n), p));
     k_end(g->m, g->f);
@@ -378,7 +376,7 @@ void conv_chains(Ctx *c, Val v, const Shard *shard) {
     t.acc = scratch(&t, 16 * 16 * panel_vectors(&t));
     t.total = scratch(&t, 16 * panel_vectors(&t) * panels_of(&t) * t.s.groups);
     KVal block = block_begin(c, shard), all = gen_i64(g, 16);
-    KVal count = least(g, gen_2(g, K_SUB, shard->count, gen_2(g, K_MUL, block, all)), all);
+    KVal count = gen_least(g, gen_2(g, K_SUB, shard->count, gen_2(g, K_MUL, block, all)), all);
     work_block(&t, x, block, count);
     block_end(c);
     give_totals(&t, v, shard);

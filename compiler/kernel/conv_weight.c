@@ -34,8 +34,6 @@ typedef struct Weights {
     Ix k[MAX_PLACES], row;
 } Weights;
 
-static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
-
 static Val in_of(const Region *r, Val v, int k) { return graph_in(r->graph, v, k); }
 
 bool conv_weight_is_tiled(const Region *r, Val v) {
@@ -79,7 +77,7 @@ static void turn_few(Weights *t) {
     KVal x[16];
     Ix group = loop_begin(c, s->groups);
     KVal from = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, row), 16);
-    from = least(g, from, gen_i64(g, row - 16));
+    from = gen_least(g, from, gen_i64(g, row - 16));
     for (int k = 0; k < 16; k++) {
         KVal at = gen_2(g, K_ADD, from, gen_i64(g, k)), each = gen_i64(g, s->each);
         Ix n = {gen_2(g, K_REM, at, each), 0}, p = {gen_2(g, K_DIV, at, each), 0};
@@ -173,8 +171,6 @@ static void weight_step(Weights *t, Ix example, Ix p, Ix input, KVal *acc) {
     }
 }
 
-static KVal most(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
-
 /* The piece's places whose input exists: 0 <= p * stride + k - pad < size. */
 static void place_bounds(Weights *t, int axis, Ix *from, Ix *to) {
     Gen *g = &t->c->g;
@@ -185,10 +181,10 @@ static void place_bounds(Weights *t, int axis, Ix *from, Ix *to) {
     if (axis >= t->outer || conv_always_inside(&t->s, axis)) return;
     KVal back = ix_value(g, ix_plus(g, (Ix){0, w->pad[axis]}, ix_times(g, t->k[axis], -1))), zero = gen_i64(g, 0);
     KVal up = gen_i64(g, s - 1), end = gen_2(g, K_ADD, back, gen_i64(g, t->s.size[axis]));
-    KVal lo = gen_2(g, K_DIV, most(g, gen_2(g, K_ADD, back, up), zero), gen_i64(g, s));
-    KVal hi = gen_2(g, K_DIV, most(g, gen_2(g, K_ADD, end, up), zero), gen_i64(g, s));
-    *from = (Ix){most(g, lo, ix_value(g, *from)), 0};
-    *to = (Ix){least(g, hi, ix_value(g, *to)), 0};
+    KVal lo = gen_2(g, K_DIV, gen_most(g, gen_2(g, K_ADD, back, up), zero), gen_i64(g, s));
+    KVal hi = gen_2(g, K_DIV, gen_most(g, gen_2(g, K_ADD, end, up), zero), gen_i64(g, s));
+    *from = (Ix){gen_most(g, lo, ix_value(g, *from)), 0};
+    *to = (Ix){gen_least(g, hi, ix_value(g, *to)), 0};
 }
 
 static void weight_axis(Weights *t, int axis, Ix example, Ix p, Ix input, KVal *acc) {
@@ -224,7 +220,7 @@ static void start_rows(Weights *t, KVal at, KVal *acc) {
     KType type = {gen_scalar(t->dtype), 16};
     KVal zero = gen_widen(g, gen_number(g, t->dtype, 0), 16);
     for (int i = 0; i < accumulators(t); i++) acc[i] = zero;
-    k_for(g->m, g->f, gen_i64(g, 0), least(g, t->begun, gen_i64(g, 1)), 1);
+    k_for(g->m, g->f, gen_i64(g, 0), gen_least(g, t->begun, gen_i64(g, 1)), 1);
     carry_all(t, acc);
     for (int i = 0; i < accumulators(t); i++)
         acc[i] = k_load(g->m, g->f, type, t->rest, ix_value(g, (Ix){at, 16 * i}));
@@ -239,7 +235,7 @@ static void look_ahead(Weights *t, Ix position, Ix row, Ix e) {
     const Home *home = &c->r->info[t->dy].home;
     int64_t tiles = (t->run + t->mr - 1) / t->mr, width = 16 * t->nv;
     if (!c->r->info[t->dy].stored) return;
-    KVal next = least(g, ix_value(g, ix_plus(g, t->first, (Ix){0, width})), gen_i64(g, t->s.outs));
+    KVal next = gen_least(g, ix_value(g, ix_plus(g, t->first, (Ix){0, width})), gen_i64(g, t->s.outs));
     KVal tile = gen_2(g, K_DIV, ix_value(g, row), gen_i64(g, t->mr));
     Ix turn = ix_plus(g, ix_times(g, ix_plus(g, ix_times(g, e, t->positions), position), tiles), (Ix){tile, 0});
     KVal own = gen_2(g, K_REM, ix_value(g, turn), gen_i64(g, width));
@@ -272,7 +268,7 @@ static void add_sums(Weights *t, KVal count) {
     KVal acc[4], at = sums_place(t), zero = gen_widen(g, gen_number(g, t->dtype, 0), 16);
     t->mr = 1;
     for (int j = 0; j < t->nv; j++) acc[j] = zero;
-    k_for(g->m, g->f, gen_i64(g, 0), least(g, t->block, gen_i64(g, 1)), 1);
+    k_for(g->m, g->f, gen_i64(g, 0), gen_least(g, t->block, gen_i64(g, 1)), 1);
     carry_all(t, acc);
     for (int j = 0; j < t->nv; j++) acc[j] = k_load(g->m, g->f, type, t->sums, ix_value(g, (Ix){at, 16 * j}));
     end_all(t, acc);
@@ -357,11 +353,11 @@ static void weight_pieces(Weights *t, KVal count) {
     t->high = (Ix){0, places};
     t->begun = t->block;
     t->from = k_for(g->m, g->f, gen_i64(g, 0), count, examples);
-    t->to = least(g, count, gen_2(g, K_ADD, t->from, gen_i64(g, examples)));
+    t->to = gen_least(g, count, gen_2(g, K_ADD, t->from, gen_i64(g, examples)));
     t->begun = gen_2(g, K_ADD, t->begun, t->from);
     if (rows < places) {
         t->low = (Ix){k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, places), rows), 0};
-        t->high = (Ix){least(g, gen_2(g, K_ADD, t->low.var, gen_i64(g, rows)), gen_i64(g, places)), 0};
+        t->high = (Ix){gen_least(g, gen_2(g, K_ADD, t->low.var, gen_i64(g, rows)), gen_i64(g, places)), 0};
         t->begun = gen_2(g, K_ADD, t->begun, t->low.var);
     }
     weight_positions(t);
@@ -450,7 +446,7 @@ void conv_weight(Ctx *c, Val v, const Shard *shard) {
     t.rest = ctx_entry(c, c->r->info[v].partial);
     if (c->r->info[v].also) t.sums = scratch(c, t.s.groups * out_vectors(&t) * 16, t.dtype);
     t.block = block_begin(c, shard);
-    KVal all = gen_i64(g, 16), count = least(g, gen_2(g, K_SUB, shard->count, gen_2(g, K_MUL, t.block, all)), all);
+    KVal all = gen_i64(g, 16), count = gen_least(g, gen_2(g, K_SUB, shard->count, gen_2(g, K_MUL, t.block, all)), all);
     turn_x(&t);
     work_panels(&t, nv, count);
     block_end(c);
@@ -491,7 +487,7 @@ static void join_square(const Weights *t, KVal first, KVal base, KVal step, KVal
     Gen *g = &t->c->g;
     KType type = {gen_scalar(t->dtype), 16};
     KVal x[16], taps = gen_i64(g, t->s.taps), last = gen_i64(g, t->s.taps * t->s.each - 1);
-    KVal k = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, 16), 1), e = least(g, gen_2(g, K_ADD, first, k), last);
+    KVal k = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, 16), 1), e = gen_least(g, gen_2(g, K_ADD, first, k), last);
     KVal n = gen_2(g, K_DIV, e, taps), tap = gen_2(g, K_REM, e, taps);
     if (t->s.window->reversed) tap = gen_2(g, K_SUB, gen_i64(g, t->s.taps - 1), tap);
     KVal row = ix_value(g, ix_plus(g, ix_times(g, (Ix){tap, 0}, t->s.each), (Ix){n, 0}));
@@ -518,10 +514,10 @@ int64_t conv_weight_join(Ctx *c, Val v) {
     join_place(&t, vector, panel_vectors(&t), &base, &step);
     base = gen_2(g, K_ADD, base, gen_2(g, K_MUL, group, gen_i64(g, vectors * t.positions * t.run)));
     KVal outs = gen_2(g, K_MUL, vector, gen_i64(g, 16));
-    KVal lanes = least(g, gen_2(g, K_SUB, gen_i64(g, t.s.outs), outs), gen_i64(g, 16));
+    KVal lanes = gen_least(g, gen_2(g, K_SUB, gen_i64(g, t.s.outs), outs), gen_i64(g, 16));
     Ix o = ix_plus(g, ix_times(g, (Ix){group, 0}, t.s.outs), (Ix){outs, 0});
     KVal first = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, chain), 16);
-    if (chain >= 16) first = least(g, first, gen_i64(g, chain - 16));
+    if (chain >= 16) first = gen_least(g, first, gen_i64(g, chain - 16));
     join_square(&t, first, base, step, shards, rows);
     KVal lane = k_for(g->m, g->f, gen_i64(g, 0), lanes, 1);
     Ix to = ix_plus(g, ix_times(g, ix_plus(g, o, (Ix){lane, 0}), chain), (Ix){first, 0});

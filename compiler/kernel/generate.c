@@ -50,6 +50,9 @@ KVal gen_select(Gen *g, KVal condition, KVal a, KVal b) {
     return k_3(g->m, g->f, K_SELECT, condition, a, b);
 }
 
+KVal gen_least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
+KVal gen_most(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
+
 KVal gen_is_zero(Gen *g, KVal x) { return gen_2(g, K_EQ, x, k_real(g->m, g->f, k_type(g->f, x), 0)); }
 
 KVal gen_i64(Gen *g, int64_t x) { return k_int(g->m, g->f, KS_I64, x); }

@@ -17,6 +17,7 @@ KVal gen_widen(Gen *g, KVal v, int lanes);                       /* splat if nee
 KVal gen_2(Gen *g, KOp op, KVal a, KVal b);                      /* widens either */
 KVal gen_fma(Gen *g, KVal a, KVal b, KVal c);
 KVal gen_select(Gen *g, KVal condition, KVal a, KVal b);
+KVal gen_least(Gen *g, KVal a, KVal b), gen_most(Gen *g, KVal a, KVal b);      /* of two numbers that are no NaN */
 KVal gen_is_zero(Gen *g, KVal x);
 KVal gen_number(Gen *g, DType dtype, double x);                  /* a scalar constant */
 KVal gen_const(Gen *g, const Graph *graph, Val v);               /* of a CONST node */

@@ -5,13 +5,13 @@
  *   divide.c         divisions by what is the same in a loop
  *   lower_neuron.c   the whole training loop as one kernel of scalars, or of trials in lanes
  *   unroll.c         a graph's elements one by one, all indices known
- *   lower_staged.c   phases and stages; lower_scan.c: those of a SCAN, in a loop
+ *   lower_staged.c   phases and stages; phases.c: which phase; lower_scan.c: those of a SCAN, in a loop
  *   region.c         which values are stored, where; reading an element
  *   nest.c, tile.c   loop nests; register-tiled products; pack.c: weights packed for them
  *   batch.c          sums over the batch; outer.c: large gradients of weights
  *   conv.c           convolutions as nests; conv_tile.c, conv_weight.c, conv_chains.c: register-tiled
  *   map.c            a MAP on blocks of points; map_rows.c: with elements in lanes; map_sums.c: its sums over points;
- *                    map_gaps.c: points left out of it
+ *                    map_gaps.c: points left out of it; map_near.c, map_zeros.c: points sorted, terms left out
  *   nest_map.c       one inside a body */
 #ifndef NIN_LOWER_PARTS_H
 #define NIN_LOWER_PARTS_H

@@ -615,7 +615,6 @@ static void emit_once(Staged *s, int stage) {
 
 typedef struct WideLoop { KVal lo, hi; } WideLoop;     /* of elements */
 
-static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
 static KVal most_of(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
 
 /* roots of one size, over the blocks base ... of the joined range; to: entries they go to (-1: home). */
@@ -623,7 +622,7 @@ static void emit_wide_loop(Ctx *c, const Val *roots, const int *to, int n, int64
     Gen *g = &c->g;
     int64_t size = region_size(c->r, roots[0]), blocks = (size + 15) / 16, whole = c->r->lanes == 16 ? size / 16 : 0;
     KVal lo = gen_2(g, K_SUB, most_of(g, k_lo(g->m, g->f), gen_i64(g, base)), gen_i64(g, base));
-    KVal hi = gen_2(g, K_SUB, least(g, k_hi(g->m, g->f), gen_i64(g, base + blocks)), gen_i64(g, base));
+    KVal hi = gen_2(g, K_SUB, gen_least(g, k_hi(g->m, g->f), gen_i64(g, base + blocks)), gen_i64(g, base));
     KVal from = gen_2(g, K_MUL, lo, gen_i64(g, 16)), end = gen_2(g, K_MUL, hi, gen_i64(g, 16));
     for (int part = 0; part < 2; part++) {
         if (part == 0 && !whole) continue;
@@ -631,7 +630,7 @@ static void emit_wide_loop(Ctx *c, const Val *roots, const int *to, int n, int64
         c->wide = part == 0;
         c->wide_size = size;
         KVal start = part ? most_of(g, from, gen_i64(g, whole * 16)) : from;
-        KVal stop = least(g, end, gen_i64(g, part ? size : whole * 16));
+        KVal stop = gen_least(g, end, gen_i64(g, part ? size : whole * 16));
         KVal i = k_for(g->m, g->f, start, stop, part ? 1 : 16);
         Index at = index_flat((Ix){i, 0});
         ctx_fresh(c, &at);

@@ -75,9 +75,6 @@ static void turn_panel(const Outer *t, Ix p, int nv) {
     shard_end(t->c);
 }
 
-static KVal least(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), a, b); }
-static KVal most(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
-
 static KType vector_of(const Outer *t) {
     return (KType){gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype), 16};
 }
@@ -158,7 +155,7 @@ static void outer_tile(const Outer *t, Ix o, Ix vector, int mr, int nv, int64_t 
     KVal nothing = gen_widen(g, gen_number(g, dtype, -0.0), 16);
     KVal at = ix_value(g, ix_plus(g, ix_times(g, o, t->n), ix_times(g, vector, 16)));
     for (int i = 0; i < mr * nv; i++) k_store(g->m, g->f, t->totals, gen_i64(g, 16 * i), nothing);
-    k_for(g->m, g->f, gen_i64(g, 0), least(g, t->chunk, gen_i64(g, 1)), 1);        /* not in the first chunk */
+    k_for(g->m, g->f, gen_i64(g, 0), gen_least(g, t->chunk, gen_i64(g, 1)), 1);        /* not in the first chunk */
     move_totals(t, at, mr, nv, columns, false);
     k_end(g->m, g->f);
     add_shards(t, o, vector, mr, nv);
@@ -173,17 +170,17 @@ static void outer_rows(Outer *t, KVal lo, KVal hi, Ix p, int nv, int64_t columns
     Gen *g = &t->c->g;
     int64_t tiles = row_tiles(t), whole = t->rows / t->mr;
     KVal before = ix_value(g, ix_times(g, p, tiles));
-    KVal from = most(g, gen_2(g, K_SUB, lo, before), gen_i64(g, 0));
-    KVal to = least(g, gen_2(g, K_SUB, hi, before), gen_i64(g, tiles));
+    KVal from = gen_most(g, gen_2(g, K_SUB, lo, before), gen_i64(g, 0));
+    KVal to = gen_least(g, gen_2(g, K_SUB, hi, before), gen_i64(g, tiles));
     turn_panel(t, ix_times(g, p, t->nv), nv);
     if (whole) {
-        KVal i = k_for(g->m, g->f, from, least(g, to, gen_i64(g, whole)), 1);
+        KVal i = k_for(g->m, g->f, from, gen_least(g, to, gen_i64(g, whole)), 1);
         t->half = gen_2(g, K_MUL, gen_2(g, K_AND, i, gen_i64(g, 1)), gen_i64(g, 16));
         outer_tile(t, ix_times(g, (Ix){i, 0}, t->mr), ix_times(g, p, t->nv), t->mr, nv, columns);
         k_end(g->m, g->f);
     }
     if (whole == tiles) return;
-    k_for(g->m, g->f, most(g, from, gen_i64(g, whole)), to, 1);
+    k_for(g->m, g->f, gen_most(g, from, gen_i64(g, whole)), to, 1);
     t->half = gen_i64(g, 0);
     outer_tile(t, (Ix){0, whole * t->mr}, ix_times(g, p, t->nv), (int)(t->rows - whole * t->mr), nv, columns);
     k_end(g->m, g->f);
@@ -207,21 +204,22 @@ int64_t outer_range(Ctx *c, Val v, int panel, int totals, int64_t base) {
     int64_t tiles = row_tiles(&t), count = tiles * column_tiles(&t), whole = t.n / 16 / t.nv;
     t.panel = ctx_entry(c, panel);
     t.totals = ctx_entry(c, totals);
-    KVal lo = most(g, gen_2(g, K_SUB, k_lo(g->m, g->f), gen_i64(g, base)), gen_i64(g, 0));
-    KVal hi = least(g, gen_2(g, K_SUB, k_hi(g->m, g->f), gen_i64(g, base)), gen_i64(g, count));
+    KVal lo = gen_most(g, gen_2(g, K_SUB, k_lo(g->m, g->f), gen_i64(g, base)), gen_i64(g, 0));
+    KVal hi = gen_least(g, gen_2(g, K_SUB, k_hi(g->m, g->f), gen_i64(g, base)), gen_i64(g, count));
     KVal first = gen_2(g, K_DIV, lo, gen_i64(g, tiles));
-    KVal last = gen_2(g, K_DIV, gen_2(g, K_ADD, most(g, hi, gen_i64(g, 0)), gen_i64(g, tiles - 1)), gen_i64(g, tiles));
+    KVal up = gen_2(g, K_ADD, gen_most(g, hi, gen_i64(g, 0)), gen_i64(g, tiles - 1));
+    KVal last = gen_2(g, K_DIV, up, gen_i64(g, tiles));
     KVal chunks = gen_2(g, K_DIV, gen_2(g, K_ADD, ctx_shape(c, 1), gen_i64(g, SHARD * CHUNK - 1)),
                         gen_i64(g, SHARD * CHUNK));
     t.chunk = k_for(g->m, g->f, gen_i64(g, 0), chunks, 1);
     if (whole) {
-        KVal p = k_for(g->m, g->f, first, least(g, last, gen_i64(g, whole)), 1);
+        KVal p = k_for(g->m, g->f, first, gen_least(g, last, gen_i64(g, whole)), 1);
         outer_rows(&t, lo, hi, (Ix){p, 0}, t.nv, 16 * t.nv);
         k_end(g->m, g->f);
     }
     if (whole < column_tiles(&t)) {
         int64_t left = t.n - whole * t.nv * 16;
-        k_for(g->m, g->f, most(g, first, gen_i64(g, whole)), last, 1);
+        k_for(g->m, g->f, gen_most(g, first, gen_i64(g, whole)), last, 1);
         outer_rows(&t, lo, hi, (Ix){0, whole}, (int)vectors_of(left), left);
         k_end(g->m, g->f);
     }
