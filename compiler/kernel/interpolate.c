@@ -7,12 +7,12 @@
  * while the region's stamp stands.
  *
  * The adjoint: arguments and dy of 16 examples are first turned into point order (example, place, unit), each example's
- * points in a row of `stride` elements, without those that add nothing; then 16 points at a time: cells and terms in
- * lanes, kept on the stack, added to the shard's own table one by one in order. */
+ * points in a row of `stride` elements, without those that add nothing; then up to MOST_TERMS points at a time: cells
+ * and terms in lanes, kept on the stack, added to the shard's own table one by one in order. */
 #include "graph/lookup.h"
 #include "kernel/region.h"
 
-enum { MAX_CORNERS = 8, MAX_AROUND = 8, MOST_IN_LANES = 1 << 22 };
+enum { MAX_CORNERS = 8, MAX_AROUND = 8, MOST_IN_LANES = 1 << 22, MOST_TERMS = 128 };
 
 typedef struct Around {
     int stamp, k, box;                     /* box: lo's number among the operands */
@@ -327,8 +327,8 @@ static void append_points(Spread *s, KVal e, int64_t units) {
     KVal at = gen_2(g, K_ADD, row, n);
     for (int j = 0; j <= s->t.k; j++)
         k_compress(g->m, g->f, k_offset(g->m, g->f, scalar, ctx_entry(s->c, s->row[j]), at), adds, x[j]);
-    KVal more = k_tree(g->m, g->f, K_ADD, k_cast(g->m, g->f, KV(I32), adds));
-    k_store(g->m, g->f, s->length, e, gen_2(g, K_ADD, n, gen_index(g, more)));
+    KVal more = k_ones(g->m, g->f, k_mask(g->m, g->f, adds));
+    k_store(g->m, g->f, s->length, e, gen_2(g, K_ADD, n, more));
 }
 
 /* The units from `at`'s on at a place, of 16 examples: squares, turned, then what is kept of them. */
@@ -396,19 +396,21 @@ static void add_term(Spread *s, KVal at, int corner, KVal term) {
     k_store(g->m, g->f, s->to, at, gen_2(g, K_ADD, acc, term));
 }
 
-/* The points of a row from element `first` on, the first `count` of 16. */
-static void spread_vector(Spread *s, KVal first, KVal count, KVal cells, KVal kept) {
+/* The points of a row from element `first` on.  Terms are added when all of them stand in memory: a load just behind
+ * the store of the vector that holds its element waits for it. */
+static void spread_points(Spread *s, KVal first, KVal count, KVal cells, KVal kept) {
     Gen *g = &s->c->g;
     KScalar scalar = gen_scalar(s->dtype);
-    KVal x[3], terms[MAX_CORNERS], dy = k_load(g->m, g->f, (KType){scalar, 16}, ctx_entry(s->c, s->row[0]), first);
-    for (int j = 0; j < s->t.k; j++)
-        x[j] = k_load(g->m, g->f, (KType){scalar, 16}, ctx_entry(s->c, s->row[1 + j]), first);
-    k_store(g->m, g->f, cells, gen_i64(g, 0), spread_terms(s, dy, x, terms));
-    for (int i = 0; i < 1 << s->t.k; i++) k_store(g->m, g->f, kept, gen_i64(g, 16 * i), terms[i]);
-    KVal e = k_for(g->m, g->f, gen_i64(g, 0), count, 1);
-    KVal at = gen_index(g, k_load(g->m, g->f, KT(I32), cells, e));
-    for (int i = 0; i < 1 << s->t.k; i++)
-        add_term(s, at, i, k_load(g->m, g->f, (KType){scalar, 1}, kept, gen_2(g, K_ADD, e, gen_i64(g, 16 * i))));
+    KVal i = k_for(g->m, g->f, gen_i64(g, 0), count, 16), from = gen_2(g, K_ADD, first, i), x[4], terms[MAX_CORNERS];
+    for (int j = 0; j <= s->t.k; j++)
+        x[j] = k_load(g->m, g->f, (KType){scalar, 16}, ctx_entry(s->c, s->row[j]), from);
+    k_store(g->m, g->f, cells, i, spread_terms(s, x[0], x + 1, terms));
+    for (int k = 0; k < 1 << s->t.k; k++)
+        k_store(g->m, g->f, kept, ix_value(g, (Ix){i, MOST_TERMS * k}), terms[k]);
+    k_end(g->m, g->f);
+    KVal e = k_for(g->m, g->f, gen_i64(g, 0), count, 1), at = gen_index(g, k_load(g->m, g->f, KT(I32), cells, e));
+    for (int k = 0; k < 1 << s->t.k; k++)
+        add_term(s, at, k, k_load(g->m, g->f, (KType){scalar, 1}, kept, ix_value(g, (Ix){e, MOST_TERMS * k})));
     k_end(g->m, g->f);
 }
 
@@ -422,7 +424,7 @@ static void spread_rows(Spread *s) {
     Gen *g = &c->g;
     KScalar scalar = gen_scalar(s->dtype);
     size_t bytes = dtype_size(s->dtype) * (size_t)s->stride;
-    KVal cells = k_local(g->m, g->f, KS_I32, 16), kept = k_local(g->m, g->f, scalar, 16 * MAX_CORNERS);
+    KVal cells = k_local(g->m, g->f, KS_I32, MOST_TERMS), kept = k_local(g->m, g->f, scalar, MOST_TERMS << s->t.k);
     s->length = k_local(g->m, g->f, KS_I64, 16);
     for (int j = 0; j <= s->t.k; j++) {
         s->square[j] = k_local(g->m, g->f, scalar, 256);
@@ -432,8 +434,8 @@ static void spread_rows(Spread *s) {
     collect_points(s);
     KVal left = gen_2(g, K_SUB, s->shard->count, gen_2(g, K_MUL, b, gen_i64(g, 16)));
     KVal e = k_for(g->m, g->f, gen_i64(g, 0), at_most(g, left, 16), 1), n = k_load(g->m, g->f, KT(I64), s->length, e);
-    KVal row = gen_2(g, K_MUL, e, gen_i64(g, s->stride)), i = k_for(g->m, g->f, gen_i64(g, 0), n, 16);
-    spread_vector(s, gen_2(g, K_ADD, row, i), at_most(g, gen_2(g, K_SUB, n, i), 16), cells, kept);
+    KVal row = gen_2(g, K_MUL, e, gen_i64(g, s->stride)), i = k_for(g->m, g->f, gen_i64(g, 0), n, MOST_TERMS);
+    spread_points(s, gen_2(g, K_ADD, row, i), at_most(g, gen_2(g, K_SUB, n, i), MOST_TERMS), cells, kept);
     k_end(g->m, g->f);
     k_end(g->m, g->f);
     block_end(c);

@@ -1,5 +1,6 @@
-/* test_lower_sums.c -- lowered convolutions with their gradients, and long sums over the batch, give the interpreter's
- * bits: tails of every kind, each way to a gradient of weights.  The rest of lowering is test_lower.c's. */
+/* test_lower_sums.c -- lowered convolutions with their gradients, long sums over the batch and adjoints of grids give
+ * the interpreter's bits: tails of every kind, each way to a gradient of weights.  The rest of lowering is
+ * test_lower.c's. */
 #include "lower_case.h"
 
 typedef struct Sizes {
@@ -95,10 +96,33 @@ static void long_sums(void **state) {
     }
 }
 
+/* The adjoint of a grid: more points of an example than are added at a time, all of them and those of few units. */
+static void long_rows(void **state) {
+    (void)state;
+    for (int args = 1; args <= 3; args++) {
+        Case c = case_new(args == 1 ? DT_F64 : DT_F32);
+        c.quick = args != 2;
+        c.no_c = args == 3;
+        Shape shape = args == 2 ? shape_of(2, (int64_t)70, (int64_t)5) : shape_of(1, (int64_t)(args == 1 ? 140 : 256));
+        Shape box = shape_of(1, (int64_t)args);
+        NodeType like = {c.real, {args, {9, 7, 5}}, false};
+        Val lo = graph_broadcast(c.g, graph_const(c.g, c.real, -0.75), box);
+        Val scale = graph_broadcast(c.g, graph_const(c.g, c.real, 3.3), box), in[6] = {0, lo, scale};
+        for (int k = 0; k < args; k++) in[3 + k] = case_row(&c, c.real, shape, 0);
+        Val zero = graph_broadcast(c.g, graph_const(c.g, c.real, 0), shape), dy = graph_2(c.g, G_MUL, in[3], in[3]);
+        for (int some = 0; some < 2; some++) {
+            in[0] = some ? graph_2(c.g, G_MAX, zero, in[3]) : dy;
+            case_show(&c, graph_add(c.g, G_BATCH_INTERPOLATE, in, 3 + args, &(Attr){0}, &like, (Span){0}));
+        }
+        case_check(&c, 37, 37, false);
+        arena_free(c.arena);
+    }
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv_tiles), cmocka_unit_test(conv_chains), cmocka_unit_test(conv_of_later),
-        cmocka_unit_test(long_sums),
+        cmocka_unit_test(long_sums), cmocka_unit_test(long_rows),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
