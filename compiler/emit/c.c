@@ -271,7 +271,7 @@ static void compress(Writer *w, const KInst *i)
 static void prefetch(Writer *w, const KInst *i)
 {
     indent(w);
-    buf_printf(w->out, "__builtin_prefetch(v%u, 0, %d);\n", i->a, i->imm ? 3 : 2);
+    buf_printf(w->out, "__builtin_prefetch(v%u, %d, 2);\n", i->a, (int)i->imm);
 }
 
 /* All next values are read before any carried variable is set. */

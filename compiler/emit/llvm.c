@@ -349,8 +349,8 @@ static LLVMValueRef memory(Printer *p, const KInst *i, LLVMValueRef a, LLVMValue
     }
     if (i->op == K_PREFETCH) {
         LLVMTypeRef type = LLVMPointerTypeInContext(p->cx, 0), i32 = LLVMInt32TypeInContext(p->cx);
-        LLVMValueRef read = LLVMConstInt(i32, 0, false), near = LLVMConstInt(i32, i->imm ? 3 : 2, false);
-        LLVMValueRef args[] = {a, read, near, LLVMConstInt(i32, 1, false)};
+        LLVMValueRef written = LLVMConstInt(i32, i->imm != 0, false), second = LLVMConstInt(i32, 2, false);
+        LLVMValueRef args[] = {a, written, second, LLVMConstInt(i32, 1, false)};
         call(p, "llvm.prefetch", &type, 1, args, 4);
         return NULL;
     }

@@ -5,7 +5,8 @@
  *   divide.c         divisions by what is the same in a loop
  *   lower_neuron.c   the whole training loop as one kernel of scalars, or of trials in lanes
  *   unroll.c         a graph's elements one by one, all indices known
- *   lower_staged.c   phases and stages; phases.c: which phase; lower_scan.c: those of a SCAN, in a loop
+ *   lower_staged.c   phases and stages; phases.c: which phase; lower_scan.c: those of a SCAN, in a loop; result_rows.c:
+ *                    results by example
  *   region.c         which values are stored, where; reading an element
  *   nest.c, tile.c   loop nests; register-tiled products; pack.c: weights packed for them
  *   batch.c          sums over the batch; outer.c: large gradients of weights

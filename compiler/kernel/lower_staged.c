@@ -16,7 +16,7 @@
  * copied by a last stage.  */
 #include "kernel/staged.h"
 
-enum { WIDE_FROM = 64, TAKEN_FROM = 256, AHEAD_FROM = 256 };
+enum { WIDE_FROM = 64, TAKEN_FROM = 256, AHEAD_FROM = 256, TURNS_AHEAD = 8 };
 
 static const Node *node_of(const Staged *s, Val v) { return graph_node(s->r.graph, v); }
 
@@ -498,7 +498,7 @@ static void emit_tile(Staged *s, Val v) {
     plan_stage(s->plan, &g, STAGE_SHARDS, 0, "matmul");
 }
 
-/* ---- sums, rows of results ---- */
+/* ---- sums ---- */
 
 static void emit_partial(Staged *s, Val v) {
     Gen g = plan_function(s->plan, "sum");
@@ -507,67 +507,6 @@ static void emit_partial(Staged *s, Val v) {
     batch_partial(&c, v, &shard);
     shard_end(&c);
     plan_stage(s->plan, &g, STAGE_SHARDS, 0, "sum over the batch");
-}
-
-/* The rows of a result: `first` stands in row 0 of its shard. */
-typedef struct Rows { Ctx *c; Val v; KVal to; Ix first; int64_t size; } Rows;
-
-static void set_vector(Ctx *c, const Shard *shard, KVal block) {
-    c->local = (Ix){block, 0};
-    c->global = ix_plus(&c->g, ix_times(&c->g, (Ix){shard->number, 0}, SHARD / c->lanes), c->local);
-}
-
-/* 16 elements of the 16 examples of a block: a square turned. */
-static void rows_square(const Rows *r, KVal block, Ix i) {
-    Gen *g = &r->c->g;
-    KVal x[16];
-    for (int k = 0; k < 16; k++) x[k] = load_value(r->c, r->v, ix_plus(g, i, (Ix){0, k}));
-    transpose16(g, x);
-    Ix example = ix_plus(g, r->first, ix_times(g, (Ix){block, 0}, 16));
-    for (int e = 0; e < 16; e++) {
-        Ix row = ix_times(g, ix_plus(g, example, (Ix){0, e}), r->size);
-        k_store(g->m, g->f, r->to, ix_value(g, ix_plus(g, row, i)), x[e]);
-    }
-}
-
-/* Of full blocks; the last elements that fill no square are turned together with some before them.  Gives the number of
- * examples in them. */
-static KVal rows_squares(const Rows *r, const Shard *shard) {
-    Gen *g = &r->c->g;
-    int64_t whole = r->size / 16 * 16;
-    KVal full = gen_2(g, K_SHR, shard->count, gen_i64(g, 4)), block = k_for(g->m, g->f, gen_i64(g, 0), full, 1);
-    set_vector(r->c, shard, block);
-    KVal i = k_for(g->m, g->f, gen_i64(g, 0), gen_i64(g, whole), 16);
-    rows_square(r, block, (Ix){i, 0});
-    k_end(g->m, g->f);
-    if (whole < r->size) rows_square(r, block, (Ix){0, r->size - 16});
-    k_end(g->m, g->f);
-    return gen_2(g, K_MUL, full, gen_i64(g, 16));
-}
-
-static void emit_rows(Staged *s, const Job *job) {
-    Gen g = plan_function(s->plan, "rows");
-    Ctx c = ctx_new(&s->r, g, s->r.lanes);
-    Val v = region_base(&s->r, job->v);
-    int64_t size = region_size(&s->r, v);
-    Shard shard = shard_begin(&c);
-    KVal to = ctx_kind(&c, ENTRY_OUT_ROWS, s->r.graph->outputs.at[job->output].index);
-    Rows rows = {&c, v, to, ix_times(&g, (Ix){shard.number, 0}, SHARD), size};
-    bool squares = c.lanes == 16 && size >= 16 && s->r.info[v].varies && graph_node(s->r.graph, v)->dtype != DT_BOOL;
-    KVal from = squares ? rows_squares(&rows, &shard) : gen_i64(&g, 0);
-    KVal e = k_for(g.m, g.f, from, shard.count, 1), block = e;
-    Ix lane = {0, 0};
-    if (c.lanes == 16) {
-        block = gen_2(&g, K_SHR, e, gen_i64(&g, 4));
-        lane = (Ix){gen_2(&g, K_AND, e, gen_i64(&g, 15)), 0};
-    }
-    set_vector(&c, &shard, block);
-    Ix i = loop_begin(&c, size), row = ix_times(&g, ix_plus(&g, rows.first, (Ix){e, 0}), size);
-    k_store(g.m, g.f, to, ix_value(&g, ix_plus(&g, row, i)), load_lane(&c, v, i, lane));
-    loop_end(&c, size);
-    k_end(g.m, g.f);
-    shard_end(&c);
-    plan_stage(s->plan, &g, STAGE_SHARDS, 0, "rows of results");
 }
 
 /* ---- large gradients of weights ---- */
@@ -615,13 +554,19 @@ static void emit_once(Staged *s, int stage) {
 
 typedef struct WideLoop { KVal lo, hi; } WideLoop;     /* of elements */
 
-static KVal most_of(Gen *g, KVal a, KVal b) { return gen_select(g, gen_2(g, K_LT, a, b), b, a); }
+/* Where `root` goes some turns later is fetched to be written: another thread may have read it. */
+static void look_ahead(Ctx *c, Val root, KVal element) {
+    Gen *g = &c->g;
+    KVal to = ctx_entry(c, c->r->info[root].home.entry), later = gen_2(g, K_ADD, element, gen_i64(g, 16 * TURNS_AHEAD));
+    KScalar scalar = gen_scalar((DType)graph_node(c->r->graph, root)->dtype);
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, scalar, to, later), true);
+}
 
 /* roots of one size, over the blocks base ... of the joined range; to: entries they go to (-1: home). */
 static void emit_wide_loop(Ctx *c, const Val *roots, const int *to, int n, int64_t base) {
     Gen *g = &c->g;
     int64_t size = region_size(c->r, roots[0]), blocks = (size + 15) / 16, whole = c->r->lanes == 16 ? size / 16 : 0;
-    KVal lo = gen_2(g, K_SUB, most_of(g, k_lo(g->m, g->f), gen_i64(g, base)), gen_i64(g, base));
+    KVal lo = gen_2(g, K_SUB, gen_most(g, k_lo(g->m, g->f), gen_i64(g, base)), gen_i64(g, base));
     KVal hi = gen_2(g, K_SUB, gen_least(g, k_hi(g->m, g->f), gen_i64(g, base + blocks)), gen_i64(g, base));
     KVal from = gen_2(g, K_MUL, lo, gen_i64(g, 16)), end = gen_2(g, K_MUL, hi, gen_i64(g, 16));
     for (int part = 0; part < 2; part++) {
@@ -629,11 +574,13 @@ static void emit_wide_loop(Ctx *c, const Val *roots, const int *to, int n, int64
         if (part == 1 && whole * 16 == size) continue;
         c->wide = part == 0;
         c->wide_size = size;
-        KVal start = part ? most_of(g, from, gen_i64(g, whole * 16)) : from;
+        KVal start = part ? gen_most(g, from, gen_i64(g, whole * 16)) : from;
         KVal stop = gen_least(g, end, gen_i64(g, part ? size : whole * 16));
         KVal i = k_for(g->m, g->f, start, stop, part ? 1 : 16);
         Index at = index_flat((Ix){i, 0});
         ctx_fresh(c, &at);
+        for (int k = 0; k < n && c->wide && size >= AHEAD_FROM; k++)
+            if (to[k] < 0) look_ahead(c, roots[k], i);
         for (int k = 0; k < n; k++) {
             KVal x = to[k] < 0 ? compute(c, roots[k], &at) : pull(c, roots[k], &at);
             x = gen_widen(g, x, c->wide ? 16 : 1);
@@ -735,7 +682,7 @@ static void emit_stage(Staged *s, int stage) {
             return;
         case JOB_MAP: map_lower(&s->r, job->v); return;
         case JOB_PARTIAL: emit_partial(s, job->v); return;
-        case JOB_ROWS: emit_rows(s, job); return;
+        case JOB_ROWS: rows_emit(s, job); return;
         case JOB_PACK: emit_pack(s, job->v); return;
         case JOB_OUTER: emit_outers(s, stage); return;
         case JOB_JOIN: emit_join(s, job->v); return;

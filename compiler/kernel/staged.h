@@ -34,6 +34,9 @@ void staged_region(Plan *plan, const Graph *graph, const ScanHomes *homes);
 /* Copies of whole values that do not vary to entries; joined to one stage. */
 void staged_copies(Staged *s, Val *root, int *to, int n, const char *what);
 
+/* ---- result_rows.c ---- */
+void rows_emit(Staged *s, const Job *job);                        /* a stage of shards */
+
 /* ---- phases.c ---- */
 void phases_find(Staged *s);                                      /* sets early and Info.phase */
 
