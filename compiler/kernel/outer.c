@@ -79,33 +79,59 @@ static KType vector_of(const Outer *t) {
     return (KType){gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype), 16};
 }
 
-/* Of x in the next panel, at the block at hand, one of 32 elements: two tiles fetch them all. */
-static void look_ahead(const Outer *t, Ix vector, int nv, Ix lane) {
+/* Of the block at hand, for its first example: dy of the tile's first row, the panel's x, and x of the next panel's first
+ * element that this tile fetches (one for each example: two tiles fetch them all). */
+typedef struct Block { KVal dy, x, ahead; } Block;
+
+static KVal pointer_to(const Outer *t, Val v, Ix element) {
     Gen *g = &t->c->g;
-    const Home *home = &t->c->r->info[t->x].home;
-    Ix element = ix_times(g, ix_plus(g, vector, (Ix){0, nv}), 16);
-    element = ix_plus(g, ix_plus(g, element, (Ix){t->half, 0}), lane);
-    k_prefetch(g->m, g->f, k_offset(g->m, g->f, vector_of(t).scalar, ctx_entry(t->c, home->entry),
-                                    ix_value(g, home_index(t->c, home, element))), false);
+    const Home *home = &t->c->r->info[v].home;
+    return k_offset(g->m, g->f, vector_of(t).scalar, ctx_entry(t->c, home->entry),
+                    ix_value(g, home_index(t->c, home, element)));
 }
 
-static void outer_step(const Outer *t, KVal shard, KVal e, Ix o, Ix vector, KVal from, int mr, int nv, const KVal *acc,
-                       KVal *next) {
+static Block block_of(const Outer *t, KVal b, KVal from, Ix o, Ix vector, int nv) {
+    Gen *g = &t->c->g;
+    Ix next = ix_times(g, ix_plus(g, vector, (Ix){0, nv}), 16);
+    KVal panel = gen_2(g, K_ADD, from, gen_2(g, K_MUL, b, gen_i64(g, 256)));
+    return (Block){pointer_to(t, t->dy, o), k_offset(g->m, g->f, vector_of(t).scalar, t->panel, panel),
+                   pointer_to(t, t->x, ix_plus(g, next, (Ix){t->half, 0}))};
+}
+
+static void outer_step(const Outer *t, const Block *block, KVal lane, int mr, int nv, const KVal *acc, KVal *next) {
     Gen *g = &t->c->g;
     KType type = vector_of(t), one = {type.scalar, 1};
-    const Home *home = &t->c->r->info[t->dy].home;
-    KVal x[4], at = gen_2(g, K_ADD, from, gen_2(g, K_MUL, e, gen_i64(g, 16)));
+    const Info *info = t->c->r->info;
+    KVal x[4], row = gen_2(g, K_MUL, lane, gen_i64(g, 16));
     for (int k = 0; k < nv; k++)
-        x[k] = k_load(g->m, g->f, type, t->panel, ix_value(g, (Ix){at, k * SHARD * 16}));
-    KVal block = gen_2(g, K_SHR, e, gen_i64(g, 4));
-    t->c->local = (Ix){block, 0};
-    t->c->global = ix_plus(g, ix_times(g, (Ix){shard, 0}, SHARD / 16), t->c->local);
-    Ix lane = {gen_2(g, K_AND, e, gen_i64(g, 15)), 0};
-    look_ahead(t, vector, nv, lane);
-    KVal first = ix_value(g, ix_plus(g, home_index(t->c, home, o), lane)), dy = ctx_entry(t->c, home->entry);
+        x[k] = k_load(g->m, g->f, type, block->x, ix_value(g, (Ix){row, k * SHARD * 16}));
+    KVal ahead = gen_2(g, K_MUL, lane, gen_i64(g, info[t->x].home.elem));
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, type.scalar, block->ahead, ahead), false);
     for (int r = 0; r < mr; r++) {
-        KVal a = k_load(g->m, g->f, one, dy, ix_value(g, (Ix){first, r * home->elem}));
+        KVal a = k_load(g->m, g->f, one, block->dy, ix_value(g, (Ix){lane, r * info[t->dy].home.elem}));
         for (int k = 0; k < nv; k++) next[r * nv + k] = gen_fma(g, a, x[k], acc[r * nv + k]);
+    }
+}
+
+/* The shard's chains.  Blocks are a loop of their own: little is left to do for an example beside its products, which
+ * share the ports of the processor with all else. */
+static void outer_chains(const Outer *t, const Shard *shard, KVal from, Ix o, Ix vector, int mr, int nv, KVal *acc) {
+    Gen *g = &t->c->g;
+    KVal next[MAX_TILE];
+    int n = mr * nv;
+    KVal b = k_for(g->m, g->f, gen_i64(g, 0), shard->blocks, 1);
+    for (int i = 0; i < n; i++) acc[i] = k_carry(g->m, g->f, acc[i]);
+    t->c->local = (Ix){b, 0};
+    t->c->global = ix_plus(g, ix_times(g, (Ix){shard->number, 0}, SHARD / 16), t->c->local);
+    Block block = block_of(t, b, from, o, vector, nv);
+    KVal left = gen_2(g, K_SUB, shard->count, gen_2(g, K_MUL, b, gen_i64(g, 16)));
+    KVal lane = k_for(g->m, g->f, gen_i64(g, 0), gen_least(g, left, gen_i64(g, 16)), 1);
+    for (int i = 0; i < n; i++) acc[i] = k_carry(g->m, g->f, acc[i]);
+    outer_step(t, &block, lane, mr, nv, acc, next);
+    for (int loop = 0; loop < 2; loop++) {
+        for (int i = 0; i < n; i++) k_next(g->m, g->f, next[i]);
+        k_end(g->m, g->f);
+        for (int i = 0; i < n; i++) acc[i] = next[i] = k_result(g->m, g->f, i, vector_of(t));
     }
 }
 
@@ -119,16 +145,11 @@ static void add_shards(const Outer *t, Ix o, Ix vector, int mr, int nv) {
     Gen *g = &t->c->g;
     int n = mr * nv;
     DType dtype = (DType)graph_node(t->c->r->graph, t->v)->dtype;
-    KVal zero = gen_widen(g, gen_number(g, dtype, 0), 16), acc[MAX_TILE], next[MAX_TILE];
+    KVal zero = gen_widen(g, gen_number(g, dtype, 0), 16), acc[MAX_TILE];
     KVal number;
     Shard shard = chunk_begin(t, &number);
-    KVal from = gen_2(g, K_MUL, number, gen_i64(g, nv * SHARD * 16));
-    KVal e = k_for(g->m, g->f, gen_i64(g, 0), shard.count, 1);
-    for (int i = 0; i < n; i++) acc[i] = k_carry(g->m, g->f, zero);
-    outer_step(t, shard.number, e, o, vector, from, mr, nv, acc, next);
-    for (int i = 0; i < n; i++) k_next(g->m, g->f, next[i]);
-    k_end(g->m, g->f);
-    for (int i = 0; i < n; i++) acc[i] = k_result(g->m, g->f, i, vector_of(t));
+    for (int i = 0; i < n; i++) acc[i] = zero;
+    outer_chains(t, &shard, gen_2(g, K_MUL, number, gen_i64(g, nv * SHARD * 16)), o, vector, mr, nv, acc);
     for (int i = 0; i < n; i++) add_total(t, i, acc[i]);
     shard_end(t->c);
 }
