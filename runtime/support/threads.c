@@ -98,6 +98,7 @@ static bool is_there(unsigned now, unsigned value, Until until) {
 
 /* False: it is time to sleep. */
 static bool linger(const Pool *pool, const atomic_uint *at, unsigned value, Until until) {
+    if (is_there(atomic_load_explicit(at, memory_order_acquire), value, until)) return true;
     int64_t begin = pool->lingers ? clock_now() : 0, before = begin;
     for (;;) {
         for (int i = 0; i < SPINS; i++) {
