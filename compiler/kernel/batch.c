@@ -8,7 +8,7 @@ static Val in_of(const Ctx *c, Val v, int k) { return graph_in(c->r->graph, v, k
 
 /* ---- shards and blocks ---- */
 
-static Shard shards_from(Ctx *c, KVal lo, KVal hi) {
+Shard shard_range(Ctx *c, KVal lo, KVal hi) {
     Gen *g = &c->g;
     KVal examples = ctx_shape(c, 1), s = k_for(g->m, g->f, lo, hi, 1);
     KVal left = gen_2(g, K_SUB, examples, gen_2(g, K_MUL, s, gen_i64(g, SHARD))), most = gen_i64(g, SHARD);
@@ -18,14 +18,7 @@ static Shard shards_from(Ctx *c, KVal lo, KVal hi) {
     return (Shard){s, count, blocks};
 }
 
-Shard shard_begin(Ctx *c) { return shards_from(c, k_lo(c->g.m, c->g.f), k_hi(c->g.m, c->g.f)); }
-
-Shard shard_chunk(Ctx *c, KVal chunk, int64_t of) {
-    Gen *g = &c->g;
-    KVal all = gen_2(g, K_DIV, gen_2(g, K_ADD, ctx_shape(c, 1), gen_i64(g, SHARD - 1)), gen_i64(g, SHARD));
-    KVal lo = gen_2(g, K_MUL, chunk, gen_i64(g, of)), hi = gen_2(g, K_ADD, lo, gen_i64(g, of));
-    return shards_from(c, lo, gen_select(g, gen_2(g, K_LT, all, hi), all, hi));
-}
+Shard shard_begin(Ctx *c) { return shard_range(c, k_lo(c->g.m, c->g.f), k_hi(c->g.m, c->g.f)); }
 
 void shard_end(Ctx *c) { k_end(c->g.m, c->g.f); }
 

@@ -272,6 +272,29 @@ static void part_tiles(const Part *p, int s, const Stage *stage) {
     call(r, s, p->thread, lo, hi);
 }
 
+/* Waits until threads before it have been through what a STAGE_SUMS needs, and those behind it are at the shards. */
+static void await_early(const Part *p, int s) {
+    const Wait *wait = &p->r->wait[s];
+    int before = stage_run_first(p->r->it->lowered->stage, s - 1) - 1;
+    for (int t = 0; t < p->r->threads; t++)
+        await_stage(p, t, t > p->thread ? before : t ? wait->others : wait->first);
+}
+
+/* Begins with the shards of threads before it and its own. */
+static void part_sums(const Part *p, int s, const Stage *stage) {
+    const Run *r = p->r;
+    int64_t lo = share_from(r, stage->count, p->lo), hi = share_from(r, stage->count, p->hi);
+    int64_t all = shards_of(r), own = share_from(r, all, p->hi);
+    bool early = s > r->from && stage_begins_early(r->it->lowered->stage, s) && own > 0 && own < all;
+    if (lo == hi) return;
+    if (early) {
+        await_early(p, s);
+        call(r, s, p->thread, lo, hi + (own << 32));
+    }
+    await_before(p, s);
+    call(r, s, p->thread, early ? lo + (own << 32) : lo, hi + (all << 32));
+}
+
 /* Of what is left of a thread's share: ever less, so that threads end together, but not so little that beginning costs
  * more.  The owner takes it from the front, another from the end. */
 static bool queue_take(Queue *queue, bool owner, uint64_t least, int64_t *lo, int64_t *hi) {
@@ -358,6 +381,7 @@ static int part_stage(const Part *p, int s) {
         else part_queue(p, s, stage->count);
         break;
     case STAGE_TILES: part_tiles(p, s, stage); break;
+    case STAGE_SUMS: part_sums(p, s, stage); break;
     case STAGE_QUEUE: part_queue(p, s, stage->count); break;
     case STAGE_RELAY: part_relay(p, s, stage); break;
     case STAGE_ONCE: part_once(p, s, 0, 1); break;

@@ -19,6 +19,9 @@ typedef enum StageSplit {
     STAGE_RANGE,      /* range = 0..count, below 2^31; threads take disjoint ranges until nothing is left */
     STAGE_QUEUE,      /* the same, each of much work */
     STAGE_TILES,      /* the same; each thread takes one range */
+    STAGE_SUMS,       /* the same, of sums over the batch, shard by shard in order: range = lo + (first << 32) ..
+                       * hi + (end << 32), of the shards first .. end.  After a STAGE_SHARDS a thread begins with the
+                       * shards up to its own, while threads behind it are at theirs */
     STAGE_RELAY       /* after a STAGE_TILES of which each thread has taken count / (groups + 1): for its own of those,
                        * lo' .. hi', group after group, each behind the thread before it: range = lo' (groups + 1) + 1 +
                        * group .. hi' (groups + 1) + 1 + group.  0 .. count: all of them */
@@ -36,6 +39,11 @@ typedef struct Stage {
     bool *writes;
     int args;
 } Stage;
+
+/* Whether threads begin it while others are at the stages of shards before it. */
+static inline bool stage_begins_early(const Stage *stage, int s) {
+    return stage[s].split == STAGE_SUMS && s > 0 && stage[s - 1].split == STAGE_SHARDS;
+}
 
 /* Where each entry of the pointer table comes from. */
 typedef enum EntryKind {

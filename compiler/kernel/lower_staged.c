@@ -163,11 +163,11 @@ static void add_row_jobs(Staged *s) {
     }
 }
 
-/* Stages in order: numbers them.  Large gradients come last in their level, as threads that end them at different times
- * need not wait for each other. */
+/* Stages in order: numbers them.  Large gradients come first in their level, as threads begin them at different
+ * times. */
 static void number_stages(Staged *s) {
-    static const JobKind order[] = {JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_PACK, JOB_JOIN, JOB_ONCE,
-                                    JOB_WIDE, JOB_SCAN, JOB_OUTER};
+    static const JobKind order[] = {JOB_OUTER, JOB_LANES, JOB_TILE, JOB_MAP, JOB_PARTIAL, JOB_ROWS, JOB_PACK, JOB_JOIN,
+                                    JOB_ONCE, JOB_WIDE, JOB_SCAN};
     for (int phase = -1; phase < s->phases; phase++) {
         for (int level = 0, any = 1; any; level++) {
             any = 0;
@@ -528,7 +528,7 @@ static void emit_outers(Staged *s, int stage) {
         if (!in_stage(&s->job.at[j], stage)) continue;
         base += outer_range(&c, v, panel, totals, base);
     }
-    plan_stage(s->plan, &g, STAGE_TILES, base, "gradients of weights");
+    plan_stage(s->plan, &g, STAGE_SUMS, base, "gradients of weights");
 }
 
 static void emit_join(Staged *s, Val v) {

@@ -3,12 +3,12 @@
  *   for each shard: acc[r][k] = 0;  for its examples: acc[r][k] = fma(dy[o + r], x[n + 16 k], acc[r][k])
  *                   total[r][k] = total[r][k] + acc[r][k]
  *
- * The result is dense; there are no sums of shards in memory.  Threads take output tiles, so the stage comes when all
- * shards are done.  dy is read where it stands, element by element, and broadcast.  Before the tiles of a panel of
+ * The result is dense; there are no sums of shards in memory.  Threads take output tiles.
+ * dy is read where it stands, element by element, and broadcast.  Before the tiles of a panel of
  * columns, their x is turned so that lanes are its elements: [shard][vector of 16 elements][example of the shard][16]
  * (lanes beyond n are zero), which stays in the first cache.  The totals start at -0, to which adding shard 0's sum
- * gives that sum as it is.  Batches of more than CHUNK shards pass in chunks, so that dy's part of a chunk stays in the
- * cache; the totals wait in the result. */
+ * gives that sum as it is.  The shards of the range pass in chunks of CHUNK at most, so that dy's part of a chunk stays in
+ * the cache; the totals wait in the result, as they do for the shards of the next range. */
 #include "kernel/region.h"
 
 enum { OUTER_FROM = 4096, MAX_TILE = 32, CHUNK = 8 };
@@ -36,14 +36,14 @@ typedef struct Outer {
     int64_t rows, n;
     int mr, nv;                            /* of a whole tile */
     KVal half;                             /* of the next panel's x, what this tile fetches: 0 or 16 elements on */
-    KVal chunk;                            /* the shards at hand: CHUNK of them from CHUNK chunk on */
+    KVal first, end;                       /* the shards at hand */
 } Outer;
 
-/* The shards of the chunk; number: counted from the chunk's first. */
+/* The shards at hand; number: counted from the first of them. */
 static Shard chunk_begin(const Outer *t, KVal *number) {
     Gen *g = &t->c->g;
-    Shard shard = shard_chunk(t->c, t->chunk, CHUNK);
-    *number = gen_2(g, K_SUB, shard.number, gen_2(g, K_MUL, t->chunk, gen_i64(g, CHUNK)));
+    Shard shard = shard_range(t->c, t->first, t->end);
+    *number = gen_2(g, K_SUB, shard.number, t->first);
     return shard;
 }
 
@@ -176,7 +176,7 @@ static void outer_tile(const Outer *t, Ix o, Ix vector, int mr, int nv, int64_t 
     KVal nothing = gen_widen(g, gen_number(g, dtype, -0.0), 16);
     KVal at = ix_value(g, ix_plus(g, ix_times(g, o, t->n), ix_times(g, vector, 16)));
     for (int i = 0; i < mr * nv; i++) k_store(g->m, g->f, t->totals, gen_i64(g, 16 * i), nothing);
-    k_for(g->m, g->f, gen_i64(g, 0), gen_least(g, t->chunk, gen_i64(g, 1)), 1);        /* not in the first chunk */
+    k_for(g->m, g->f, gen_i64(g, 0), gen_least(g, t->first, gen_i64(g, 1)), 1);        /* not of shard 0 */
     move_totals(t, at, mr, nv, columns, false);
     k_end(g->m, g->f);
     add_shards(t, o, vector, mr, nv);
@@ -219,31 +219,38 @@ static Outer outer_of(Ctx *c, Val v) {
     return t;
 }
 
-int64_t outer_range(Ctx *c, Val v, int panel, int totals, int64_t base) {
-    Gen *g = &c->g;
-    Outer t = outer_of(c, v);
-    int64_t tiles = row_tiles(&t), count = tiles * column_tiles(&t), whole = t.n / 16 / t.nv;
-    t.panel = ctx_entry(c, panel);
-    t.totals = ctx_entry(c, totals);
-    KVal lo = gen_most(g, gen_2(g, K_SUB, k_lo(g->m, g->f), gen_i64(g, base)), gen_i64(g, 0));
-    KVal hi = gen_least(g, gen_2(g, K_SUB, k_hi(g->m, g->f), gen_i64(g, base)), gen_i64(g, count));
+/* The tiles lo .. hi of the shards at hand, panel by panel. */
+static void outer_tiles(Outer *t, KVal lo, KVal hi) {
+    Gen *g = &t->c->g;
+    int64_t tiles = row_tiles(t), whole = t->n / 16 / t->nv;
     KVal first = gen_2(g, K_DIV, lo, gen_i64(g, tiles));
     KVal up = gen_2(g, K_ADD, gen_most(g, hi, gen_i64(g, 0)), gen_i64(g, tiles - 1));
     KVal last = gen_2(g, K_DIV, up, gen_i64(g, tiles));
-    KVal chunks = gen_2(g, K_DIV, gen_2(g, K_ADD, ctx_shape(c, 1), gen_i64(g, SHARD * CHUNK - 1)),
-                        gen_i64(g, SHARD * CHUNK));
-    t.chunk = k_for(g->m, g->f, gen_i64(g, 0), chunks, 1);
     if (whole) {
         KVal p = k_for(g->m, g->f, first, gen_least(g, last, gen_i64(g, whole)), 1);
-        outer_rows(&t, lo, hi, (Ix){p, 0}, t.nv, 16 * t.nv);
+        outer_rows(t, lo, hi, (Ix){p, 0}, t->nv, 16 * t->nv);
         k_end(g->m, g->f);
     }
-    if (whole < column_tiles(&t)) {
-        int64_t left = t.n - whole * t.nv * 16;
-        k_for(g->m, g->f, gen_most(g, first, gen_i64(g, whole)), last, 1);
-        outer_rows(&t, lo, hi, (Ix){0, whole}, (int)vectors_of(left), left);
-        k_end(g->m, g->f);
-    }
+    if (whole == column_tiles(t)) return;
+    int64_t left = t->n - whole * t->nv * 16;
+    k_for(g->m, g->f, gen_most(g, first, gen_i64(g, whole)), last, 1);
+    outer_rows(t, lo, hi, (Ix){0, whole}, (int)vectors_of(left), left);
+    k_end(g->m, g->f);
+}
+
+int64_t outer_range(Ctx *c, Val v, int panel, int totals, int64_t base) {
+    Gen *g = &c->g;
+    Outer t = outer_of(c, v);
+    int64_t count = row_tiles(&t) * column_tiles(&t);
+    KVal tiles = gen_i64(g, UINT32_MAX), above = gen_i64(g, 32), from = k_lo(g->m, g->f), to = k_hi(g->m, g->f);
+    t.panel = ctx_entry(c, panel);
+    t.totals = ctx_entry(c, totals);
+    KVal lo = gen_most(g, gen_2(g, K_SUB, gen_2(g, K_AND, from, tiles), gen_i64(g, base)), gen_i64(g, 0));
+    KVal hi = gen_least(g, gen_2(g, K_SUB, gen_2(g, K_AND, to, tiles), gen_i64(g, base)), gen_i64(g, count));
+    KVal end = gen_2(g, K_SHR, to, above);
+    t.first = k_for(g->m, g->f, gen_2(g, K_SHR, from, above), end, CHUNK);
+    t.end = gen_least(g, gen_2(g, K_ADD, t.first, gen_i64(g, CHUNK)), end);
+    outer_tiles(&t, lo, hi);
     k_end(g->m, g->f);
     return count;
 }

@@ -136,7 +136,7 @@ int tile_columns_for(const Target *target, int lanes, DType dtype);     /* vecto
 /* ---- batch.c: the sums of a shard's examples ---- */
 typedef struct Shard { KVal number, count, blocks; } Shard;       /* i64: which, its examples, its blocks */
 Shard shard_begin(Ctx *c);                                        /* a loop over the range's shards */
-Shard shard_chunk(Ctx *c, KVal chunk, int64_t of);                /* over `of` shards from of * chunk on */
+Shard shard_range(Ctx *c, KVal lo, KVal hi);                       /* over these */
 void shard_end(Ctx *c);
 KVal block_begin(Ctx *c, const Shard *shard);                     /* a loop over its blocks: sets c->local, c->global */
 void block_end(Ctx *c);
@@ -187,7 +187,7 @@ int64_t pack_weights(Ctx *c, Val v, int entry);                   /* how many ti
 bool is_outer_tiled(const Region *r, Val v);
 int outer_panel(const Region *r);                                 /* the entries of a panel of x turned, */
 int outer_totals(const Region *r);                                /* of a tile's sums */
-/* Tiles base ... of the range; how many there are. */
+/* Tiles base ... of the range of a STAGE_SUMS; how many there are. */
 int64_t outer_range(Ctx *c, Val v, int panel, int totals, int64_t base);
 
 /* ---- interpolate.c ---- */

@@ -26,17 +26,10 @@ static bool stages_meet(const Lowered *low, const MemoryPlan *plan, const Stage 
     return false;
 }
 
-/* The first of the stages of shards that a thread goes through shard by shard, or the stage itself. */
-static int run_first(const Lowered *low, int stage) {
-    if (low->stage[stage].split != STAGE_SHARDS) return stage;
-    while (stage > 0 && low->stage[stage - 1].split == STAGE_SHARDS) stage--;
-    return stage;
-}
-
 static Wait wait_of(const Lowered *low, const MemoryPlan *plan, int stage) {
     Wait wait = {-1, -1};
     bool serial = stage_is_serial(&low->stage[stage]);
-    for (int s = run_first(low, stage) - 1; s >= 0 && wait.others < 0; s--) {
+    for (int s = stage_run_first(low->stage, stage) - 1; s >= 0 && wait.others < 0; s--) {
         bool before = stage_is_serial(&low->stage[s]);
         if (before && (serial || wait.first >= 0)) continue;
         if (!stages_meet(low, plan, &low->stage[s], &low->stage[stage])) continue;
@@ -50,7 +43,7 @@ void waits_plan(const Lowered *low, const MemoryPlan *plan, Wait *wait) {
     for (int s = 0; s < low->stages; s++) wait[s] = wait_of(low, plan, s);
     for (int k = 0; k < low->loops; k++) {
         for (int s = low->loop[k].first; s < low->loop[k].first + low->loop[k].stages; s++) {
-            int before = run_first(low, s) - 1;
+            int before = stage_run_first(low->stage, s) - 1;
             wait[s] = (Wait){before, before};
         }
     }

@@ -18,6 +18,13 @@ static inline bool stage_is_serial(const Stage *stage) {
            (stage->split == STAGE_RANGE && stage->count <= SERIAL_TO);
 }
 
+/* The first of the stages of shards that a thread goes through shard by shard, or the stage itself. */
+static inline int stage_run_first(const Stage *stage, int s) {
+    if (stage[s].split != STAGE_SHARDS) return s;
+    while (s > 0 && stage[s - 1].split == STAGE_SHARDS) s--;
+    return s;
+}
+
 void waits_plan(const Lowered *low, const MemoryPlan *plan, Wait *wait);    /* by stage */
 
 #endif

@@ -118,8 +118,29 @@ static void test_neighbours(void **state) {
     }
 }
 
+/* Sums over the batch begin while other threads are at their shards: what they write is apart from what these need. */
+static void test_early(void **state) {
+    for (int early = 0; early < 2; early++) {
+        Case c;
+        MemoryPlan plan;
+        size_t bytes = (size_t)1 << 23;
+        (void)state;
+        begin(&c, 2);
+        c.stage[0].split = c.stage[1].split = STAGE_SHARDS;
+        c.stage[2].split = early ? STAGE_SUMS : STAGE_TILES;
+        for (int b = 0; b < 2; b++) {
+            c.entry[b].kind = ENTRY_BUFFER;
+            c.buffer[b] = (Buffer){.fixed = bytes};
+            use(&c, 2 * b, b);
+        }
+        assert_true(memory_plan(&c.low, BATCH, &plan));
+        assert_int_equal(plan.shared, (early ? 2 : 1) * bytes);
+        memory_plan_free(&plan);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_apart), cmocka_unit_test(test_shared),
-                                       cmocka_unit_test(test_neighbours)};
+                                       cmocka_unit_test(test_neighbours), cmocka_unit_test(test_early)};
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 #include "support/rng.h"
 #include "support/threads.h"
 
-enum { IMAGES = 200, BATCH = 70, STEPS = 5, PIXELS = 784, CLASSES = 10 };
+enum { IMAGES = 200, BATCH = 70, MANY = 600, STEPS = 5, PIXELS = 784, CLASSES = 10 };
 
 static const char program_text[] =
     "net two_net(x: f32[784]) -> f32[10] {\n"
@@ -75,6 +75,22 @@ static void feed_images(Job *j) {
     j->feed.order = (const int32_t *)order;
     j->feed.examples = IMAGES;
     j->feed.batch = BATCH;
+}
+
+/* All in one batch of 19 shards, again and again. */
+static void feed_many(Job *j) {
+    feed_images(j);
+    int32_t *order = arena_array(j->arena, int32_t, MANY), *labels = arena_array(j->arena, int32_t, MANY);
+    float *x = arena_array(j->arena, float, MANY * PIXELS);
+    for (int64_t i = 0; i < MANY; i++) {
+        memcpy(x + i * PIXELS, (const float *)j->feed.rows[0] + i % IMAGES * PIXELS, sizeof *x * PIXELS);
+        labels[i] = ((const int32_t *)j->feed.rows[1])[i % IMAGES];
+        order[i] = (int32_t)(i * 7 % MANY);
+    }
+    j->feed.rows[0] = x;
+    j->feed.rows[1] = labels;
+    j->feed.order = order;
+    j->feed.examples = j->feed.batch = MANY;
 }
 
 static void feed_xor(Job *j) {
@@ -158,6 +174,21 @@ static void images(const char *net, const char *optimizer, DType precision) {
     check(&j, slow);
 }
 
+/* Threads begin the large gradients at different shards, which pass in more than one chunk. */
+static void many_shards(void **state) {
+    Job j;
+    (void)state;
+    open_job(&j, "small_net", "cross_entropy", "slow", DT_F32, shape_of(1, (int64_t)PIXELS), CLASSES);
+    feed_many(&j);
+    j.steps = 1;
+    const char *expected = run(&j, program_interpret(j.arena, j.step.graph, j.step.layout), 1, 1);
+    Program *program = way_program(j.arena, &ways[0], j.step.graph, j.step.layout, MANY);
+    for (int threads = 1; threads <= 7; threads++)
+        compare(&j, ways[0].name, threads, 1, expected, run(&j, program, threads, 1));
+    program->free(program);
+    close_job(&j);
+}
+
 static void neuron(const char *optimizer, DType precision) {
     Job j;
     open_job(&j, "neuron", "mse", optimizer, precision, shape_of(1, (int64_t)2), 0);
@@ -176,6 +207,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(neuron_f32), cmocka_unit_test(neuron_f64), cmocka_unit_test(small_f32),
         cmocka_unit_test(small_f64), cmocka_unit_test(two_arguments_f32), cmocka_unit_test(two_arguments_f64),
+        cmocka_unit_test(many_shards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
