@@ -79,7 +79,7 @@ static KType vector_of(const Outer *t) {
     return (KType){gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype), 16};
 }
 
-/* Of the block at hand, for its first example: dy of the tile's first row, the panel's x, and x of the next panel's first
+/* Of the block at hand, for its first example: dy of the tile's first row, the panel's x, and the next panel's first
  * element that this tile fetches (one for each example: two tiles fetch them all). */
 typedef struct Block { KVal dy, x, ahead; } Block;
 
