@@ -3,9 +3,10 @@
  * A buffer is needed from the first stage that has it among its arguments to the last; of those that one stage alone
  * needs, in some of its parts, two may share a place as well.  Shards go through a run of STAGE_SHARDS stages at
  * different times, so one that all threads share is needed in the whole of such a run; scratch buffers belong to the
- * one shard that a thread is at; so are the two stages of a relay one run; a STAGE_SUMS begins within such a run.  What a stage of a loop needs is needed in
- * all of the loop, and so is what its moving pointers reach.  The largest are placed first, each in the lowest gap
- * that is wide enough.  Sizes depend on the batch, so this is done once for each call, not for each step. */
+ * one shard that a thread is at; so are the two stages of a relay one run; a STAGE_SUMS begins within such a run.  What
+ * a stage of a loop needs is needed in all of the loop, and so is what its moving pointers reach.  The largest are
+ * placed first, each in the lowest gap that is wide enough.  Sizes depend on the batch, so this is done once for each
+ * call, not for each step. */
 #include "kernel/memory.h"
 
 #include <stdlib.h>
@@ -25,15 +26,19 @@ static size_t buffer_bytes(const Lowered *low, const Buffer *b, int64_t batch) {
     return round_up(b->fixed + b->per_shard * (shards ? shards : 1) + b->per_example * rows, ALIGN);
 }
 
+static bool is_shards(const Lowered *low, int s) {
+    return s >= 0 && s < low->stages && low->stage[s].split == STAGE_SHARDS;
+}
+
 /* The run of stages that stage s belongs to: itself, or consecutive ones of shards (and what begins in them), or a
  * relay's two. */
 static void run_of(const Lowered *low, int s, int *first, int *last) {
     *first = *last = s;
     if (low->stage[s].split == STAGE_RELAY) --*first;
     if (s + 1 < low->stages && low->stage[s + 1].split == STAGE_RELAY) ++*last;
-    if (low->stage[s].split != STAGE_SHARDS && !stage_begins_early(low->stage, s)) return;
-    while (*first > 0 && low->stage[*first - 1].split == STAGE_SHARDS) --*first;
-    while (low->stage[s].split == STAGE_SHARDS && *last + 1 < low->stages && low->stage[*last + 1].split == STAGE_SHARDS) ++*last;
+    if (!is_shards(low, s) && !stage_begins_early(low->stage, s)) return;
+    while (is_shards(low, *first - 1)) --*first;
+    while (is_shards(low, *last) && is_shards(low, *last + 1)) ++*last;
 }
 
 static void need(const Lowered *low, Room *room, int entry, int from, int to) {

@@ -7,8 +7,8 @@
  * dy is read where it stands, element by element, and broadcast.  Before the tiles of a panel of
  * columns, their x is turned so that lanes are its elements: [shard][vector of 16 elements][example of the shard][16]
  * (lanes beyond n are zero), which stays in the first cache.  The totals start at -0, to which adding shard 0's sum
- * gives that sum as it is.  The shards of the range pass in chunks of CHUNK at most, so that dy's part of a chunk stays in
- * the cache; the totals wait in the result, as they do for the shards of the next range. */
+ * gives that sum as it is.  The shards of the range pass in chunks of CHUNK at most, so that dy's part of a chunk stays
+ * in the cache; the totals wait in the result, as they do for the shards of the next range. */
 #include "kernel/region.h"
 
 enum { OUTER_FROM = 4096, MAX_TILE = 32, CHUNK = 8 };
