@@ -1,5 +1,6 @@
 /* map.h -- what the files of a MAP share: map.c, map_gaps.c (points left out), map_rows.c (elements in lanes),
- * map_zeros.c (terms left out), map_near.c (points sorted), map_sums.c (sums over points). */
+ * map_zeros.c (terms left out), map_near.c (points sorted), map_sums.c (sums over points), map_stripes.c (terms of sums
+ * left out). */
 #ifndef NIN_KERNEL_MAP_H
 #define NIN_KERNEL_MAP_H
 
@@ -26,7 +27,17 @@ typedef struct SumOut {
     int64_t rows, columns, stride;         /* stride: columns, rounded up to 16 if wide */
     int acc;
     DType dtype;
+    bool stripes;                          /* map_stripes.c; odd: the entry of a vector, NaN where a b is not finite */
+    int odd;
 } SumOut;
+
+/* Rows of such a sum from `row` on; what is kept from block to block: their order, and where they are not 0. */
+typedef struct Stripe {
+    const SumOut *s;
+    int64_t row;
+    int rows;
+    KVal key, order, bits;
+} Stripe;
 
 typedef struct Panel { Val v; int entry; } Panel;      /* a turned value: [point][elements rounded up to 16] */
 
@@ -108,7 +119,16 @@ void map_rows_body(MapGen *m);
 void map_rows_open(MapGen *m, int64_t size);
 void map_rows_close(MapGen *m);
 
+/* ---- map_stripes.c ---- */
+bool map_stripes_fit(const MapGen *m, Val v, int64_t n);     /* whether v's n elements may be the rows */
+int map_stripe_rows(const SumOut *s, int64_t row);
+void map_stripe_open(MapGen *m, Stripe *t);      /* before the loops over blocks */
+void map_stripe_clear(MapGen *m, const Stripe *t);
+void map_stripe_take(MapGen *m, const Stripe *t, KVal from, KVal to);        /* the block's points, of from .. to - 1 */
+KVal map_stripe_doubt(MapGen *m, const Stripe *t);           /* 1 if it must be summed with all terms, else 0 */
+
 /* ---- map_zeros.c ---- */
+bool map_has_zeros(const MapGen *m, Val v);      /* whether many of its elements are likely to be 0 */
 bool map_skips(const MapGen *m, Val v);          /* whether the product v of many features may leave out terms */
 /* Bits: none if all weights of v are finite, else all.  n: terms. */
 KVal map_not_finite(MapGen *m, Val v, const RowWeights *w, int64_t n);

@@ -3,6 +3,7 @@
  *   acc[column] = acc + value[point][column]                            any other root
  * with columns in lanes: values whose lanes are points are turned first, rows (map_rows.c) are read as they are.
  * Whatever is too small or too odd for that is summed element by element.
+ * Of near points large sums are taken in stripes of rows, without most terms that are 0 (map_stripes.c).
  * Of sorted points (map_near.c) what is summed is kept for a chunk of them; a point's row is looked up.
  * Of a spread MAP the sums are a stage in *parts*, which are small sums together and tiles of rows of large ones.  A
  * thread takes the points that it has computed, which lie in its cache, and hands the chains on to the next, a group of
@@ -10,8 +11,10 @@
 #include "kernel/map.h"
 
 enum {
-    MAX_SUM_TILE = 32, SPREAD_BLOCK = 48,
+    MAX_SUM_TILE = 32, SMALL_AHEAD = 16,
+    SPREAD_BLOCK = 64,                     /* at most: map_stripes.c */
     SMALL_PARTS = 3,                       /* tiles of a large sum that a group of small ones takes as long as */
+    STRIPE_PARTS = 3,                      /* or a stripe (map_stripes.c) */
     PARTS_OF_GROUP = 2
 };
 
@@ -39,7 +42,10 @@ void map_add_sum(MapGen *m, int output) {
     s.row = s.outer ? region_base(&m->b, graph_in(m->body, root, 0)) : 0;
     s.column = region_base(&m->b, s.outer ? graph_in(m->body, root, 1) : root);
     s.wide = turns(m, s.column, s.columns);
-    if (s.outer && turns(m, s.row, s.rows) && (!s.wide || is_summed_itself(m, s.row))) {
+    bool both = s.outer && s.wide && turns(m, s.row, s.rows), stands = both && map_stripes_fit(m, s.row, s.rows);
+    s.stripes = stands || (both && map_stripes_fit(m, s.column, s.columns));
+    bool swaps = s.stripes ? !stands : !s.wide || is_summed_itself(m, s.row);
+    if (s.outer && turns(m, s.row, s.rows) && swaps) {
         Val row = s.row;
         int64_t rows = s.rows;
         s.row = s.column;
@@ -51,6 +57,7 @@ void map_add_sum(MapGen *m, int output) {
     s.stride = s.wide ? (s.columns + 15) / 16 * 16 : s.columns;
     size_t bytes = (size_t)(s.rows * s.stride) * dtype_size(s.dtype);
     s.acc = plan_buffer(m->plan, (Buffer){.fixed = bytes + PAD_BYTES, .scratch = !m->spread});
+    if (s.stripes) s.odd = plan_buffer(m->plan, (Buffer){.fixed = 16 * dtype_size(s.dtype)});
     vec_push(m->plan->arena, &m->sum, s);
 }
 
@@ -159,6 +166,7 @@ typedef struct SumTile {
     const SumOut *s;
     Ix row, column;
     int mr, nv;
+    bool small;                            /* with others, in the one pass over the points */
     KVal at, acc[MAX_SUM_TILE];            /* where they stand; their values now */
     KVal turned, from;                     /* the panel; the first column */
     KVal rows, first;                      /* the row values that differ from point to point */
@@ -189,11 +197,12 @@ static void tile_open(MapGen *m, SumTile *t) {
     t->from = ix_value(g, t->column);
 }
 
-/* What stands where this does in the next block, which other threads may have computed. */
-static void look_ahead(MapGen *m, KVal values, Ix at, int64_t stride, DType dtype) {
+/* What stands where this does some points further on, which other threads may have computed: in the next block, or if
+ * no other tile reads it, near enough for the first cache. */
+static void look_ahead(MapGen *m, const SumTile *t, KVal values, Ix at, int64_t stride) {
     Gen *g = &m->c.g;
-    KVal next = ix_value(g, (Ix){at.var, at.add + SPREAD_BLOCK * stride});
-    k_prefetch(g->m, g->f, k_offset(g->m, g->f, gen_scalar(dtype), values, next), false);
+    KVal next = ix_value(g, (Ix){at.var, at.add + (t->small ? SMALL_AHEAD : SPREAD_BLOCK) * stride});
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, gen_scalar(t->s->dtype), values, next), t->small);
 }
 
 static void tile_take(MapGen *m, const SumTile *t, KVal point, const KVal *acc, KVal *next) {
@@ -204,10 +213,10 @@ static void tile_take(MapGen *m, const SumTile *t, KVal point, const KVal *acc, 
     const Home *home = moves ? &m->b.info[s->row].home : NULL;
     KVal x[MAX_SUM_TILE], line = 0, row = 0;
     if (moves) row = ix_value(g, ix_plus(g, (Ix){t->first, 0}, ix_times(g, (Ix){point, 0}, m->rows ? home->vec : 1)));
-    if (m->spread && moves) look_ahead(m, t->rows, (Ix){row, 0}, home->vec, s->dtype);
+    if (m->spread && moves) look_ahead(m, t, t->rows, (Ix){row, 0}, home->vec);
     if (s->wide) line = ix_value(g, ix_plus(g, ix_times(g, (Ix){point, 0}, s->stride), (Ix){t->from, 0}));
     for (int j = 0; j < t->nv && m->spread && s->wide; j++)
-        look_ahead(m, t->turned, (Ix){line, 16 * j}, s->stride, s->dtype);
+        look_ahead(m, t, t->turned, (Ix){line, 16 * j}, s->stride);
     for (int j = 0; j < t->nv; j++)
         x[j] = s->wide ? k_load(g->m, g->f, type, t->turned, ix_value(g, (Ix){line, 16 * j}))
                        : point_scalar(m, s->column, ix_plus(g, t->column, (Ix){0, j}), (Ix){point, 0});
@@ -302,11 +311,11 @@ static int small_group(const MapGen *m, bool *done, SumTile *tile) {
     int64_t used = 0;
     for (int k = 0; k < m->sum.len; k++) {
         const SumOut *s = &m->sum.at[k];
-        int64_t most = room < MAX_SUM_TILE ? room : MAX_SUM_TILE;
-        if (done[k] || s->rows * s->stride / lanes_of_sum(s) > most || used + registers_of(m, s) > most) continue;
+        int64_t most = room < MAX_SUM_TILE ? room : MAX_SUM_TILE, vectors = s->rows * s->stride / lanes_of_sum(s);
+        if (done[k] || s->stripes || vectors > most || used + registers_of(m, s) > most) continue;
         used += registers_of(m, s);
         done[k] = true;
-        tile[n++] = (SumTile){.s = s, .mr = (int)s->rows, .nv = (int)(s->stride / lanes_of_sum(s))};
+        tile[n++] = (SumTile){.s = s, .mr = (int)s->rows, .nv = (int)(s->stride / lanes_of_sum(s)), .small = true};
     }
     return n;
 }
@@ -335,11 +344,12 @@ void map_add_sums(MapGen *m) {
  * whose first part is all of it and the others nothing: tiles read the same two values one after the other, while small
  * sums read one or two each, which come from far. */
 typedef struct Parts {
-    const SumOut *s;
+    const SumOut *s;                       /* of tiles or a stripe */
     int64_t base, tiles, column;
     int mr, nv;
     SumTile tile[MAX_SUM_TILE];
     int n;
+    Stripe stripe;                         /* or, if s->stripes, one of these, whose first part is all of it */
 } Parts;
 typedef VEC(Parts) PartList;
 
@@ -355,6 +365,15 @@ static void add_large(MapGen *m, const SumOut *s, PartList *list, int64_t *count
     }
 }
 
+static void add_stripes(MapGen *m, const SumOut *s, PartList *list, int64_t *count) {
+    for (int64_t row = 0; row < s->rows; *count += STRIPE_PARTS) {
+        Stripe stripe = {.s = s, .row = row, .rows = map_stripe_rows(s, row)};
+        map_stripe_open(m, &stripe);
+        vec_push(m->plan->arena, list, ((Parts){.s = s, .base = *count, .tiles = STRIPE_PARTS, .stripe = stripe}));
+        row += stripe.rows;
+    }
+}
+
 static int64_t find_parts(MapGen *m, PartList *list) {
     bool *done = arena_array(m->plan->arena, bool, m->sum.len);
     int64_t count = 0;
@@ -365,8 +384,11 @@ static int64_t find_parts(MapGen *m, PartList *list) {
         count += p.tiles;
         vec_push(m->plan->arena, list, p);
     }
-    for (int k = 0; k < m->sum.len; k++)
-        if (!done[k]) add_large(m, &m->sum.at[k], list, &count);
+    for (int k = 0; k < m->sum.len; k++) {
+        if (done[k]) continue;
+        if (m->sum.at[k].stripes) add_stripes(m, &m->sum.at[k], list, &count);
+        else add_large(m, &m->sum.at[k], list, &count);
+    }
     return count;
 }
 
@@ -381,14 +403,17 @@ static Held held(MapGen *m, const Parts *p, int64_t from, int64_t to) {
                   gen_select(g, gen_2(g, K_LT, last, hi), last, hi)};
 }
 
-static void take_part(MapGen *m, const Parts *p) {
+static bool is_one(const Parts *p) { return p->n || p->s->stripes; }
+
+static void take_part(MapGen *m, const Parts *p, KVal from, KVal to) {
     Gen *g = &m->c.g;
-    if (p->n) {
+    if (is_one(p)) {
         SumTile tile[MAX_SUM_TILE];
         memcpy(tile, p->tile, sizeof tile);
         Held h = held(m, p, 0, 1);
         k_for(g->m, g->f, h.lo, h.hi, 1);
-        run_tiles(m, tile, p->n, m->valid);
+        if (p->n) run_tiles(m, tile, p->n, m->valid);
+        else map_stripe_take(m, &p->stripe, from, to);
         k_end(g->m, g->f);
         return;
     }
@@ -406,20 +431,49 @@ static void take_part(MapGen *m, const Parts *p) {
 
 typedef void Rows(MapGen *m, const SumOut *s, KVal lo, KVal hi, int64_t from, int64_t to);
 
+/* All terms of a stripe in doubt. */
+static void take_all(MapGen *m, const Stripe *t) {
+    Gen *g = &m->c.g;
+    const SumOut *s = t->s;
+    int lanes = lanes_of_sum(s), most = tile_columns_for(&m->plan->target, 16, s->dtype) > 1 ? 4 : 1;
+    while (s->columns / lanes % most) most--;
+    int mr = tile_rows_for(&m->plan->target, 16, s->dtype, most, t->rows);
+    while (t->rows % mr) mr--;
+    KVal none = gen_i64(g, 0), lo = gen_i64(g, t->row), hi = gen_i64(g, t->row + t->rows);
+    k_for(g->m, g->f, none, map_stripe_doubt(m, t), 1);
+    clear_rows(m, s, lo, hi, 0, s->columns);
+    map_block_begin(m, none, m->total, SPREAD_BLOCK);
+    Ix row = {k_for(g->m, g->f, lo, hi, mr), 0};
+    Ix column = {k_for(g->m, g->f, none, gen_i64(g, s->columns), most * lanes), 0};
+    run_tile(m, s, row, mr, column, most, m->valid);
+    k_end(g->m, g->f);
+    k_end(g->m, g->f);
+    map_block_end(m);
+    k_end(g->m, g->f);
+}
+
+static void visit_stripe(MapGen *m, const Stripe *t, Rows *rows) {
+    Gen *g = &m->c.g;
+    if (rows == clear_rows) map_stripe_clear(m, t);
+    else take_all(m, t);
+    rows(m, t->s, gen_i64(g, t->row), gen_i64(g, t->row + t->rows), 0, t->s->columns);
+}
+
 /* What the part's accumulators stand for. */
 static void visit_part(MapGen *m, const Parts *p, Rows *rows) {
     Gen *g = &m->c.g;
-    Held h = held(m, p, 0, p->n ? 1 : p->tiles);
+    Held h = held(m, p, 0, is_one(p) ? 1 : p->tiles);
     KVal i = k_for(g->m, g->f, h.lo, h.hi, 1);
     for (int k = 0; k < p->n; k++) {
         const SumOut *s = p->tile[k].s;
         rows(m, s, gen_i64(g, 0), gen_i64(g, s->rows), 0, s->columns);
     }
-    if (!p->n) {
+    if (!p->n && p->s->stripes) {
+        visit_stripe(m, &p->stripe, rows);
+    } else if (!p->n) {
         int64_t end = p->column + p->nv * lanes_of_sum(p->s), columns = p->s->columns;
         KVal lo = gen_2(g, K_MUL, i, gen_i64(g, p->mr)), hi = gen_2(g, K_ADD, lo, gen_i64(g, p->mr));
-        KVal all = gen_i64(g, p->s->rows);
-        hi = gen_select(g, gen_2(g, K_LT, all, hi), all, hi);
+        hi = gen_least(g, gen_i64(g, p->s->rows), hi);
         rows(m, p->s, lo, hi, p->column, end < columns ? end : columns);
     }
     k_end(g->m, g->f);
@@ -453,8 +507,9 @@ int map_spread_sums(MapGen *m, int64_t blocks) {
     KVal from, to;
     find_turn(m, parts, groups, &from, &to);
     visit_parts_if(m, &list, gen_2(g, K_EQ, from, gen_i64(g, 0)), clear_rows);
-    map_block_begin(m, map_share(m, from, blocks), map_share(m, to, blocks), SPREAD_BLOCK);
-    for (int k = 0; k < list.len; k++) take_part(m, &list.at[k]);
+    KVal start = map_share(m, from, blocks), end = map_share(m, to, blocks);
+    map_block_begin(m, start, end, SPREAD_BLOCK);
+    for (int k = 0; k < list.len; k++) take_part(m, &list.at[k], start, end);
     map_block_end(m);
     visit_parts_if(m, &list, gen_2(g, K_EQ, to, gen_i64(g, blocks)), finish_rows);
     return groups;

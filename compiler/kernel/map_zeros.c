@@ -21,8 +21,7 @@ static bool is_number(const MapGen *m, Val v, double x) {
     return number == x && !signbit(number);
 }
 
-/* Whether many of its elements are likely to be 0. */
-static bool has_zeros(const MapGen *m, Val v) {
+bool map_has_zeros(const MapGen *m, Val v) {
     const Node *node = body_node(m, v);
     if (node->op == G_MAX) return is_number(m, graph_in(m->body, v, 0), 0);
     if (node->op != G_SELECT) return false;
@@ -53,7 +52,7 @@ bool map_skips(const MapGen *m, Val v) {
     if (!is_tiled(&m->b, v)) return false;
     Val x = region_base(&m->b, graph_in(m->body, v, 1));
     int64_t n = region_size(&m->b, x);
-    return n % 16 == 0 && n <= MAX_WORDS * WORD && has_zeros(m, x) && zeros_are_alike(m, v);
+    return n % 16 == 0 && n <= MAX_WORDS * WORD && map_has_zeros(m, x) && zeros_are_alike(m, v);
 }
 
 KVal map_not_finite(MapGen *m, Val v, const RowWeights *w, int64_t n) {

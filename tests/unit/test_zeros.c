@@ -83,6 +83,42 @@ static void nodes(void **state) {
     check_cells(&(Cells){PLAIN, DT_F32, 1, 80, 1040, 0, 1, true}, false, false);
 }
 
+/* The gradients of parameters alone, from points that are no batch, and near: sums in stripes (map_stripes.c). */
+static void check_stripes(const Cells *s) {
+    Case c = case_new(s->dtype);
+    int n = s->arguments;
+    Shape shape = shape_of(1, s->units);
+    Val in[10], dy, grad[6];
+    Val ramp = graph_add(c.g, G_IOTA, NULL, 0, NULL, &(NodeType){DT_I32, shape, false}, (Span){0});
+    ramp = times(&c, graph_cast(c.g, ramp, c.real), 2.0 / (double)s->units);
+    ramp = graph_2(c.g, G_SUB, ramp, everywhere(&c, 1, ramp));
+    for (int k = 0; k < n; k++) in[k] = graph_2(c.g, G_ADD, ramp, times(&c, case_slot(&c, c.real, shape), 0.1));
+    case_inner_slots(&c, n, s->hidden, in + n);
+    dy = case_slot(&c, c.real, shape);
+    if (s->odd != TINY) odd_operands(&c, s, in);
+    for (int k = 0; k < 4 && s->odd == TINY; k++)
+        if (k != 2) in[n + k] = times(&c, in[n + k], c.real == DT_F64 ? 1e-250 : 1e-24);
+    if (s->odd == TINY) dy = times(&c, dy, c.real == DT_F64 ? 1e-100 : 1e-25);
+    Val y = graph_proj(c.g, case_map(&c, case_inner_body(&c, n, s->hidden), in, n + 6, n), 0);
+    assert_true(pass_grad(c.g, y, dy, in + n, 6, grad, NULL));
+    for (int k = 0; k < 6; k++) case_show(&c, grad[k]);
+    c.quick = s->hidden > 32;
+    c.no_c = s->odd > INFINITE_WEIGHT;
+    case_check(&c, 1, 1, false);
+    arena_free(c.arena);
+}
+
+/* Terms that are 0 are left out, unless a chain would end as -0 (products of what is tiny underflow) or a factor is not
+ * finite. */
+static void stripes(void **state) {
+    (void)state;
+    for (int odd = 0; odd < ODD_COUNT; odd++) {
+        check_stripes(&(Cells){(enum Odd)odd, DT_F32, 2, odd == TINY ? 32 : 48, 1070, 0, 1, true});
+        check_stripes(&(Cells){(enum Odd)odd, DT_F64, 1, 32, 1082, 0, 1, true});
+    }
+    check_stripes(&(Cells){PLAIN, DT_F32, 2, 112, 1025, 0, 1, true});
+}
+
 /* Threads share the points that take part, and keep what is summed: neither writes into the other's. */
 static void shares(void **state) {
     (void)state;
@@ -137,9 +173,11 @@ static void signs(void **state) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signs), cmocka_unit_test(shares), cmocka_unit_test(sorted), cmocka_unit_test(nodes),
+        cmocka_unit_test(stripes),
     };
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
