@@ -89,7 +89,8 @@ static void job_reads(const Staged *s, const Job *job, void (*read)(void *, Val,
     switch (job->kind) {
     case JOB_ROWS: read(data, region_base(&s->r, job->v), false); break;
     case JOB_OUTER:
-        for (int k = 0; k < 2; k++) read(data, region_base(&s->r, graph_in(s->r.graph, job->v, k)), false);
+        for (int k = 0; k < 2 - outer_reads_rows(&s->r, job->v); k++)
+            read(data, region_base(&s->r, graph_in(s->r.graph, job->v, k)), false);
         break;
     case JOB_JOIN: break;
     case JOB_PACK: affine_of(&s->r, graph_in(s->r.graph, job->v, 0), &w), read(data, w.source, false); break;

@@ -3,15 +3,16 @@
  *   for each shard: acc[r][k] = 0;  for its examples: acc[r][k] = fma(dy[o + r], x[n + 16 k], acc[r][k])
  *                   total[r][k] = total[r][k] + acc[r][k]
  *
- * The result is dense; there are no sums of shards in memory.  Threads take output tiles.
- * dy is read where it stands, element by element, and broadcast.  Before the tiles of a panel of
- * columns, their x is turned so that lanes are its elements: [shard][vector of 16 elements][example of the shard][16]
- * (lanes beyond n are zero), which stays in the first cache.  The totals start at -0, to which adding shard 0's sum
- * gives that sum as it is.  The shards of the range pass in chunks of CHUNK at most, so that dy's part of a chunk stays
- * in the cache; the totals wait in the result, as they do for the shards of the next range. */
+ * The result is dense; there are no sums of shards in memory.  Threads take output tiles.  dy is read where it stands,
+ * element by element, and broadcast.  Before the tiles of a panel of columns, their x is turned so that lanes are its
+ * elements: [shard][vector of 16 elements][example of the shard][16] (lanes beyond n are zero), which stays in the
+ * first cache.  Of data it is copied from its rows: what the shards have turned of them is their thread's alone.  The
+ * totals start at -0, to which adding shard 0's sum gives that sum as it is.  The shards of the range pass in chunks
+ * of CHUNK at most, so that dy's part of a chunk stays in the cache; the totals wait in the result, as they do for the
+ * shards of the next range. */
 #include "kernel/region.h"
 
-enum { OUTER_FROM = 4096, MAX_TILE = 32, CHUNK = 8 };
+enum { OUTER_FROM = 4096, MAX_TILE = 32, CHUNK = 8, PANELS_AHEAD = 2 };
 
 static const Shape *shape_at(const Ctx *c, Val v) { return &graph_node(c->r->graph, v)->shape; }
 
@@ -32,12 +33,19 @@ static int64_t vectors_of(int64_t n) { return (n + 15) / 16; }
 typedef struct Outer {
     Ctx *c;
     Val v, dy, x;
-    KVal panel, totals;
+    KVal panel, totals, data;              /* data: its first row, or 0 */
     int64_t rows, n;
     int mr, nv;                            /* of a whole tile */
     KVal half;                             /* of the next panel's x, what this tile fetches: 0 or 16 elements on */
     KVal first, end;                       /* the shards at hand */
 } Outer;
+
+bool outer_reads_rows(const Region *r, Val v) {
+    Val x = region_base(r, graph_in(r->graph, v, 1));
+    const Node *node = graph_node(r->graph, x);
+    if (node->op != G_INPUT || node->dtype != graph_node(r->graph, v)->dtype || region_size(r, x) % 16) return false;
+    return r->graph->inputs.at[graph_attr(r->graph, x)->index].kind == IN_ROWS;
+}
 
 /* The shards at hand; number: counted from the first of them. */
 static Shard chunk_begin(const Outer *t, KVal *number) {
@@ -60,6 +68,36 @@ static void turn_square(const Outer *t, Ix vector, KVal to) {
     for (int e = 0; e < 16; e++) k_store(g->m, g->f, t->panel, ix_value(g, (Ix){to, 16 * e}), lane[e]);
 }
 
+static KType vector_of(const Outer *t) {
+    return (KType){gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype), 16};
+}
+
+/* Where the row of data of an example of the batch begins. */
+static KVal row_start(const Outer *t, KVal example) {
+    Gen *g = &t->c->g;
+    KVal row = k_load(g->m, g->f, KT(I32), ctx_kind(t->c, ENTRY_ORDER, 0), example);
+    return gen_2(g, K_MUL, gen_index(g, row), gen_i64(g, t->n));
+}
+
+/* The vectors p ... p + nv - 1 of data; later ones are fetched. */
+static void copy_panel(const Outer *t, Ix p, int nv) {
+    Gen *g = &t->c->g;
+    KVal number;
+    Shard shard = chunk_begin(t, &number);
+    KVal e = k_for(g->m, g->f, gen_i64(g, 0), shard.count, 1);
+    KVal example = gen_2(g, K_ADD, gen_2(g, K_MUL, shard.number, gen_i64(g, SHARD)), e);
+    Ix from = ix_plus(g, (Ix){row_start(t, example), 0}, ix_times(g, p, 16));
+    Ix to = ix_plus(g, ix_times(g, (Ix){number, 0}, nv * SHARD * 16), ix_times(g, (Ix){e, 0}, 16));
+    for (int k = 0; k < nv; k++) {
+        KVal x = k_load(g->m, g->f, vector_of(t), t->data, ix_value(g, ix_plus(g, from, (Ix){0, 16 * k})));
+        k_store(g->m, g->f, t->panel, ix_value(g, ix_plus(g, to, (Ix){0, k * SHARD * 16})), x);
+        KVal later = ix_value(g, ix_plus(g, from, (Ix){0, 16 * (k + PANELS_AHEAD * nv)}));
+        k_prefetch(g->m, g->f, k_offset(g->m, g->f, vector_of(t).scalar, t->data, later), false);
+    }
+    k_end(g->m, g->f);
+    shard_end(t->c);
+}
+
 /* The vectors p ... p + nv - 1 of x. */
 static void turn_panel(const Outer *t, Ix p, int nv) {
     Gen *g = &t->c->g;
@@ -75,12 +113,8 @@ static void turn_panel(const Outer *t, Ix p, int nv) {
     shard_end(t->c);
 }
 
-static KType vector_of(const Outer *t) {
-    return (KType){gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype), 16};
-}
-
 /* Of the block at hand, for its first example: dy of the tile's first row, the panel's x, and the next panel's first
- * element that this tile fetches (one for each example: two tiles fetch them all). */
+ * element that this tile fetches (one for each example: two tiles fetch them all), if it is not data. */
 typedef struct Block { KVal dy, x, ahead; } Block;
 
 static KVal pointer_to(const Outer *t, Val v, Ix element) {
@@ -94,8 +128,9 @@ static Block block_of(const Outer *t, KVal b, KVal from, Ix o, Ix vector, int nv
     Gen *g = &t->c->g;
     Ix next = ix_times(g, ix_plus(g, vector, (Ix){0, nv}), 16);
     KVal panel = gen_2(g, K_ADD, from, gen_2(g, K_MUL, b, gen_i64(g, 256)));
-    return (Block){pointer_to(t, t->dy, o), k_offset(g->m, g->f, vector_of(t).scalar, t->panel, panel),
-                   pointer_to(t, t->x, ix_plus(g, next, (Ix){t->half, 0}))};
+    next = ix_plus(g, next, (Ix){t->half, 0});
+    KVal x = k_offset(g->m, g->f, vector_of(t).scalar, t->panel, panel);
+    return (Block){pointer_to(t, t->dy, o), x, t->data ? 0 : pointer_to(t, t->x, next)};
 }
 
 static void outer_step(const Outer *t, const Block *block, KVal lane, int mr, int nv, const KVal *acc, KVal *next) {
@@ -106,7 +141,7 @@ static void outer_step(const Outer *t, const Block *block, KVal lane, int mr, in
     for (int k = 0; k < nv; k++)
         x[k] = k_load(g->m, g->f, type, block->x, ix_value(g, (Ix){row, k * SHARD * 16}));
     KVal ahead = gen_2(g, K_MUL, lane, gen_i64(g, info[t->x].home.elem));
-    k_prefetch(g->m, g->f, k_offset(g->m, g->f, type.scalar, block->ahead, ahead), false);
+    if (block->ahead) k_prefetch(g->m, g->f, k_offset(g->m, g->f, type.scalar, block->ahead, ahead), false);
     for (int r = 0; r < mr; r++) {
         KVal a = k_load(g->m, g->f, one, block->dy, ix_value(g, (Ix){lane, r * info[t->dy].home.elem}));
         for (int k = 0; k < nv; k++) next[r * nv + k] = gen_fma(g, a, x[k], acc[r * nv + k]);
@@ -193,7 +228,7 @@ static void outer_rows(Outer *t, KVal lo, KVal hi, Ix p, int nv, int64_t columns
     KVal before = ix_value(g, ix_times(g, p, tiles));
     KVal from = gen_most(g, gen_2(g, K_SUB, lo, before), gen_i64(g, 0));
     KVal to = gen_least(g, gen_2(g, K_SUB, hi, before), gen_i64(g, tiles));
-    turn_panel(t, ix_times(g, p, t->nv), nv);
+    (t->data ? copy_panel : turn_panel)(t, ix_times(g, p, t->nv), nv);
     if (whole) {
         KVal i = k_for(g->m, g->f, from, gen_least(g, to, gen_i64(g, whole)), 1);
         t->half = gen_2(g, K_MUL, gen_2(g, K_AND, i, gen_i64(g, 1)), gen_i64(g, 16));
@@ -245,6 +280,8 @@ int64_t outer_range(Ctx *c, Val v, int panel, int totals, int64_t base) {
     KVal tiles = gen_i64(g, UINT32_MAX), above = gen_i64(g, 32), from = k_lo(g->m, g->f), to = k_hi(g->m, g->f);
     t.panel = ctx_entry(c, panel);
     t.totals = ctx_entry(c, totals);
+    if (outer_reads_rows(c->r, v))
+        t.data = ctx_kind(c, ENTRY_ROWS, c->r->graph->inputs.at[graph_attr(c->r->graph, t.x)->index].index);
     KVal lo = gen_most(g, gen_2(g, K_SUB, gen_2(g, K_AND, from, tiles), gen_i64(g, base)), gen_i64(g, 0));
     KVal hi = gen_least(g, gen_2(g, K_SUB, gen_2(g, K_AND, to, tiles), gen_i64(g, base)), gen_i64(g, count));
     KVal end = gen_2(g, K_SHR, to, above);

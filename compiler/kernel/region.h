@@ -185,6 +185,7 @@ int64_t pack_weights(Ctx *c, Val v, int entry);                   /* how many ti
 
 /* ---- outer.c: BATCH_OUTERs by output tiles ---- */
 bool is_outer_tiled(const Region *r, Val v);
+bool outer_reads_rows(const Region *r, Val v);                    /* its x is data, read where it stands */
 int outer_panel(const Region *r);                                 /* the entries of a panel of x turned, */
 int outer_totals(const Region *r);                                /* of a tile's sums */
 /* Tiles base ... of the range of a STAGE_SUMS; how many there are. */
