@@ -77,6 +77,42 @@ KVal gen_clamp(Gen *g, KVal index, int64_t n) {
     return gen_select(g, gen_2(g, K_LT, last, index), last, index);
 }
 
+/* Where no instruction does it, each lane is stored, and the next one over it if it is not wanted: LLVM would branch at
+ * each lane, and be wrong at half of them. */
+static KVal next_place(Gen *g, KVal at, KVal bits, int lane) {
+    KVal bit = gen_2(g, K_AND, gen_2(g, K_SHR, bits, gen_i64(g, lane)), gen_i64(g, 1));
+    return gen_2(g, K_ADD, at, bit);
+}
+
+void gen_compress(Gen *g, const Target *target, KVal to, KVal mask, KVal x) {
+    if (target->vector_bytes >= 64) {
+        k_compress(g->m, g->f, to, mask, x);
+        return;
+    }
+    KVal bits = k_mask(g->m, g->f, mask), none = gen_i64(g, 0), one = gen_i64(g, 1), at = none;
+    KVal all = gen_2(g, K_EQ, bits, gen_i64(g, 0xffff));
+    k_for(g->m, g->f, none, gen_select(g, all, one, none), 1);
+    k_store(g->m, g->f, to, none, x);
+    k_end(g->m, g->f);
+    k_for(g->m, g->f, none, gen_select(g, all, none, one), 1);
+    for (int e = 0; e < 16; e++) {
+        k_store(g->m, g->f, to, at, k_lane(g->m, g->f, x, e));
+        at = next_place(g, at, bits, e);
+    }
+    k_end(g->m, g->f);
+}
+
+KVal gen_expand(Gen *g, const Target *target, KScalar scalar, KVal from, KVal mask) {
+    if (target->vector_bytes >= 64) return k_expand(g->m, g->f, scalar, from, mask);
+    KVal bits = k_mask(g->m, g->f, mask), at = gen_i64(g, 0), x = 0;
+    for (int e = 0; e < 16; e++) {
+        KVal lane = k_load(g->m, g->f, (KType){scalar, 1}, from, at);
+        x = e ? k_insert(g->m, g->f, x, e, lane) : k_splat(g->m, g->f, lane);
+        at = next_place(g, at, bits, e);
+    }
+    return gen_select(g, mask, x, k_real(g->m, g->f, k_type(g->f, x), 0));
+}
+
 static KVal number_like(Gen *g, KVal like, double x) {
     return is_float(g, like) ? k_real(g->m, g->f, k_type(g->f, like), x)
                              : k_ints(g->m, g->f, k_type(g->f, like), (int64_t)x);

@@ -25,6 +25,10 @@ KVal gen_cast(Gen *g, DType to, KVal v);                         /* CAST */
 KVal gen_i64(Gen *g, int64_t x);
 KVal gen_index(Gen *g, KVal i32);                                /* a scalar i32 as i64 */
 KVal gen_clamp(Gen *g, KVal index, int64_t n);                   /* i32: the nearest of 0 .. n-1 */
+/* The lanes of x where `mask`, side by side from `to` on; what follows them, 16 elements in all, may be overwritten. */
+void gen_compress(Gen *g, const Target *target, KVal to, KVal mask, KVal x);
+/* Lanes where `mask` from what stands side by side from `from` on, the others 0; 16 elements there may be read. */
+KVal gen_expand(Gen *g, const Target *target, KScalar scalar, KVal from, KVal mask);
 
 /* One element of a UNARY, BINARY or TERNARY node.  `dtype` is the node's. */
 KVal gen_elementwise(Gen *g, Op op, DType dtype, const KVal *in);

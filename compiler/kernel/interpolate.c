@@ -325,8 +325,10 @@ static void append_points(Spread *s, KVal e, int64_t units) {
         adds = gen_2(g, K_AND, adds, gen_2(g, K_LT, k_lanes(g->m, g->f, KV(I32)), end));
     }
     KVal at = gen_2(g, K_ADD, row, n);
-    for (int j = 0; j <= s->t.k; j++)
-        k_compress(g->m, g->f, k_offset(g->m, g->f, scalar, ctx_entry(s->c, s->row[j]), at), adds, x[j]);
+    for (int j = 0; j <= s->t.k; j++) {
+        KVal to = k_offset(g->m, g->f, scalar, ctx_entry(s->c, s->row[j]), at);
+        gen_compress(g, &s->c->r->plan->target, to, adds, x[j]);
+    }
     KVal more = k_ones(g->m, g->f, k_mask(g->m, g->f, adds));
     k_store(g->m, g->f, s->length, e, gen_2(g, K_ADD, n, more));
 }

@@ -87,7 +87,8 @@ static void collect_square(MapGen *m, const KVal *square, KVal block, Ix place, 
     for (int k = 0; k < m->mapped; k++) {
         KType type = vector_of(m, operand_of(m, k));
         KVal x = k_load(g->m, g->f, type, square[k], r.from);
-        k_compress(g->m, g->f, k_offset(g->m, g->f, type.scalar, ctx_entry(&m->c, m->operand[k]), at), r.takes, x);
+        KVal to = k_offset(g->m, g->f, type.scalar, ctx_entry(&m->c, m->operand[k]), at);
+        gen_compress(g, &m->plan->target, to, r.takes, x);
     }
     row_end(m, &r, n);
 }
@@ -131,7 +132,7 @@ static void give_square(MapGen *m, const KVal *square, KVal block, Ix place, Ix 
         if (!map_gives(m, k)) continue;
         KScalar scalar = vector_of(m, m->proj[k]).scalar;
         KVal from = k_offset(g->m, g->f, scalar, ctx_entry(&m->c, m->result[k]), at);
-        k_store(g->m, g->f, square[k], r.from, k_expand(g->m, g->f, scalar, from, r.takes));
+        k_store(g->m, g->f, square[k], r.from, gen_expand(g, &m->plan->target, scalar, from, r.takes));
     }
     row_end(m, &r, at);
     for (int k = 0; k < m->body->outputs.len; k++)
