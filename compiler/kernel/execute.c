@@ -253,10 +253,9 @@ static int64_t share_from(const Run *r, int64_t n, int64_t t) {
 }
 
 /* The same where a relay of so many groups follows: a thread gets the chains a group later than the one before it, and
- * has so much more to do until then; twice as much, as handing on takes time too, and not all that a thread does before
- * shrinks with its share. */
+ * has so much more to do until then. */
 static int64_t relay_from(const Run *r, int64_t n, int groups, int64_t t) {
-    int64_t all = r->threads, before = groups * t + t * (t - 1), whole = groups * all + all * (all - 1);
+    int64_t all = r->threads, before = groups * t + t * (t - 1) / 2, whole = groups * all + all * (all - 1) / 2;
     return n * before / whole;
 }
 
