@@ -113,11 +113,16 @@ static void finish_element(const Tile *t, Ix flat, KVal acc) {
     ctx_fresh(c, NULL);
 }
 
+/* Of weights, which follow each other. */
+static bool has_long_rows(const Tile *t) {
+    return t->c->lanes == 16 && !t->c->r->body && !t->packed && t->step == 1 && t->row == t->n && t->n >= LOOK_FROM;
+}
+
 /* Weights in rows that follow each other: of the rows of the next tile, line k. */
 static void look_ahead(const Tile *t, Ix k, int mr, KVal wbase) {
     Gen *g = &t->c->g;
     KScalar scalar = gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype);
-    if (t->c->lanes != 16 || t->c->r->body || t->packed || t->step != 1 || t->row != t->n || t->n < LOOK_FROM) return;
+    if (!has_long_rows(t)) return;
     Ix line = ix_plus(g, (Ix){wbase, mr * t->row}, ix_times(g, k, scalar == KS_F64 ? 8 : 16));
     k_prefetch(g->m, g->f, k_offset(g->m, g->f, scalar, t->w, ix_value(g, line)), false);
 }
@@ -225,6 +230,29 @@ int tile_columns_for(const Target *target, int lanes, DType dtype) {
     return 16 * (int)dtype_size(dtype) <= target->vector_bytes && target->registers >= 32 ? 3 : 1;
 }
 
+/* The row where tiles begin: another one for each block of examples, so that threads do not read the same weights at
+ * the same time after one of them has written them. */
+static KVal first_row(const Tile *t, int64_t whole, int mr) {
+    Gen *g = &t->c->g;
+    KVal blocks = gen_2(g, K_SHR, gen_2(g, K_ADD, ctx_shape(t->c, 1), gen_i64(g, 15)), gen_i64(g, 4));
+    KVal before = gen_2(g, K_MUL, ix_value(g, t->columns->vec_global[0]), gen_i64(g, whole / mr));
+    KVal up = gen_2(g, K_SUB, gen_2(g, K_ADD, before, blocks), gen_i64(g, 1));
+    return gen_2(g, K_MUL, gen_2(g, K_DIV, up, blocks), gen_i64(g, mr));
+}
+
+/* Whole tiles of mr rows. */
+static void tile_whole(const Tile *t, int64_t whole, int mr) {
+    Gen *g = &t->c->g;
+    KVal rows = gen_i64(g, whole), first = t->places == 1 && has_long_rows(t) ? first_row(t, whole, mr) : 0;
+    KVal o = k_for(g->m, g->f, gen_i64(g, 0), rows, mr);
+    if (first) {
+        KVal on = gen_2(g, K_ADD, o, first);
+        o = gen_select(g, gen_2(g, K_LT, on, rows), on, gen_2(g, K_SUB, on, rows));
+    }
+    tile_rows(t, (Ix){o, 0}, mr);
+    k_end(g->m, g->f);
+}
+
 void tile_matmul(Ctx *c, Val v, const Columns *columns, const Epilogue *epilogue) {
     Affine a = {0};
     Val w = graph_in(c->r->graph, v, 0);
@@ -243,12 +271,7 @@ void tile_matmul(Ctx *c, Val v, const Columns *columns, const Epilogue *epilogue
     int64_t outs = region_size(c->r, w) / t.n;
     int mr = tile_rows_for(&c->r->plan->target, c->lanes, (DType)graph_node(c->r->graph, v)->dtype, columns->n, outs);
     int64_t whole = outs / mr * mr;
-    if (whole > mr) {
-        KVal o = k_for(c->g.m, c->g.f, gen_i64(&c->g, 0), gen_i64(&c->g, whole), mr);
-        tile_rows(&t, (Ix){o, 0}, mr);
-        k_end(c->g.m, c->g.f);
-    } else if (whole) {
-        tile_rows(&t, (Ix){0, 0}, mr);
-    }
+    if (whole > mr) tile_whole(&t, whole, mr);
+    else if (whole) tile_rows(&t, (Ix){0, 0}, mr);
     if (outs > whole) tile_rows(&t, (Ix){0, whole}, (int)(outs - whole));
 }
