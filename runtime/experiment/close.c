@@ -80,7 +80,7 @@ void lab_progress(Eval *e, const char *session, double done, int64_t epochs, con
     lab_progress_text(e, session, done, epochs, detail);
 }
 
-/* ---- links: KEYS.safetensors -> the run's weights ---- */
+/* ---- links: KEYS.safetensors, or run.safetensors of a row without keys -> the run's weights ---- */
 
 enum { LABEL_LONGEST = 48, NAME_LONGEST = 200 };  /* names of files have 255 bytes at most */
 static void file_label(const Value *key, Buf *out) {
@@ -120,8 +120,8 @@ const char *keys_file(Arena *arena, const Value *key, int keys) {
 }
 
 static bool link_run(Experiment *x, Eval *e, const Row *row, const char *hash) {
-    const char *path = path_join(
-        e->arena, x->folder, arena_printf(e->arena, "%s.safetensors", keys_file(e->arena, row->key, row->set->keys)));
+    const char *name = row->set->keys ? keys_file(e->arena, row->key, row->set->keys) : "run";
+    const char *path = path_join(e->arena, x->folder, arena_printf(e->arena, "%s.safetensors", name));
     const char *target = arena_printf(e->arena, "%s../../runs/%s/weights.safetensors",
                                       x->lab->options.shards ? "../" : "", hash);
     const char *made = arena_printf(e->arena, "%s.tmp-%ld", path, (long)getpid());

@@ -176,7 +176,7 @@ static bool run_row(Section *s, const char *link, RunRow *row) {
     const char *slash = strrchr(target, '/');
     if (!slash || strlen(slash + 1) != 64 || strspn(slash + 1, "0123456789abcdef") != 64) return false;
     size_t length = strlen(link), end = sizeof ".safetensors" - 1;
-    row->keys = length > end ? arena_copy(s->arena, link, length - end) : "the run";
+    row->keys = arena_copy(s->arena, link, length - end);
     row->hash = arena_copy(s->arena, slash + 1, 12);
     const char *curve = path_join(s->arena, path_join(s->arena, s->folder, target), "curve.json");
     row->curve = file_exists(curve) ? json_load_file(curve, 0, NULL) : NULL;
