@@ -271,7 +271,8 @@ static void compress(Writer *w, const KInst *i)
 static void prefetch(Writer *w, const KInst *i)
 {
     indent(w);
-    buf_printf(w->out, "__builtin_prefetch(v%u, %d, 2);\n", i->a, (int)i->imm);
+    int cache = i->imm == FETCH_NEAR ? 3 : 2;
+    buf_printf(w->out, "__builtin_prefetch(v%u, %d, %d);\n", i->a, i->imm == FETCH_WRITTEN, cache);
 }
 
 /* All next values are read before any carried variable is set. */

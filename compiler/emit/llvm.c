@@ -349,8 +349,9 @@ static LLVMValueRef memory(Printer *p, const KInst *i, LLVMValueRef a, LLVMValue
     }
     if (i->op == K_PREFETCH) {
         LLVMTypeRef type = LLVMPointerTypeInContext(p->cx, 0), i32 = LLVMInt32TypeInContext(p->cx);
-        LLVMValueRef written = LLVMConstInt(i32, i->imm != 0, false), second = LLVMConstInt(i32, 2, false);
-        LLVMValueRef args[] = {a, written, second, LLVMConstInt(i32, 1, false)};
+        LLVMValueRef written = LLVMConstInt(i32, i->imm == FETCH_WRITTEN, false);
+        LLVMValueRef cache = LLVMConstInt(i32, i->imm == FETCH_NEAR ? 3 : 2, false);
+        LLVMValueRef args[] = {a, written, cache, LLVMConstInt(i32, 1, false)};
         call(p, "llvm.prefetch", &type, 1, args, 4);
         return NULL;
     }

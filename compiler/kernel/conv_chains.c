@@ -101,7 +101,7 @@ static void fetch_ahead(Chains *t, KVal place) {
     Ix own = ix_plus(g, ix_times(g, t->y, width), (Ix){place, 0});
     for (int k = 0; k < t->lines && t->ahead; k++) {
         Ix at = ix_times(g, ix_plus(g, own, (Ix){0, k * t->deep * width}), elem);
-        k_prefetch(g->m, g->f, k_offset(g->m, g->f, gen_scalar(t->dtype), t->ahead, ix_value(g, at)), false);
+        k_prefetch(g->m, g->f, k_offset(g->m, g->f, gen_scalar(t->dtype), t->ahead, ix_value(g, at)), FETCH);
     }
 }
 

@@ -167,7 +167,7 @@ static void weight_step(Weights *t, Ix example, Ix p, Ix input, KVal *acc) {
     }
     if (t->ahead) {
         KVal line = ix_value(g, ix_times(g, p, t->c->r->info[t->dy].home.elem));
-        k_prefetch(g->m, g->f, k_offset(g->m, g->f, (KScalar)type.scalar, t->ahead, line), false);
+        k_prefetch(g->m, g->f, k_offset(g->m, g->f, (KScalar)type.scalar, t->ahead, line), FETCH);
     }
 }
 

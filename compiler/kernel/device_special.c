@@ -5,6 +5,8 @@
  * what is computed in floating point stays as it is. */
 #include "kernel/device.h"
 
+#include <assert.h>
+
 typedef struct Special {
     const KFunc *f;
     KModule *m;
@@ -198,6 +200,7 @@ KFunc *special_stage(KModule *module, const Lowered *low, const Stage *stage, in
     Special s = {
         .f = f, .m = module, .to = kfunc_new(module, f->name), .low = low, .stage = stage, .examples = examples};
     s.map = arena_array(module->arena, KVal, f->code.len + 1);
+    assert(stage->split != STAGE_SUMS); /* plain C has none */
     bool range = stage->split != STAGE_ONCE && stage->split != STAGE_STEPS;
     s.hi = stage->split == STAGE_SHARDS ? (examples + SHARD - 1) / SHARD : range ? stage->count : 1;
     load_step(&s);

@@ -102,6 +102,11 @@ void gen_compress(Gen *g, const Target *target, KVal to, KVal mask, KVal x) {
     k_end(g->m, g->f);
 }
 
+static KVal number_like(Gen *g, KVal like, double x) {
+    return is_float(g, like) ? k_real(g->m, g->f, k_type(g->f, like), x)
+                             : k_ints(g->m, g->f, k_type(g->f, like), (int64_t)x);
+}
+
 KVal gen_expand(Gen *g, const Target *target, KScalar scalar, KVal from, KVal mask) {
     if (target->vector_bytes >= 64) return k_expand(g->m, g->f, scalar, from, mask);
     KVal bits = k_mask(g->m, g->f, mask), at = gen_i64(g, 0), x = 0;
@@ -110,12 +115,7 @@ KVal gen_expand(Gen *g, const Target *target, KScalar scalar, KVal from, KVal ma
         x = e ? k_insert(g->m, g->f, x, e, lane) : k_splat(g->m, g->f, lane);
         at = next_place(g, at, bits, e);
     }
-    return gen_select(g, mask, x, k_real(g->m, g->f, k_type(g->f, x), 0));
-}
-
-static KVal number_like(Gen *g, KVal like, double x) {
-    return is_float(g, like) ? k_real(g->m, g->f, k_type(g->f, like), x)
-                             : k_ints(g->m, g->f, k_type(g->f, like), (int64_t)x);
+    return gen_select(g, mask, x, number_like(g, x, 0));
 }
 
 static KVal not_(Gen *g, KVal a) { return gen_2(g, K_XOR, a, k_ints(g->m, g->f, k_type(g->f, a), 1)); }

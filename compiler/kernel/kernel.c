@@ -221,9 +221,9 @@ void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value)
     add(m, f, (KInst){.op = K_STORE, .type = NONE, .a = pointer, .b = index, .c = value});
 }
 
-void k_prefetch(KModule *m, KFunc *f, KVal pointer, bool written)
+void k_prefetch(KModule *m, KFunc *f, KVal pointer, Fetch how)
 {
-    add(m, f, (KInst){.op = K_PREFETCH, .type = NONE, .a = pointer, .imm = written});
+    add(m, f, (KInst){.op = K_PREFETCH, .type = NONE, .a = pointer, .imm = how});
 }
 
 void k_compress(KModule *m, KFunc *f, KVal pointer, KVal mask, KVal vector)

@@ -75,7 +75,9 @@ KVal k_load(KModule *m, KFunc *f, KType type, KVal pointer, KVal index);
 KVal k_each(KModule *m, KFunc *f, KScalar type, KVal pointer, KVal numbers);      /* EACH */
 KVal k_quad(KModule *m, KFunc *f, KVal pointer, KVal numbers, int which);         /* QUAD */
 void k_store(KModule *m, KFunc *f, KVal pointer, KVal index, KVal value);
-void k_prefetch(KModule *m, KFunc *f, KVal pointer, bool written);                /* written: it is written too */
+/* NEAR: into the first cache.  WRITTEN: it is written too. */
+typedef enum Fetch { FETCH, FETCH_NEAR, FETCH_WRITTEN } Fetch;
+void k_prefetch(KModule *m, KFunc *f, KVal pointer, Fetch how);
 void k_compress(KModule *m, KFunc *f, KVal pointer, KVal mask, KVal vector);
 KVal k_expand(KModule *m, KFunc *f, KScalar type, KVal pointer, KVal mask);
 KVal k_local(KModule *m, KFunc *f, KScalar element, int64_t count);

@@ -560,7 +560,7 @@ static void look_ahead(Ctx *c, Val root, KVal element) {
     Gen *g = &c->g;
     KVal to = ctx_entry(c, c->r->info[root].home.entry), later = gen_2(g, K_ADD, element, gen_i64(g, 16 * TURNS_AHEAD));
     KScalar scalar = gen_scalar((DType)graph_node(c->r->graph, root)->dtype);
-    k_prefetch(g->m, g->f, k_offset(g->m, g->f, scalar, to, later), true);
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, scalar, to, later), FETCH_WRITTEN);
 }
 
 /* roots of one size, over the blocks base ... of the joined range; to: entries they go to (-1: home). */

@@ -202,7 +202,7 @@ static void tile_open(MapGen *m, SumTile *t) {
 static void look_ahead(MapGen *m, const SumTile *t, KVal values, Ix at, int64_t stride) {
     Gen *g = &m->c.g;
     KVal next = ix_value(g, (Ix){at.var, at.add + (t->small ? SMALL_AHEAD : SPREAD_BLOCK) * stride});
-    k_prefetch(g->m, g->f, k_offset(g->m, g->f, gen_scalar(t->s->dtype), values, next), t->small);
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, gen_scalar(t->s->dtype), values, next), t->small ? FETCH_NEAR : FETCH);
 }
 
 static void tile_take(MapGen *m, const SumTile *t, KVal point, const KVal *acc, KVal *next) {

@@ -92,7 +92,7 @@ static void copy_panel(const Outer *t, Ix p, int nv) {
         KVal x = k_load(g->m, g->f, vector_of(t), t->data, ix_value(g, ix_plus(g, from, (Ix){0, 16 * k})));
         k_store(g->m, g->f, t->panel, ix_value(g, ix_plus(g, to, (Ix){0, k * SHARD * 16})), x);
         KVal later = ix_value(g, ix_plus(g, from, (Ix){0, 16 * (k + PANELS_AHEAD * nv)}));
-        k_prefetch(g->m, g->f, k_offset(g->m, g->f, vector_of(t).scalar, t->data, later), false);
+        k_prefetch(g->m, g->f, k_offset(g->m, g->f, vector_of(t).scalar, t->data, later), FETCH);
     }
     k_end(g->m, g->f);
     shard_end(t->c);
@@ -141,7 +141,7 @@ static void outer_step(const Outer *t, const Block *block, KVal lane, int mr, in
     for (int k = 0; k < nv; k++)
         x[k] = k_load(g->m, g->f, type, block->x, ix_value(g, (Ix){row, k * SHARD * 16}));
     KVal ahead = gen_2(g, K_MUL, lane, gen_i64(g, info[t->x].home.elem));
-    if (block->ahead) k_prefetch(g->m, g->f, k_offset(g->m, g->f, type.scalar, block->ahead, ahead), false);
+    if (block->ahead) k_prefetch(g->m, g->f, k_offset(g->m, g->f, type.scalar, block->ahead, ahead), FETCH);
     for (int r = 0; r < mr; r++) {
         KVal a = k_load(g->m, g->f, one, block->dy, ix_value(g, (Ix){lane, r * info[t->dy].home.elem}));
         for (int k = 0; k < nv; k++) next[r * nv + k] = gen_fma(g, a, x[k], acc[r * nv + k]);

@@ -124,7 +124,7 @@ static void look_ahead(const Tile *t, Ix k, int mr, KVal wbase) {
     KScalar scalar = gen_scalar((DType)graph_node(t->c->r->graph, t->v)->dtype);
     if (!has_long_rows(t)) return;
     Ix line = ix_plus(g, (Ix){wbase, mr * t->row}, ix_times(g, k, scalar == KS_F64 ? 8 : 16));
-    k_prefetch(g->m, g->f, k_offset(g->m, g->f, scalar, t->w, ix_value(g, line)), false);
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, scalar, t->w, ix_value(g, line)), FETCH);
 }
 
 /* Data that the next shard reads is fetched while a product of this one's is at work: tiles take turns at 8 of its 32
@@ -145,7 +145,7 @@ static void fetch_ahead(const Tile *t, KVal first, KVal k) {
     KVal at = gen_2(g, K_ADD, first, gen_2(g, K_AND, k, gen_i64(g, SHARD / 4 - 1)));
     KVal row = gen_index(g, k_load(g->m, g->f, KT(I32), ctx_kind(t->c, ENTRY_ORDER, 0), at));
     KVal element = gen_2(g, K_ADD, gen_2(g, K_MUL, row, gen_i64(g, t->n)), gen_2(g, K_AND, k, gen_i64(g, -16)));
-    k_prefetch(g->m, g->f, k_offset(g->m, g->f, KS_F32, rows, element), false);
+    k_prefetch(g->m, g->f, k_offset(g->m, g->f, KS_F32, rows, element), FETCH);
 }
 
 /* One step of the chains. */

@@ -140,7 +140,8 @@ static bool check_memory(Verify *v, KVal at)
                fail(v, at, "not elements at 16 places");
     }
     if (i->op == K_PREFETCH)
-        return (is_scalar(type_of(v, i->a), KS_PTR) && (i->imm == 0 || i->imm == 1)) || fail(v, at, "not a pointer");
+        return (is_scalar(type_of(v, i->a), KS_PTR) && i->imm >= FETCH && i->imm <= FETCH_WRITTEN) ||
+               fail(v, at, "not a pointer");
     if (!is_scalar(type_of(v, i->a), KS_PTR) || !is_scalar(type_of(v, i->b), KS_I64))
         return fail(v, at, "not a pointer and an i64 index");
     if (i->op == K_STORE)

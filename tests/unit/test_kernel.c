@@ -296,9 +296,10 @@ static void build_vectors(KModule *m)
     KVal some = k_2(m, f, K_LT, k_real(m, f, KV(F32), 0), k_load(m, f, KV(F32), w, zero));
     k_compress(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, 300)), some, lanes);
     k_compress(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, 402)), mask, k_cast(m, f, KV(F64), v));
-    k_prefetch(m, f, w, true);
+    k_prefetch(m, f, w, FETCH_NEAR);
+    k_prefetch(m, f, w, FETCH_WRITTEN);
     /* beyond all memory */
-    k_prefetch(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, (int64_t)1 << 40)), false);
+    k_prefetch(m, f, k_offset(m, f, KS_F32, out, k_int(m, f, KS_I64, (int64_t)1 << 40)), FETCH);
 }
 
 /* Masks as bits, how many are set, the first of them. */
@@ -370,7 +371,7 @@ static void test_verifier(void **state)
         KVal p = k_arg(m, f, 0), sum = reduction(m, f, p), lanes = k_lanes(m, f, KV(I32));
         k_store(m, f, p, k_int(m, f, KS_I64, 0), sum);
         k_compress(m, f, p, k_2(m, f, K_LT, lanes, lanes), lanes);
-        k_prefetch(m, f, p, true);
+        k_prefetch(m, f, p, FETCH_NEAR);
         k_first(m, f, k_ones(m, f, k_mask(m, f, k_2(m, f, K_LT, lanes, lanes))));
         assert_null(kernel_verify(m, arena));
         KInst *c = f->code.at;
@@ -393,7 +394,7 @@ static void test_verifier(void **state)
         case 12: c[at[K_COMPRESS]].b = at[K_LANES]; break;                  /* no mask */
         case 13: c[at[K_COMPRESS]].c = at[K_RESULT]; break;                 /* no vector */
         case 14: c[at[K_PREFETCH]].a = at[K_LANES]; break;                  /* no pointer */
-        case 15: c[at[K_PREFETCH]].imm = 2; break;
+        case 15: c[at[K_PREFETCH]].imm = 3; break;
         case 16: c[at[K_MASK]].a = at[K_LANES]; break;                      /* no bools */
         case 17: c[at[K_ONES]].a = at[K_LANES]; break;                      /* no i64 */
         case 18: c[at[K_FIRST]].type = KT(I32); break;
